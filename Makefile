@@ -1,0 +1,87 @@
+# AMC-Gym: `make` alone says what there is to do.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+PYTEST_ARGS ?= -n 2 tests
+
+AGENTS ?= amc-ddpg,sb3-ddpg,sb3-td3,sb3-sac,random,uniform
+ENV ?= AMC-MobileNet-v0
+SEEDS ?= 3
+EPISODES ?= 200
+OUT ?= benchmarks/results/mobilenet-digits
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install test bench bench-full bench-speed weights lint type format clean
+
+help:
+	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
+	@echo
+	@echo '  make install      set up .venv with everything; the other targets do so by themselves'
+	@echo '  make test         run the tests'
+	@echo '  make lint         check style and formatting (ruff)'
+	@echo '  make type         check types (pyright)'
+	@echo '  make format       put style and formatting right, where a tool can'
+	@echo '  make bench        compare agents over $(SEEDS) seeds of $(EPISODES) episodes, and report'
+	@echo '  make bench-full   the same with more agents, 10 seeds and 400 episodes'
+	@echo '  make bench-speed  time the engine and the environment'
+	@echo '  make weights      train the bundled weights again'
+	@echo '  make clean        remove .venv, caches and build outputs; never results'
+	@echo
+	@echo 'Variables, as in `make bench EPISODES=50 SEEDS=1`:'
+	@echo
+	@echo '  PYTHON=$(PYTHON)   the interpreter .venv is made from, at least 3.11'
+	@echo '  PIP_ARGS=         more for pip; for torch without CUDA:'
+	@echo '                    --index-url https://download.pytorch.org/whl/cpu'
+	@echo '                    --extra-index-url https://pypi.org/simple'
+	@echo '  PYTEST_ARGS=      instead of "$(PYTEST_ARGS)"'
+	@echo '  ENV=$(ENV)'
+	@echo '  AGENTS=$(AGENTS)'
+	@echo '  SEEDS=$(SEEDS)  EPISODES=$(EPISODES)'
+	@echo '  OUT=$(OUT)'
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'AMC-Gym needs Python 3.11 or newer, and "$(PYTHON)" is not:' \
+			'name one with `make PYTHON=/path/to/python3.11`' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[dev]'
+	@touch $@
+
+# One thread per worker: the workers share the cores.
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench-full: AGENTS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-ddpg-default,sb3-td3,sb3-td3-default,sb3-sac,sb3-sac-default,random,uniform
+bench-full: SEEDS = 10
+bench-full: EPISODES = 400
+bench-full: OUT = benchmarks/results/mobilenet-digits-full
+bench bench-full: $(INSTALLED)
+	$(BIN)/python -m benchmarks run --env $(ENV) --agents $(AGENTS) --seeds $(SEEDS) \
+		--episodes $(EPISODES) --out $(OUT)
+	$(BIN)/python -m benchmarks report $(OUT)
+
+bench-speed: $(INSTALLED)
+	$(BIN)/python -m pytest benchmarks/speed --benchmark-columns=min,median,iqr,rounds
+
+weights: $(INSTALLED)
+	$(BIN)/python -m amc_gym.training MobileNet digits
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(INSTALLED)
+	$(BIN)/pyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""AMC-Gym: "AMC: AutoML for Model Compression" (He et al., ECCV 2018) as a Gymnasium environment.
+
+Importing the package registers the environments.
+"""
+
+from amc_gym.api import Validation, accuracy, compress, validate
+from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.registration import register
+from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.task import CompressionTask
+
+__all__ = [
+    "CompressionPlan",
+    "CompressionTask",
+    "PlanError",
+    "Split",
+    "Validation",
+    "accuracy",
+    "compress",
+    "validate",
+]
+
+register()

@@ -1,0 +1,107 @@
+"""What a network costs: MACs and parameters in closed form, as integers.
+
+A convolution with o outputs, i inputs, k x k kernel and s output positions costs s k^2 o i
+multiply-accumulates (MACs) and k^2 o i weights.  Only o and i depend on the plan, and each is a
+sum of the units' channel counts, so a whole network's cost is one small integer expression.
+Norms, activations and biases cost no MACs here, the convention of the paper's tables; parameters
+count everything that is learnable, norms and biases included.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym.compression.graph import FIXED, Axis, ChannelGraph, Layer
+
+RESOURCES = ("macs", "params")
+
+
+class CostModel:
+    """Cost of the network of ``graph`` in one resource, for any channel counts of its units.
+
+    Args:
+        graph: the traced network.
+        resource: "macs" or "params".
+    """
+
+    def __init__(self, graph: ChannelGraph, resource: str) -> None:
+        self.resource = resource
+        self.names = tuple(graph.layers)
+        layers = list(graph.layers.values())
+        n_units = len(graph.units)
+        self._out_fixed, self._out = _counts([layer.outputs for layer in layers], n_units)
+        self._in_fixed, self._in = _counts([layer.inputs for layer in layers], n_units)
+        pairs, singles = zip(*(_coefficients(layer, resource) for layer in layers), strict=True)
+        self._pairs = np.array(pairs, dtype=np.int64)
+        self._singles = np.array(singles, dtype=np.int64)
+        self.full = self.total(graph.full)
+        """Cost of the uncompressed network."""
+
+    def per_layer(self, counts: Sequence[int]) -> np.ndarray:
+        """Cost of each layer, shape (layers,), int64, in execution order."""
+        k = np.asarray(counts, dtype=np.int64)
+        out = self._out_fixed + self._out @ k
+        return out * (self._pairs * (self._in_fixed + self._in @ k) + self._singles)
+
+    def total(self, counts: Sequence[int]) -> int:
+        """Cost of the whole network whose unit u keeps ``counts[u]`` channels."""
+        return int(self.per_layer(counts).sum())
+
+
+def _counts(axes: list[Axis | None], n_units: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kept positions of each axis as fixed + matrix @ counts.
+
+    Each channel of a unit holds the same number of positions of an axis (one, or the pixels of a
+    flattened map).  A layer without an input axis counts as having one input.
+    """
+    fixed = np.ones(len(axes), dtype=np.int64)
+    matrix = np.zeros((len(axes), n_units), dtype=np.int64)
+    for row, axis in enumerate(axes):
+        if axis is None:
+            continue
+        fixed[row] = np.count_nonzero(axis.unit == FIXED)
+        for u in axis.units:
+            _, repeats = np.unique(axis.channel[axis.unit == u], return_counts=True)
+            assert (repeats == repeats[0]).all(), "a unit's channels repeat unevenly on one axis"
+            matrix[row, u] = repeats[0]
+    return fixed, matrix
+
+
+def _coefficients(layer: Layer, resource: str) -> tuple[int, int]:
+    """(a, b) of a layer's cost = outputs * (a * inputs + b)."""
+    if resource == "macs":
+        return layer.weights * layer.sites, 0
+    if resource == "params":
+        return layer.weights, layer.biases
+    raise ValueError(f"unknown resource {resource!r}; choose from {', '.join(RESOURCES)}")
+
+
+def counted_macs(model: nn.Module, example: torch.Tensor) -> int:
+    """MACs of a built network for one image, counted by thop on a copy.
+
+    thop leaves buffers on what it profiles, scales with the batch size and counts norms and
+    pooling; hence the copy, the single image and the zero hooks.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it imports distutils
+        import thop
+        from thop.vision.basic_hooks import zero_ops
+    free = (nn.BatchNorm1d, nn.BatchNorm2d, nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d)
+    macs = thop.profile(
+        copy.deepcopy(model).eval(),
+        inputs=(example[:1],),
+        custom_ops=dict.fromkeys(free, zero_ops),
+        verbose=False,
+    )[0]
+    return int(macs)
+
+
+def counted_params(model: nn.Module) -> int:
+    """Learnable parameters of a built network, biases and batch norm included."""
+    return sum(parameter.numel() for parameter in model.parameters())

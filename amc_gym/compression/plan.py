@@ -1,0 +1,125 @@
+"""What was decided, in a file: replayable, verifiable, refused when it was tampered with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.slim import Kept
+
+FORMAT = 1
+
+
+class PlanError(ValueError):
+    """A plan that cannot be read, or that belongs to another network or other data."""
+
+
+@dataclass(frozen=True)
+class CompressionPlan:
+    """The outcome of one episode.
+
+    Attributes:
+        kept: unit name -> indices of the channels that stay, ascending.
+        task: how the task was named: the environment's ``task``, ``dataset`` and ``weights``
+            options; ``task`` is ``None`` for tasks built from objects.
+        options: the compression options that recovered weights depend on, and the budget.
+        fingerprints: sha256 of "model" (structure and weights) and of each "calibration",
+            "reward" and "test" split.
+        measured: "accuracy" on "images" reward images, "macs", "params" of the slim network.
+        versions: of the packages it was found with.
+    """
+
+    kept: dict[str, tuple[int, ...]]
+    task: dict[str, str | None]
+    options: dict[str, Any]
+    fingerprints: dict[str, str]
+    measured: dict[str, Any]
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Kept channels of each unit, in order."""
+        return tuple(len(channels) for channels in self.kept.values())
+
+    def kept_channels(self, graph: ChannelGraph) -> Kept:
+        """Kept channels of each unit of ``graph``.
+
+        Raises:
+            PlanError: the plan's units or channels are not those of the graph.
+        """
+        if list(self.kept) != [unit.name for unit in graph.units]:
+            raise PlanError(
+                f"the plan decides units {', '.join(self.kept)}, but the network has "
+                f"{', '.join(unit.name for unit in graph.units)}; it is a plan of another network"
+            )
+        for unit in graph.units:
+            channels = self.kept[unit.name]
+            if not channels or max(channels) >= unit.channels or min(channels) < 0:
+                raise PlanError(
+                    f"the plan keeps channels of unit {unit.name!r} outside 0..{unit.channels - 1}"
+                )
+        return tuple(np.array(channels, dtype=np.int64) for channels in self.kept.values())
+
+    def to_json(self) -> str:
+        """The plan as a JSON object with a checksum of its own."""
+        content = asdict(self) | {"format": FORMAT}
+        return json.dumps({"sha256": _checksum(content)} | content)
+
+    @classmethod
+    def from_json(cls, text: str) -> CompressionPlan:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            PlanError: not JSON, not a plan, of another format, or changed since it was written.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise PlanError(f"not a compression plan: {error}") from error
+        if not isinstance(content, Mapping) or "sha256" not in content:
+            raise PlanError("not a compression plan: it has no checksum")
+        content = dict(content)
+        claimed = content.pop("sha256")
+        if claimed != _checksum(content):
+            raise PlanError("the plan does not match its checksum: it was changed or cut short")
+        if content.pop("format", None) != FORMAT:
+            raise PlanError(f"the plan has another format than {FORMAT}; update amc-gym")
+        if set(content) != {f.name for f in fields(cls)}:
+            raise PlanError("not a compression plan: its fields are not those of a plan")
+        content["kept"] = {name: tuple(channels) for name, channels in content["kept"].items()}
+        return cls(**content)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the plan; a file is either whole or not there."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(json.loads(self.to_json()), indent=1) + "\n")
+        os.replace(partial, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CompressionPlan:
+        """Read a saved plan.
+
+        Raises:
+            PlanError: naming the file and what is wrong with it.
+        """
+        try:
+            return cls.from_json(Path(path).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"cannot read the plan {path}: {error}") from error
+        except PlanError as error:
+            raise PlanError(f"{path}: {error}") from error
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""The physically smaller network of a plan, by index selections on the maps of the graph."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym.compression.graph import ChannelGraph, GraphError, Layer
+
+Kept = tuple[np.ndarray, ...]
+"""Kept channel indices of each unit, ascending."""
+
+
+def select(module: nn.Module, layer: Layer, kept: Kept) -> dict[str, torch.Tensor]:
+    """The tensors of a layer that stay: parameters and running statistics, by name."""
+    rows = torch.from_numpy(layer.outputs.kept(kept))
+    tensors = {
+        name: tensor.detach()[rows]
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        if tensor.dim() > 0  # all but the batch counter of norms
+    }
+    if layer.inputs is not None:
+        columns = torch.from_numpy(layer.inputs.kept(kept))
+        tensors["weight"] = tensors["weight"][:, columns]
+    return tensors
+
+
+def slim(
+    model: nn.Module,
+    graph: ChannelGraph,
+    kept: Kept,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> nn.Module:
+    """A new, smaller module that computes what ``model`` computes without its pruned channels.
+
+    Args:
+        model: the original; not changed.
+        graph: its channel graph.
+        kept: kept channels of each unit.
+        weights: re-fitted weights that take the place of the selected ones, by layer name.
+    """
+    small = copy.deepcopy(model)
+    for layer in graph.layers.values():
+        module = small.get_submodule(layer.name)
+        tensors = select(module, layer, kept)
+        if weights is not None and layer.name in weights:
+            tensors["weight"] = weights[layer.name]
+        _resize(module, tensors)
+    return small
+
+
+def _resize(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        old = getattr(module, name)
+        value = tensor.to(device=old.device, dtype=old.dtype).contiguous()
+        if isinstance(old, nn.Parameter):
+            value = nn.Parameter(value, requires_grad=old.requires_grad)
+        setattr(module, name, value)
+    shape = tensors["weight"].shape
+    if isinstance(module, nn.Conv2d):
+        depthwise = module.groups > 1
+        module.out_channels = shape[0]
+        module.in_channels = shape[0] if depthwise else shape[1]
+        module.groups = shape[0] if depthwise else 1
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = shape
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        module.num_features = shape[0]
+
+
+def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
+    """A copy of full size in which no layer reads a pruned channel: what slimming must equal."""
+    masked = copy.deepcopy(model)
+    for layer in graph.layers.values():
+        if layer.inputs is None:
+            continue
+        keep = torch.zeros(len(layer.inputs), dtype=torch.bool)
+        keep[torch.from_numpy(layer.inputs.kept(kept))] = True
+        weight = masked.get_submodule(layer.name).weight
+        assert isinstance(weight, torch.Tensor)
+        with torch.no_grad():
+            weight[:, ~keep] = 0
+    return masked
+
+
+def verify(model: nn.Module, graph: ChannelGraph, example: torch.Tensor) -> None:
+    """Assert that slim and masked network agree on ``example``, in float64.
+
+    Tracing libraries can couple the wrong channels and still return a network that runs; this
+    check makes that an error instead of a wrong result.
+
+    Raises:
+        GraphError: they disagree, or the slim network does not run.
+    """
+    # A random half of each unit: a pattern could be blind to channels coupled at an offset.
+    rng = np.random.default_rng(0)
+    kept = tuple(
+        np.sort(rng.permutation(unit.channels)[: -(-unit.channels // 2)]) for unit in graph.units
+    )
+    model = copy.deepcopy(model).double()
+    with torch.no_grad():
+        expected = mask(model, graph, kept)(example.double())
+        try:
+            actual = slim(model, graph, kept)(example.double())
+        except RuntimeError as error:
+            raise GraphError(
+                f"the slim {type(model).__name__} does not run ({error}); "
+                "does its forward pass hard-code a channel count?"
+            ) from error
+    scale = float(expected.abs().max()) or 1.0
+    if actual.shape != expected.shape or float((actual - expected).abs().max()) > 1e-9 * scale:
+        raise GraphError(
+            f"slimming {type(model).__name__} changes what it computes: its channels are coupled "
+            "in a way that the tracer does not see (padded or sliced shortcuts, for example)."
+        )

@@ -1,0 +1,1 @@
+"""The Markov decision process and nothing else."""

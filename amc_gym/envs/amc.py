@@ -1,0 +1,327 @@
+"""AMCEnv: one episode compresses one network, unit by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.envs.budget import Budget
+from amc_gym.envs.embedding import SIZE, Embedding
+from amc_gym.envs.rendering import Frame, ansi, rgb_array
+from amc_gym.envs.rewards import PLANNED, REWARDS, Outcome
+from amc_gym.names import choose
+from amc_gym.tasks.engine import EngineOptions, engine
+from amc_gym.tasks.task import CompressionTask, TaskLike, resolve
+from amc_gym.versions import versions
+
+ACTION_MODES = ("clamp", "feasible")
+
+
+class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
+    """Compress a pretrained network layer by layer, after He et al., "AMC" (ECCV 2018).
+
+    ## Description
+
+    A pretrained network is pruned one *unit* after the other, in execution order.  A unit is a
+    group of channels that can only be pruned together: the output of one layer, the input of the
+    next, and every batch norm and depthwise convolution between them.  At each step the agent
+    sees an embedding of the unit and answers with its sparsity ratio.  The best-ranked channels
+    stay, and the weights that read them are re-fitted by least squares.  After the last unit the
+    compressed network is evaluated, without fine-tuning, on the reward images.
+
+    ## Action space
+
+    `Box(0, 1, (1,), float32)`: the sparsity ratio; 0 keeps everything.  Actions out of range are
+    clipped.  What is really executed is a channel count within the budget (Algorithm 1 of the
+    paper, in exact integer arithmetic, see `amc_gym.envs.budget`):
+
+    | `action_mode` | executed count                                                            |
+    |---------------|---------------------------------------------------------------------------|
+    | `"clamp"`     | nearest admissible to (1 - a) C, at most the largest the budget leaves    |
+    | `"feasible"`  | a from 0 to 1 runs linearly from the largest the budget leaves to the least |
+
+    ## Observation space
+
+    `Box(0, 1, (11,), float32)`, the paper's equation 1:
+
+    | index | feature | index | feature                                                         |
+    |-------|---------|-------|-----------------------------------------------------------------|
+    | 0     | t / T   | 6     | kernel size                                                     |
+    | 1     | n       | 7     | FLOPs[t], the cost of all layers that touch the unit            |
+    | 2     | c       | 8     | reduced: share of the full cost saved so far                    |
+    | 3, 4  | h, w    | 9     | rest: share of the full cost in the layers still to come        |
+    | 5     | stride  | 10    | a_{t-1}: sparsity that was executed for the unit before         |
+
+    n, h, w, stride and kernel are those of the unit's first consumer, c is the unit's channel
+    count; features 1-7 are scaled from their range over the units to [0, 1].  The observation
+    after the last step has t / T = 1, equal to no unit's.
+
+    ## Rewards
+
+    0 until the last step, then as `reward` says: `"accuracy"` in [0, 1], `"error"` (-error),
+    `"error-log-macs"` and `"error-log-params"` (-error ln(size), for `preserve_ratio=None`).
+
+    ## Starting state and episode end
+
+    Every episode starts with the uncompressed network.  `terminated` after the last unit; never
+    `truncated`.  The environment has no randomness: equal actions give equal results.
+
+    ## Info
+
+    Each step: `layer` (the unit's name), `sparsity` (executed), `channels` (kept).  The last one
+    adds `accuracy`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
+    `CompressionPlan`; `env.unwrapped.plan` is the same as an object.
+
+    ## Arguments
+
+    | argument           | default         | meaning                                            |
+    |--------------------|-----------------|----------------------------------------------------|
+    | `task`             | per id          | what is compressed, see below                      |
+    | `dataset`          | `"digits"`      | data of a registered network                       |
+    | `data_root`        | `None`          | folder of data that is read from disk              |
+    | `weights`          | `"bundled"`     | `"bundled"`, `"random"` or a `.safetensors` path   |
+    | `resource`         | `"macs"`        | what the budget counts: `"macs"` or `"params"`     |
+    | `preserve_ratio`   | `"default"`     | share to keep, in (0, 1]; `None`: unconstrained    |
+    | `granularity`      | `"channel"`     | what is pruned                                     |
+    | `reward`           | `"accuracy"`    | see above                                          |
+    | `metric`           | `"top1"`        | `"top1"` or `"top5"`                               |
+    | `action_mode`      | `"clamp"`       | see above                                          |
+    | `importance`       | `"magnitude"`   | ranking of channels: `"magnitude"` or `"greedy"`   |
+    | `recovery`         | `"reconstruct"` | `"reconstruct"` (least squares) or `"none"`        |
+    | `max_sparsity`     | `0.8`           | a_max: a number or `{"conv": ..., "linear": ...}`  |
+    | `channel_multiple` | `None`          | kept counts are multiples of this                  |
+    | `reward_images`    | `None`          | use only the first so many                         |
+    | `precision`        | `"float32"`     | `"float32"` or `"bf16"`                            |
+    | `runtime`          | `"torch"`       | what runs the candidates                           |
+    | `latency_table`    | `None`          | not available yet                                  |
+    | `device`           | `"auto"`        | `"auto"`, `"cpu"`, `"cuda"`, ...                   |
+    | `render_mode`      | `None`          | `"ansi"` (a table) or `"rgb_array"` (bars)         |
+
+    `task` is a network's name, `"package.module:function"`, a function without arguments, or a
+    `CompressionTask`; only the strings survive `spec.to_json()` and other processes.  The task
+    has defaults of its own for `preserve_ratio="default"` and `channel_multiple=None`.
+    `max_sparsity` by kind goes by each unit's first consumer.
+
+    Raises:
+        ValueError: an argument is unknown, out of range or infeasible; the message names the fix.
+        OSError: weights are missing or do not match their checksum.
+
+    ## Version history
+
+    * v0: first version.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: TaskLike,
+        *,
+        dataset: str = "digits",
+        data_root: str | Path | None = None,
+        weights: str | Path = "bundled",
+        resource: str = "macs",
+        preserve_ratio: float | str | None = "default",
+        granularity: str = "channel",
+        reward: str = "accuracy",
+        metric: str = "top1",
+        action_mode: str = "clamp",
+        importance: str = "magnitude",
+        recovery: str = "reconstruct",
+        max_sparsity: float | Mapping[str, float] = 0.8,
+        channel_multiple: int | None = None,
+        reward_images: int | None = None,
+        precision: str = "float32",
+        runtime: str = "torch",
+        latency_table: str | Path | None = None,
+        device: str = "auto",
+        render_mode: str | None = None,
+    ) -> None:
+        choose("resource", resource, RESOURCES, planned=("latency",))
+        choose("granularity", granularity, ("channel",), planned=("weight",))
+        choose("reward", reward, REWARDS, planned=PLANNED)
+        choose("action mode", action_mode, ACTION_MODES)
+        choose("runtime", runtime, ("torch",), planned=("onnx",))
+        if latency_table is not None:
+            raise ValueError("latency_table is not available yet; leave it None")
+        if render_mode is not None:
+            choose("render mode", render_mode, self.metadata["render_modes"])
+        options = EngineOptions(importance, recovery, metric, reward_images, precision, device)
+        self.task: CompressionTask = resolve(
+            task, dataset=dataset, data_root=data_root, weights=weights
+        )
+        self.engine = engine(self.task, options)
+        self.render_mode = render_mode
+        self.observation_space = spaces.Box(0.0, 1.0, (SIZE,), np.float32)
+        self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
+
+        graph = self.engine.graph
+        self._units = graph.units
+        self._cost = self.engine.costs[resource]
+        self._embedding = Embedding(graph, self._cost)
+        self._reward = REWARDS[reward]
+        if isinstance(preserve_ratio, str):
+            choose("preserve_ratio", preserve_ratio, ("default",))
+            preserve_ratio = self.task.preserve_ratio
+        multiple = self.task.channel_multiple if channel_multiple is None else channel_multiple
+        if not isinstance(multiple, int) or multiple < 1:
+            raise ValueError(f"channel_multiple must be a whole number from 1, not {multiple!r}")
+        kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]
+        self.budget = Budget(
+            self._cost.total,
+            graph.full,
+            preserve_ratio=preserve_ratio,
+            max_sparsity=_per_unit(max_sparsity, kinds),
+            steps=[multiple] * len(self._units),
+        )
+        self._decide = getattr(self.budget, action_mode)
+        self._options = {
+            "resource": resource,
+            "preserve_ratio": preserve_ratio,
+            "granularity": granularity,
+            "importance": importance,
+            "recovery": recovery,
+            "metric": metric,
+            "max_sparsity": (
+                dict(max_sparsity) if isinstance(max_sparsity, Mapping) else max_sparsity
+            ),
+            "channel_multiple": multiple,
+            "reward_images": self.engine.reward_images,
+            "precision": precision,
+        }
+        self._executed: list[int] | None = None
+        self._plan: CompressionPlan | None = None
+
+    @property
+    def plan(self) -> CompressionPlan:
+        """The plan of the finished episode.
+
+        Raises:
+            RuntimeError: no episode has been finished since the last reset.
+        """
+        if self._plan is None:
+            raise RuntimeError("no plan yet: step until the episode is terminated")
+        return self._plan
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start with the uncompressed network."""
+        super().reset(seed=seed)
+        self._executed = []
+        self._plan = None
+        return self._embedding.observe(()), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Decide the sparsity of the next unit.
+
+        Raises:
+            ValueError: the action has another shape than (1,) or is NaN.
+            gymnasium.error.ResetNeeded: the episode is over or was never started.
+        """
+        if self._executed is None or len(self._executed) == len(self._units):
+            raise gym.error.ResetNeeded("the episode is over: call reset() before step()")
+        executed, unit = self._executed, self._units[len(self._executed)]
+        kept = self._decide(executed, _sparsity(action))
+        executed.append(kept)
+        info: dict[str, Any] = {
+            "layer": unit.name,
+            "sparsity": 1 - kept / unit.channels,
+            "channels": kept,
+        }
+        terminated = len(executed) == len(self._units)
+        reward = self._finish(info) if terminated else 0.0
+        return self._embedding.observe(executed), reward, terminated, False, info
+
+    def _finish(self, info: dict[str, Any]) -> float:
+        """Evaluate the finished plan, complete ``info`` and return the reward."""
+        assert self._executed is not None
+        counts = tuple(self._executed)
+        hits = self.engine.evaluator(counts)
+        accuracy = hits.accuracy(self.engine.options.metric)
+        macs, params = (self.engine.costs[resource] for resource in ("macs", "params"))
+        measured = {
+            "accuracy": accuracy,
+            "images": hits.images,
+            "macs": macs.total(counts),
+            "params": params.total(counts),
+        }
+        self._plan = CompressionPlan(
+            kept={
+                unit.name: tuple(channels.tolist())
+                for unit, channels in zip(self._units, self.engine.kept(counts), strict=True)
+            },
+            task=dict(self.task.source),
+            options=self._options,
+            fingerprints=self.task.fingerprints,
+            measured=measured,
+            versions=versions(),
+        )
+        info |= {
+            "accuracy": accuracy,
+            "macs": measured["macs"],
+            "params": measured["params"],
+            "macs_ratio": measured["macs"] / macs.full,
+            "params_ratio": measured["params"] / params.full,
+            "plan": self._plan.to_json(),
+        }
+        return self._reward(Outcome(accuracy, measured["macs"], measured["params"]))
+
+    def render(self) -> Any:
+        """The episode so far: a table as text, or bars as (320, 640, 3) uint8.
+
+        Raises:
+            gymnasium.error.ResetNeeded: nothing was started yet.
+        """
+        if self.render_mode is None:
+            gym.logger.warn("render() without render_mode; pass render_mode='ansi' to gym.make")
+            return None
+        if self._executed is None:
+            raise gym.error.ResetNeeded("nothing to render yet: call reset() first")
+        executed, full = self._executed, self.engine.graph.full
+        frame = Frame(
+            names=[unit.name for unit in self._units],
+            channels=full,
+            executed=tuple(executed),
+            resource=self._cost.resource,
+            ratio=self._cost.total([*executed, *full[len(executed) :]]) / self._cost.full,
+            accuracy=None if self._plan is None else self._plan.measured["accuracy"],
+        )
+        return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
+
+
+def _sparsity(action: np.ndarray) -> float:
+    """The action as a ratio in [0, 1]."""
+    array = np.asarray(action, dtype=np.float64)
+    if array.shape != (1,):
+        raise ValueError(f"the action must have shape (1,), not {array.shape}")
+    value = float(array[0])
+    if value != value:
+        raise ValueError("the action is NaN; did the agent's network diverge?")
+    return min(max(value, 0.0), 1.0)
+
+
+def _per_unit(max_sparsity: float | Mapping[str, float], kinds: list[str]) -> list[float]:
+    """a_max of each unit.
+
+    Raises:
+        ValueError: a ratio outside [0, 1), or a kind of layer that has none.
+    """
+    if not isinstance(max_sparsity, Mapping):
+        max_sparsity = dict.fromkeys(kinds, max_sparsity)
+    for kind in max_sparsity:
+        choose("layer kind of max_sparsity", kind, ("conv", "linear"))
+    if missing := set(kinds) - set(max_sparsity):
+        raise ValueError(f"max_sparsity says nothing about {', '.join(sorted(missing))} layers")
+    ratios = [max_sparsity[kind] for kind in kinds]
+    for ratio in ratios:
+        if not 0 <= ratio < 1:
+            raise ValueError(f"max_sparsity must be in [0, 1), not {ratio}")
+    return ratios

@@ -1,0 +1,133 @@
+"""Algorithm 1 in exact integer arithmetic: what a unit may keep without breaking the budget.
+
+The paper prints it for weight pruning, where a layer's cost depends on its own ratio only.  With
+channels a layer costs inputs x outputs, so the bound is taken on the whole network instead (of
+which the printed algorithm is the linear special case):
+
+    A_u     admissible counts of unit u: multiples of its step, at least ceil((1 - a_max) C_u),
+            and always C_u itself
+    f_t(k)  cost of the network with the earlier units as executed, unit t at k, the later units at
+            min A; it does not decrease in k
+    cap_t   the largest k in A_t with f_t(k) <= floor(preserve_ratio * full cost)
+
+If cap_0 exists, each later cap exists too: a unit at its cap leaves the later ones their minima.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import ceil, floor
+
+Cost = Callable[[Sequence[int]], int]
+
+
+def exact(ratio: float) -> Fraction:
+    """The decimal that the user wrote, not the binary number nearest to it: 0.2 is 1/5."""
+    return Fraction(repr(float(ratio)))
+
+
+def admissible(channels: int, max_sparsity: float, step: int) -> tuple[int, ...]:
+    """Channel counts that a unit may keep, ascending.
+
+    Args:
+        channels: the unit's full count C.
+        max_sparsity: a_max in [0, 1).
+        step: counts are multiples of this; C itself is always admissible.
+    """
+    least = max(1, ceil((1 - exact(max_sparsity)) * channels))
+    counts = set(range(-(-least // step) * step, channels + 1, step))
+    return tuple(sorted(counts | {channels}))
+
+
+class Budget:
+    """The admissible counts of each unit and the largest that the budget leaves it.
+
+    Args:
+        cost: whole network's cost for given channel counts, an integer that never decreases
+            when a count grows.
+        channels: full count of each unit.
+        preserve_ratio: share of the full cost to keep, in (0, 1]; ``None`` for no bound.
+        max_sparsity: a_max of each unit.
+        steps: each unit's counts are multiples of this.
+
+    Raises:
+        ValueError: a ratio outside (0, 1], or a budget below the smallest admissible network.
+    """
+
+    def __init__(
+        self,
+        cost: Cost,
+        channels: Sequence[int],
+        *,
+        preserve_ratio: float | None,
+        max_sparsity: Sequence[float],
+        steps: Sequence[int],
+    ) -> None:
+        if preserve_ratio is not None and not 0 < preserve_ratio <= 1:  # also catches NaN
+            raise ValueError(
+                f"preserve_ratio must be in (0, 1] or None for no bound, not {preserve_ratio!r}"
+            )
+        self._cost = cost
+        self.channels = tuple(channels)
+        self.admissible = tuple(
+            admissible(c, a, s) for c, a, s in zip(channels, max_sparsity, steps, strict=True)
+        )
+        self._least = tuple(counts[0] for counts in self.admissible)
+        self.limit: int | None = None
+        """Cost that a finished plan may have; ``None``: unconstrained."""
+        if preserve_ratio is None:
+            return
+        full, smallest = cost(self.channels), cost(self._least)
+        self.limit = floor(exact(preserve_ratio) * full)
+        if smallest > self.limit:
+            raise ValueError(
+                f"preserve_ratio={preserve_ratio} is infeasible: the smallest admissible network "
+                f"keeps {smallest} of {full}, so the smallest feasible ratio is "
+                f"{smallest_ratio(smallest, full)}; raise preserve_ratio or max_sparsity"
+            )
+
+    def cap(self, executed: Sequence[int]) -> int:
+        """cap_t, where ``executed`` holds the counts of the units before t."""
+        t = len(executed)
+        choices = self.admissible[t]
+        if self.limit is None:
+            return choices[-1]
+        counts = [*executed, *self._least[t:]]
+
+        def cost_at(count: int) -> int:
+            counts[t] = count
+            return self._cost(counts)
+
+        fitting = bisect_right(choices, self.limit, key=cost_at)
+        return choices[fitting - 1]
+
+    def clamp(self, executed: Sequence[int], sparsity: float) -> int:
+        """Count of unit t: the admissible one nearest to (1 - sparsity) C_t, at most cap_t."""
+        t = len(executed)
+        wanted = nearest(self.admissible[t], self.channels[t] * (1 - sparsity))
+        return min(wanted, self.cap(executed))
+
+    def feasible(self, executed: Sequence[int], action: float) -> int:
+        """Count of unit t where actions 0..1 run linearly from cap_t down to min A_t."""
+        choices = self.admissible[len(executed)]
+        cap = self.cap(executed)
+        allowed = choices[: bisect_right(choices, cap)]
+        return nearest(allowed, cap - action * (cap - choices[0]))
+
+
+def nearest(ascending: Sequence[int], value: float) -> int:
+    """The element nearest to ``value``; of two equally near the larger."""
+    right = bisect_left(ascending, value)
+    if right == 0:
+        return ascending[0]
+    if right == len(ascending):
+        return ascending[-1]
+    below, above = ascending[right - 1], ascending[right]
+    return above if above - value <= value - below else below
+
+
+def smallest_ratio(smallest: int, full: int) -> float:
+    """The least ratio of four decimals whose budget admits ``smallest``."""
+    return ceil(Fraction(smallest, full) * 10_000) / 10_000

@@ -1,0 +1,21 @@
+"""One table of ids."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+ENTRY_POINT = "amc_gym.envs.amc:AMCEnv"
+
+NETWORKS = {
+    "AMC-MobileNet-v0": "MobileNet",
+}
+"""Id -> name of the network in `amc_gym.tasks.models`; "AMC-v0" takes a task of one's own."""
+
+
+def register() -> None:
+    """Register every id that is not registered yet."""
+    table = {"AMC-v0": {}} | {id_: {"task": network} for id_, network in NETWORKS.items()}
+    for id_, kwargs in table.items():
+        if id_ not in gym.registry:
+            # Episodes end by themselves; a step limit would only hide a bug.
+            gym.register(id_, entry_point=ENTRY_POINT, kwargs=kwargs, max_episode_steps=None)

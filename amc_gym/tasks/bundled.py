@@ -1,0 +1,140 @@
+"""Weights that come with the package: a safetensors file, and a card that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from amc_gym.names import choose
+from amc_gym.tasks import models
+
+DIRECTORY = Path(__file__).with_name("weights")
+
+
+def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, Any]:
+    """The card of bundled weights.
+
+    Returns:
+        ``network``, ``dataset``, ``architecture`` (the builder's arguments), ``input_shape``
+        ``(C, H, W)``, ``macs`` of one image, ``parameters``, ``accuracy`` on reward and test
+        images, ``fingerprints`` of the splits, ``recipe``, ``file``, ``sha256``, ``versions``.
+
+    Raises:
+        ValueError: nothing is bundled for this pair; the message lists what is.
+    """
+    cards = [json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))]
+    known = {f"{card['network']} {card['dataset']}": card for card in cards}
+    return known[choose("bundled weights", f"{network} {dataset}", known)]
+
+
+def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:
+    """The pretrained network, in evaluation mode.
+
+    Raises:
+        ValueError: nothing is bundled for this pair.
+        OSError: the file is missing or damaged.
+    """
+    card = find(network, dataset, directory)
+    state = load_state(directory / card["file"], sha256=card["sha256"])
+    model = models.NETWORKS[network].builder(**card["architecture"])
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name.
+
+    Args:
+        path: the file.
+        sha256: the hexadecimal checksum on the card of bundled weights; None for other weights.
+
+    Raises:
+        OSError: the file is missing, is not the file with this checksum, or cannot be read.
+    """
+    fix = "name another safetensors file"
+    if sha256 is not None:
+        fix = "reinstall amc-gym, or run `make weights` in a checkout"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise OSError(f"cannot read the weights {path} ({error.strerror}): {fix}") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise OSError(f"the weights {path} do not have their card's checksum: {fix}")
+    try:
+        return load_bytes(content)
+    except SafetensorError as error:
+        raise OSError(f"the weights {path} are damaged ({error}): {fix}") from error
+
+
+def save(
+    model: nn.Module,
+    network: str,
+    dataset: str,
+    *,
+    input_shape: tuple[int, ...],
+    fields: dict[str, Any],
+    directory: Path = DIRECTORY,
+) -> Path:
+    """Write the weights and the card of a network that ``models.build`` made.
+
+    Args:
+        model: the trained network.
+        network: its name in ``models.NETWORKS``.
+        dataset: what it was trained on.
+        input_shape: ``(C, H, W)`` of an image.
+        fields: what the card says besides what is found out here.
+        directory: where both files go.
+
+    Returns:
+        The path of the weights; the card is beside it.
+    """
+    path = directory / f"{network}-{dataset}.safetensors".lower()
+    content = save_bytes({name: t.cpu().contiguous() for name, t in model.state_dict().items()})
+    card = {
+        "network": network,
+        "dataset": dataset,
+        "architecture": models.architecture(network, dataset),
+        "input_shape": input_shape,
+        "macs": count_macs(model, input_shape),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **fields,
+        "file": path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+    return path
+
+
+@torch.no_grad()
+def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Multiply-accumulates of one image in convolutions and linear layers; evaluation mode.
+
+    Args:
+        model: the network; its mode is put back afterwards.
+        input_shape: ``(C, H, W)`` of the image.
+    """
+    was_training = model.training
+    parameter = next(model.parameters())
+    image = torch.zeros(1, *input_shape, device=parameter.device, dtype=parameter.dtype)
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(image)
+    model.train(was_training)
+    return counter.get_total_flops() // 2

@@ -1,0 +1,118 @@
+"""Least squares: nested == plain == numpy's, on rows that are really the layer's inputs."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from amc_gym.compression.graph import trace
+from amc_gym.compression.pruner import Pruner, rank, refit
+from amc_gym.compression.reconstruction import (
+    NestedLeastSquares,
+    _sampled_rows,
+    can_refit,
+    grams,
+    least_squares,
+)
+
+generator = torch.Generator().manual_seed(0)
+ROWS = torch.randn(300, 24, dtype=torch.float64, generator=generator) @ torch.randn(
+    24, 24, dtype=torch.float64, generator=generator
+)
+GRAM = ROWS.T @ ROWS
+WEIGHT = torch.randn(24, 7, dtype=torch.float64, generator=generator)
+ORDER = torch.randperm(24, generator=generator)
+
+
+@pytest.mark.parametrize("k", [1, 5, 23, 24])
+def test_nested_equals_plain_equals_lstsq(k):
+    columns = ORDER[:k].sort().values
+    nested = NestedLeastSquares(GRAM, WEIGHT, ORDER).weights(k)
+    torch.testing.assert_close(nested, least_squares(GRAM, WEIGHT, columns), rtol=1e-8, atol=1e-8)
+    expected, *_ = np.linalg.lstsq(ROWS[:, columns].numpy(), (ROWS @ WEIGHT).numpy(), rcond=None)
+    plain = least_squares(GRAM, WEIGHT, columns, ridge=1e-12)
+    np.testing.assert_allclose(plain, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_keeping_everything_returns_the_original_weights_whatever_the_ridge():
+    for ridge in (1e-6, 1.0, 100.0):
+        kept = least_squares(GRAM, WEIGHT, torch.arange(24), ridge)
+        torch.testing.assert_close(kept, WEIGHT, rtol=1e-7, atol=1e-7)
+
+
+def test_dead_inputs_do_not_break_the_fit():
+    gram = torch.zeros(4, 4, dtype=torch.float64)
+    weight = torch.ones(4, 2, dtype=torch.float64)
+    assert NestedLeastSquares(gram, weight, torch.arange(4)).weights(2).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(3, 4, 1),
+        nn.Conv2d(3, 4, 3, padding=1, stride=2),
+        nn.Conv2d(3, 4, 5, padding=2, dilation=2),
+        nn.Conv2d(3, 4, (3, 1), padding="same"),
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
+    ],
+)
+def test_sampled_rows_are_rows_of_the_unfolded_input(conv):
+    conv, inputs = conv.double(), torch.randn(6, 3, 12, 12, dtype=torch.float64)
+    rows = _sampled_rows(conv, inputs, torch.Generator().manual_seed(0))
+    assert rows.shape[0] == 60
+    outputs = rows @ conv.weight.detach().flatten(1).T + conv.bias.detach()
+    every = conv(inputs).detach().permute(0, 2, 3, 1).reshape(6, -1, 4)
+    for image, produced in enumerate(outputs.reshape(6, 10, 4)):
+        distance = (produced[:, None] - every[image][None]).abs().amax(2)
+        assert distance.min(1).values.max() < 1e-12
+        assert len(distance.argmin(1).unique()) == 10  # ten distinct positions
+
+
+def test_grams_are_the_sum_over_all_positions_where_there_are_few(plain_stack):
+    """At most ten positions: nothing is left to chance, so an unfolding gives the same matrix."""
+    images = torch.randn(200, 3, 8, 8)
+    graph = trace(plain_stack, images[:1])
+    collected = grams(plain_stack, graph, images.split(64), n_images=200)
+    seen = {}
+    hook = plain_stack.get_submodule("third").register_forward_pre_hook(
+        lambda module, args: seen.update(x=args[0])
+    )
+    plain_stack(images)
+    hook.remove()
+    columns = F.unfold(seen["x"], 5, padding=2, stride=2)  # (N, 250, 4)
+    rows = columns.permute(0, 2, 1).reshape(-1, 250).double().detach()
+    torch.testing.assert_close(collected["third"], rows.T @ rows, rtol=1e-5, atol=1e-3)
+
+
+def test_layers_with_too_few_samples_are_left_alone(plain_stack):
+    graph = trace(plain_stack, torch.zeros(1, 3, 8, 8))
+    hidden = graph.layers["hidden"]  # 32 columns, one sample per image
+    assert can_refit(hidden, 64)
+    assert not can_refit(hidden, 63)
+    assert not can_refit(graph.layers["first"], 10**6)  # fed by the network's input
+
+
+@pytest.mark.parametrize("importance", ["magnitude", "greedy"])
+def test_remembered_tensors_equal_the_plain_fit(plain_task, importance):
+    model = plain_task.model
+    graph = trace(model, plain_task.example)
+    statistics = grams(model, graph, [plain_task.calibration.images], n_images=400)
+    assert set(statistics) == {"second", "third", "hidden", "classifier"}
+    pruner = Pruner(model, graph, rank(model, graph, statistics, importance), statistics)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        counts = [int(rng.integers(1, c + 1)) for c in graph.full]
+        plain = refit(model, graph, statistics, pruner.kept(counts))
+        for name, weight in plain.items():
+            remembered = pruner.tensors(counts, graph.layers[name])["weight"]
+            torch.testing.assert_close(remembered, weight, rtol=1e-3, atol=1e-4)
+            assert torch.equal(remembered, pruner.tensors(counts, graph.layers[name])["weight"])
+
+
+def test_reconstruction_lowers_the_error_of_the_layers_output():
+    columns = ORDER[:12].sort().values
+    target = ROWS @ WEIGHT
+    plain = (ROWS[:, columns] @ WEIGHT[columns] - target).square().sum()
+    fitted = (ROWS[:, columns] @ least_squares(GRAM, WEIGHT, columns) - target).square().sum()
+    assert fitted < 0.7 * plain

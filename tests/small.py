@@ -1,0 +1,68 @@
+"""A small network that has every kind of layer, images for it, and whole episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym import Split
+
+
+class PlainStack(nn.Module):
+    """k x k convolutions with and without batch norm and bias, a depthwise one, a flattened map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 12, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(12)
+        self.depthwise = nn.Conv2d(12, 12, 3, stride=2, padding=1, groups=12, bias=False)
+        self.depthwise_norm = nn.BatchNorm2d(12)
+        self.second = nn.Conv2d(12, 10, (3, 3), padding=1)
+        self.third = nn.Conv2d(10, 8, 5, stride=2, padding=2)
+        self.hidden = nn.Linear(8 * 2 * 2, 20, bias=False)
+        self.hidden_norm = nn.BatchNorm1d(20)
+        self.classifier = nn.Linear(20, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        x = torch.relu(self.depthwise_norm(self.depthwise(x)))
+        x = torch.relu(self.second(x))
+        x = torch.relu(self.third(x)).flatten(1)
+        return self.classifier(torch.relu(self.hidden_norm(self.hidden(x))))
+
+
+def lively(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Give batch norms statistics and weights that a mistake in handling them would show."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.running_var):
+                assert tensor is not None
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            for tensor in (module.bias.data, module.running_mean):
+                assert tensor is not None
+                tensor.uniform_(-0.5, 0.5, generator=generator)
+    return model.eval()
+
+
+def images(n: int, seed: int, size: int = 8, classes: int = 5) -> Split:
+    generator = torch.Generator().manual_seed(seed)
+    return Split(
+        torch.randn(n, 3, size, size, generator=generator),
+        torch.randint(classes, (n,), generator=generator),
+    )
+
+
+def play(env: gym.Env[Any, Any], actions: Sequence[float], seed: int = 0) -> list[Any]:
+    """One whole episode; what its last step returned."""
+    env.reset(seed=seed)
+    step: tuple[Any, ...] = ()
+    for action in actions:
+        step = env.step(np.array([action], dtype=np.float32))
+    assert step[2], "the episode is not over"
+    return list(step)

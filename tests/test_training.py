@@ -1,0 +1,234 @@
+"""The training loop resumes exactly, and the bundled weights are what their card says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from amc_gym.tasks import bundled
+from amc_gym.tasks.augmentation import augment
+from amc_gym.tasks.datasets import Split, digits
+from amc_gym.training import RECIPES, Recipe, _optimizer, accuracy, main, train
+
+RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, shift=1, flip=True, seed=3)
+
+
+class Tiny(nn.Module):
+    """Batch norm and dropout, so that buffers and random numbers matter too.
+
+    Stops as if killed in step ``fuse``, counted from 0.
+    """
+
+    def __init__(self, fuse: int | None = None) -> None:
+        super().__init__()
+        self.fuse = fuse
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten()
+        )
+        self.head = nn.Linear(8 * 6 * 6, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training and self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise KeyboardInterrupt
+        return self.head(self.body(images))
+
+
+@pytest.fixture
+def split() -> Split:
+    whole = digits(8).train
+    return Split(whole.images[:100], whole.labels[:100])
+
+
+def tiny(fuse: int | None = None) -> Tiny:
+    torch.manual_seed(0)
+    return Tiny(fuse)
+
+
+def same(left: nn.Module, right: nn.Module) -> bool:
+    theirs = right.state_dict()
+    return all(torch.equal(value, theirs[name]) for name, value in left.state_dict().items())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_killed_run_resumes_to_the_same_bits(
+    split: Split, tmp_path: Path, optimizer: Literal["sgd", "adamw"]
+) -> None:
+    recipe = replace(RECIPE, optimizer=optimizer)
+    whole = train(tiny(), split, recipe, progress=False)
+
+    checkpoint = tmp_path / "run" / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(fuse=15), split, recipe, checkpoint=checkpoint, progress=False)  # epoch 2 of 0-3
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 2
+    torch.rand(7)  # a new process would stand elsewhere in the global stream
+    resumed = train(Tiny(), split, recipe, checkpoint=checkpoint, progress=False)
+
+    assert same(resumed, whole)
+    assert not same(resumed, tiny())
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["state.pt"]
+
+
+def test_finished_run_is_not_trained_again(split: Split, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state.pt"
+    first = train(tiny(), split, RECIPE, checkpoint=checkpoint, progress=False)
+    assert same(train(Tiny(fuse=0), split, RECIPE, checkpoint=checkpoint, progress=False), first)
+
+
+def test_checkpoint_of_another_run_is_refused(split: Split, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state.pt"
+    short = replace(RECIPE, epochs=1)
+    train(tiny(), split, short, checkpoint=checkpoint, progress=False)
+    with pytest.raises(ValueError, match="differs in epochs, seed"):
+        train(tiny(), split, replace(RECIPE, seed=4), checkpoint=checkpoint, progress=False)
+    other = Split(split.images, split.labels.flip(0))
+    with pytest.raises(ValueError, match="differs in images"):
+        train(tiny(), other, short, checkpoint=checkpoint, progress=False)
+
+
+def test_training_depends_on_the_seed_and_leaves_the_global_stream_alone(split: Split) -> None:
+    model = tiny()
+    before = torch.get_rng_state()
+    train(model, split, RECIPE, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not same(model, train(tiny(), split, replace(RECIPE, seed=4), progress=False))
+
+
+def test_training_learns(split: Split) -> None:
+    recipe = replace(RECIPE, epochs=15, shift=0, flip=False)
+    model = train(tiny(), split, recipe, progress=False)
+    assert accuracy(tiny(), split) < 0.4
+    assert accuracy(model, split) > 0.95
+
+
+def test_training_with_fewer_images_than_a_batch(split: Split) -> None:
+    few = Split(split.images[:5], split.labels[:5])
+    assert not same(train(tiny(), few, replace(RECIPE, epochs=6), progress=False), tiny())
+
+
+def test_runs_too_short_for_their_warm_up_are_refused(split: Split) -> None:
+    with pytest.raises(ValueError, match="more than one step, got 1 x"):
+        train(tiny(), split, replace(RECIPE, epochs=1, batch_size=100), progress=False)
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    model = tiny()
+    name_of = {id(parameter): name for name, parameter in model.named_parameters()}
+    decay_of = {
+        name_of[id(parameter)]: group["weight_decay"]
+        for group in _optimizer(model, replace(RECIPE, weight_decay=0.1)).param_groups
+        for parameter in group["params"]
+    }
+    assert decay_of == {
+        "body.0.weight": 0.1,
+        "body.0.bias": 0.0,
+        "body.1.weight": 0.0,
+        "body.1.bias": 0.0,
+        "head.weight": 0.1,
+        "head.bias": 0.0,
+    }
+
+
+def test_bf16_trains_in_float32_weights(split: Split) -> None:
+    model = train(tiny(), split, replace(RECIPE, precision="bf16"), progress=False)
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert not same(model, train(tiny(), split, RECIPE, progress=False))
+
+
+def test_accuracy_counts_over_batches_and_keeps_the_mode(split: Split) -> None:
+    model = tiny().train()
+    expected = (model.eval()(split.images).argmax(1) == split.labels).double().mean().item()
+    model.train()
+    assert accuracy(model, split, batch_size=7) == pytest.approx(expected)
+    assert model.training
+
+
+def test_augment_shifts_and_mirrors_whole_images() -> None:
+    torch.manual_seed(0)
+    images = torch.zeros(200, 2, 5, 5)
+    images[:, 0, 2, 1] = 1
+    images[:, 1, 2, 1] = 2
+    moved = augment(images, shift=1, flip=True)
+    assert moved.shape == images.shape
+    assert torch.equal(moved[:, 1], 2 * moved[:, 0])
+    places = {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()}
+    # Column 1 goes to 0-2, and mirrored to 4-2.
+    assert places == {(row, column) for row in (1, 2, 3) for column in range(5)}
+    assert augment(images, shift=0, flip=False) is images
+
+
+def test_augment_fills_with_the_darkest_value() -> None:
+    images = torch.full((50, 1, 4, 4), 3.0)
+    images[0, 0, 0, 0] = -1
+    assert set(augment(images, shift=2, flip=False).unique().tolist()) == {-1.0, 3.0}
+
+
+@pytest.mark.parametrize(("network", "dataset"), sorted(RECIPES))
+def test_bundled_weights_are_what_their_card_says(network: str, dataset: str) -> None:
+    card = bundled.find(network, dataset)
+    model, splits = bundled.load(network, dataset), digits()
+    assert not model.training
+    assert bundled.count_macs(model, tuple(card["input_shape"])) == card["macs"]
+    assert sum(parameter.numel() for parameter in model.parameters()) == card["parameters"]
+    for name in ("reward", "test"):
+        split, claim = getattr(splits, name), card["accuracy"][name]
+        assert claim["images"] == len(split)
+        assert accuracy(model, split) == pytest.approx(claim["top1"], abs=1.01 / len(split))
+    for name, fingerprint in card["fingerprints"].items():
+        assert getattr(splits, name).fingerprint == fingerprint
+
+
+def test_damaged_weights_are_refused_with_the_fix(tmp_path: Path) -> None:
+    card = bundled.find("MobileNet", "digits")
+    content = bytearray((bundled.DIRECTORY / card["file"]).read_bytes())
+    path = tmp_path / card["file"]
+    (tmp_path / "mobilenet-digits.json").write_text(json.dumps(card))
+
+    with pytest.raises(OSError, match=r"cannot read.*make weights"):
+        bundled.load("MobileNet", "digits", tmp_path)
+    path.write_bytes(content[:-1000])
+    with pytest.raises(OSError, match=r"checksum.*make weights"):
+        bundled.load("MobileNet", "digits", tmp_path)
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"checksum.*reinstall amc-gym"):
+        bundled.load("MobileNet", "digits", tmp_path)
+    path.write_bytes(content[:-1000])
+    with pytest.raises(OSError, match="damaged"):
+        bundled.load_state(path)
+
+
+def test_saved_weights_come_back(tmp_path: Path) -> None:
+    model = bundled.load("MobileNet", "digits")
+    path = bundled.save(
+        model, "MobileNet", "digits", input_shape=(1, 16, 16), fields={}, directory=tmp_path
+    )
+    assert path == tmp_path / "mobilenet-digits.safetensors"
+    assert same(bundled.load("MobileNet", "digits", tmp_path), model)
+
+
+def test_unknown_pairs_are_answered_with_what_there_is() -> None:
+    with pytest.raises(ValueError, match=r"choose from .*'MobileNet digits'"):
+        bundled.find("ResNet50", "imagenet")
+    with pytest.raises(ValueError, match="did you mean 'MobileNet digits'"):
+        main("MobileNet", "digit")
+
+
+def test_main_writes_weights_and_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(RECIPES["MobileNet", "digits"], epochs=2, batch_size=256)
+    monkeypatch.setitem(RECIPES, ("MobileNet", "digits"), recipe)
+    main("MobileNet", "digits", out=tmp_path)
+    card = bundled.find("MobileNet", "digits", tmp_path)
+    assert card["recipe"]["epochs"] == 2
+    model = bundled.load("MobileNet", "digits", tmp_path)
+    assert accuracy(model, digits().reward) == card["accuracy"]["reward"]["top1"]
+    assert "of 400 images" in capsys.readouterr().out
