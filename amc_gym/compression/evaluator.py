@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.pointwise import with_pointwise
 from amc_gym.compression.pruner import Pruner
 
 METRICS = {"top1": 1, "top5": 5}
@@ -65,8 +66,8 @@ class Evaluator:
     """Evaluates channel counts on resident images, each plan once.
 
     One network is built; a plan's tensors are swapped into its modules.  What an evaluation costs
-    beyond the forward pass is index selection and, for channel counts not seen before, one
-    triangular back-substitution for each layer.
+    beyond the forward pass is index selection and, for channel counts not seen before, one small
+    matrix product for each layer.
 
     Args:
         model: the network of ``pruner``, norms folded where they can be, in eval mode.
@@ -90,7 +91,9 @@ class Evaluator:
         dtype = PRECISIONS[precision]
         self.pruner = pruner
         self._like = {"device": device, "dtype": dtype}
-        self._network = copy.deepcopy(model).to(**self._like, memory_format=torch.channels_last)
+        self._network = with_pointwise(
+            copy.deepcopy(model).to(**self._like, memory_format=torch.channels_last)
+        )
         self._modules = [
             (layer, self._network.get_submodule(layer.name))
             for layer in pruner.graph.layers.values()
@@ -115,7 +118,7 @@ class Evaluator:
     def network(self, counts: Sequence[int]) -> nn.Module:
         """The evaluator's own network, set to a plan; valid until the next call."""
         for layer, module in self._modules:
-            tensors = self.pruner.tensors(counts, layer)
+            tensors = self.pruner.tensors(counts, layer.name)
             for name, tensor in tensors.items():
                 # The dictionaries directly: torch's own attribute checks would cost more than
                 # the selection itself.

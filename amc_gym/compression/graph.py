@@ -13,6 +13,7 @@ import copy
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Axis:
     def __len__(self) -> int:
         return len(self.unit)
 
-    @property
+    @cached_property
     def units(self) -> tuple[int, ...]:
         """The units that own positions of this axis, ascending."""
         return tuple(int(u) for u in np.unique(self.unit) if u != FIXED)
@@ -170,7 +171,7 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
                     f"the tracer couples channel {max(item.idxs)} of {name!r}, which has "
                     f"{len(axis)}: it misreads a padded or sliced shortcut there."
                 )
-            axis.unit[item.idxs] = index
+            axis.unit[item.idxs] = index  # before anything asks for axis.units
             axis.channel[item.idxs] = item.root_idxs
     if not units:
         reasons = "; ".join(f"{name}: {why}" for name, why in fixed.items()) or "no convolution"

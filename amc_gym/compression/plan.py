@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,9 @@ class CompressionPlan:
 
     def to_json(self) -> str:
         """The plan as a JSON object with a checksum of its own."""
-        content = asdict(self) | {"format": FORMAT}
-        return json.dumps({"sha256": _checksum(content)} | content)
+        # Once per episode: no deep copies, and one pass of the encoder.
+        canonical = _canonical({name: getattr(self, name) for name in _FIELDS} | {"format": FORMAT})
+        return f'{{"sha256":"{_sha256(canonical)}",{canonical[1:]}'
 
     @classmethod
     def from_json(cls, text: str) -> CompressionPlan:
@@ -88,11 +89,11 @@ class CompressionPlan:
             raise PlanError("not a compression plan: it has no checksum")
         content = dict(content)
         claimed = content.pop("sha256")
-        if claimed != _checksum(content):
+        if claimed != _sha256(_canonical(content)):
             raise PlanError("the plan does not match its checksum: it was changed or cut short")
         if content.pop("format", None) != FORMAT:
             raise PlanError(f"the plan has another format than {FORMAT}; update amc-gym")
-        if set(content) != {f.name for f in fields(cls)}:
+        if set(content) != set(_FIELDS):
             raise PlanError("not a compression plan: its fields are not those of a plan")
         content["kept"] = {name: tuple(channels) for name, channels in content["kept"].items()}
         return cls(**content)
@@ -120,6 +121,12 @@ class CompressionPlan:
             raise PlanError(f"{path}: {error}") from error
 
 
-def _checksum(content: Mapping[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+_FIELDS = tuple(field.name for field in fields(CompressionPlan))
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"))  # in order: that of the units matters
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -126,18 +126,11 @@ class Pruner:
     ) -> None:
         self.graph = graph
         self.orders = tuple(orders)
-        self._model = model
-        self._grams = grams
-        self._nested: dict[str, NestedLeastSquares] = {}
-        self._fitted: OrderedDict[tuple[str, tuple[int, ...]], torch.Tensor] = OrderedDict()
-        self._fitted_bytes = 0
-        self._positions: dict[tuple[str, bool, tuple[int, ...]], torch.Tensor] = {}
-        for name, gram in grams.items():
-            layer = graph.layers[name]
-            assert layer.inputs is not None
-            if len(layer.inputs.units) == 1 and not (layer.inputs.unit == FIXED).any():
-                order = self._column_order(layer)
-                self._nested[name] = NestedLeastSquares(gram, matrix(model, layer), order)
+        fitted = _Remembered()
+        self._layers = {
+            name: _SlimLayer(model, layer, self.orders, grams.get(name), fitted)
+            for name, layer in graph.layers.items()
+        }
 
     def kept(self, counts: Sequence[int]) -> Kept:
         """Kept channels of each unit, ascending."""
@@ -145,64 +138,104 @@ class Pruner:
             np.sort(order[:count]) for order, count in zip(self.orders, counts, strict=True)
         )
 
-    def tensors(self, counts: Sequence[int], layer: Layer) -> dict[str, torch.Tensor]:
+    def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
         """Weight, bias and running statistics of one slim layer, by name."""
-        module = self._model.get_submodule(layer.name)
-        rows = self._kept_positions(layer, counts, inputs=False)
-        tensors = {
-            name: tensor.detach()[rows]
-            for name, tensor in (*module._parameters.items(), *module._buffers.items())
-            if tensor is not None and tensor.dim() > 0 and name != "weight"
+        return self._layers[name].tensors(counts)
+
+
+class _Remembered:
+    """Re-fitted weights, the most recently used that fit into ``MEMORY`` bytes."""
+
+    def __init__(self) -> None:
+        self._weights: OrderedDict[tuple[str, tuple[int, ...]], torch.Tensor] = OrderedDict()
+        self.bytes = 0
+
+    def get(
+        self, key: tuple[str, tuple[int, ...]], make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        weight = self._weights.get(key)
+        if weight is not None:
+            self._weights.move_to_end(key)
+            return weight
+        weight = self._weights[key] = make()
+        self.bytes += weight.nbytes
+        while self.bytes > MEMORY and len(self._weights) > 1:
+            self.bytes -= self._weights.popitem(last=False)[1].nbytes
+        return weight
+
+
+class _SlimLayer:
+    """One layer's tensors for any counts of the units that it depends on."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: Layer,
+        orders: Sequence[np.ndarray],
+        gram: torch.Tensor | None,
+        fitted: _Remembered,
+    ) -> None:
+        module = model.get_submodule(layer.name)
+        self._model, self._layer, self._orders, self._gram = model, layer, orders, gram
+        weight = module.weight
+        assert isinstance(weight, torch.Tensor)
+        self._weight = weight.detach()
+        # The batch counter of norms has no channels and stays as it is.
+        self._vectors = {
+            name: tensor.detach()
+            for name, tensor in (*module.named_parameters(), *module.named_buffers())
+            if name != "weight" and tensor.dim() > 0
         }
-        tensors["weight"] = self._weight(layer, counts)[rows]
+        self._fitted = fitted
+        self._positions: dict[tuple[bool, tuple[int, ...]], torch.Tensor] = {}
+        self._nested: NestedLeastSquares | None = None
+        inputs = layer.inputs
+        if gram is not None and inputs is not None:
+            alone = len(inputs.units) == 1 and not (inputs.unit == FIXED).any()
+            if alone:
+                order = _column_order(inputs, orders[inputs.units[0]], layer.weights)
+                self._nested = NestedLeastSquares(gram, matrix(model, layer), order)
+
+    def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        rows = self._kept(self._layer.outputs, counts, inputs=False)
+        tensors = {name: vector[rows] for name, vector in self._vectors.items()}
+        tensors["weight"] = self._with_kept_inputs(counts)[rows]
         return tensors
 
-    def _weight(self, layer: Layer, counts: Sequence[int]) -> torch.Tensor:
-        """The layer's weight with its kept inputs and all of its outputs."""
-        weight = self._model.get_submodule(layer.name).weight
-        assert isinstance(weight, torch.Tensor)
-        if layer.inputs is None or not layer.inputs.units:
-            return weight.detach()
-        if layer.name not in self._grams:
-            return weight.detach()[:, self._kept_positions(layer, counts, inputs=True)]
-        key = (layer.name, tuple(counts[u] for u in layer.inputs.units))
-        if key in self._fitted:
-            self._fitted.move_to_end(key)
-            return self._fitted[key]
-        fitted = self._fit(layer, counts).to(weight.device)
-        self._fitted[key] = fitted
-        self._fitted_bytes += fitted.nbytes
-        while self._fitted_bytes > MEMORY and len(self._fitted) > 1:
-            self._fitted_bytes -= self._fitted.popitem(last=False)[1].nbytes
-        return fitted
+    def _with_kept_inputs(self, counts: Sequence[int]) -> torch.Tensor:
+        """The weight with its kept inputs and all of its outputs."""
+        axis = self._layer.inputs
+        if axis is None or not axis.units:
+            return self._weight
+        if self._gram is None:
+            return self._weight[:, self._kept(axis, counts, inputs=True)]
+        key = (self._layer.name, tuple(counts[u] for u in axis.units))
+        return self._fitted.get(key, lambda: self._fit(counts, axis).to(self._weight.device))
 
-    def _fit(self, layer: Layer, counts: Sequence[int]) -> torch.Tensor:
-        positions = self._kept_positions(layer, counts, inputs=True)
-        nested = self._nested.get(layer.name)
-        if nested is not None:
-            solved = nested.weights(len(positions) * layer.weights)
+    def _fit(self, counts: Sequence[int], axis: Axis) -> torch.Tensor:
+        positions = self._kept(axis, counts, inputs=True)
+        if self._nested is not None:
+            solved = self._nested.weights(len(positions) * self._layer.weights)
         else:
-            columns = _columns(positions.numpy(), layer.weights)
-            solved = least_squares(self._grams[layer.name], matrix(self._model, layer), columns)
-        return _shaped(solved, self._model, layer, len(positions))
+            assert self._gram is not None
+            columns = _columns(positions.numpy(), self._layer.weights)
+            solved = least_squares(self._gram, matrix(self._model, self._layer), columns)
+        return _shaped(solved, self._model, self._layer, len(positions))
 
-    def _kept_positions(self, layer: Layer, counts: Sequence[int], *, inputs: bool) -> torch.Tensor:
-        axis = layer.inputs if inputs else layer.outputs
-        assert axis is not None
-        units = axis.units
-        key = (layer.name, inputs, tuple(counts[u] for u in units))
-        if key not in self._positions:
-            kept = [np.empty(0, dtype=np.int64)] * len(self.orders)
-            for u in units:
-                kept[u] = self.orders[u][: counts[u]]
-            self._positions[key] = torch.from_numpy(axis.kept(tuple(kept)))
-        return self._positions[key]
+    def _kept(self, axis: Axis, counts: Sequence[int], *, inputs: bool) -> torch.Tensor:
+        """Kept positions of one of the layer's axes, ascending."""
+        key = (inputs, tuple(counts[u] for u in axis.units))
+        positions = self._positions.get(key)
+        if positions is None:
+            kept = [np.empty(0, dtype=np.int64)] * len(self._orders)
+            for u in axis.units:
+                kept[u] = self._orders[u][: counts[u]]
+            positions = self._positions[key] = torch.from_numpy(axis.kept(tuple(kept)))
+        return positions
 
-    def _column_order(self, layer: Layer) -> torch.Tensor:
-        """All columns of a layer that one unit feeds, those of its best channel first."""
-        axis = layer.inputs
-        assert isinstance(axis, Axis)
-        rank_of = np.empty(len(self.orders[axis.units[0]]), dtype=np.int64)
-        rank_of[self.orders[axis.units[0]]] = np.arange(len(rank_of))
-        positions = np.argsort(rank_of[axis.channel], kind="stable")
-        return _columns(positions, layer.weights)
+
+def _column_order(axis: Axis, order: np.ndarray, size: int) -> torch.Tensor:
+    """All columns of an axis that one unit owns, those of its best channel first."""
+    rank_of = np.empty(len(order), dtype=np.int64)
+    rank_of[order] = np.arange(len(order))
+    return _columns(np.argsort(rank_of[axis.channel], kind="stable"), size)

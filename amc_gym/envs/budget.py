@@ -88,26 +88,26 @@ class Budget:
                 f"{smallest_ratio(smallest, full)}; raise preserve_ratio or max_sparsity"
             )
 
+    def fits(self, executed: Sequence[int], count: int) -> bool:
+        """Whether unit t may keep ``count``: f_t(count) is within the limit."""
+        t = len(executed)
+        return self.limit is None or (
+            self._cost([*executed, count, *self._least[t + 1 :]]) <= self.limit
+        )
+
     def cap(self, executed: Sequence[int]) -> int:
         """cap_t, where ``executed`` holds the counts of the units before t."""
-        t = len(executed)
-        choices = self.admissible[t]
+        choices = self.admissible[len(executed)]
         if self.limit is None:
             return choices[-1]
-        counts = [*executed, *self._least[t:]]
-
-        def cost_at(count: int) -> int:
-            counts[t] = count
-            return self._cost(counts)
-
-        fitting = bisect_right(choices, self.limit, key=cost_at)
-        return choices[fitting - 1]
+        over = bisect_left(choices, True, key=lambda count: not self.fits(executed, count))
+        return choices[over - 1]
 
     def clamp(self, executed: Sequence[int], sparsity: float) -> int:
         """Count of unit t: the admissible one nearest to (1 - sparsity) C_t, at most cap_t."""
         t = len(executed)
         wanted = nearest(self.admissible[t], self.channels[t] * (1 - sparsity))
-        return min(wanted, self.cap(executed))
+        return wanted if self.fits(executed, wanted) else self.cap(executed)
 
     def feasible(self, executed: Sequence[int], action: float) -> int:
         """Count of unit t where actions 0..1 run linearly from cap_t down to min A_t."""

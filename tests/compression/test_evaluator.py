@@ -85,7 +85,6 @@ def test_remembered_weights_stay_within_their_memory(digits_task, monkeypatch):
     made = Engine(digits_task, EngineOptions(reward_images=1))
     for counts in random_counts(made.graph, 10):
         made.evaluator(counts)
-    pruner = made.evaluator.pruner
-    held = sum(tensor.nbytes for tensor in pruner._fitted.values())
-    assert held == pruner._fitted_bytes
-    assert held <= 2**20
+    remembered = made.evaluator.pruner._layers["classifier"]._fitted
+    held = sum(tensor.nbytes for tensor in remembered._weights.values())
+    assert 0 < held == remembered.bytes <= 2**20
