@@ -69,7 +69,7 @@ bench-speed: $(INSTALLED)
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-columns=min,median,iqr,rounds
 
 weights: $(INSTALLED)
-	$(BIN)/python -m amc_gym.training MobileNet digits
+	$(BIN)/python -m amc_gym.recipes MobileNet digits
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -3,11 +3,12 @@
 Importing the package registers the environments.
 """
 
-from amc_gym.api import Validation, accuracy, compress, validate
+from amc_gym.api import Validation, compress, validate
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.registration import register
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.task import CompressionTask
+from amc_gym.training import accuracy
 
 __all__ = [
     "CompressionPlan",

@@ -8,13 +8,13 @@ from torch import nn
 
 from amc_gym.compression import recovery
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.evaluator import count_hits
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.pruner import refit
 from amc_gym.compression.slim import slim
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.engine import calibrate, channel_graph
 from amc_gym.tasks.task import CompressionTask
+from amc_gym.training import accuracy
 
 
 def compress(task: CompressionTask, plan: CompressionPlan) -> nn.Module:
@@ -35,16 +35,6 @@ def compress(task: CompressionTask, plan: CompressionPlan) -> nn.Module:
     if "reconstruct" in recovery.parse(plan.options["recovery"]):
         weights = refit(task.model, graph, calibrate(task), kept)
     return slim(task.model, graph, kept, weights)
-
-
-def accuracy(network: nn.Module, split: Split, metric: str = "top1") -> float:
-    """Share of a split's images that a network classifies correctly, in [0, 1]."""
-    device = next(network.parameters()).device
-    batches = [
-        (images.to(device), labels.to(device))
-        for images, labels in zip(split.images.split(256), split.labels.split(256), strict=True)
-    ]
-    return count_hits(network, batches).accuracy(metric)
 
 
 @dataclass(frozen=True)

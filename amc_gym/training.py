@@ -1,12 +1,8 @@
-"""The one training loop, and the recipes of the bundled weights.
-
-``python -m amc_gym.training MobileNet digits`` makes the bundled weights again.
-"""
+"""The one training loop: bundled weights are made with it, and networks are fine-tuned with it."""
 
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from amc_gym.names import choose
-from amc_gym.tasks import bundled, models
+from amc_gym.compression.evaluator import count_hits
 from amc_gym.tasks.augmentation import augment
-from amc_gym.tasks.datasets import Split, load
+from amc_gym.tasks.datasets import Split
 
 
 @dataclass(frozen=True)
@@ -53,18 +48,6 @@ class Recipe:
     flip: bool = False
     precision: Literal["float32", "bf16"] = "float32"
     seed: int = 0
-
-
-RECIPES: dict[tuple[str, str], Recipe] = {
-    ("MobileNet", "digits"): Recipe(
-        epochs=60,
-        batch_size=64,
-        learning_rate=0.1,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        shift=2,
-    ),
-}
 
 
 def train(
@@ -130,20 +113,22 @@ def train(
     return model.eval()
 
 
-@torch.inference_mode()
-def accuracy(model: nn.Module, split: Split, batch_size: int = 256) -> float:
-    """Top-1 accuracy in [0, 1], in evaluation mode; the model's mode is put back afterwards."""
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    correct = 0
-    for images, labels in zip(
-        split.images.split(batch_size), split.labels.split(batch_size), strict=True
-    ):
-        predicted = model(images.to(device)).argmax(dim=1)
-        correct += int((predicted == labels.to(device)).sum())
-    model.train(was_training)
-    return correct / len(split)
+def accuracy(
+    network: nn.Module, split: Split, metric: str = "top1", batch_size: int = 256
+) -> float:
+    """Accuracy in [0, 1], in evaluation mode; the network's mode is put back afterwards."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    batches = [
+        (images.to(device), labels.to(device))
+        for images, labels in zip(
+            split.images.split(batch_size), split.labels.split(batch_size), strict=True
+        )
+    ]
+    hits = count_hits(network, batches)
+    network.train(was_training)
+    return hits.accuracy(metric)
 
 
 @dataclass(frozen=True)
@@ -232,59 +217,3 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
     return optim.SGD(
         groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
-
-
-def main(
-    network: str,
-    dataset: str,
-    /,
-    *,
-    data_root: Path | None = None,
-    checkpoint: Path | None = None,
-    out: Path = bundled.DIRECTORY,
-) -> None:
-    """Train a network by its recipe and write its weights and their card.
-
-    Args:
-        network: a network with a recipe, for example MobileNet.
-        dataset: a data set with a recipe, for example digits.
-        data_root: folder of the data sets that are read from disk.
-        checkpoint: file that lets an interrupted run go on where it stopped.
-        out: folder for the weights and the card.
-    """
-    choose("recipe", f"{network} {dataset}", map(" ".join, RECIPES))
-    recipe = RECIPES[network, dataset]
-    splits = load(dataset, data_root)
-    torch.manual_seed(recipe.seed)
-    model = models.build(network, dataset)
-
-    start = time.perf_counter()
-    train(model, splits.train, recipe, checkpoint=checkpoint)
-    seconds = time.perf_counter() - start
-
-    path = bundled.save(
-        model,
-        network,
-        dataset,
-        input_shape=tuple(splits.train.images.shape[1:]),
-        fields={
-            "accuracy": {
-                name: {"top1": accuracy(model, split), "images": len(split)}
-                for name, split in (("reward", splits.reward), ("test", splits.test))
-            },
-            "fingerprints": {
-                name: getattr(splits, name).fingerprint for name in ("train", "reward", "test")
-            },
-            "recipe": asdict(recipe),
-        },
-        directory=out,
-    )
-    for name, figures in bundled.find(network, dataset, out)["accuracy"].items():
-        print(f"{name}: {figures['top1']:.2%} of {figures['images']} images")
-    print(f"{path} after {seconds:.0f} s")
-
-
-if __name__ == "__main__":
-    import tyro
-
-    tyro.cli(main)

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from amc_gym.recipes import RECIPES, main
 from amc_gym.tasks import bundled
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split, digits
-from amc_gym.training import RECIPES, Recipe, _optimizer, accuracy, main, train
+from amc_gym.training import Recipe, _optimizer, accuracy, train
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, shift=1, flip=True, seed=3)
 

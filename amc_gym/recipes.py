@@ -1,0 +1,84 @@
+"""Recipes of the bundled weights.
+
+``python -m amc_gym.recipes MobileNet digits`` makes them again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from amc_gym.names import choose
+from amc_gym.tasks import bundled, models
+from amc_gym.tasks.datasets import load
+from amc_gym.training import Recipe, accuracy, train
+
+RECIPES: dict[tuple[str, str], Recipe] = {
+    ("MobileNet", "digits"): Recipe(
+        epochs=60,
+        batch_size=64,
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        shift=2,
+    ),
+}
+
+
+def main(
+    network: str,
+    dataset: str,
+    /,
+    *,
+    data_root: Path | None = None,
+    checkpoint: Path | None = None,
+    out: Path = bundled.DIRECTORY,
+) -> None:
+    """Train a network by its recipe and write its weights and their card.
+
+    Args:
+        network: a network with a recipe, for example MobileNet.
+        dataset: a data set with a recipe, for example digits.
+        data_root: folder of the data sets that are read from disk.
+        checkpoint: file that lets an interrupted run go on where it stopped.
+        out: folder for the weights and the card.
+    """
+    choose("recipe", f"{network} {dataset}", map(" ".join, RECIPES))
+    recipe = RECIPES[network, dataset]
+    splits = load(dataset, data_root)
+    torch.manual_seed(recipe.seed)
+    model = models.build(network, dataset)
+
+    start = time.perf_counter()
+    train(model, splits.train, recipe, checkpoint=checkpoint)
+    seconds = time.perf_counter() - start
+
+    path = bundled.save(
+        model,
+        network,
+        dataset,
+        input_shape=tuple(splits.train.images.shape[1:]),
+        fields={
+            "accuracy": {
+                name: {"top1": accuracy(model, split), "images": len(split)}
+                for name, split in (("reward", splits.reward), ("test", splits.test))
+            },
+            "fingerprints": {
+                name: getattr(splits, name).fingerprint for name in ("train", "reward", "test")
+            },
+            "recipe": asdict(recipe),
+        },
+        directory=out,
+    )
+    for name, figures in bundled.find(network, dataset, out)["accuracy"].items():
+        print(f"{name}: {figures['top1']:.2%} of {figures['images']} images")
+    print(f"{path} after {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main)
