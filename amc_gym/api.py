@@ -9,7 +9,7 @@ from torch import nn
 from amc_gym.compression import recovery
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.plan import CompressionPlan, PlanError
-from amc_gym.compression.pruner import refit
+from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.slim import slim
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.engine import calibrate, channel_graph

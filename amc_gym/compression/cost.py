@@ -1,10 +1,10 @@
 """What a network costs: MACs and parameters in closed form, as integers.
 
-A convolution with o outputs, i inputs, k x k kernel and s output positions costs s k^2 o i
-multiply-accumulates (MACs) and k^2 o i weights.  Only o and i depend on the plan, and each is a
-sum of the units' channel counts, so a whole network's cost is one small integer expression.
-Norms, activations and biases cost no MACs here, the convention of the paper's tables; parameters
-count everything that is learnable, norms and biases included.
+A convolution with o outputs, i inputs, k x k kernel, g groups and s output positions costs
+s k^2 o i / g multiply-accumulates (MACs) and has k^2 o i / g weights.  Only o and i depend on the
+plan, and each is a sum of the units' channel counts, so a whole network's cost is one small integer
+expression.  Norms, activations and biases cost no MACs here, the convention of the paper's tables;
+parameters count everything that is learnable, norms and biases included.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class CostModel:
         n_units = len(graph.units)
         self._out_fixed, self._out = _counts([layer.outputs for layer in layers], n_units)
         self._in_fixed, self._in = _counts([layer.inputs for layer in layers], n_units)
+        self._groups = np.array([layer.groups for layer in layers], dtype=np.int64)
         pairs, singles = zip(*(_coefficients(layer, resource) for layer in layers), strict=True)
         self._pairs = np.array(pairs, dtype=np.int64)
         self._singles = np.array(singles, dtype=np.int64)
@@ -47,7 +48,8 @@ class CostModel:
         """Cost of each layer, shape (layers,), int64, in execution order."""
         k = np.asarray(counts, dtype=np.int64)
         out = self._out_fixed + self._out @ k
-        return out * (self._pairs * (self._in_fixed + self._in @ k) + self._singles)
+        read = (self._in_fixed + self._in @ k) // self._groups
+        return out * (self._pairs * read + self._singles)
 
     def total(self, counts: Sequence[int]) -> int:
         """Cost of the whole network whose unit u keeps ``counts[u]`` channels."""
@@ -74,7 +76,7 @@ def _counts(axes: list[Axis | None], n_units: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _coefficients(layer: Layer, resource: str) -> tuple[int, int]:
-    """(a, b) of a layer's cost = outputs * (a * inputs + b)."""
+    """(a, b) of a layer's cost = outputs * (a * inputs / groups + b)."""
     if resource == "macs":
         return layer.weights * layer.sites, 0
     if resource == "params":

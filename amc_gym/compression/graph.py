@@ -12,8 +12,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import lcm
 
 import numpy as np
 import torch
@@ -74,6 +75,7 @@ class Layer:
     height: int  # of the input feature map
     width: int
     sites: int  # positions of the output feature map: how often each weight is used
+    groups: int = 1  # of a grouped convolution, which stays so; each group keeps as many channels
     norm: str | None = None  # the batch norm that reads this layer's output and nothing else does
 
 
@@ -85,6 +87,7 @@ class Unit:
     channels: int
     consumers: tuple[str, ...]  # layers that read its channels and mix them, in execution order
     members: tuple[str, ...]  # every layer that touches it, in execution order
+    blocks: int = 1  # consecutive blocks that keep equally many: the groups of its convolutions
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,8 @@ class ChannelGraph:
         gone = set(names)
         layers = {n: layer for n, layer in self.layers.items() if n not in gone}
         units = tuple(
-            Unit(u.name, u.channels, u.consumers, tuple(m for m in u.members if m not in gone))
-            for u in self.units
+            replace(unit, members=tuple(m for m in unit.members if m not in gone))
+            for unit in self.units
         )
         return ChannelGraph(layers, units, self.fixed)
 
@@ -160,7 +163,8 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
         inputs[name] = Axis(np.full(size_in, FIXED), np.zeros(size_in, dtype=int))
     for index, (consumers, members, group) in enumerate(found):
         channels = len(group[0].idxs)
-        units.append(Unit(consumers[0], channels, tuple(consumers), tuple(members)))
+        blocks = lcm(*(_groups(item.dep.target.module) for item in group))
+        units.append(Unit(consumers[0], channels, tuple(consumers), tuple(members), blocks))
         for item in group:
             if not _has_weights(item):
                 continue
@@ -225,6 +229,13 @@ def _is_depthwise(module: nn.Module) -> bool:
     )
 
 
+def _groups(module: nn.Module) -> int:
+    """Groups of a grouped convolution; 1 for everything else, depthwise convolutions too."""
+    if isinstance(module, nn.Conv2d) and not _is_depthwise(module):
+        return module.groups
+    return 1
+
+
 def _is_consumer(item) -> bool:
     """Whether this member of a group reads the channels and mixes them into others."""
     module = item.dep.target.module
@@ -249,8 +260,10 @@ def _reason_fixed(group, names: dict[nn.Module, str]) -> str | None:
             return "the network's output"
         if _has_weights(item):
             module = node.module
-            if isinstance(module, nn.Conv2d) and module.groups > 1 and not _is_depthwise(module):
-                return f"grouped convolution {names[module]!r} is not supported"
+            if _groups(module) > 1 and (
+                len(item.idxs) != len(group[0].idxs) or list(item.idxs) != list(item.root_idxs)
+            ):
+                return f"grouped convolution {names[module]!r} reads a shuffled or joined map"
             if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) and not module.affine:
                 return f"batch norm {names[module]!r} without affine weights is not supported"
         elif node.type not in _WEIGHTLESS:
@@ -258,6 +271,9 @@ def _reason_fixed(group, names: dict[nn.Module, str]) -> str | None:
             return f"{type(node.module).__name__} {where!r} is not supported"
     if not any(_is_consumer(item) for item in group):
         return "the network's output"
+    channels, blocks = len(group[0].idxs), lcm(*(_groups(i.dep.target.module) for i in group))
+    if blocks >= channels or channels % blocks:
+        return f"its convolutions have {blocks} groups for {channels} channels"
     return None
 
 
@@ -299,6 +315,7 @@ def _layer(name, module, outputs: Axis, inputs: Axis, shape, folds: dict[str, st
             kernel=module.kernel_size[0],
             stride=module.stride[0],
             sites=after[2] * after[3],
+            groups=_groups(module),
             norm=folds.get(name),
             **common,
         )

@@ -10,98 +10,17 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import FIXED, Axis, ChannelGraph, Layer
-from amc_gym.compression.importance import IMPORTANCES, Consumer, Importance
-from amc_gym.compression.reconstruction import NestedLeastSquares, least_squares
-from amc_gym.compression.slim import Kept
+from amc_gym.compression.reconstruction import (
+    NestedLeastSquares,
+    as_matrix,
+    as_weight,
+    least_squares,
+    unfolded_columns,
+)
+from amc_gym.compression.slim import Kept, with_inputs
 
 MEMORY = 96 * 2**20
 """Bytes of re-fitted weights that a pruner remembers; the least recently used go first."""
-
-
-def rank(
-    model: nn.Module,
-    graph: ChannelGraph,
-    grams: Mapping[str, torch.Tensor],
-    importance: str | Importance,
-) -> tuple[np.ndarray, ...]:
-    """Order of each unit's channels, most important first.
-
-    Args:
-        model: the original network.
-        graph: its channel graph.
-        grams: Gram matrices by layer name; may be empty for rankings that need none.
-        importance: a name of ``IMPORTANCES`` or a function from consumers to a permutation.
-
-    Raises:
-        ValueError: a user's function returned something else than a permutation.
-    """
-    function = IMPORTANCES[importance] if isinstance(importance, str) else importance
-    orders = []
-    for index, unit in enumerate(graph.units):
-        consumers = [
-            _consumer(model, graph.layers[name], index, grams.get(name)) for name in unit.consumers
-        ]
-        order = np.asarray(function(consumers))
-        if not np.array_equal(np.sort(order), np.arange(unit.channels)):
-            raise ValueError(
-                f"importance must return a permutation of {unit.channels} channels "
-                f"for unit {unit.name!r}, most important first"
-            )
-        orders.append(order)
-    return tuple(orders)
-
-
-def _consumer(model: nn.Module, layer: Layer, unit: int, gram: torch.Tensor | None) -> Consumer:
-    """One consumer of a unit, its columns sorted by the unit's channel."""
-    assert layer.inputs is not None
-    mine = np.flatnonzero(layer.inputs.unit == unit)
-    mine = mine[np.argsort(layer.inputs.channel[mine], kind="stable")]
-    columns = _columns(mine, layer.weights)
-    return Consumer(
-        weight=matrix(model, layer)[columns],
-        gram=None if gram is None else gram[columns][:, columns],
-        size=len(columns) // len(np.unique(layer.inputs.channel[mine])),
-    )
-
-
-def matrix(model: nn.Module, layer: Layer) -> torch.Tensor:
-    """A layer's weights as (columns, outputs) in float64."""
-    weight = model.get_submodule(layer.name).weight
-    assert isinstance(weight, torch.Tensor)
-    return weight.detach().flatten(1).T.double().cpu()
-
-
-def _columns(positions: np.ndarray, size: int) -> torch.Tensor:
-    """Columns of the unfolded input that belong to input positions."""
-    return torch.from_numpy((positions[:, None] * size + np.arange(size)).reshape(-1))
-
-
-def refit(
-    model: nn.Module, graph: ChannelGraph, grams: Mapping[str, torch.Tensor], kept: Kept
-) -> dict[str, torch.Tensor]:
-    """Re-fitted weights of every layer with a Gram matrix, for any kept channels.
-
-    The plain path: one least-squares solution for each layer, nothing remembered.
-
-    Returns:
-        Layer name -> (kept outputs, kept inputs, ...) in the shape of the slim layer's weight.
-    """
-    weights = {}
-    for name, gram in grams.items():
-        layer = graph.layers[name]
-        assert layer.inputs is not None
-        inputs = layer.inputs.kept(kept)
-        solved = least_squares(gram, matrix(model, layer), _columns(inputs, layer.weights))
-        rows = torch.from_numpy(layer.outputs.kept(kept))
-        weights[name] = _shaped(solved, model, layer, len(inputs))[rows]
-    return weights
-
-
-def _shaped(solved: torch.Tensor, model: nn.Module, layer: Layer, n_inputs: int) -> torch.Tensor:
-    weight = model.get_submodule(layer.name).weight
-    assert isinstance(weight, torch.Tensor)
-    shape = (weight.shape[0], n_inputs, *weight.shape[2:])
-    return solved.T.reshape(shape).to(weight.dtype)
 
 
 class Pruner:
@@ -176,7 +95,7 @@ class _SlimLayer:
         fitted: _Remembered,
     ) -> None:
         module = model.get_submodule(layer.name)
-        self._model, self._layer, self._orders, self._gram = model, layer, orders, gram
+        self._layer, self._orders, self._gram = layer, orders, gram
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
         self._weight = weight.detach()
@@ -193,8 +112,8 @@ class _SlimLayer:
         if gram is not None and inputs is not None:
             alone = len(inputs.units) == 1 and not (inputs.unit == FIXED).any()
             if alone:
-                order = _column_order(inputs, orders[inputs.units[0]], layer.weights)
-                self._nested = NestedLeastSquares(gram, matrix(model, layer), order)
+                order = _column_order(layer, inputs, orders[inputs.units[0]])
+                self._nested = NestedLeastSquares(gram, as_matrix(weight, layer.groups), order)
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
         rows = self._kept(self._layer.outputs, counts, inputs=False)
@@ -208,19 +127,20 @@ class _SlimLayer:
         if axis is None or not axis.units:
             return self._weight
         if self._gram is None:
-            return self._weight[:, self._kept(axis, counts, inputs=True)]
+            kept = self._kept(axis, counts, inputs=True)
+            return with_inputs(self._weight, kept, self._layer.groups)
         key = (self._layer.name, tuple(counts[u] for u in axis.units))
         return self._fitted.get(key, lambda: self._fit(counts, axis).to(self._weight.device))
 
     def _fit(self, counts: Sequence[int], axis: Axis) -> torch.Tensor:
-        positions = self._kept(axis, counts, inputs=True)
+        positions, layer = self._kept(axis, counts, inputs=True), self._layer
         if self._nested is not None:
-            solved = self._nested.weights(len(positions) * self._layer.weights)
+            solved = self._nested.weights(len(positions) // layer.groups * layer.weights)
         else:
             assert self._gram is not None
-            columns = _columns(positions.numpy(), self._layer.weights)
-            solved = least_squares(self._gram, matrix(self._model, self._layer), columns)
-        return _shaped(solved, self._model, self._layer, len(positions))
+            columns = unfolded_columns(positions.numpy(), layer)
+            solved = least_squares(self._gram, as_matrix(self._weight, layer.groups), columns)
+        return as_weight(solved, self._weight)
 
     def _kept(self, axis: Axis, counts: Sequence[int], *, inputs: bool) -> torch.Tensor:
         """Kept positions of one of the layer's axes, ascending."""
@@ -234,8 +154,11 @@ class _SlimLayer:
         return positions
 
 
-def _column_order(axis: Axis, order: np.ndarray, size: int) -> torch.Tensor:
-    """All columns of an axis that one unit owns, those of its best channel first."""
+def _column_order(layer: Layer, axis: Axis, order: np.ndarray) -> torch.Tensor:
+    """All columns of an axis that one unit owns, each group's best channel first."""
     rank_of = np.empty(len(order), dtype=np.int64)
     rank_of[order] = np.arange(len(order))
-    return _columns(np.argsort(rank_of[axis.channel], kind="stable"), size)
+    ranks = rank_of[axis.channel].reshape(layer.groups, -1)
+    positions = np.argsort(ranks, axis=1, kind="stable")
+    offsets = np.arange(layer.groups)[:, None] * ranks.shape[1]
+    return unfolded_columns((positions + offsets).reshape(-1), layer)

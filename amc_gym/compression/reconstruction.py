@@ -1,130 +1,30 @@
 """Least-squares reconstruction: the kept weights of a layer reproduce its original output.
 
 The layer's target is the linear part of its own output, Y = X W0, so X'Y = G W0 and only the Gram
-matrix G = X'X of its unfolded inputs is ever needed; it is summed batch by batch in float64.  The
-ridge pulls towards W0 rather than 0, so that keeping everything returns the original weights:
+matrix G = X'X of its unfolded inputs is ever needed.  The ridge pulls towards W0 rather than 0, so
+that keeping everything returns the original weights:
 
     W_S = argmin |X_S W - X W0|^2 + ridge |W - W0_S|^2  =  (G' _SS)^-1 G'_S: W0,   G' = G + ridge I
 
 Where the kept sets are nested (a ranking), G' is ordered by rank and factored once, and the best
 weights for every number of kept columns are products of leading blocks of the same two matrices.
+
+All matrices may have a leading dimension, the groups of a grouped convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.slim import Kept
 
 RIDGE = 1e-5
 """Of the mean diagonal of G."""
-
-POSITIONS_PER_IMAGE = 10
-"""Sampled positions of a feature map per calibration image (the authors' code: 10)."""
-
-MIN_SAMPLES_PER_COLUMN = 2
-"""A layer with fewer calibration samples per column is left as it is."""
-
-
-def grams(
-    model: nn.Module,
-    graph: ChannelGraph,
-    batches: Iterable[torch.Tensor],
-    *,
-    n_images: int,
-    seed: int = 0,
-) -> dict[str, torch.Tensor]:
-    """Gram matrix of the unfolded input of every convolution and linear layer that is re-fitted.
-
-    Args:
-        model: in eval mode; only run, never changed.
-        graph: its channel graph.
-        batches: calibration images, (B, C, H, W) each, in the order that the seed belongs to.
-        n_images: how many there are in all: decides which layers have enough samples.
-        seed: of the sampled positions.
-
-    Returns:
-        Layer name -> (columns, columns) float64; a column is one (input channel, kernel position)
-        in the order of ``weight.flatten(1)``.  Layers that no unit feeds or that have too few
-        samples (``MIN_SAMPLES_PER_COLUMN``) are missing.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    sums: dict[str, torch.Tensor] = {}
-    hooks = []
-    for layer in graph.layers.values():
-        if not can_refit(layer, n_images):
-            continue
-        module = model.get_submodule(layer.name)
-
-        def accumulate(module, args, name=layer.name):
-            rows = _sampled_rows(module, args[0], generator).double()
-            if name in sums:
-                sums[name].addmm_(rows.T, rows)
-            else:
-                sums[name] = rows.T @ rows
-
-        hooks.append(module.register_forward_pre_hook(accumulate))
-    try:
-        with torch.inference_mode():
-            for images in batches:
-                model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: gram.cpu() for name, gram in sums.items()}
-
-
-def can_refit(layer: Layer, n_images: int) -> bool:
-    """Whether a unit feeds this layer and the calibration images determine its weights."""
-    if layer.inputs is None or not layer.inputs.units:
-        return False
-    columns = len(layer.inputs) * layer.weights
-    samples = n_images * min(POSITIONS_PER_IMAGE, layer.sites)
-    return samples >= MIN_SAMPLES_PER_COLUMN * columns
-
-
-def _sampled_rows(
-    module: nn.Module, inputs: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    """Rows of the layer's unfolded input at sampled output positions, shape (samples, columns).
-
-    Only the sampled patches are gathered; unfolding whole feature maps costs most of the time.
-    """
-    if isinstance(module, nn.Linear):
-        return inputs.reshape(-1, inputs.shape[-1])
-    assert isinstance(module, nn.Conv2d)
-    kernel_h, kernel_w = module.kernel_size
-    stride_h, stride_w = module.stride
-    dilation_h, dilation_w = module.dilation
-    pad = module._reversed_padding_repeated_twice
-    if any(pad):
-        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-        inputs = F.pad(inputs, pad, mode=mode)
-    batch, channels, height, width = inputs.shape
-    out_h = (height - dilation_h * (kernel_h - 1) - 1) // stride_h + 1
-    out_w = (width - dilation_w * (kernel_w - 1) - 1) // stride_w + 1
-    n = min(POSITIONS_PER_IMAGE, out_h * out_w)
-    # Distinct positions for each image: the first n of a random permutation.
-    where = torch.rand(batch, out_h * out_w, generator=generator).argsort(1)[:, :n]
-    top = (where // out_w * stride_h).to(inputs.device)
-    left = (where % out_w * stride_w).to(inputs.device)
-    image = torch.arange(batch, device=inputs.device)[:, None]
-    patches = [
-        inputs[image, :, top + i * dilation_h, left + j * dilation_w]  # (batch, n, channels)
-        for i in range(kernel_h)
-        for j in range(kernel_w)
-    ]
-    return torch.stack(patches, -1).reshape(batch * n, channels * kernel_h * kernel_w)
-
-
-def _ridged(gram: torch.Tensor, ridge: float) -> torch.Tensor:
-    ridged = gram.clone()
-    ridged.diagonal().add_(ridge * float(gram.diagonal().mean()) or 1.0)  # dead inputs: any ridge
-    return ridged
 
 
 def least_squares(
@@ -133,15 +33,16 @@ def least_squares(
     """Best weights of the kept ``columns``: the plain solution, for any kept set.
 
     Args:
-        gram: (columns, columns) float64.
-        weight: original weights, (columns, outputs) float64.
-        columns: kept column indices, (k,).
+        gram: (..., columns, columns) float64.
+        weight: original weights, (..., columns, outputs) float64.
+        columns: kept column indices, (..., k).
+        ridge: of the mean diagonal of the Gram matrix.
 
     Returns:
-        (k, outputs) float64.
+        (..., k, outputs) float64.
     """
-    ridged = _ridged(gram, ridge)
-    return torch.linalg.solve(ridged[columns][:, columns], ridged[columns] @ weight)
+    rows = _rows(_ridged(gram, ridge), columns)
+    return torch.linalg.solve(_columns(rows, columns), rows @ weight)
 
 
 class NestedLeastSquares:
@@ -153,9 +54,9 @@ class NestedLeastSquares:
     third of the time of the back-substitution.
 
     Args:
-        gram: (columns, columns) float64.
-        weight: original weights, (columns, outputs) float64.
-        order: all columns, most important first.
+        gram: (..., columns, columns) float64.
+        weight: original weights, (..., columns, outputs) float64.
+        order: all columns, most important first, (..., columns).
         ridge: of the mean diagonal of the Gram matrix.
         dtype: of the product; everything before it is float64.
     """
@@ -168,16 +69,77 @@ class NestedLeastSquares:
         ridge: float = RIDGE,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        ridged = _ridged(gram, ridge)
-        factor = torch.linalg.cholesky(ridged[order][:, order])
-        target = torch.linalg.solve_triangular(factor, ridged[order] @ weight, upper=False)
-        identity = torch.eye(len(factor), dtype=factor.dtype)
-        inverse = torch.linalg.solve_triangular(factor.T, identity, upper=True)
+        rows = _rows(_ridged(gram, ridge), order)
+        factor = torch.linalg.cholesky(_columns(rows, order))
+        target = torch.linalg.solve_triangular(factor, rows @ weight, upper=False)
+        identity = torch.eye(factor.shape[-1], dtype=factor.dtype)
+        inverse = torch.linalg.solve_triangular(factor.mT, identity.expand_as(factor), upper=True)
         self._order = order
         self._inverse = inverse.to(dtype)
         self._target = target.to(dtype)
 
     def weights(self, k: int) -> torch.Tensor:
-        """Best weights of the first ``k`` columns, in ascending column order, (k, outputs)."""
-        solved = self._inverse[:k, :k] @ self._target[:k]
-        return solved[self._order[:k].argsort()]
+        """Best weights of the first ``k`` columns, in ascending column order, (..., k, outputs)."""
+        solved = self._inverse[..., :k, :k] @ self._target[..., :k, :]
+        return _rows(solved, self._order[..., :k].argsort(-1))
+
+
+def refit(
+    model: nn.Module, graph: ChannelGraph, grams: Mapping[str, torch.Tensor], kept: Kept
+) -> dict[str, torch.Tensor]:
+    """Re-fitted weights of every layer with a Gram matrix, for any kept channels.
+
+    The plain path: one least-squares solution for each layer, nothing remembered.
+
+    Returns:
+        Layer name -> (kept outputs, kept inputs, ...) in the shape of the slim layer's weight.
+    """
+    weights = {}
+    for name, gram in grams.items():
+        layer = graph.layers[name]
+        assert layer.inputs is not None
+        weight = model.get_submodule(name).weight
+        assert isinstance(weight, torch.Tensor)
+        columns = unfolded_columns(layer.inputs.kept(kept), layer)
+        solved = least_squares(gram, as_matrix(weight, layer.groups), columns)
+        rows = torch.from_numpy(layer.outputs.kept(kept))
+        weights[name] = as_weight(solved, weight)[rows]
+    return weights
+
+
+def as_matrix(weight: torch.Tensor, groups: int = 1) -> torch.Tensor:
+    """A weight (O, I / groups, ...) as (groups, columns, O / groups) in float64."""
+    return weight.detach().flatten(1).reshape(groups, -1, weight[0].numel()).mT.double().cpu()
+
+
+def as_weight(matrix: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The inverse of ``as_matrix`` for a matrix with fewer columns, in the dtype of ``like``."""
+    size = like[0, 0].numel()
+    shape = (len(like), matrix.shape[-2] // size, *like.shape[2:])
+    return matrix.mT.reshape(shape).to(like.dtype)
+
+
+def unfolded_columns(positions: np.ndarray, layer: Layer) -> torch.Tensor:
+    """Columns of a layer's unfolded input that belong to input positions, (groups, columns).
+
+    Each group must have equally many of the positions, and they lie in the order of the groups.
+    """
+    assert layer.inputs is not None
+    within = positions.reshape(layer.groups, -1, 1) % (len(layer.inputs) // layer.groups)
+    columns = within * layer.weights + np.arange(layer.weights)
+    return torch.from_numpy(columns.reshape(layer.groups, -1))
+
+
+def _ridged(gram: torch.Tensor, ridge: float) -> torch.Tensor:
+    ridged = gram.clone()
+    added = ridge * gram.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True)
+    ridged.diagonal(dim1=-2, dim2=-1).add_(torch.where(added > 0, added, 1.0))  # dead: any ridge
+    return ridged
+
+
+def _rows(matrix: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    return torch.take_along_dim(matrix, index[..., :, None], -2)
+
+
+def _columns(matrix: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    return torch.take_along_dim(matrix, index[..., None, :], -1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import ChannelGraph, GraphError, Layer
+from amc_gym.compression.graph import ChannelGraph, GraphError, Layer, Unit
 
 Kept = tuple[np.ndarray, ...]
 """Kept channel indices of each unit, ascending."""
@@ -25,8 +25,25 @@ def select(module: nn.Module, layer: Layer, kept: Kept) -> dict[str, torch.Tenso
     }
     if layer.inputs is not None:
         columns = torch.from_numpy(layer.inputs.kept(kept))
-        tensors["weight"] = tensors["weight"][:, columns]
+        per_group = columns.div(len(layer.inputs) // layer.groups, rounding_mode="floor").bincount()
+        if len(per_group.unique()) > 1 or len(rows) % layer.groups:
+            raise GraphError(f"the groups of {layer.name!r} would keep different channel counts")
+        weight = module.weight
+        assert isinstance(weight, torch.Tensor)
+        tensors["weight"] = with_inputs(weight.detach(), columns, layer.groups)[rows]
     return tensors
+
+
+def with_inputs(weight: torch.Tensor, columns: torch.Tensor, groups: int = 1) -> torch.Tensor:
+    """A weight (O, I / groups, ...) that reads only the input positions ``columns``, ascending.
+
+    Each group must keep equally many of its inputs.
+    """
+    if groups == 1:
+        return weight[:, columns]
+    mine = columns.reshape(groups, -1) % weight.shape[1]  # positions within each group
+    rows = torch.arange(len(weight))
+    return weight[rows[:, None], mine[rows // (len(weight) // groups)]]
 
 
 def slim(
@@ -49,11 +66,11 @@ def slim(
         tensors = select(module, layer, kept)
         if weights is not None and layer.name in weights:
             tensors["weight"] = weights[layer.name]
-        _resize(module, tensors)
+        _resize(module, layer, tensors)
     return small
 
 
-def _resize(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+def _resize(module: nn.Module, layer: Layer, tensors: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
         old = getattr(module, name)
         value = tensor.to(device=old.device, dtype=old.dtype).contiguous()
@@ -62,10 +79,8 @@ def _resize(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
         setattr(module, name, value)
     shape = tensors["weight"].shape
     if isinstance(module, nn.Conv2d):
-        depthwise = module.groups > 1
-        module.out_channels = shape[0]
-        module.in_channels = shape[0] if depthwise else shape[1]
-        module.groups = shape[0] if depthwise else 1
+        module.groups = shape[0] if layer.kind == "depthwise" else layer.groups
+        module.out_channels, module.in_channels = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -82,8 +97,9 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
         keep[torch.from_numpy(layer.inputs.kept(kept))] = True
         weight = masked.get_submodule(layer.name).weight
         assert isinstance(weight, torch.Tensor)
+        read = keep.reshape(layer.groups, -1).repeat_interleave(len(weight) // layer.groups, 0)
         with torch.no_grad():
-            weight[:, ~keep] = 0
+            weight[~read] = 0
     return masked
 
 
@@ -98,9 +114,7 @@ def verify(model: nn.Module, graph: ChannelGraph, example: torch.Tensor) -> None
     """
     # A random half of each unit: a pattern could be blind to channels coupled at an offset.
     rng = np.random.default_rng(0)
-    kept = tuple(
-        np.sort(rng.permutation(unit.channels)[: -(-unit.channels // 2)]) for unit in graph.units
-    )
+    kept = tuple(np.sort(_random_half(unit, rng)) for unit in graph.units)
     model = copy.deepcopy(model).double()
     with torch.no_grad():
         expected = mask(model, graph, kept)(example.double())
@@ -117,3 +131,10 @@ def verify(model: nn.Module, graph: ChannelGraph, example: torch.Tensor) -> None
             f"slimming {type(model).__name__} changes what it computes: its channels are coupled "
             "in a way that the tracer does not see (padded or sliced shortcuts, for example)."
         )
+
+
+def _random_half(unit: Unit, rng: np.random.Generator) -> np.ndarray:
+    """Half of the channels of each of the unit's blocks, rounded up."""
+    blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
+    half = -(-blocks.shape[1] // 2)
+    return rng.permuted(blocks, axis=1)[:, :half].reshape(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +180,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             graph.full,
             preserve_ratio=preserve_ratio,
             max_sparsity=_per_unit(max_sparsity, kinds),
-            steps=[multiple] * len(self._units),
+            steps=[lcm(multiple, unit.blocks) for unit in self._units],
         )
+        self.action_mode = action_mode
         self._decide = getattr(self.budget, action_mode)
         self._options = {
             "resource": resource,

@@ -15,9 +15,10 @@ from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator
 from amc_gym.compression.folding import fold_norms
 from amc_gym.compression.graph import ChannelGraph, trace
 from amc_gym.compression.importance import IMPORTANCES, NEEDS_GRAM
-from amc_gym.compression.pruner import Pruner, rank
-from amc_gym.compression.reconstruction import grams
+from amc_gym.compression.pruner import Pruner
+from amc_gym.compression.ranking import rank
 from amc_gym.compression.slim import Kept, verify
+from amc_gym.compression.statistics import grams
 from amc_gym.names import choose
 from amc_gym.tasks.task import CompressionTask
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from amc_gym.compression.evaluator import batch_size, count_hits
-from amc_gym.compression.pruner import refit
+from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.slim import slim
 from amc_gym.tasks.engine import Engine, EngineOptions, calibrate, engine
 

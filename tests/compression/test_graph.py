@@ -53,13 +53,22 @@ def test_nothing_to_prune_is_an_error_with_its_reason():
         trace(model, torch.zeros(1, 3, 4, 4))
 
 
-def test_unsupported_layers_are_listed_with_their_reason():
+def test_what_cannot_be_pruned_is_listed_with_its_reason():
     model = nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=2), nn.Conv2d(8, 6, 1), nn.Conv2d(6, 4, 1)
+        nn.Conv2d(3, 8, 1),
+        nn.PReLU(8),
+        nn.Conv2d(8, 8, 1),
+        nn.Conv2d(8, 16, 3, groups=8),
+        nn.Conv2d(16, 6, 1),
+        nn.Conv2d(6, 4, 1),
     ).eval()
     graph = trace(model, torch.zeros(1, 3, 4, 4))
-    assert [unit.name for unit in graph.units] == ["3"]
-    assert graph.fixed["0"] == "grouped convolution '1' is not supported"
+    assert [unit.name for unit in graph.units] == ["4", "5"]
+    assert graph.fixed == {
+        "0": "PReLU '1' is not supported",
+        "2": "its convolutions have 8 groups for 8 channels",
+        "5": "the network's output",
+    }
 
 
 def test_a_model_that_does_not_run_names_the_shape():

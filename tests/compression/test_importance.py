@@ -6,7 +6,7 @@ import torch
 
 from amc_gym.compression.graph import trace
 from amc_gym.compression.importance import Consumer, greedy, magnitude
-from amc_gym.compression.pruner import rank
+from amc_gym.compression.ranking import rank
 from amc_gym.compression.reconstruction import least_squares
 
 

@@ -6,15 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from amc_gym.compression.cost import CostModel, counted_macs, counted_params
 from amc_gym.compression.graph import trace
-from amc_gym.compression.pruner import Pruner, rank, refit
-from amc_gym.compression.reconstruction import (
-    NestedLeastSquares,
-    _sampled_rows,
-    can_refit,
-    grams,
-    least_squares,
-)
+from amc_gym.compression.pruner import Pruner
+from amc_gym.compression.ranking import rank
+from amc_gym.compression.reconstruction import NestedLeastSquares, least_squares, refit
+from amc_gym.compression.slim import slim
+from amc_gym.compression.statistics import can_refit, grams, sampled_rows
 
 generator = torch.Generator().manual_seed(0)
 ROWS = torch.randn(300, 24, dtype=torch.float64, generator=generator) @ torch.randn(
@@ -62,7 +60,7 @@ def test_dead_inputs_do_not_break_the_fit():
 )
 def test_sampled_rows_are_rows_of_the_unfolded_input(conv):
     conv, inputs = conv.double(), torch.randn(6, 3, 12, 12, dtype=torch.float64)
-    rows = _sampled_rows(conv, inputs, torch.Generator().manual_seed(0))
+    rows = sampled_rows(conv, inputs, torch.Generator().manual_seed(0))
     assert rows.shape[0] == 60
     outputs = rows @ conv.weight.detach().flatten(1).T + conv.bias.detach()
     every = conv(inputs).detach().permute(0, 2, 3, 1).reshape(6, -1, 4)
@@ -85,7 +83,7 @@ def test_grams_are_the_sum_over_all_positions_where_there_are_few(plain_stack):
     hook.remove()
     columns = F.unfold(seen["x"], 5, padding=2, stride=2)  # (N, 250, 4)
     rows = columns.permute(0, 2, 1).reshape(-1, 250).double().detach()
-    torch.testing.assert_close(collected["third"], rows.T @ rows, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(collected["third"][0], rows.T @ rows, rtol=1e-5, atol=1e-3)
 
 
 def test_layers_with_too_few_samples_are_left_alone(plain_stack):
@@ -94,6 +92,53 @@ def test_layers_with_too_few_samples_are_left_alone(plain_stack):
     assert can_refit(hidden, 64)
     assert not can_refit(hidden, 63)
     assert not can_refit(graph.layers["first"], 10**6)  # fed by the network's input
+
+
+def test_groups_are_fitted_each_for_itself():
+    grams_, weights = torch.stack([GRAM, 2 * GRAM.flip(0, 1)]), torch.stack([WEIGHT, -WEIGHT])
+    columns = torch.stack([ORDER[:9].sort().values, ORDER[9:18].sort().values])
+    together = least_squares(grams_, weights, columns)
+    for group in range(2):
+        alone = least_squares(grams_[group], weights[group], columns[group])
+        torch.testing.assert_close(together[group], alone)
+
+
+class Grouped(nn.Module):
+    """A grouped convolution between two others, its unit cut into four blocks on both sides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 1)
+        self.grouped = nn.Conv2d(16, 24, 3, padding=1, groups=4)
+        self.last = nn.Conv2d(24, 5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.grouped(torch.relu(self.first(x))))).mean((2, 3))
+
+
+def test_grouped_convolutions_are_fitted_slimmed_and_counted_right():
+    torch.manual_seed(0)
+    model, images = Grouped().eval(), torch.randn(200, 3, 6, 6)
+    graph = trace(model, images[:1])
+    assert [(u.name, u.channels, u.blocks) for u in graph.units] == [
+        ("grouped", 16, 4),
+        ("last", 24, 4),
+    ]
+    statistics = grams(model, graph, [images], n_images=200)
+    assert statistics["grouped"].shape == (4, 36, 36)
+    pruner = Pruner(model, graph, rank(model, graph, statistics, "magnitude"), statistics)
+    for counts in ((8, 12), (4, 24), (16, 4)):
+        kept = pruner.kept(counts)
+        assert all(np.bincount(k // 4).tolist() == [counts[0] // 4] * 4 for k in kept[:1])
+        small = slim(model, graph, kept, refit(model, graph, statistics, kept))
+        assert counted_macs(small, images) == CostModel(graph, "macs").total(counts)
+        assert counted_params(small) == CostModel(graph, "params").total(counts)
+        fast = pruner.tensors(counts, "grouped")["weight"]
+        torch.testing.assert_close(fast, small.grouped.weight.data, rtol=1e-3, atol=1e-4)
+    plain = slim(model, graph, kept := pruner.kept((8, 24)))
+    fitted = slim(model, graph, kept, refit(model, graph, statistics, kept))
+    error = [(net.eval()(images) - model(images)).square().mean() for net in (plain, fitted)]
+    assert error[1] < error[0]
 
 
 @pytest.mark.parametrize("importance", ["magnitude", "greedy"])

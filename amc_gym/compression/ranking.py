@@ -1,0 +1,74 @@
+"""The order in which each unit's channels are kept, most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym.compression.graph import ChannelGraph, Layer, Unit
+from amc_gym.compression.importance import IMPORTANCES, Consumer, Importance
+from amc_gym.compression.reconstruction import as_matrix
+
+
+def rank(
+    model: nn.Module,
+    graph: ChannelGraph,
+    grams: Mapping[str, torch.Tensor],
+    importance: str | Importance,
+) -> tuple[np.ndarray, ...]:
+    """Order of each unit's channels, most important first.
+
+    Where grouped convolutions cut a unit into blocks, the blocks take turns, each with its own
+    order: any prefix of a multiple of ``unit.blocks`` channels keeps equally many of each.
+
+    Args:
+        model: the original network.
+        graph: its channel graph.
+        grams: Gram matrices by layer name; may be empty for rankings that need none.
+        importance: a name of ``IMPORTANCES`` or a function from consumers to a permutation.
+
+    Raises:
+        ValueError: a user's function returned something else than a permutation.
+    """
+    function = IMPORTANCES[importance] if isinstance(importance, str) else importance
+    orders = []
+    for index, unit in enumerate(graph.units):
+        consumers = [
+            _consumer(model, graph.layers[name], index, grams.get(name)) for name in unit.consumers
+        ]
+        order = np.asarray(function(consumers))
+        if not np.array_equal(np.sort(order), np.arange(unit.channels)):
+            raise ValueError(
+                f"importance must return a permutation of {unit.channels} channels "
+                f"for unit {unit.name!r}, most important first"
+            )
+        orders.append(_in_turns(order, unit))
+    return tuple(orders)
+
+
+def _in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:
+    """The same order, its blocks taking turns."""
+    block = order // (unit.channels // unit.blocks)
+    each = [order[block == b] for b in range(unit.blocks)]
+    return np.stack(each, axis=1).reshape(-1)
+
+
+def _consumer(model: nn.Module, layer: Layer, unit: int, gram: torch.Tensor | None) -> Consumer:
+    """One consumer of a unit, its columns sorted by the unit's channel."""
+    assert layer.inputs is not None
+    weight = model.get_submodule(layer.name).weight
+    assert isinstance(weight, torch.Tensor)
+    mine = np.flatnonzero(layer.inputs.unit == unit)
+    mine = mine[np.argsort(layer.inputs.channel[mine], kind="stable")]
+    size = len(mine) * layer.weights // len(np.unique(layer.inputs.channel[mine]))
+    columns = torch.from_numpy(
+        (mine[:, None] * layer.weights + np.arange(layer.weights)).reshape(-1)
+    )
+    # A group's columns meet only its own outputs; the groups' rows follow each other.
+    rows = as_matrix(weight, layer.groups).flatten(0, 1)[columns]
+    if gram is None or layer.groups > 1:
+        return Consumer(rows, None, size)
+    return Consumer(rows, gram[0][columns][:, columns], size)
