@@ -126,6 +126,8 @@ class Evaluator:
                 slots[name] = tensor.to(**self._like)  # type: ignore[assignment]
             if layer.kind == "depthwise":
                 module.groups = len(tensors["weight"])  # type: ignore[assignment]
+        for remap in self.pruner.graph.remaps:
+            remap.slim(self._network, self.pruner.kept(counts))
         return self._network
 
     def forget(self) -> None:

@@ -22,6 +22,8 @@ import torch_pruning as tp
 from torch import nn
 from torch_pruning.ops import OPTYPE
 
+from amc_gym.compression.remap import Boundary, ChannelMap, Remap
+
 FIXED = -1
 """Unit index of a position that is never pruned: the network's input and output."""
 
@@ -39,6 +41,11 @@ class Axis:
 
     unit: np.ndarray
     channel: np.ndarray
+
+    @classmethod
+    def fixed(cls, size: int) -> Axis:
+        """An axis of which nothing is pruned."""
+        return cls(np.full(size, FIXED), np.zeros(size, dtype=int))
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -97,6 +104,7 @@ class ChannelGraph:
     layers: dict[str, Layer]
     units: tuple[Unit, ...]
     fixed: dict[str, str] = field(default_factory=dict)  # what cannot be pruned -> why
+    remaps: tuple[Remap, ...] = ()  # what carries channels from one unit to another
 
     @property
     def full(self) -> tuple[int, ...]:
@@ -111,7 +119,7 @@ class ChannelGraph:
             replace(unit, members=tuple(m for m in unit.members if m not in gone))
             for unit in self.units
         )
-        return ChannelGraph(layers, units, self.fixed)
+        return replace(self, layers=layers, units=units)
 
 
 def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
@@ -125,7 +133,9 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")  # Torch-Pruning announces what `fixed` lists below
         try:
-            dependencies = tp.DependencyGraph().build_dependency(model, example, verbose=False)
+            dependencies = tp.DependencyGraph().build_dependency(
+                model, example, customized_pruners={ChannelMap: Boundary()}, verbose=False
+            )
             groups = list(dependencies.get_all_groups())
         except Exception as error:
             raise GraphError(
@@ -159,17 +169,20 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
 
     for name in shapes:
         size_in, size_out = _axis_sizes(model.get_submodule(name))
-        outputs[name] = Axis(np.full(size_out, FIXED), np.zeros(size_out, dtype=int))
-        inputs[name] = Axis(np.full(size_in, FIXED), np.zeros(size_in, dtype=int))
+        outputs[name] = Axis.fixed(size_out)
+        inputs[name] = Axis.fixed(size_in)
+    maps = {name: m for name, m in model.named_modules() if isinstance(m, ChannelMap)}
+    for name, module in maps.items():
+        inputs[name], outputs[name] = Axis.fixed(module.inputs), Axis.fixed(len(module.source))
     for index, (consumers, members, group) in enumerate(found):
         channels = len(group[0].idxs)
         blocks = lcm(*(_groups(item.dep.target.module) for item in group))
         units.append(Unit(consumers[0], channels, tuple(consumers), tuple(members), blocks))
         for item in group:
-            if not _has_weights(item):
+            if not (_has_weights(item) or isinstance(item.dep.target.module, ChannelMap)):
                 continue
             name = names[item.dep.target.module]
-            axis = inputs[name] if _is_consumer(item) else outputs[name]
+            axis = inputs[name] if _reads(item) else outputs[name]
             if max(item.idxs) >= len(axis):
                 raise GraphError(
                     f"the tracer couples channel {max(item.idxs)} of {name!r}, which has "
@@ -186,7 +199,11 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
         name: _layer(name, model.get_submodule(name), outputs[name], inputs[name], shape, folds)
         for name, shape in shapes.items()
     }
-    return ChannelGraph(layers, tuple(units), fixed)
+    remaps = tuple(
+        Remap(name, module.source.cpu().numpy(), inputs[name], outputs[name])
+        for name, module in maps.items()
+    )
+    return ChannelGraph(layers, tuple(units), fixed, remaps)
 
 
 def _record_shapes(
@@ -236,14 +253,19 @@ def _groups(module: nn.Module) -> int:
     return 1
 
 
-def _is_consumer(item) -> bool:
-    """Whether this member of a group reads the channels and mixes them into others."""
+def _reads(item) -> bool:
+    """Whether this member of a group reads the channels and has others at its output."""
     module = item.dep.target.module
     return (
-        isinstance(module, nn.Conv2d | nn.Linear)
+        isinstance(module, nn.Conv2d | nn.Linear | ChannelMap)
         and not _is_depthwise(module)
         and item.dep.handler.__name__ == "prune_in_channels"
     )
+
+
+def _is_consumer(item) -> bool:
+    """Whether this member of a group reads the channels and mixes them into others."""
+    return _reads(item) and _has_weights(item)
 
 
 def _has_weights(item) -> bool:
@@ -266,7 +288,7 @@ def _reason_fixed(group, names: dict[nn.Module, str]) -> str | None:
                 return f"grouped convolution {names[module]!r} reads a shuffled or joined map"
             if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) and not module.affine:
                 return f"batch norm {names[module]!r} without affine weights is not supported"
-        elif node.type not in _WEIGHTLESS:
+        elif node.type not in _WEIGHTLESS and not isinstance(node.module, ChannelMap):
             where = names.get(node.module, node.name)
             return f"{type(node.module).__name__} {where!r} is not supported"
     if not any(_is_consumer(item) for item in group):

@@ -19,7 +19,7 @@ from amc_gym.compression.reconstruction import (
 )
 from amc_gym.compression.slim import Kept, with_inputs
 
-MEMORY = 96 * 2**20
+MEMORY = 64 * 2**20
 """Bytes of re-fitted weights that a pruner remembers; the least recently used go first."""
 
 

@@ -67,6 +67,8 @@ def slim(
         if weights is not None and layer.name in weights:
             tensors["weight"] = weights[layer.name]
         _resize(module, layer, tensors)
+    for remap in graph.remaps:
+        remap.slim(small, kept)
     return small
 
 
@@ -100,6 +102,8 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
         read = keep.reshape(layer.groups, -1).repeat_interleave(len(weight) // layer.groups, 0)
         with torch.no_grad():
             weight[~read] = 0
+    for remap in graph.remaps:
+        remap.mask(masked, kept)
     return masked
 
 

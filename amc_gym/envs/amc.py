@@ -184,10 +184,13 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         )
         self.action_mode = action_mode
         self._decide = getattr(self.budget, action_mode)
-        self._options = {
+        # What decides results, defaults resolved: plans and benchmarks are told apart by it.
+        self.options: dict[str, Any] = {
             "resource": resource,
             "preserve_ratio": preserve_ratio,
             "granularity": granularity,
+            "reward": reward,
+            "action_mode": action_mode,
             "importance": importance,
             "recovery": recovery,
             "metric": metric,
@@ -261,7 +264,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
                 for unit, channels in zip(self._units, self.engine.kept(counts), strict=True)
             },
             task=dict(self.task.source),
-            options=self._options,
+            options=self.options,
             fingerprints=self.task.fingerprints,
             measured=measured,
             versions=versions(),

@@ -96,11 +96,17 @@ class Budget:
         )
 
     def cap(self, executed: Sequence[int]) -> int:
-        """cap_t, where ``executed`` holds the counts of the units before t."""
+        """cap_t, where ``executed`` holds the counts of the units before t.
+
+        Raises:
+            ValueError: those counts leave nothing for the units after them.
+        """
         choices = self.admissible[len(executed)]
         if self.limit is None:
             return choices[-1]
         over = bisect_left(choices, True, key=lambda count: not self.fits(executed, count))
+        if over == 0:
+            raise ValueError(f"the counts {list(executed)} exceed the budget already")
         return choices[over - 1]
 
     def clamp(self, executed: Sequence[int], sparsity: float) -> int:

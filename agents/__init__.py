@@ -1,0 +1,11 @@
+"""Agents behind one small protocol: ``agents.make(name, env, seed).learn(episodes)``.
+
+Importing the package registers every agent; what an agent needs beyond that, Stable-Baselines3 for
+one, is imported when it is made.
+"""
+
+from agents import amc_ddpg, random_search, sb3, uniform  # noqa: F401  # they register themselves
+from agents.recording import Episode, Recorder, Result
+from agents.registry import FACTORIES, Agent, Learner, make, register
+
+__all__ = ["FACTORIES", "Agent", "Episode", "Learner", "Recorder", "Result", "make", "register"]

@@ -1,0 +1,32 @@
+"""Random search: independent uniform actions.  An agent that does not beat it learned nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from agents.registry import register
+
+
+@register("random")
+class RandomSearch:
+    """Draws every action from U[0, 1].
+
+    Args:
+        env: any environment with a Box(0, 1, (1,)) action.
+        seed: of the draws.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+        self.env = env
+        self.rng = np.random.default_rng(seed)
+
+    def learn(self, episodes: int) -> None:
+        """Finish ``episodes`` random episodes."""
+        for _ in range(episodes):
+            self.env.reset()
+            over = False
+            while not over:
+                _, _, over, _, _ = self.env.step(self.rng.random(1, dtype=np.float32))

@@ -1,0 +1,169 @@
+"""Stable-Baselines3's DDPG, TD3 and SAC, from rows of hyper-parameters in rl_zoo3's schema.
+
+| name                       | row                | reward that it learns from               |
+|----------------------------|--------------------|------------------------------------------|
+| sb3-ddpg, sb3-td3, sb3-sac | hyperparams/paper/ | the episode's final one, each transition |
+| sb3-ddpg-default, ...      | hyperparams/sb3/   | the environment's: 0 until the last step |
+
+SB3 is imported when a learner is made, so that the other agents work without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from agents.plans import steps_per_episode
+from agents.registry import register
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.noise import ActionNoise
+    from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+HYPERPARAMS = Path(__file__).parent / "hyperparams"
+ALGORITHMS = ("ddpg", "td3", "sac")
+WARMUP_EPISODES = 100
+"""Of the paper; at most a quarter of the budget, as in `agents.amc_ddpg`."""
+
+_IMPORTED = re.compile(r"""importlib\.import_module\(["']([\w.]+)["']\)\.(\w+)""")
+
+
+class SB3:
+    """An off-policy learner of SB3 on one environment, on the CPU.
+
+    Args:
+        env: an AMC environment.
+        seed: of networks, exploration and batches.  SB3 seeds and uses the global generators of
+            numpy, torch and random, so two learners are not to be interleaved.
+        algorithm: "ddpg", "td3" or "sac".
+        hyperparams: folder below ``agents/hyperparams``, or any folder of rl_zoo3 files.
+        warmup_episodes: if given, the warm-up in episodes, at most a quarter of the budget,
+            instead of the row's ``learning_starts``.
+
+    Raises:
+        ImportError: SB3 or PyYAML is not installed.
+        ValueError: the row asks for something that only rl_zoo3 does.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        seed: int,
+        *,
+        algorithm: str,
+        hyperparams: str | Path,
+        warmup_episodes: int | None = None,
+    ) -> None:
+        sb3 = _stable_baselines3(f"sb3-{algorithm}")
+        row = read_row(HYPERPARAMS / hyperparams / f"{algorithm}.yml", env.spec and env.spec.id)
+        self._callbacks = row.pop("callback", None)
+        self._steps = steps_per_episode(env)
+        self._warmup_episodes = warmup_episodes
+        self.model: OffPolicyAlgorithm = getattr(sb3, algorithm.upper())(
+            env=env, seed=seed, device="cpu", **arguments(row, env)
+        )
+
+    def learn(self, episodes: int) -> None:
+        """Finish ``episodes`` episodes, T steps each."""
+        if self._warmup_episodes is not None:
+            warmup = min(self._warmup_episodes, episodes // 4)
+            self.model.learning_starts = warmup * self._steps
+        self.model.learn(
+            episodes * self._steps,
+            callback=callbacks(self._callbacks),
+            log_interval=None,  # type: ignore[arg-type]
+        )
+
+
+def read_row(path: Path, env_id: str | None) -> dict[str, Any]:
+    """The row of ``env_id`` in an rl_zoo3 file, its ``default`` row if there is none."""
+    import yaml
+
+    rows = yaml.safe_load(path.read_text())
+    return dict(rows.get(env_id, rows["default"]))
+
+
+def arguments(row: dict[str, Any], env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Constructor arguments of an rl_zoo3 row without its callbacks; nothing is evaluated.
+
+    Raises:
+        ValueError: a key that rl_zoo3 handles outside of the algorithm, or Python code as a value.
+    """
+    row = dict(row)
+    row.pop("n_timesteps", None)  # the budget says it
+    if unknown := row.keys() & {"n_envs", "normalize", "frame_stack", "env_wrapper", "env_kwargs"}:
+        raise ValueError(f"{', '.join(sorted(unknown))}: rl_zoo3 does that, agents.sb3 does not")
+    for key in ("policy_kwargs", "replay_buffer_kwargs", "learning_rate"):
+        if isinstance(row.get(key), str):
+            raise ValueError(f"{key}: {row[key]!r} would have to be evaluated; write it as YAML")
+    if isinstance(row.get("train_freq"), list):
+        row["train_freq"] = tuple(row["train_freq"])
+    if "replay_buffer_class" in row:
+        row["replay_buffer_class"] = named_class(row["replay_buffer_class"])
+    if "noise_type" in row:
+        row["action_noise"] = _noise(row.pop("noise_type"), row.pop("noise_std"), env)
+    return row
+
+
+def callbacks(names: Any) -> list[Any]:
+    """New callbacks of a row: ``callback`` is a class's name, {name: arguments}, or a list."""
+    made = []
+    for entry in names if isinstance(names, list) else [names] if names else []:
+        ((name, kwargs),) = entry.items() if isinstance(entry, dict) else ((entry, {}),)
+        made.append(named_class(name)(**kwargs))
+    return made
+
+
+def named_class(name: str) -> type[Any]:
+    """The class ``package.module.Class`` or ``importlib.import_module("package.module").Class``.
+
+    Raises:
+        ValueError: neither of the two.
+    """
+    match = _IMPORTED.fullmatch(name)
+    module, _, attribute = (
+        ".".join(match.groups()).rpartition(".") if match else name.rpartition(".")
+    )
+    if not re.fullmatch(r"[\w.]+", module) or not attribute.isidentifier():
+        raise ValueError(f"{name!r} does not name a class; write package.module.Class")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _noise(kind: str, std: float, env: gym.Env[Any, Any]) -> ActionNoise:
+    from stable_baselines3.common.noise import NormalActionNoise
+
+    if kind != "normal":
+        raise ValueError(f"noise_type: {kind!r} is not available here; use 'normal'")
+    shape = env.action_space.shape
+    assert shape is not None
+    return NormalActionNoise(np.zeros(shape), np.full(shape, float(std)))
+
+
+def _stable_baselines3(name: str) -> Any:
+    """The package, or one clear error.
+
+    Raises:
+        ImportError: naming what to install.
+    """
+    try:
+        import stable_baselines3
+        import yaml  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"agent {name!r} needs {error.name}: pip install 'amc-gym[agents]' "
+            f"(from a checkout: pip install -e '.[agents]')"
+        ) from error
+    return stable_baselines3
+
+
+for _algorithm in ALGORITHMS:
+    register(f"sb3-{_algorithm}")(
+        partial(SB3, algorithm=_algorithm, hyperparams="paper", warmup_episodes=WARMUP_EPISODES)
+    )
+    register(f"sb3-{_algorithm}-default")(partial(SB3, algorithm=_algorithm, hyperparams="sb3"))

@@ -1,0 +1,115 @@
+"""Channels carried from one stream to positions of another, by an explicit index map.
+
+Shortcuts that pad or drop channels (option A of He et al., 2016) move channel c of one stream to
+channel c + offset of the next.  A tracer that sees pads and slices takes no note of the offset and
+couples the wrong channels; a ``ChannelMap`` says where each channel comes from.  What it reads and
+what it writes are different units, and pruning either only shortens the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from amc_gym.compression.graph import Axis
+
+NOWHERE = -1
+"""Source of an output channel that is zero."""
+
+
+class ChannelMap(nn.Module):
+    """Output channel o is input channel ``source[o]``, or zero where that is ``NOWHERE``.
+
+    Maps ``(N, inputs, H, W)`` to ``(N, len(source), ceil(H / stride), ceil(W / stride))``.
+
+    Args:
+        source: input channel of each output channel.
+        inputs: number of input channels.
+        stride: every so many rows and columns are taken.
+
+    Raises:
+        ValueError: a source is no input channel.
+    """
+
+    source: Tensor
+
+    def __init__(self, source: Sequence[int], inputs: int, stride: int = 1) -> None:
+        super().__init__()
+        if not all(NOWHERE <= channel < inputs for channel in source):
+            raise ValueError(f"sources must be {NOWHERE} or channels below {inputs}: {source}")
+        self.inputs, self.stride = inputs, stride
+        self.register_buffer("source", torch.tensor(source, dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :, :: self.stride, :: self.stride]
+        # One more channel of zeros, last, which is where the index -1 looks.
+        return F.pad(x, (0, 0, 0, 0, 0, 1))[:, self.source]
+
+    def extra_repr(self) -> str:
+        return f"{self.inputs}, {len(self.source)}, stride={self.stride}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Checkpoints of networks that compute their shortcut hold no map: it stays as built.
+        state_dict.setdefault(f"{prefix}source", self.source)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+@dataclass(frozen=True)
+class Remap:
+    """A ``ChannelMap`` of a traced network: which units its two sides belong to."""
+
+    name: str
+    source: np.ndarray
+    inputs: Axis
+    outputs: Axis
+
+    def slim(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
+        """Leave the map between the kept channels, in place; pruned ones come from nowhere.
+
+        Args:
+            network: a copy of the traced network, slim or being made so.
+            kept: kept channels of each unit.
+        """
+        columns = self.inputs.kept(kept)
+        position = np.full(len(self.inputs) + 1, NOWHERE)  # the last one is that of NOWHERE
+        position[columns] = np.arange(len(columns))
+        self._set(network, position[self.source[self.outputs.kept(kept)]], len(columns))
+
+    def mask(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
+        """Have the map read no pruned channel, in place; its size stays."""
+        read = np.isin(self.source, self.inputs.kept(kept))
+        self._set(network, np.where(read, self.source, NOWHERE), len(self.inputs))
+
+    def _set(self, network: nn.Module, source: np.ndarray, inputs: int) -> None:
+        module = network.get_submodule(self.name)
+        assert isinstance(module, ChannelMap)
+        module.source = torch.from_numpy(source).to(module.source.device)
+        module.inputs = inputs
+
+
+class Boundary(tp.pruner.function.BasePruningFunc):
+    """Tells Torch-Pruning that the channels of a ``ChannelMap``'s two sides are not coupled."""
+
+    TARGET_MODULES = ChannelMap
+
+    def prune_out_channels(self, layer: nn.Module, idxs: Sequence[int]) -> nn.Module:
+        raise NotImplementedError("only traced; slimming goes by the index maps of the graph")
+
+    def prune_in_channels(self, layer: nn.Module, idxs: Sequence[int]) -> nn.Module:
+        raise NotImplementedError("only traced; slimming goes by the index maps of the graph")
+
+    def get_out_channels(self, layer: nn.Module) -> int:
+        assert isinstance(layer, ChannelMap)
+        return len(layer.source)
+
+    def get_in_channels(self, layer: nn.Module) -> int:
+        assert isinstance(layer, ChannelMap)
+        return layer.inputs

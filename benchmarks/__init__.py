@@ -1,0 +1,15 @@
+"""Which agent finds the best compressed network, how surely, and how fast.
+
+``python -m benchmarks run`` compares agents over seeds, ``python -m benchmarks report`` turns what
+is finished into tables and pictures.  A study is a folder of runs, one JSON file each:
+
+    runs        what is compared: settings and runs, and their keys
+    execution   carrying out one run
+    records     a finished run as a file, and a folder of them
+    executor    runs on this machine's cores, each in a fresh process
+    study       run whatever a folder still lacks
+    statistics  from records to one row per agent
+    figures     learning curves and policies, as PNG
+    report      Markdown, CSV and terminal tables
+    machine     what the figures were measured on
+"""

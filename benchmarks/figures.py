@@ -1,0 +1,131 @@
+"""Learning curves and policies as PNG, legible at the width of a README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.statistics import Row
+
+# Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too faint for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
+"""One per round of colours, so that agents differ without colour too."""
+
+GREY, FAINT = "#555555", "#E6E6E6"
+STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": "#222222",
+    "axes.titlesize": 11,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "legend.frameon": False,
+}
+INCHES, DPI = 9.0, 150
+"""Width of every figure."""
+
+
+def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str) -> None:
+    """Best reward so far against evaluations: IQM over seeds and its interval as a band.
+
+    Args:
+        rows: one per agent.
+        path: the PNG to write.
+        title: what was searched.
+        reward: what the reward is.
+    """
+    with mpl.rc_context(STYLE):
+        figure = _figure(4.8)
+        axes = figure.subplots()
+        styles = _styles([row.agent for row in rows])
+        lows, highs = [], []
+        for row in sorted(rows, key=lambda row: -row.curve.value[-1]):
+            colour, dashes = styles[row.agent]
+            curve, x = row.curve, np.arange(1, len(row.curve.value) + 1)
+            label = f"{row.agent} ({row.seeds} seed{'s'[: row.seeds > 1]})"
+            axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
+            if row.seeds > 1:
+                axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+            highs.append(np.nanmax(np.maximum(curve.value, np.nan_to_num(curve.high, nan=-np.inf))))
+            # Every curve rises steeply at first; the frame begins where that is over.
+            lows.append(curve.value[len(x) // 10])
+        low, high = min(lows), max(highs)
+        margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+        axes.set_ylim(low - margin, high + margin)
+        axes.set_xlim(1, max(2, len(rows[0].curve.value)))
+        axes.set_xlabel("evaluations (finished plans)")
+        axes.set_ylabel(f"best so far: {reward}")
+        axes.set_title(title, loc="left")
+        axes.grid(axis="y", color=FAINT)
+        axes.set_axisbelow(True)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)
+        figure.savefig(path, dpi=DPI)
+
+
+def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
+    """The best plan of each agent: kept share of each unit's channels, in execution order.
+
+    Args:
+        rows: one per agent; the highest reward over its seeds is shown.
+        path: the PNG to write.
+        title: what was searched.
+    """
+    columns = 2 if len(rows) > 1 else 1
+    lines = math.ceil(len(rows) / columns)
+    with mpl.rc_context(STYLE):
+        figure = _figure(0.9 + 1.55 * lines + 0.6)
+        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        styles = _styles([row.agent for row in rows])
+        for row, axes in zip(rows, panels.flat, strict=False):
+            _policy(row, axes, styles[row.agent][0])
+        for axes in panels.flat[len(rows) :]:
+            axes.axis("off")
+        for axes in panels[:, 0]:
+            axes.set_ylabel("kept channels")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        figure.supxlabel("unit of decision, in execution order", fontsize=11)
+        figure.savefig(path, dpi=DPI)
+
+
+def _policy(row: Row, axes: Axes, colour: str) -> None:
+    record = row.best
+    best, full = record.best, record.full
+    shares = [best.kept[unit] / channels for unit, channels in full.channels.items()]
+    x = np.arange(1, len(shares) + 1)
+    axes.bar(x, 1.0, width=0.8, color=FAINT)
+    axes.bar(x, shares, width=0.8, color=colour)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
+    axes.set_xlim(0.4, len(shares) + 0.6)
+    axes.set_xticks(x if len(x) <= 20 else x[:: math.ceil(len(x) / 20)])
+    axes.tick_params(labelsize=9, length=0)
+    axes.tick_params(axis="x", labelbottom=True)
+    axes.set_title(row.agent, loc="left", fontweight="bold", fontsize=10)
+    judged = f"{best.test_accuracy:.1%} test accuracy, {best.macs_ratio:.1%} MACs "
+    axes.set_title(judged, loc="right", fontsize=9, color=GREY)
+
+
+def _styles(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
+    """Agent -> colour and dashes, by the alphabet, so that both pictures agree."""
+    return {
+        agent: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
+        for i, agent in enumerate(sorted(agents))
+    }
+
+
+def _figure(height: float) -> Figure:
+    """A figure of its own canvas; pyplot would keep a global list of them."""
+    figure = Figure(figsize=(INCHES, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

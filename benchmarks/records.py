@@ -1,0 +1,234 @@
+"""A finished run as a JSON file, and a folder of them.
+
+A file counts only if it is whole: it is written beside its place and moved there in one step, it
+bears its run's name, and its content matches the checksum in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agents import Episode
+from amc_gym import CompressionPlan
+from benchmarks.runs import BenchmarkError, Run, Setting
+
+FORMAT = "amc-gym run 1"
+
+
+class RecordError(ValueError):
+    """A file that is no finished run; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Every finished episode, in order, one column per quantity.
+
+    Attributes:
+        reward: final rewards.
+        accuracy: on the reward images, in [0, 1].
+        macs: of the compressed network.
+        params: of the compressed network.
+        channels: kept channels of each unit.
+        seconds: since learning began.
+    """
+
+    reward: list[float]
+    accuracy: list[float]
+    macs: list[int]
+    params: list[int]
+    channels: list[list[int]]
+    seconds: list[float]
+
+    @classmethod
+    def of(cls, episodes: Iterable[Episode]) -> History:
+        """The history of recorded episodes."""
+        episodes = list(episodes)
+        return cls(
+            reward=[e.reward for e in episodes],
+            accuracy=[e.accuracy for e in episodes],
+            macs=[e.macs for e in episodes],
+            params=[e.params for e in episodes],
+            channels=[list(e.channels) for e in episodes],
+            seconds=[round(e.seconds, 4) for e in episodes],
+        )
+
+
+@dataclass(frozen=True)
+class Best:
+    """The plan with the highest reward.
+
+    Attributes:
+        reward: its reward.
+        reward_accuracy: on the reward images, which the search saw.
+        test_accuracy: on the test images, which it did not; of the built network.
+        macs_ratio: its MACs as a share of the full network's.
+        params_ratio: its parameters likewise.
+        plan: the content of its `CompressionPlan`.
+    """
+
+    reward: float
+    reward_accuracy: float
+    test_accuracy: float
+    macs_ratio: float
+    params_ratio: float
+    plan: dict[str, Any]
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Unit name -> channels that stay."""
+        return {unit: len(channels) for unit, channels in self.plan["kept"].items()}
+
+
+@dataclass(frozen=True)
+class Full:
+    """The uncompressed network: accuracies and image counts, MACs, parameters, units' channels."""
+
+    reward_accuracy: float
+    reward_images: int
+    test_accuracy: float
+    test_images: int
+    macs: int
+    params: int
+    channels: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of one run.
+
+    Attributes:
+        run: which one.
+        history: its episodes.
+        best: its best plan.
+        full: the network that it compressed.
+        evaluations: finished episodes, plans seen before included.
+        distinct: distinct plans among them.
+        seconds: wall-clock of the search.
+        environment_seconds: the part of it spent inside the environment.
+        machine: what it ran on.
+        versions: package -> version.
+        date: when it ended, ISO 8601 in UTC.
+    """
+
+    run: Run
+    history: History
+    best: Best
+    full: Full
+    evaluations: int
+    distinct: int
+    seconds: float
+    environment_seconds: float
+    machine: dict[str, str | int]
+    versions: dict[str, str]
+    date: str
+
+    @property
+    def agent_seconds(self) -> float:
+        """Wall-clock spent outside of the environment: what the agent itself costs."""
+        return self.seconds - self.environment_seconds
+
+    def to_json(self) -> str:
+        """One line per field, so that a changed run reads well in a diff."""
+        content = self._content()
+        fields = {"format": FORMAT, "sha256": _checksum(content)} | content
+        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def _content(self) -> dict[str, Any]:
+        content = asdict(self)
+        del content["run"]
+        setting = asdict(self.run.setting)
+        return {"agent": self.run.agent, "seed": self.run.seed, "setting": setting} | content
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            RecordError: not JSON, no run, changed or cut short, or without a valid plan.
+        """
+        try:
+            content = json.loads(text)
+            if content.pop("format") != FORMAT:
+                raise RecordError(f"it is not of the format {FORMAT!r}")
+            if content.pop("sha256") != _checksum(content):
+                raise RecordError("it was changed since it was written")
+            setting = Setting(**content.pop("setting"))
+            run = Run(setting, content.pop("agent"), content.pop("seed"))
+            parts = {"history": History, "best": Best, "full": Full}
+            record = cls(
+                run=run, **content | {name: kind(**content[name]) for name, kind in parts.items()}
+            )
+            CompressionPlan.from_json(json.dumps(record.best.plan))
+        except RecordError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RecordError(f"it is no whole record of a run ({error!r})") from error
+        return record
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Store:
+    """A folder of records.
+
+    Args:
+        folder: need not exist for reading.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def prepare(self) -> None:
+        """Make the folder, and make sure that it can be written.
+
+        Raises:
+            BenchmarkError: it cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
+        except OSError as error:
+            raise BenchmarkError(
+                f"cannot write to the results folder {self.folder} ({error.strerror}); "
+                "name another one with --out"
+            ) from error
+
+    def path(self, run: Run) -> Path:
+        """Where the record of a run belongs."""
+        return self.folder / f"{run.name}.json"
+
+    def save(self, record: Record) -> Path:
+        """Write a record; its file is either whole or not there."""
+        path = self.path(record.run)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(record.to_json(), encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def load(self) -> tuple[list[Record], dict[Path, str]]:
+        """Every finished run of the folder, and every other JSON file in it with what is wrong."""
+        records, foreign = [], {}
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                record = Record.from_json(path.read_text(encoding="utf-8"))
+                if path != self.path(record.run):
+                    raise RecordError(f"it is the record of {self.path(record.run).name}")
+            except (RecordError, OSError, UnicodeDecodeError) as error:
+                foreign[path] = str(error)
+            else:
+                records.append(record)
+        return records, foreign

@@ -1,0 +1,247 @@
+"""What a results folder says: report.md, report.csv, pictures, and a table on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks import figures
+from benchmarks.records import Record, Store
+from benchmarks.runs import BenchmarkError, Setting
+from benchmarks.statistics import Estimate, Row, rows_of
+
+REWARDS: dict[str, str] = {
+    "accuracy": "accuracy on the reward images",
+    "error": "−error on the reward images",
+}
+"""Reward option -> axis label; others are named as they are."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """The runs of one setting.
+
+    Attributes:
+        setting: which one.
+        records: its finished runs, at least one.
+        rows: one per agent.
+        suffix: of the names of its pictures.
+    """
+
+    setting: Setting
+    records: tuple[Record, ...]
+    rows: tuple[Row, ...]
+    suffix: str
+
+    @property
+    def title(self) -> str:
+        """The environment and its budgets."""
+        options = self.setting.options
+        ratio, resource = options["preserve_ratio"], options["resource"]
+        resource = {"macs": "MACs", "params": "parameters"}.get(resource, resource)
+        budget = "no budget" if ratio is None else f"at most {ratio:.0%} of the {resource}"
+        return f"{self.setting.env}, {budget}, {self.setting.episodes} evaluations"
+
+
+def write(folder: Path, console: Console) -> list[Section]:
+    """Report on the finished runs of ``folder``, in it and on ``console``.
+
+    Returns:
+        One section per setting.
+
+    Raises:
+        BenchmarkError: the folder holds no finished run, or cannot be written.
+    """
+    store = Store(folder)
+    records, foreign = store.load()
+    for path, problem in foreign.items():
+        console.print(f"[yellow]{escape(path.name)} does not count: {escape(problem)}")
+    if not records:
+        raise BenchmarkError(
+            f"no finished runs in {folder}; first: python -m benchmarks run --out {folder} ..."
+        )
+    store.prepare()
+    sections = _sections(records)
+    for section in sections:
+        _draw(section, folder)
+        console.print(_table(section))
+    (folder / "report.md").write_text(_markdown(sections, foreign), encoding="utf-8")
+    (folder / "report.csv").write_text(_csv(sections), encoding="utf-8")
+    console.print(f"written to {folder}: report.md, report.csv and pictures", highlight=False)
+    return sections
+
+
+def _sections(records: Sequence[Record]) -> list[Section]:
+    settings = dict.fromkeys(record.run.setting for record in records)
+    sections = []
+    for setting in sorted(settings, key=lambda s: (s.env, s.episodes, s.digest)):
+        mine = tuple(record for record in records if record.run.setting == setting)
+        suffix = f"-{setting.digest}" if len(settings) > 1 else ""
+        sections.append(Section(setting, mine, tuple(rows_of(mine)), suffix))
+    return sections
+
+
+def _draw(section: Section, folder: Path) -> None:
+    reward = str(section.setting.options["reward"])
+    figures.learning_curves(
+        section.rows,
+        folder / f"learning-curves{section.suffix}.png",
+        title=section.title,
+        reward=REWARDS.get(reward, reward),
+    )
+    figures.policies(section.rows, folder / f"policies{section.suffix}.png", title=section.title)
+
+
+HEADER = {
+    "agent": "agent",
+    "seeds": "seeds",
+    "evaluations": "evals",
+    "distinct plans": "plans",
+    "reward accuracy %": "reward %",
+    "test accuracy %": "test %",
+    "MACs %": "MACs %",
+    "seconds per run": "s",
+    "agent's own seconds": "own s",
+}
+"""Column -> its name where space is short."""
+
+
+def _cells(section: Section) -> list[tuple[str, ...]]:
+    """The table's rows as text, the full network first."""
+    full = section.records[0].full
+    accuracies = _percent(full.reward_accuracy), _percent(full.test_accuracy)
+    rows: list[tuple[str, ...]] = [("full network", "", "", "", *accuracies, "100.0", "", "")]
+    for row in section.rows:
+        rows.append(
+            (
+                row.agent,
+                str(row.seeds),
+                f"{row.evaluations:.0f}",
+                f"{row.distinct:.0f}",
+                _interval(row.reward_accuracy),
+                _interval(row.test_accuracy),
+                _percent(float(row.macs_ratio.value)),
+                f"{row.seconds:.1f}",
+                f"{row.agent_seconds:.1f}",
+            )
+        )
+    return rows
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(float(estimate.low)):
+        return _percent(float(estimate.value))
+    low, high = _percent(float(estimate.low)), _percent(float(estimate.high))
+    return f"{_percent(float(estimate.value))} [{low}, {high}]"
+
+
+def _table(section: Section) -> Table:
+    table = Table(title=section.title, title_justify="left", title_style="bold")
+    table.caption, table.caption_justify = _caption(section), "left"
+    for i, name in enumerate(HEADER.values()):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for i, cells in enumerate(_cells(section)):
+        table.add_row(*cells, end_section=i == 0)
+    return table
+
+
+def _caption(section: Section) -> str:
+    full = section.records[0].full
+    return (
+        f"Interquartile mean over seeds [95 % bootstrap interval]; {full.reward_images} reward "
+        f"images, which the search saw; {full.test_images} test images, which it did not."
+    )
+
+
+def _markdown(sections: Iterable[Section], foreign: dict[Path, str]) -> str:
+    lines = ["# Agents compared", ""]
+    for section in sections:
+        lines += _markdown_section(section)
+    if foreign:
+        lines += ["## Files that do not count", ""]
+        lines += [f"- `{path.name}`: {problem}" for path, problem in foreign.items()] + [""]
+    return "\n".join(lines)
+
+
+def _markdown_section(section: Section) -> list[str]:
+    full, setting = section.records[0].full, section.setting
+    lines = [f"## {section.title}", "", f"| {' | '.join(HEADER)} |"]
+    lines += ["|:--|" + "--:|" * (len(HEADER) - 1)]
+    lines += [f"| {' | '.join(cells)} |" for cells in _cells(section)]
+    lines += [
+        "",
+        f"{_caption(section)} Each agent's best plan is the one with the highest reward of a run. "
+        "An interval is missing where there is one run; with fewer than four seeds the "
+        "interquartile mean is the mean, and the interval is too narrow to lean on. "
+        f"The full network has {full.macs:,} MACs and {full.params:,} parameters.",
+        "",
+        f"![Learning curves](learning-curves{section.suffix}.png)",
+        "",
+        "Best reward so far, interquartile mean over seeds; the band is its 95 % bootstrap "
+        "interval.",
+        "",
+        f"![Policies](policies{section.suffix}.png)",
+        "",
+        "Kept channels in the best plan of each agent, over its seeds.",
+        "",
+        "| unit | layer | channels |",
+        "|--:|:--|--:|",
+    ]
+    units = enumerate(full.channels.items(), start=1)
+    lines += [f"| {i} | `{name}` | {channels} |" for i, (name, channels) in units]
+    options = ", ".join(f"{name}={value!r}" for name, value in setting.options.items())
+    source = ", ".join(f"{name} {value}" for name, value in setting.source.items() if value)
+    lines += [
+        "",
+        f"- Task: {source or 'made from objects'}; fingerprint `{setting.task[:12]}`",
+        f"- Options: `{options}`",
+        *(f"- Measured on: {text}" for text in _distinct(r.machine for r in section.records)),
+        *(f"- With: {text}" for text in _distinct(r.versions for r in section.records)),
+        f"- Runs ended {min(r.date for r in section.records)[:10]} to "
+        f"{max(r.date for r in section.records)[:10]}",
+        "",
+    ]
+    return lines
+
+
+def _distinct(tables: Iterable[dict]) -> list[str]:
+    """Each different table once, as text."""
+    texts = (", ".join(f"{name} {value}" for name, value in table.items()) for table in tables)
+    return list(dict.fromkeys(texts))
+
+
+def _csv(sections: Iterable[Section]) -> str:
+    """One line per agent and setting, in full precision; empty where there is no interval."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    estimates = ("reward", "reward_accuracy", "test_accuracy", "macs_ratio")
+    counts = ("seeds", "evaluations", "distinct", "seconds", "agent_seconds")
+    ends = [f"{name}{end}" for name in estimates for end in ("", "_low", "_high")]
+    out.writerow(["env", "setting", "episodes", "agent", *counts, *ends])
+    for section in sections:
+        setting = section.setting
+        key = [setting.env, setting.digest, setting.episodes]
+        full = section.records[0].full
+        whole = ["", full.reward_accuracy, full.test_accuracy, 1.0]
+        cells = [cell for value in whole for cell in (value, "", "")]
+        out.writerow([*key, "full network", *[""] * len(counts), *cells])
+        for row in section.rows:
+            values: list[object] = [getattr(row, name) for name in counts]
+            for name in estimates:
+                estimate = getattr(row, name)
+                for value in (estimate.value, estimate.low, estimate.high):
+                    values.append("" if math.isnan(value) else float(value))
+            out.writerow([*key, row.agent, *values])
+    return text.getvalue()

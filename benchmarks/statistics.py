@@ -1,0 +1,146 @@
+"""From finished runs to one row per agent: interquartile means with bootstrap intervals.
+
+The interquartile mean (IQM) drops the best and the worst quarter of the seeds and averages the
+rest: nearly as robust as the median and far more efficient (Agarwal et al., "Deep Reinforcement
+Learning at the Edge of the Statistical Precipice", NeurIPS 2021).  With fewer than four seeds
+there is no whole quarter to drop, and it is the mean.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.records import Record
+
+TRIM = 0.25
+CONFIDENCE = 0.95
+RESAMPLES = 9999
+_BATCH = 500  # resamples at a time: a learning curve of 400 points and 10 seeds fits in 16 MB
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An interquartile mean and its interval, for one quantity or for each point of a curve.
+
+    Attributes:
+        value: the IQM over seeds.
+        low: lower end of the percentile bootstrap interval; NaN for a single seed, which says
+            nothing about other seeds.
+        high: upper end.
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
+    """IQM and 95 % percentile bootstrap interval over the first axis.
+
+    Args:
+        samples: one value per seed, (seeds,), or one curve per seed, (seeds, points).
+
+    Raises:
+        ValueError: no samples.
+    """
+    samples = np.asarray(samples, dtype=np.float64)
+    if not len(samples):
+        raise ValueError("no samples to estimate from")
+    value = np.asarray(stats.trim_mean(samples, TRIM, axis=0))
+    if len(samples) == 1:
+        nothing = np.full_like(value, np.nan)
+        return Estimate(value, nothing, nothing)
+    interval = stats.bootstrap(
+        (samples,),
+        lambda resampled, axis: stats.trim_mean(resampled, TRIM, axis=axis),
+        axis=0,
+        n_resamples=RESAMPLES,
+        batch=_BATCH,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same report from the same runs
+    ).confidence_interval
+    return Estimate(value, np.asarray(interval.low), np.asarray(interval.high))
+
+
+def best_so_far(rewards: Sequence[float], length: int) -> np.ndarray:
+    """Best reward after each of ``length`` evaluations, (length,); a run that ended stays level."""
+    best = np.maximum.accumulate(np.asarray(rewards, dtype=np.float64))
+    return np.concatenate([best, np.full(length - len(best), best[-1])])
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the runs of one agent come to.
+
+    Attributes:
+        agent: its name.
+        records: its runs, by seed.
+        reward: best reward.
+        reward_accuracy: of the best plan, on the images that the search saw.
+        test_accuracy: of the same plan, on the test images.
+        macs_ratio: of the same plan.
+        evaluations: spent by a run, median.
+        distinct: distinct plans among them, median.
+        seconds: wall-clock of a run, median.
+        agent_seconds: the part of it outside of the environment, median.
+        curve: best reward so far, for each evaluation of the budget.
+    """
+
+    agent: str
+    records: tuple[Record, ...]
+    reward: Estimate
+    reward_accuracy: Estimate
+    test_accuracy: Estimate
+    macs_ratio: Estimate
+    evaluations: float
+    distinct: float
+    seconds: float
+    agent_seconds: float
+    curve: Estimate
+
+    @property
+    def seeds(self) -> int:
+        """How many runs there are."""
+        return len(self.records)
+
+    @property
+    def best(self) -> Record:
+        """The run whose plan has the highest reward, the first of equals."""
+        return max(self.records, key=lambda record: record.best.reward)
+
+
+def rows_of(records: Iterable[Record]) -> list[Row]:
+    """One row per agent, highest test accuracy first.
+
+    Args:
+        records: finished runs of one setting, at least one of each agent that is to have a row.
+    """
+    runs: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        runs[record.run.agent].append(record)
+    rows = [_row(agent, sorted(of, key=lambda r: r.run.seed)) for agent, of in runs.items()]
+    return sorted(rows, key=lambda row: (-float(row.test_accuracy.value), row.agent))
+
+
+def _row(agent: str, records: list[Record]) -> Row:
+    length = records[0].run.setting.episodes
+    best = [record.best for record in records]
+    return Row(
+        agent=agent,
+        records=tuple(records),
+        reward=estimate([b.reward for b in best]),
+        reward_accuracy=estimate([b.reward_accuracy for b in best]),
+        test_accuracy=estimate([b.test_accuracy for b in best]),
+        macs_ratio=estimate([b.macs_ratio for b in best]),
+        evaluations=float(np.median([r.evaluations for r in records])),
+        distinct=float(np.median([r.distinct for r in records])),
+        seconds=float(np.median([r.seconds for r in records])),
+        agent_seconds=float(np.median([r.agent_seconds for r in records])),
+        curve=estimate(np.stack([best_so_far(r.history.reward, length) for r in records])),
+    )

@@ -1,0 +1,24 @@
+"""The environment that agents are tested on: real steps, a cheap and meaningless reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+import amc_gym  # noqa: F401  # registers the environments
+
+MakeEnv = Callable[..., gym.Env[Any, Any]]
+
+
+@pytest.fixture
+def make_env() -> MakeEnv:
+    """``gym.make`` of MobileNet, as cheap as it gets unless said otherwise."""
+
+    def make(**kwargs: Any) -> gym.Env[Any, Any]:
+        options = {"weights": "random", "recovery": "none", "reward_images": 32} | kwargs
+        return gym.make("AMC-MobileNet-v0", **options)
+
+    return make

@@ -1,0 +1,80 @@
+"""One contract for every registered agent."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+
+import agents
+from agents.plans import amc
+
+NAMES = (
+    "amc-ddpg",
+    "amc-ddpg-code",
+    "random",
+    "sb3-ddpg",
+    "sb3-ddpg-default",
+    "sb3-sac",
+    "sb3-sac-default",
+    "sb3-td3",
+    "sb3-td3-default",
+    "uniform",
+)
+DETERMINISTIC = ("uniform",)
+
+
+def learn(name: str, env: gym.Env[Any, Any], seed: int, episodes: int = 4) -> agents.Result:
+    return agents.make(name, env, seed).learn(episodes)
+
+
+def decisions(result: agents.Result) -> list[tuple[float, tuple[int, ...]]]:
+    return [(episode.reward, episode.channels) for episode in result.history]
+
+
+def test_importing_the_package_registers_every_agent() -> None:
+    # Not equal: other tests, and researchers, register their own.
+    assert set(NAMES) <= set(agents.FACTORIES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_result_tells_what_happened(name: str, make_env: Any) -> None:
+    env = make_env()
+    limit, costs = amc(env).budget.limit, amc(env).engine.costs
+    told: list[agents.Episode] = []
+    result = agents.make(name, env, 0).learn(4, told.append)
+
+    assert (result.agent, result.seed) == (name, 0)
+    assert result.evaluations == (1 if name in DETERMINISTIC else 4)
+    assert tuple(told) == result.history
+    assert 0 < result.environment_seconds <= result.seconds
+    assert limit is not None
+    for episode in result.history:
+        assert episode.macs == costs["macs"].total(episode.channels) <= limit
+        assert episode.params == costs["params"].total(episode.channels)
+        assert episode.reward == episode.accuracy
+    assert all(a.seconds < b.seconds for a, b in itertools.pairwise(result.history))
+
+    best = result.best_episode
+    assert best.reward == max(episode.reward for episode in result.history)
+    assert result.best.counts == best.channels
+    assert result.best.measured["macs"] == best.macs
+    assert result.best.measured["accuracy"] == best.accuracy
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seed_decides_everything(name: str, make_env: Any) -> None:
+    torch.manual_seed(1)
+    first = learn(name, make_env(), seed=7)
+    torch.manual_seed(2)  # whatever the process did before
+    assert decisions(learn(name, make_env(), seed=7)) == decisions(first)
+    if name not in DETERMINISTIC:
+        assert decisions(learn(name, make_env(), seed=8)) != decisions(first)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_episode_is_enough(name: str, make_env: Any) -> None:
+    assert learn(name, make_env(), seed=0, episodes=1).evaluations == 1

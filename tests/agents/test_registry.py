@@ -1,0 +1,98 @@
+"""The protocol: agents of one's own, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+import agents
+
+
+@pytest.fixture(autouse=True)
+def restore_the_table() -> Iterator[None]:
+    before = dict(agents.FACTORIES)
+    yield
+    agents.FACTORIES.clear()
+    agents.FACTORIES.update(before)
+
+
+def play(env: gym.Env[Any, Any], action: Any) -> None:
+    env.reset()
+    while not env.step(action)[2]:
+        pass
+
+
+def test_agent_of_ones_own_in_three_lines(make_env: Any) -> None:
+    @agents.register("half")
+    class Half:
+        def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+            self.env = env
+
+        def learn(self, episodes: int) -> None:
+            play(self.env, [0.5])
+
+    result = agents.make("half", make_env(), seed=3).learn(episodes=10)
+    assert result.evaluations == result.distinct == 1
+    assert result.best.counts == result.history[0].channels
+
+
+def test_learner_that_spends_more_than_its_budget_is_refused(make_env: Any) -> None:
+    @agents.register("spendthrift")
+    class Spendthrift:
+        def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+            self.env = env
+
+        def learn(self, episodes: int) -> None:
+            for _ in range(episodes + 1):
+                play(self.env, [0.5])
+
+    with pytest.raises(RuntimeError, match="'spendthrift' finished 3 episodes of a budget of 2"):
+        agents.make("spendthrift", make_env(), seed=0).learn(2)
+
+
+def test_learner_that_finishes_nothing_is_refused(make_env: Any) -> None:
+    @agents.register("idle")
+    class Idle:
+        def __init__(self, env: gym.Env[Any, Any], seed: int) -> None: ...
+
+        def learn(self, episodes: int) -> None: ...
+
+    with pytest.raises(RuntimeError, match="finished 0 episodes"):
+        agents.make("idle", make_env(), seed=0).learn(2)
+
+
+def test_taken_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="'random' is registered already"):
+        agents.register("random")(agents.FACTORIES["uniform"])
+
+
+def test_unknown_name_is_answered_with_the_near_match(make_env: Any) -> None:
+    with pytest.raises(ValueError, match="did you mean 'amc-ddpg'"):
+        agents.make("amc-dppg", make_env(), seed=0)
+
+
+def test_budget_below_one_is_refused(make_env: Any) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        agents.make("random", make_env(), seed=0).learn(0)
+
+
+def test_only_sb3_agents_need_stable_baselines3() -> None:
+    """In a process of its own: here it is imported already."""
+    program = """
+import sys
+sys.modules["stable_baselines3"] = sys.modules["yaml"] = None
+import agents
+try:
+    agents.FACTORIES["sb3-ddpg"](None, 0)
+except ImportError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "agent 'sb3-ddpg' needs stable_baselines3" in run.stdout
+    assert "pip install 'amc-gym[agents]'" in run.stdout

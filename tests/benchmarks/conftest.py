@@ -1,0 +1,54 @@
+"""What the tests of benchmarks share."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+# Workers import small_learners too: their processes get this path.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_study import ENV, KWARGS, Serial
+
+from benchmarks.execution import execute, import_modules, setting_of
+from benchmarks.records import Record
+from benchmarks.runs import Run, Setting
+
+import_modules(["small_learners"])
+
+
+@pytest.fixture(scope="session")
+def setting() -> Setting:
+    return setting_of(ENV, KWARGS, episodes=3)
+
+
+@pytest.fixture(scope="session")
+def record(setting: Setting) -> Record:
+    return execute(Run(setting, "guess", 0))
+
+
+@pytest.fixture
+def serial() -> Serial:
+    return Serial()
+
+
+@pytest.fixture
+def console() -> Console:
+    """Keeps what is written; see ``said``."""
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture
+def said() -> Callable[[Console], str]:
+    """What was written to ``console``."""
+
+    def read(console: Console) -> str:
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    return read

@@ -1,0 +1,103 @@
+"""Reports of whole, partial and mixed folders."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+from rich.console import Console
+
+from benchmarks.records import Best, History, Record, Store
+from benchmarks.report import write
+from benchmarks.runs import BenchmarkError, Run
+
+Said = Callable[[Console], str]
+
+
+def variant(record: Record, agent: str, seed: int, accuracy: float, episodes: int = 3) -> Record:
+    """The record of another run whose rewards rise to ``accuracy``."""
+    rewards = [accuracy / 2, accuracy, accuracy / 4]
+    best: Best = replace(
+        record.best, reward=accuracy, reward_accuracy=accuracy, test_accuracy=accuracy - 0.1
+    )
+    history: History = replace(record.history, reward=rewards, accuracy=rewards)
+    setting = replace(record.run.setting, episodes=episodes)
+    return replace(record, run=Run(setting, agent, seed), best=best, history=history)
+
+
+def test_partial_results_are_reported(
+    tmp_path: Path, record: Record, console: Console, said: Said
+) -> None:
+    store = Store(tmp_path)
+    for each in (
+        variant(record, "one", 0, 0.8),
+        variant(record, "one", 1, 0.6),
+        variant(record, "other_agent", 0, 0.5),
+    ):
+        store.save(each)
+    (tmp_path / "half.json").write_text('{"format":')
+    write(tmp_path, console)
+    text = (tmp_path / "report.md").read_text()
+    full = record.full
+    assert (
+        f"| full network |  |  |  | {100 * full.reward_accuracy:.1f} "
+        f"| {100 * full.test_accuracy:.1f} | 100.0 |" in text
+    )
+    assert "| one | 2 | 3 | 3 | 70.0 [60.0, 80.0] | 60.0 [50.0, 70.0] |" in text
+    assert "| other_agent | 1 | 3 | 3 | 50.0 | 40.0 |" in text
+    assert text.index("| one |") < text.index("| other_agent |")
+    assert "20 reward images" in text
+    assert "500 test images" in text
+    assert str(record.machine["cpu"]) in text
+    assert f"torch {record.versions['torch']}" in text
+    assert "`half.json`" in text
+    assert "half.json does not count" in said(console)
+    assert "70.0 [60.0, 80.0]" in said(console)
+
+
+def test_the_csv_holds_full_precision(tmp_path: Path, record: Record, console: Console) -> None:
+    store = Store(tmp_path)
+    store.save(variant(record, "one", 0, 1 / 3))
+    write(tmp_path, console)
+    full, one = csv.DictReader((tmp_path / "report.csv").read_text().splitlines())
+    assert float(full["test_accuracy"]) == record.full.test_accuracy
+    assert float(one["reward"]) == 1 / 3
+    assert (one["agent"], one["seeds"], one["reward_low"]) == ("one", "1", "")
+
+
+def test_pictures_show_something(tmp_path: Path, record: Record, console: Console) -> None:
+    store = Store(tmp_path)
+    for seed in range(2):
+        store.save(variant(record, "one", seed, 0.5 + 0.1 * seed))
+    write(tmp_path, console)
+    for name in ("learning-curves.png", "policies.png"):
+        picture = imread(tmp_path / name)
+        assert picture.shape[1] == 1350
+        # The first agent's blue: a line or bars of it.
+        blue = (abs(picture[..., :3] - [0, 0x72 / 255, 0xB2 / 255]) < 0.02).all(-1)
+        assert blue.sum() > 500
+
+
+def test_settings_are_reported_apart(tmp_path: Path, record: Record, console: Console) -> None:
+    store = Store(tmp_path)
+    settings = []
+    for episodes in (3, 4):
+        each = variant(record, "one", 0, 0.5, episodes)
+        settings.append(each.run.setting)
+        store.save(each)
+    sections = write(tmp_path, console)
+    assert [section.setting for section in sections] == settings
+    text = (tmp_path / "report.md").read_text()
+    for setting in settings:
+        assert f"learning-curves-{setting.digest}.png" in text
+        assert (tmp_path / f"policies-{setting.digest}.png").exists()
+
+
+def test_an_empty_folder_is_a_clear_error(tmp_path: Path, console: Console) -> None:
+    with pytest.raises(BenchmarkError, match="no finished runs"):
+        write(tmp_path / "nothing", console)
+    assert not (tmp_path / "nothing").exists()
