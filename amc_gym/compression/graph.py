@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from math import lcm
 
 import numpy as np
@@ -55,13 +56,30 @@ class Axis:
         """The units that own positions of this axis, ascending."""
         return tuple(int(u) for u in np.unique(self.unit) if u != FIXED)
 
+    @cached_property
+    def segments(self) -> tuple[slice, ...]:
+        """Runs of positions that hold one map: those of one unit, its channels in order."""
+        new = (np.diff(self.unit) != 0) | (np.diff(self.channel) < 0)
+        bounds = [0, *(np.flatnonzero(new) + 1), len(self)]
+        return tuple(slice(start, stop) for start, stop in pairwise(bounds))
+
     def kept(self, kept: tuple[np.ndarray, ...]) -> np.ndarray:
-        """Positions that stay, ascending, where ``kept[u]`` are the kept channels of unit u."""
-        keep = self.unit == FIXED
-        for u in self.units:
-            mine = self.unit == u
-            keep[mine] = np.isin(self.channel[mine], kept[u])
-        return np.flatnonzero(keep)
+        """Positions that stay, where ``kept[u]`` are the kept channels of unit u in their order.
+
+        Each map that lies on the axis has its channels in that order, so the positions are
+        ascending where the channels are.
+        """
+        positions = []
+        for run in self.segments:
+            where = np.arange(run.start, run.stop)
+            if (unit := self.unit[run.start]) != FIXED:
+                rank = np.full(self.channel[run].max() + 1, -1)
+                chosen = kept[unit][kept[unit] < len(rank)]
+                rank[chosen] = np.arange(len(chosen))
+                rank = rank[self.channel[run]]
+                where = where[np.argsort(rank, kind="stable")[np.count_nonzero(rank < 0) :]]
+            positions.append(where)
+        return np.concatenate(positions)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import FIXED, Axis, ChannelGraph, Layer
+from amc_gym.compression.graph import Axis, ChannelGraph, Layer
 from amc_gym.compression.reconstruction import (
     NestedLeastSquares,
     as_matrix,
@@ -20,14 +20,16 @@ from amc_gym.compression.reconstruction import (
 from amc_gym.compression.slim import Kept, with_inputs
 
 MEMORY = 64 * 2**20
-"""Bytes of re-fitted weights that a pruner remembers; the least recently used go first."""
+"""Bytes of tensors that a pruner remembers; the least recently used go first."""
 
 
 class Pruner:
     """The tensors of the slim network of ``model`` when unit u keeps its best ``counts[u]``.
 
-    Nothing here depends on the agent: orders, factors and index maps are made once, each layer's
-    tensors once per combination of counts that they depend on.
+    Nothing here depends on the agent: orders, factors and index maps are made once.  In the slim
+    network a unit's channels lie in the order of their rank, so that the tensors of most layers
+    are leading blocks of tensors that were sorted once: a plan costs one matrix product for each
+    re-fitted layer, and views.
 
     Args:
         model: the network to be slimmed, in eval mode; its norms may have been folded.
@@ -45,11 +47,27 @@ class Pruner:
     ) -> None:
         self.graph = graph
         self.orders = tuple(orders)
-        fitted = _Remembered()
-        self._layers = {
-            name: _SlimLayer(model, layer, self.orders, grams.get(name), fitted)
-            for name, layer in graph.layers.items()
-        }
+        everything = self.layout(graph.full)
+        remembered = _Remembered()
+        self._layers: dict[str, SortedLayer | IndexedLayer] = {}
+        for name, layer in graph.layers.items():
+            module, gram = model.get_submodule(name), grams.get(name)
+            if _is_sorted(layer, graph):
+                self._layers[name] = SortedLayer(module, layer, everything, gram)
+            else:
+                order = self._order_in_groups(layer) if layer.groups > 1 else None
+                self._layers[name] = IndexedLayer(
+                    module, layer, self.layout, gram, order, remembered
+                )
+
+    def _order_in_groups(self, layer: Layer) -> torch.Tensor:
+        """Columns of each group of a grouped convolution by rank, (groups, columns)."""
+        assert layer.inputs is not None
+        (unit,) = layer.inputs.units
+        rank = np.argsort(self.orders[unit]).reshape(layer.groups, -1)
+        within = np.argsort(rank, axis=1)
+        starts = np.arange(layer.groups)[:, None] * rank.shape[1]
+        return unfolded_columns((starts + within).reshape(-1), layer)
 
     def kept(self, counts: Sequence[int]) -> Kept:
         """Kept channels of each unit, ascending."""
@@ -57,108 +75,168 @@ class Pruner:
             np.sort(order[:count]) for order, count in zip(self.orders, counts, strict=True)
         )
 
+    def layout(self, counts: Sequence[int]) -> Kept:
+        """Kept channels of each unit as they lie in the slim network.
+
+        By rank; ascending where grouped convolutions cut the unit into blocks, which stay apart.
+        """
+        kept = zip(self.graph.units, self.orders, counts, strict=True)
+        return tuple(
+            order[:count] if unit.blocks == 1 else np.sort(order[:count])
+            for unit, order, count in kept
+        )
+
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
-        """Weight, bias and running statistics of one slim layer, by name."""
+        """Weight, bias and running statistics of one slim layer, by name; not to be written to."""
         return self._layers[name].tensors(counts)
 
 
-class _Remembered:
-    """Re-fitted weights, the most recently used that fit into ``MEMORY`` bytes."""
-
-    def __init__(self) -> None:
-        self._weights: OrderedDict[tuple[str, tuple[int, ...]], torch.Tensor] = OrderedDict()
-        self.bytes = 0
-
-    def get(
-        self, key: tuple[str, tuple[int, ...]], make: Callable[[], torch.Tensor]
-    ) -> torch.Tensor:
-        weight = self._weights.get(key)
-        if weight is not None:
-            self._weights.move_to_end(key)
-            return weight
-        weight = self._weights[key] = make()
-        self.bytes += weight.nbytes
-        while self.bytes > MEMORY and len(self._weights) > 1:
-            self.bytes -= self._weights.popitem(last=False)[1].nbytes
-        return weight
+def _is_sorted(layer: Layer, graph: ChannelGraph) -> bool:
+    """Whether both axes hold one unit without blocks, or nothing that is ever pruned."""
+    return all(
+        axis is None
+        or not axis.units
+        or (len(axis.segments) == 1 and graph.units[axis.units[0]].blocks == 1)
+        for axis in (layer.inputs, layer.outputs)
+    )
 
 
-class _SlimLayer:
-    """One layer's tensors for any counts of the units that it depends on."""
+class SortedLayer:
+    """A layer whose tensors, once sorted by rank, are sliced."""
+
+    def __init__(
+        self, module: nn.Module, layer: Layer, everything: Kept, gram: torch.Tensor | None
+    ) -> None:
+        # Units that own the axes, and positions for each of their channels.
+        self._rows = _owner(layer.outputs, everything)
+        self._columns = _owner(layer.inputs, everything)
+        self._taps = layer.weights
+        rows = torch.from_numpy(layer.outputs.kept(everything))
+        self._vectors = {name: vector[rows] for name, vector in _vectors(module).items()}
+        weight = _weight(module)[rows]
+        self._nested: NestedLeastSquares | None = None
+        if layer.inputs is not None:
+            columns = layer.inputs.kept(everything)
+            if gram is not None:
+                order = unfolded_columns(columns, layer)[0]
+                self._nested = NestedLeastSquares(gram[0], as_matrix(weight)[0], order)
+            weight = weight[:, torch.from_numpy(columns)]
+        self._weight = weight.contiguous()
+
+    def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        rows = self._rows and counts[self._rows[0]] * self._rows[1]
+        tensors = {name: vector[:rows] for name, vector in self._vectors.items()}
+        columns = self._columns and counts[self._columns[0]] * self._columns[1]
+        if columns is None:
+            tensors["weight"] = self._weight[:rows]
+        elif self._nested is None:
+            tensors["weight"] = self._weight[:rows, :columns]
+        else:
+            solved = self._nested.weights(columns * self._taps, rows)
+            shape = (len(solved), columns, *self._weight.shape[2:])
+            tensors["weight"] = solved.reshape(shape).to(self._weight)
+        return tensors
+
+
+class IndexedLayer:
+    """A layer behind a concatenation or with groups, its tensors selected by index.
+
+    The kept inputs of each group are nested, and their fit is factored once.  Behind a
+    concatenation they are a product of nested sets, and each plan's own block is factored.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
+        module: nn.Module,
         layer: Layer,
-        orders: Sequence[np.ndarray],
+        layout: Callable[[Sequence[int]], Kept],
         gram: torch.Tensor | None,
-        fitted: _Remembered,
+        order: torch.Tensor | None,
+        remembered: _Remembered,
     ) -> None:
-        module = model.get_submodule(layer.name)
-        self._layer, self._orders, self._gram = layer, orders, gram
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
-        self._weight = weight.detach()
-        # The batch counter of norms has no channels and stays as it is.
-        self._vectors = {
-            name: tensor.detach()
-            for name, tensor in (*module.named_parameters(), *module.named_buffers())
-            if name != "weight" and tensor.dim() > 0
-        }
-        self._fitted = fitted
-        self._positions: dict[tuple[bool, tuple[int, ...]], torch.Tensor] = {}
+        self._layer, self._layout, self._gram = layer, layout, gram
+        self._vectors, self._weight = _vectors(module), _weight(module)
+        self._remembered = remembered
         self._nested: NestedLeastSquares | None = None
-        inputs = layer.inputs
-        if gram is not None and inputs is not None:
-            alone = len(inputs.units) == 1 and not (inputs.unit == FIXED).any()
-            if alone:
-                order = _column_order(layer, inputs, orders[inputs.units[0]])
-                self._nested = NestedLeastSquares(gram, as_matrix(weight, layer.groups), order)
+        if gram is not None and order is not None:
+            self._order = order
+            self._nested = NestedLeastSquares(gram, as_matrix(self._weight, layer.groups), order)
+        axes = (layer.outputs,) if layer.inputs is None else (layer.outputs, layer.inputs)
+        self._units = sorted({unit for axis in axes for unit in axis.units})
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        rows = self._kept(self._layer.outputs, counts, inputs=False)
+        key = (self._layer.name, tuple(counts[u] for u in self._units))
+        return self._remembered.get(key, lambda: self._select(self._layout(counts)))
+
+    def _select(self, kept: Kept) -> dict[str, torch.Tensor]:
+        layer = self._layer
+        rows = torch.from_numpy(layer.outputs.kept(kept))
         tensors = {name: vector[rows] for name, vector in self._vectors.items()}
-        tensors["weight"] = self._with_kept_inputs(counts)[rows]
+        weight = self._weight
+        if layer.inputs is not None and layer.inputs.units:
+            inputs = layer.inputs.kept(kept)
+            if self._gram is None:
+                weight = with_inputs(weight, torch.from_numpy(inputs), layer.groups)
+            else:
+                solved = self._fit(self._gram, unfolded_columns(inputs, layer))
+                weight = as_weight(solved, weight).to(weight.device)
+        tensors["weight"] = weight[rows]
         return tensors
 
-    def _with_kept_inputs(self, counts: Sequence[int]) -> torch.Tensor:
-        """The weight with its kept inputs and all of its outputs."""
-        axis = self._layer.inputs
-        if axis is None or not axis.units:
-            return self._weight
-        if self._gram is None:
-            kept = self._kept(axis, counts, inputs=True)
-            return with_inputs(self._weight, kept, self._layer.groups)
-        key = (self._layer.name, tuple(counts[u] for u in axis.units))
-        return self._fitted.get(key, lambda: self._fit(counts, axis).to(self._weight.device))
-
-    def _fit(self, counts: Sequence[int], axis: Axis) -> torch.Tensor:
-        positions, layer = self._kept(axis, counts, inputs=True), self._layer
-        if self._nested is not None:
-            solved = self._nested.weights(len(positions) // layer.groups * layer.weights)
-        else:
-            assert self._gram is not None
-            columns = unfolded_columns(positions.numpy(), layer)
-            solved = least_squares(self._gram, as_matrix(self._weight, layer.groups), columns)
-        return as_weight(solved, self._weight)
-
-    def _kept(self, axis: Axis, counts: Sequence[int], *, inputs: bool) -> torch.Tensor:
-        """Kept positions of one of the layer's axes, ascending."""
-        key = (inputs, tuple(counts[u] for u in axis.units))
-        positions = self._positions.get(key)
-        if positions is None:
-            kept = [np.empty(0, dtype=np.int64)] * len(self._orders)
-            for u in axis.units:
-                kept[u] = self._orders[u][: counts[u]]
-            positions = self._positions[key] = torch.from_numpy(axis.kept(tuple(kept)))
-        return positions
+    def _fit(self, gram: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Best weights of the kept columns, (groups, columns, outputs)."""
+        if self._nested is None:
+            return least_squares(gram, as_matrix(self._weight, self._layer.groups), columns)
+        k = columns.shape[1]
+        ascending = self._order[:, :k].argsort(-1)
+        return torch.take_along_dim(self._nested.weights(k).mT, ascending[..., None], -2)
 
 
-def _column_order(layer: Layer, axis: Axis, order: np.ndarray) -> torch.Tensor:
-    """All columns of an axis that one unit owns, each group's best channel first."""
-    rank_of = np.empty(len(order), dtype=np.int64)
-    rank_of[order] = np.arange(len(order))
-    ranks = rank_of[axis.channel].reshape(layer.groups, -1)
-    positions = np.argsort(ranks, axis=1, kind="stable")
-    offsets = np.arange(layer.groups)[:, None] * ranks.shape[1]
-    return unfolded_columns((positions + offsets).reshape(-1), layer)
+class _Remembered:
+    """Tensors of slim layers, the most recently used that fit into ``MEMORY`` bytes."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[str, tuple[int, ...]], dict[str, torch.Tensor]]
+        self._entries = OrderedDict()
+        self.bytes = 0
+
+    def get(
+        self,
+        key: tuple[str, tuple[int, ...]],
+        make: Callable[[], dict[str, torch.Tensor]],
+    ) -> dict[str, torch.Tensor]:
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return self._entries[key]
+        entry = self._entries[key] = make()
+        self.bytes += _bytes(entry)
+        while self.bytes > MEMORY and len(self._entries) > 1:
+            self.bytes -= _bytes(self._entries.popitem(last=False)[1])
+        return entry
+
+
+def _bytes(tensors: Mapping[str, torch.Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
+    """The unit of an axis and its positions per channel; ``None`` where nothing is pruned."""
+    if axis is None or not axis.units:
+        return None
+    (unit,) = axis.units
+    return unit, len(axis) // len(everything[unit])
+
+
+def _weight(module: nn.Module) -> torch.Tensor:
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.detach()
+
+
+def _vectors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """What a layer holds per output channel besides its weight."""
+    return {
+        name: tensor.detach()
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        if name != "weight" and tensor.dim() > 0  # the batch counter of norms has no channels
+    }

@@ -50,8 +50,7 @@ class NestedLeastSquares:
 
     With G' ordered by rank, G' = L L' and L Z = G' W0, the best weights of the first k columns
     solve L[:k, :k]' W = Z[:k].  The inverse of a leading block of a triangular matrix is the
-    leading block of its inverse, so with U = L'^-1 they are one product, W = U[:k, :k] Z[:k]: a
-    third of the time of the back-substitution.
+    leading block of its inverse, so one product gives them: W' = Z'[:, :k] L^-1[:k, :k].
 
     Args:
         gram: (..., columns, columns) float64.
@@ -72,16 +71,19 @@ class NestedLeastSquares:
         rows = _rows(_ridged(gram, ridge), order)
         factor = torch.linalg.cholesky(_columns(rows, order))
         target = torch.linalg.solve_triangular(factor, rows @ weight, upper=False)
-        identity = torch.eye(factor.shape[-1], dtype=factor.dtype)
-        inverse = torch.linalg.solve_triangular(factor.mT, identity.expand_as(factor), upper=True)
-        self._order = order
+        identity = torch.eye(factor.shape[-1], dtype=factor.dtype).expand_as(factor)
+        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
         self._inverse = inverse.to(dtype)
-        self._target = target.to(dtype)
+        self._target = target.mT.contiguous().to(dtype)
 
-    def weights(self, k: int) -> torch.Tensor:
-        """Best weights of the first ``k`` columns, in ascending column order, (..., k, outputs)."""
-        solved = self._inverse[..., :k, :k] @ self._target[..., :k, :]
-        return _rows(solved, self._order[..., :k].argsort(-1))
+    def weights(self, k: int, outputs: int | None = None) -> torch.Tensor:
+        """Best weights of the first ``k`` columns, in order of rank, (..., outputs, k).
+
+        Args:
+            k: number of kept columns.
+            outputs: only the first so many outputs; all by default.
+        """
+        return self._target[..., :outputs, :k] @ self._inverse[..., :k, :k]
 
 
 def refit(

@@ -12,7 +12,7 @@ from torch import nn
 from amc_gym.compression.graph import ChannelGraph, GraphError, Layer, Unit
 
 Kept = tuple[np.ndarray, ...]
-"""Kept channel indices of each unit, ascending."""
+"""Kept channel indices of each unit, in the order in which the slim network has them."""
 
 
 def select(module: nn.Module, layer: Layer, kept: Kept) -> dict[str, torch.Tensor]:
@@ -35,9 +35,9 @@ def select(module: nn.Module, layer: Layer, kept: Kept) -> dict[str, torch.Tenso
 
 
 def with_inputs(weight: torch.Tensor, columns: torch.Tensor, groups: int = 1) -> torch.Tensor:
-    """A weight (O, I / groups, ...) that reads only the input positions ``columns``, ascending.
+    """A weight (O, I / groups, ...) that reads only the input positions ``columns``.
 
-    Each group must keep equally many of its inputs.
+    Each group must keep equally many of its inputs, and they lie in the order of the groups.
     """
     if groups == 1:
         return weight[:, columns]
@@ -118,7 +118,7 @@ def verify(model: nn.Module, graph: ChannelGraph, example: torch.Tensor) -> None
     """
     # A random half of each unit: a pattern could be blind to channels coupled at an offset.
     rng = np.random.default_rng(0)
-    kept = tuple(np.sort(_random_half(unit, rng)) for unit in graph.units)
+    kept = tuple(_random_half(unit, rng) for unit in graph.units)
     model = copy.deepcopy(model).double()
     with torch.no_grad():
         expected = mask(model, graph, kept)(example.double())
@@ -138,7 +138,8 @@ def verify(model: nn.Module, graph: ChannelGraph, example: torch.Tensor) -> None
 
 
 def _random_half(unit: Unit, rng: np.random.Generator) -> np.ndarray:
-    """Half of the channels of each of the unit's blocks, rounded up."""
+    """Half of the channels of each of the unit's blocks, rounded up, in random order."""
     blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
     half = -(-blocks.shape[1] // 2)
-    return rng.permuted(blocks, axis=1)[:, :half].reshape(-1)
+    chosen = rng.permuted(blocks, axis=1)[:, :half].reshape(-1)
+    return chosen if unit.blocks == 1 else np.sort(chosen)

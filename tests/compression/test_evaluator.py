@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from amc_gym.compression.evaluator import batch_size, count_hits
+from amc_gym.compression.pruner import _Remembered
 from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.slim import slim
 from amc_gym.tasks.engine import Engine, EngineOptions, calibrate, engine
@@ -80,11 +81,18 @@ def test_batches_shrink_with_the_widest_layer(digits_task, plain_task):
     assert 1 <= batch_size(engine(digits_task, EngineOptions()).graph, 10**9) < 10**5
 
 
-def test_remembered_weights_stay_within_their_memory(digits_task, monkeypatch):
-    monkeypatch.setattr("amc_gym.compression.pruner.MEMORY", 2**20)
-    made = Engine(digits_task, EngineOptions(reward_images=1))
-    for counts in random_counts(made.graph, 10):
-        made.evaluator(counts)
-    remembered = made.evaluator.pruner._layers["classifier"]._fitted
-    held = sum(tensor.nbytes for tensor in remembered._weights.values())
-    assert 0 < held == remembered.bytes <= 2**20
+def test_remembered_tensors_stay_within_their_memory(monkeypatch):
+    monkeypatch.setattr("amc_gym.compression.pruner.MEMORY", 100)
+    remembered = _Remembered()
+    made = []
+
+    def make(n):
+        made.append(n)
+        return {"weight": torch.zeros(n)}
+
+    for n in (10, 10, 12, 10, 5):  # 40, 48 and 20 bytes
+        remembered.get(("layer", (n,)), lambda n=n: make(n))
+    assert made == [10, 12, 5]
+    assert remembered.bytes == 88 - 48 + 20
+    remembered.get(("layer", (12,)), lambda: make(12))
+    assert made == [10, 12, 5, 12]
