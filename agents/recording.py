@@ -22,7 +22,7 @@ class Episode:
         accuracy: on the reward images, in [0, 1].
         macs: of the compressed network.
         params: of the compressed network.
-        channels: kept channels of each unit.
+        channels: kept channels of each unit; kept weights in weight pruning.
         seconds: since learning began.
     """
 
@@ -102,7 +102,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = super().step(action)
         now = time.perf_counter()
         self.seconds += now - began
-        self._channels.append(info["channels"])
+        self._channels.append(info["channels"] if "channels" in info else info["weights"])
         if terminated:
             episode = Episode(
                 reward=float(reward),

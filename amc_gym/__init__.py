@@ -3,9 +3,21 @@
 Importing the package registers the environments.
 """
 
-from amc_gym.api import Validation, compress, validate
+from amc_gym.api import (
+    Validation,
+    compress,
+    export,
+    finetune,
+    load,
+    task_of,
+    training_images,
+    validate,
+)
+from amc_gym.compression.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.recipe import Recipe
 from amc_gym.registration import register
+from amc_gym.search import search
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import accuracy
@@ -13,11 +25,19 @@ from amc_gym.training import accuracy
 __all__ = [
     "CompressionPlan",
     "CompressionTask",
+    "ExportError",
     "PlanError",
+    "Recipe",
     "Split",
     "Validation",
     "accuracy",
     "compress",
+    "export",
+    "finetune",
+    "load",
+    "search",
+    "task_of",
+    "training_images",
     "validate",
 ]
 

@@ -1,20 +1,80 @@
-"""Where tasks, engine and plans meet: from a plan to a network, and back to its claims."""
+"""Where tasks, engine, plans and training meet: from a plan to a network in the user's hands."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
 from torch import nn
 
+from amc_gym.compression import export as hand_over
 from amc_gym.compression import recovery
 from amc_gym.compression.cost import counted_macs, counted_params
+from amc_gym.compression.fine_grained import (
+    SparseCost,
+    nonzero_params,
+    sparse,
+    weight_graph,
+)
 from amc_gym.compression.plan import CompressionPlan, PlanError
-from amc_gym.compression.reconstruction import refit
-from amc_gym.compression.slim import slim
+from amc_gym.recipe import Recipe
+from amc_gym.tasks import datasets, models
 from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.engine import calibrate, channel_graph
-from amc_gym.tasks.task import CompressionTask
-from amc_gym.training import accuracy
+from amc_gym.tasks.engine import calibration, channel_graph
+from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, resolve
+from amc_gym.training import accuracy, train
+from amc_gym.versions import versions
+
+FINETUNING = Recipe(
+    epochs=30,
+    batch_size=64,
+    learning_rate=0.02,
+    schedule="cosine",
+    weight_decay=5e-4,
+    distillation=0.5,
+    precision="auto",
+)
+"""How networks are fine-tuned where the user does not say."""
+
+
+def task_of(plan: CompressionPlan, data_root: str | Path | None = None) -> CompressionTask:
+    """The task that a plan names.
+
+    Args:
+        plan: made from a registered network or from "package.module:function".
+        data_root: folder of data sets that are read from disk; ``None``: $AMC_DATA_ROOT.
+
+    Raises:
+        PlanError: the plan was made from objects, which no file can name.
+        ValueError: as ``amc_gym.tasks.task.resolve``.
+    """
+    name, *_ = options = [plan.task.get(key) for key in ("task", "dataset", "weights")]
+    if name is None:
+        raise PlanError(
+            "the plan was made from a task of objects, which a file cannot name: make it from "
+            "'package.module:function', or pass the task and the plan to amc_gym.compress"
+        )
+    if ":" in name:
+        return resolve(name)
+    _, dataset, weights = options
+    return resolve(
+        name, dataset=dataset or "digits", data_root=data_root, weights=weights or "bundled"
+    )
+
+
+def training_images(task: CompressionTask, data_root: str | Path | None = None) -> Split:
+    """The training images of a registered network's data set.
+
+    Raises:
+        ValueError: the task is one of the user's own, which has none.
+    """
+    dataset = dict(task.source).get("dataset")
+    if dataset is None:
+        raise ValueError("a task of your own holds no training images: pass a split of them")
+    return datasets.load(dataset, data_root).train
 
 
 def compress(task: CompressionTask, plan: CompressionPlan) -> nn.Module:
@@ -29,12 +89,12 @@ def compress(task: CompressionTask, plan: CompressionPlan) -> nn.Module:
                 f"the plan was made for another {what} than the task's "
                 f"({plan.fingerprints.get(what)} is not {task.fingerprints[what]})"
             )
-    graph = channel_graph(task)
-    kept = plan.kept_channels(graph)
-    weights = None
-    if "reconstruct" in recovery.parse(plan.options["recovery"]):
-        weights = refit(task.model, graph, calibrate(task), kept)
-    return slim(task.model, graph, kept, weights)
+    graph, made = channel_graph(task), calibration(task)
+    steps = recovery.parse(plan.options["recovery"])
+    if plan.options["granularity"] == "weight":
+        kept = plan.kept_weights(weight_graph(task.model, graph))
+        return recovery.recover_as_built(sparse(task.model, kept), steps, made)
+    return recovery.recover(plan.kept_channels(graph), steps, made)
 
 
 @dataclass(frozen=True)
@@ -63,12 +123,15 @@ def validate(task: CompressionTask, plan: CompressionPlan) -> Validation:
         raise PlanError("the plan was judged on other reward images than the task's")
     network = compress(task, plan)
     n = plan.options["reward_images"]
-    split = Split(task.reward.images[:n], task.reward.labels[:n])
-    found = {
-        "accuracy": accuracy(network, split, plan.options["metric"]),
-        "macs": counted_macs(network, task.example),
-        "params": counted_params(network),
-    }
+    split = task.reward.first(n)
+    found = {"accuracy": accuracy(network, split, plan.options["metric"])}
+    if plan.options["granularity"] == "weight":
+        left = weight_graph(network, channel_graph(task))
+        found["macs"] = SparseCost(network, left, "macs").full
+        found["params"] = nonzero_params(network)
+    else:
+        found["macs"] = counted_macs(network, task.example)
+        found["params"] = counted_params(network)
     claimed = {name: plan.measured[name] for name in found}
     problems = [
         f"{name}: claimed {claimed[name]}, found {found[name]}"
@@ -82,3 +145,125 @@ def validate(task: CompressionTask, plan: CompressionPlan) -> Validation:
             f"tolerance {tolerance}"
         )
     return Validation(claimed, found, tuple(problems))
+
+
+def finetune(
+    task: CompressionTask,
+    plan: CompressionPlan,
+    train_split: Split,
+    recipe: Recipe = FINETUNING,
+    *,
+    checkpoint: Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> nn.Module:
+    """The network of a plan, trained further; in eval mode.
+
+    Where the recipe says so, it distils from the original network.
+
+    Args:
+        task: what was compressed.
+        plan: how.
+        train_split: training images; ``training_images(task)`` are those of registered networks.
+        recipe: how to train.
+        checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
+        device: where to train, and where the network then is; "auto": a GPU if there is one.
+        progress: whether there is a progress bar.
+
+    Raises:
+        PlanError: as ``compress``.
+        ValueError: training images are among the reward or test images, the checkpoint belongs to
+            another run, or as ``train``.
+    """
+    for name in ("reward", "test"):
+        split = getattr(task, name)
+        shared = len(train_split.image_hashes & split.image_hashes)
+        if shared > SHARED_IMAGES * min(len(split), len(train_split)):
+            raise ValueError(
+                f"{shared} training images are {name} images, whose accuracy would then mean "
+                "nothing: leave them out"
+            )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return train(
+        compress(task, plan).to(device),
+        train_split,
+        recipe,
+        teacher=task.model,
+        checkpoint=checkpoint,
+        origin=hashlib.sha256(plan.to_json().encode()).hexdigest(),
+        keep_zeros=plan.options["granularity"] == "weight",
+        progress=progress,
+    )
+
+
+def export(
+    network: nn.Module,
+    task: CompressionTask,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> hand_over.Exported:
+    """Write a compressed network, verified on reward images; see ``amc_gym.compression.export``.
+
+    Args:
+        network: from ``compress`` or ``finetune``.
+        task: what it was compressed from.
+        path: the file, ending in ".safetensors", ".pt2" or ".onnx".
+        format: "safetensors", "torch-export" or "onnx"; ``None``: as the suffix says.
+        overwrite: whether existing files may be replaced.
+    """
+    images = task.reward.batch(slice(hand_over.VERIFIED))
+    with torch.inference_mode():
+        classes = task.model(task.example).shape[1]
+    source = dict(task.source)
+    return hand_over.export(
+        network,
+        path,
+        original=task.model,
+        images=images,
+        format=format,
+        fields={
+            "original": {
+                "task": source["task"],
+                "dataset": source.get("dataset"),
+                "classes": classes,
+            },
+            "reward": {"top1": accuracy(network, task.reward), "images": len(task.reward)},
+            "versions": versions(),
+        },
+        overwrite=overwrite,
+    )
+
+
+def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Module:
+    """The compressed network of a safetensors file that ``export`` wrote, in eval mode.
+
+    The original is built without its weights, from the name in the file's description.  That of a
+    task "package.module:function" is made by importing and calling the function: for such files,
+    pass ``model`` unless you trust where they come from.
+
+    Args:
+        path: the file; its description is beside it.
+        model: the original network; needed for tasks made from objects.
+
+    Raises:
+        ExportError: a file is damaged, or describes another network.
+        OSError: a file is missing.
+        ValueError: the description names no network that can be made.
+    """
+    if model is None:
+        source = hand_over.read_description(path).get("original", {})
+        name = source.get("task")
+        if name is None:
+            raise ValueError(
+                f"{path} was compressed from a task of objects: pass the original network, "
+                "amc_gym.load(path, model=...)"
+            )
+        if ":" in name:
+            model = resolve(name).model
+        else:
+            dataset = datasets.name_of(source["dataset"])
+            model = models.build(name, dataset, source["classes"])
+    return hand_over.load(path, model)

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 from amc_gym.names import choose
+from amc_gym.recipe import Recipe
 from amc_gym.tasks import bundled, models
 from amc_gym.tasks.datasets import load
-from amc_gym.training import Recipe, accuracy, train
+from amc_gym.training import accuracy, train
 
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("MobileNet", "digits"): Recipe(

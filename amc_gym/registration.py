@@ -8,6 +8,11 @@ ENTRY_POINT = "amc_gym.envs.amc:AMCEnv"
 
 NETWORKS = {
     "AMC-MobileNet-v0": "MobileNet",
+    "AMC-MobileNetV2-v0": "MobileNetV2",
+    "AMC-VGG16-v0": "VGG16",
+    "AMC-ResNet50-v0": "ResNet50",
+    "AMC-ResNet56-v0": "ResNet56",
+    "AMC-Plain20-v0": "Plain20",
 }
 """Id -> name of the network in `amc_gym.tasks.models`; "AMC-v0" takes a task of one's own."""
 

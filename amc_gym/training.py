@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import os
+import pickle
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn, optim
-from torch.nn import functional
+from torch import nn, optim
 
 from amc_gym.compression.evaluator import count_hits
+from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split
 
+DAMAGED = (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError)
+"""What ``torch.load`` and looking into the result run into, as damage may have it."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides a training run besides the network and the images.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images per step; what is left over by whole batches sits the epoch out.
-        learning_rate: peak of the one-cycle schedule.
-        warmup: share of all steps in which the learning rate rises, in (0, 1).
-        optimizer: "sgd" (Nesterov) or "adamw".
-        momentum: of SGD; AdamW keeps its own betas.
-        weight_decay: on kernels only, not on biases and normalisation.
-        label_smoothing: in [0, 1).
-        shift: images move by up to this many pixels along each axis.
-        flip: images are mirrored left to right half of the time.
-        precision: "float32", or "bf16" for autocast.
-        seed: of order and augmentation, and of the initial weights where this module makes them.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup: float = 0.25
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    shift: int = 0
-    flip: bool = False
-    precision: Literal["float32", "bf16"] = "float32"
-    seed: int = 0
+RESIDENT = 2**30
+"""Bytes of images that move to the device once; more of them move batch by batch."""
 
 
 def train(
@@ -55,62 +33,85 @@ def train(
     split: Split,
     recipe: Recipe,
     *,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
+    origin: str = "",
     evaluate_on: Split | None = None,
+    keep_zeros: bool = False,
     progress: bool = True,
 ) -> nn.Module:
     """Train a model in place, on the device it is on.
 
     With a checkpoint file, the run's state is written there after each epoch, and a run that finds
-    the file goes on from it. On a CPU the interrupted run ends with the same bits as an
-    uninterrupted one.
+    the file goes on from it: a kill loses one epoch at most. On a CPU the interrupted run ends with
+    the same bits as an uninterrupted one.
 
     Args:
         model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
         split: the images to fit.
         recipe: how.
+        teacher: the network to distil from, for recipes with distillation; not changed.
         checkpoint: where the state lives; None keeps none.
+        origin: where the model comes from; a checkpoint only fits a run of equal origin.
         evaluate_on: images whose accuracy the progress bar shows after each epoch.
+        keep_zeros: weights of convolutions and linear layers that are zero, pruned ones, stay so.
         progress: whether there is a progress bar.
 
     Returns:
         The same model, channels last, in evaluation mode.
 
     Raises:
-        ValueError: the checkpoint belongs to another recipe or to other images, or the run is too
-            short for its warm-up.
+        ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
+            its warm-up, or the recipe distils and there is no teacher.
     """
+    if recipe.distillation and teacher is None:
+        raise ValueError("distillation needs a teacher: the network before its compression")
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    images, labels = split.images.to(device), split.labels.to(device)
-    total_steps = recipe.epochs * _steps(len(split), recipe)
-    if total_steps * recipe.warmup <= 1:  # where OneCycleLR divides by zero
-        raise ValueError(
-            f"warm-up must last more than one step, got {total_steps} x {recipe.warmup}: "
-            "raise epochs or warmup, or lower batch_size"
-        )
-    optimizer = _optimizer(model, recipe)
-    scheduler = optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=recipe.learning_rate,
-        total_steps=total_steps,
-        pct_start=recipe.warmup,
-        cycle_momentum=False,
+    guide = None
+    if teacher is not None and recipe.distillation:
+        guide = copy.deepcopy(teacher).to(device).eval()
+    resident = split.to(device) if split.images.nbytes <= RESIDENT else split
+    optimizer = make_optimizer(model, recipe)
+    scheduler = make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe))
+    identity = {**asdict(recipe), "images": split.fingerprint, "origin": origin}
+    run = _Run(
+        model, guide, optimizer, scheduler, recipe, identity, _masks(model) if keep_zeros else ()
     )
-    run = _Run(model, optimizer, scheduler, recipe, split.fingerprint)
     done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), disable=not progress) as bar:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress
+    ) as bar:
         task = bar.add_task("training", total=recipe.epochs, completed=done)
         for epoch in range(done, recipe.epochs):
-            shown = f"loss {run.epoch(epoch, images, labels):.3f}"
+            shown = f"loss {run.epoch(epoch, resident):.3f}"
             if checkpoint:
                 run.save(checkpoint, epoch + 1)
             if evaluate_on is not None:
                 shown += f", accuracy {accuracy(model, evaluate_on):.2%}"
             bar.update(task, completed=epoch + 1, description=shown)
     return model.eval()
+
+
+def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
+    """A few steps of fine-tuning, in place: SGD from a learning rate of 0.01 down a cosine.
+
+    Args:
+        network: a compressed network.
+        split: images to fit; up to ``steps`` batches of 64 of them are used, in several epochs if
+            there are fewer.
+        steps: gradient steps; rounded up to whole epochs where more than one is needed.
+
+    Returns:
+        The same network, in evaluation mode.
+    """
+    batch = min(64, len(split))
+    epochs = -(-steps // (len(split) // batch))
+    images = batch * -(-steps // epochs)
+    recipe = Recipe(epochs, batch, learning_rate=0.01, schedule="cosine", weight_decay=5e-4)
+    return train(network, split.first(images), recipe, keep_zeros=True, progress=False)
 
 
 def accuracy(
@@ -120,12 +121,9 @@ def accuracy(
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    batches = [
-        (images.to(device), labels.to(device))
-        for images, labels in zip(
-            split.images.split(batch_size), split.labels.split(batch_size), strict=True
-        )
-    ]
+    batches = (
+        (images.to(device), labels.to(device)) for images, labels in split.batches(batch_size)
+    )
     hits = count_hits(network, batches)
     network.train(was_training)
     return hits.accuracy(metric)
@@ -136,34 +134,42 @@ class _Run:
     """What changes while a model is trained, and what it is trained by."""
 
     model: nn.Module
+    teacher: nn.Module | None
     optimizer: optim.Optimizer
     scheduler: optim.lr_scheduler.LRScheduler
     recipe: Recipe
-    fingerprint: str
+    identity: dict[str, Any]  # what a resumed run must share with the one before it
+    masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
 
-    def epoch(self, number: int, images: Tensor, labels: Tensor) -> float:
+    def epoch(self, number: int, split: Split) -> float:
         """Pass over the images once; the mean loss of the steps."""
-        recipe, device = self.recipe, images.device
-        steps = _steps(len(images), recipe)
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+        recipe, device = self.recipe, next(self.model.parameters()).device
+        steps = _steps(len(split), recipe)
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, device))
         total = torch.zeros((), device=device)
         self.model.train()
         # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
         # the caller's generator stays as it was.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(recipe.seed * 1_000_003 + number)
-            order = torch.randperm(len(images)).to(device)
+            order = torch.randperm(len(split)).to(split.images.device)
             for chosen in order[: steps * recipe.batch_size].chunk(steps):
-                batch = augment(images[chosen], recipe.shift, recipe.flip)
+                images = split.batch(chosen).to(device)
+                images = augment(images, recipe.shift, recipe.flip)
+                images = images.contiguous(memory_format=torch.channels_last)
                 with autocast:
-                    logits = self.model(batch.contiguous(memory_format=torch.channels_last))
-                loss = functional.cross_entropy(
-                    logits.float(), labels[chosen], label_smoothing=recipe.label_smoothing
+                    logits = self.model(images)
+                    with torch.no_grad():
+                        taught = None if self.teacher is None else self.teacher(images).float()
+                loss = training_loss(
+                    logits.float(), split.labels[chosen].to(device), taught, recipe
                 )
                 self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()
                 self.scheduler.step()
+                for weight, mask in self.masks:
+                    weight.data.mul_(mask)
                 total += loss.detach()
         return total.item() / steps
 
@@ -175,7 +181,7 @@ class _Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "identity": self._identity(),
+            "identity": self.identity,
             "epoch": epoch,
         }
         torch.save(state, partial)
@@ -183,22 +189,29 @@ class _Run:
 
     def resume(self, path: Path) -> int:
         """Load the state and return the number of epochs behind it."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = state["identity"]
-        differing = [key for key, own in self._identity().items() if theirs.get(key) != own]
+        content = io.BytesIO(path.read_bytes())
+        try:
+            state = torch.load(content, map_location="cpu", weights_only=True)
+            theirs = state["identity"]
+        except (*DAMAGED, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"checkpoint {path} is damaged. Delete it, or name another file"
+            ) from error
+        differing = [key for key, own in self.identity.items() if theirs.get(key) != own]
         if differing:
             raise ValueError(
                 f"checkpoint {path} belongs to another run: it differs in {', '.join(differing)}. "
                 "Delete it, or name another file"
             )
-        self.model.load_state_dict(state["model"])
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"checkpoint {path} belongs to another network. Delete it, or name another file"
+            ) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return state["epoch"]
-
-    def _identity(self) -> dict[str, Any]:
-        """What a resumed run must share with the one that wrote the checkpoint."""
-        return {**asdict(self.recipe), "images": self.fingerprint}
 
 
 def _steps(images: int, recipe: Recipe) -> int:
@@ -206,14 +219,7 @@ def _steps(images: int, recipe: Recipe) -> int:
     return max(1, images // recipe.batch_size)
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "adamw":
-        return optim.AdamW(groups, lr=recipe.learning_rate)
-    return optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-    )
+def _masks(model: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Weights of convolutions and linear layers that hold zeros: those were pruned, and stay so."""
+    modules = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    return [(m.weight, m.weight.detach() != 0) for m in modules if (m.weight == 0).any()]

@@ -11,11 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import amc_gym
+from amc_gym import CompressionTask, training
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss
 from amc_gym.recipes import RECIPES, main
 from amc_gym.tasks import bundled
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split, digits
-from amc_gym.training import Recipe, _optimizer, accuracy, train
+from amc_gym.training import accuracy, train
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, shift=1, flip=True, seed=3)
 
@@ -114,6 +118,136 @@ def test_training_with_fewer_images_than_a_batch(split: Split) -> None:
     assert not same(train(tiny(), few, replace(RECIPE, epochs=6), progress=False), tiny())
 
 
+def test_damaged_checkpoint_is_refused(split: Split, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state.pt"
+    train(tiny(), split, RECIPE, checkpoint=checkpoint, progress=False)
+    whole = checkpoint.read_bytes()
+    for damaged in (b"", b"not a checkpoint", whole[: len(whole) // 2]):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"state\.pt is damaged. Delete it"):
+            train(tiny(), split, RECIPE, checkpoint=checkpoint, progress=False)
+
+
+def test_checkpoint_of_another_network_or_origin_is_refused(split: Split, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state.pt"
+    train(tiny(), split, RECIPE, checkpoint=checkpoint, origin="one plan", progress=False)
+    with pytest.raises(ValueError, match="differs in origin"):
+        train(tiny(), split, RECIPE, checkpoint=checkpoint, origin="another", progress=False)
+    other = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="belongs to another network"):
+        train(other, split, RECIPE, checkpoint=checkpoint, origin="one plan", progress=False)
+
+
+def test_schedules_rise_and_fall() -> None:
+    rates = {}
+    for schedule in ("one-cycle", "cosine"):
+        recipe = replace(RECIPE, schedule=schedule)
+        optimizer = make_optimizer(tiny(), recipe)
+        scheduler = make_scheduler(optimizer, recipe, 20)
+        rates[schedule] = []
+        for _ in range(20):
+            rates[schedule].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+    assert max(rates["one-cycle"]) == pytest.approx(0.05)
+    assert rates["one-cycle"][0] < 0.01
+    assert rates["cosine"][0] == 0.05
+    assert rates["cosine"] == sorted(rates["cosine"], reverse=True)
+    assert rates["cosine"][10] == pytest.approx(0.025)
+
+
+def test_distillation_loss_against_its_definition() -> None:
+    torch.manual_seed(0)
+    logits, taught, labels = torch.randn(6, 10), torch.randn(6, 10), torch.arange(6)
+    recipe = replace(RECIPE, distillation=0.25, temperature=3.0)
+    p, q = (taught / 3).softmax(1), (logits / 3).softmax(1)
+    soft = 9 * (p * (p / q).log()).sum(1).mean()
+    hard = nn.functional.cross_entropy(logits, labels)
+    expected = 0.75 * hard + 0.25 * soft
+    torch.testing.assert_close(training_loss(logits, labels, taught, recipe), expected)
+    torch.testing.assert_close(training_loss(logits, labels, None, recipe), hard)
+
+
+def test_distillation_brings_the_student_nearer_to_its_teacher(split: Split) -> None:
+    whole = digits(8).train
+    teacher = train(tiny(), whole, replace(RECIPE, epochs=6, shift=0, flip=False), progress=False)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    unseen = digits(8).reward.images
+    distances = {}
+    for share in (0.0, 1.0):
+        recipe = replace(
+            RECIPE, schedule="cosine", epochs=15, distillation=share, shift=0, flip=False
+        )
+        torch.manual_seed(7)
+        student = train(Tiny(), split, recipe, teacher=teacher, progress=False)
+        with torch.inference_mode():
+            found, wanted = (m(unseen).log_softmax(1) for m in (student, teacher))
+        distances[share] = float((wanted.exp() * (wanted - found)).sum(1).mean())
+    assert distances[1.0] < 0.8 * distances[0.0]
+    assert not teacher.training
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_distillation_without_a_teacher_is_refused(split: Split) -> None:
+    with pytest.raises(ValueError, match="needs a teacher"):
+        train(tiny(), split, replace(RECIPE, distillation=0.5), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"optimizer": "adam"}, "did you mean 'adamw'"),
+        ({"precision": "fp16"}, "choose from 'float32', 'bf16', 'auto'"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"distillation": 1.5}, "distillation must be in"),
+        ({"temperature": 0.0}, "temperature must be above 0"),
+    ],
+)
+def test_impossible_recipes_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(RECIPE, **change)
+
+
+def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
+    digits_task: CompressionTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = amc_gym.search(digits_task, 1, progress=False)
+    images = amc_gym.training_images(digits_task).first(192)
+    recipe = Recipe(3, 64, 0.02, schedule="cosine", distillation=0.5)
+    whole = amc_gym.finetune(digits_task, plan, images, recipe, progress=False)
+
+    checkpoint, epochs = tmp_path / "state.pt", []
+
+    def killed(run: training._Run, number: int, split: Split) -> float:
+        epochs.append(number)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+        return epoch(run, number, split)
+
+    epoch = training._Run.epoch
+    monkeypatch.setattr(training._Run, "epoch", killed)
+    arguments = (digits_task, plan, images, recipe)
+    with pytest.raises(KeyboardInterrupt):
+        amc_gym.finetune(*arguments, checkpoint=checkpoint, progress=False)
+    resumed = amc_gym.finetune(*arguments, checkpoint=checkpoint, progress=False)
+    assert epochs == [0, 1, 2, 2]
+    assert same(resumed, whole)
+    assert not same(resumed, amc_gym.compress(digits_task, plan))
+
+    other = amc_gym.search(AMCEnv(digits_task, preserve_ratio=0.5), 1, progress=False)
+    with pytest.raises(ValueError, match="differs in origin"):
+        amc_gym.finetune(digits_task, other, images, recipe, checkpoint=checkpoint, progress=False)
+
+
+def test_finetuning_on_images_that_judge_is_refused(digits_task: CompressionTask) -> None:
+    plan = amc_gym.search(digits_task, 1, progress=False)
+    for name in ("reward", "test"):
+        with pytest.raises(ValueError, match=f"training images are {name} images"):
+            amc_gym.finetune(digits_task, plan, getattr(digits_task, name), progress=False)
+
+
 def test_runs_too_short_for_their_warm_up_are_refused(split: Split) -> None:
     with pytest.raises(ValueError, match="more than one step, got 1 x"):
         train(tiny(), split, replace(RECIPE, epochs=1, batch_size=100), progress=False)
@@ -124,7 +258,7 @@ def test_weight_decay_spares_biases_and_norms() -> None:
     name_of = {id(parameter): name for name, parameter in model.named_parameters()}
     decay_of = {
         name_of[id(parameter)]: group["weight_decay"]
-        for group in _optimizer(model, replace(RECIPE, weight_decay=0.1)).param_groups
+        for group in make_optimizer(model, replace(RECIPE, weight_decay=0.1)).param_groups
         for parameter in group["params"]
     }
     assert decay_of == {

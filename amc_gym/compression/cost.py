@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,22 @@ from torch import nn
 from amc_gym.compression.graph import FIXED, Axis, ChannelGraph, Layer
 
 RESOURCES = ("macs", "params")
+
+
+class Cost(Protocol):
+    """What environments need of a cost model; costs are integers and never decrease in a count."""
+
+    resource: str
+    names: tuple[str, ...]
+    full: int
+
+    def per_layer(self, counts: Sequence[int]) -> np.ndarray:
+        """Cost of each layer, (layers,), in execution order."""
+        ...
+
+    def total(self, counts: Sequence[int]) -> int:
+        """Cost of the whole network."""
+        ...
 
 
 class CostModel:

@@ -1,17 +1,15 @@
-"""Plan -> accuracy: one forward pass of the small network over images that stay in memory."""
+"""Plan -> accuracy: one forward pass of the small network over the reward images."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.pointwise import with_pointwise
-from amc_gym.compression.pruner import Pruner
 
 METRICS = {"top1": 1, "top5": 5}
 """Metric -> among how many best classes the label has to be."""
@@ -20,6 +18,27 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 BATCH_BYTES = 32 * 2**20
 """Activations of the uncompressed network's widest layer, in and out, that one batch may hold."""
+
+RESIDENT_BYTES = 256 * 2**20
+"""Images that take more than this as floats are made ready batch by batch, in each evaluation."""
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Images (N, C, H, W), and their labels (N,)."""
+
+
+class Labelled(Protocol):
+    """Images with their labels, such as ``amc_gym.Split``."""
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """int64 (N,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, chosen: slice, /) -> torch.Tensor:
+        """Some of the images as the network takes them: (n, C, H, W), float32."""
+        ...
 
 
 def batch_size(graph: ChannelGraph, n_images: int) -> int:
@@ -49,7 +68,7 @@ class Hits:
         return (self.top1 if metric == "top1" else self.top5) / self.images
 
 
-def count_hits(network: nn.Module, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Hits:
+def count_hits(network: nn.Module, batches: Iterable[Batch]) -> Hits:
     """Run ``network`` over (images, labels) batches and count the hits."""
     top1 = top5 = images = 0
     with torch.inference_mode():
@@ -62,50 +81,60 @@ def count_hits(network: nn.Module, batches: Sequence[tuple[torch.Tensor, torch.T
     return Hits(top1, top5, images)
 
 
-class Evaluator:
-    """Evaluates channel counts on resident images, each plan once.
-
-    One network is built; a plan's tensors are swapped into its modules.  What an evaluation costs
-    beyond the forward pass is index selection and, for channel counts not seen before, one small
-    matrix product for each layer.
+class Batches:
+    """Batches for any number of passes: resident, or made ready anew in each pass.
 
     Args:
-        model: the network of ``pruner``, norms folded where they can be, in eval mode.
-        pruner: gives each layer's tensors.
-        images: (N, C, H, W) reward images.
-        labels: (N,) int64.
-        device: where to run.
-        precision: "float32" or "bf16".
+        images: what is cut into batches.
+        size: images per batch.
+        ready: moves a batch to where, and into what, the network is.
+    """
+
+    def __init__(
+        self, images: Labelled, size: int, ready: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        self._images, self._ready = images, ready
+        self._parts = [slice(start, start + size) for start in range(0, len(images), size)]
+        self._resident: list[Batch] | None = None
+        if len(images) * images.batch(slice(1)).nbytes <= RESIDENT_BYTES:
+            self._resident = list(self._make())
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._make() if self._resident is None else iter(self._resident)
+
+    def _make(self) -> Iterator[Batch]:
+        for part in self._parts:
+            images = self._ready(self._images.batch(part))
+            yield images, self._images.labels[part].to(images.device)
+
+
+class Evaluator:
+    """Evaluates channel counts on the reward images, each plan once.
+
+    Args:
+        build: channel counts -> the small network, ready to run; see ``candidates``.
+        images: reward images with their labels.
+        size: images per batch, see ``batch_size``.
+        device: where ``build``'s networks are.
+        precision: of their weights, "float32" or "bf16".
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        pruner: Pruner,
-        images: torch.Tensor,
-        labels: torch.Tensor,
+        build: Callable[[Sequence[int]], nn.Module],
+        images: Labelled,
         *,
+        size: int,
         device: torch.device,
         precision: str = "float32",
     ) -> None:
-        dtype = PRECISIONS[precision]
-        self.pruner = pruner
-        self._like = {"device": device, "dtype": dtype}
-        self._network = with_pointwise(
-            copy.deepcopy(model).to(**self._like, memory_format=torch.channels_last)
+        like = {"device": device, "dtype": PRECISIONS[precision]}
+        self.network = build
+        self.batches = Batches(
+            images,
+            size,
+            lambda batch: batch.to(**like).contiguous(memory_format=torch.channels_last),
         )
-        self._modules = [
-            (layer, self._network.get_submodule(layer.name))
-            for layer in pruner.graph.layers.values()
-        ]
-        size = batch_size(pruner.graph, len(images))
-        self.batches = [
-            (
-                batch.to(**self._like).contiguous(memory_format=torch.channels_last),
-                of.to(device),
-            )
-            for batch, of in zip(images.split(size), labels.split(size), strict=True)
-        ]
         self._remembered: dict[tuple[int, ...], Hits] = {}
 
     def __call__(self, counts: Sequence[int]) -> Hits:
@@ -114,21 +143,6 @@ class Evaluator:
         if key not in self._remembered:
             self._remembered[key] = count_hits(self.network(key), self.batches)
         return self._remembered[key]
-
-    def network(self, counts: Sequence[int]) -> nn.Module:
-        """The evaluator's own network, set to a plan; valid until the next call."""
-        for layer, module in self._modules:
-            tensors = self.pruner.tensors(counts, layer.name)
-            for name, tensor in tensors.items():
-                # The dictionaries directly: torch's own attribute checks would cost more than
-                # the selection itself.
-                slots = module._parameters if name in module._parameters else module._buffers
-                slots[name] = tensor.to(**self._like)  # type: ignore[assignment]
-            if layer.kind == "depthwise":
-                module.groups = len(tensors["weight"])  # type: ignore[assignment]
-        for remap in self.pruner.graph.remaps:
-            remap.slim(self._network, self.pruner.kept(counts))
-        return self._network
 
     def forget(self) -> None:
         """Forget the remembered plans, so that the next evaluations are measured afresh."""

@@ -113,6 +113,7 @@ class Unit:
     consumers: tuple[str, ...]  # layers that read its channels and mix them, in execution order
     members: tuple[str, ...]  # every layer that touches it, in execution order
     blocks: int = 1  # consecutive blocks that keep equally many: the groups of its convolutions
+    inputs: int | None = None  # input channels, where `channels` counts a layer's weights instead
 
 
 @dataclass(frozen=True)

@@ -31,41 +31,83 @@ class Consumer:
         return len(self.weight) // self.size
 
 
-Importance = Callable[[Sequence[Consumer]], np.ndarray]
-"""Consumers of a unit -> its channels, a permutation, most important first."""
+@dataclass(frozen=True)
+class UnitView:
+    """What a ranking may look at in one unit.
+
+    Attributes:
+        consumers: the layers that read its channels, in execution order.
+        norm_scales: |gamma| of each batch norm that the unit holds, (channels,) each.
+        saliency: how the loss on the calibration images reacts to each channel,
+            (channels,), see ``statistics.saliencies``; ``None`` unless it was asked for.
+    """
+
+    consumers: Sequence[Consumer]
+    norm_scales: Sequence[torch.Tensor] = ()
+    saliency: torch.Tensor | None = None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the unit."""
+        return self.consumers[0].channels
 
 
-def magnitude(consumers: Sequence[Consumer]) -> np.ndarray:
+Importance = Callable[[UnitView], np.ndarray]
+"""A unit -> its channels, a permutation, most important first."""
+
+
+def descending(score: torch.Tensor) -> np.ndarray:
+    """The permutation that a score per channel means; of equal channels the first comes first."""
+    return torch.argsort(score, descending=True, stable=True).numpy()
+
+
+def _shares(scores: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Several scores per channel, each scaled to sum 1, added."""
+    tiny = torch.finfo(torch.float64).tiny
+    return torch.stack([score / score.sum().clamp_min(tiny) for score in scores]).sum(0)
+
+
+def magnitude(unit: UnitView) -> np.ndarray:
     """Summed magnitude of the weights that read a channel (paper, section 3.4).
 
     Where several layers read it, each layer's magnitudes are scaled to sum 1 and added.
     """
-    score = torch.zeros(consumers[0].channels, dtype=torch.float64)
-    for consumer in consumers:
-        each = consumer.weight.abs().reshape(consumer.channels, -1).sum(1)
-        score += each / each.sum().clamp_min(torch.finfo(torch.float64).tiny)
-    return torch.argsort(score, descending=True, stable=True).numpy()
+    return descending(
+        _shares([c.weight.abs().reshape(c.channels, -1).sum(1) for c in unit.consumers])
+    )
 
 
-def greedy(consumers: Sequence[Consumer]) -> np.ndarray:
+def bn_scale(unit: UnitView) -> np.ndarray:
+    """Scale |gamma| of the batch norms that a channel passes (Liu et al., network slimming, 2017).
+
+    Where it passes several, each norm's scales are scaled to sum 1 and added.  Units without batch
+    norm fall back to magnitude.
+    """
+    return descending(_shares(unit.norm_scales)) if unit.norm_scales else magnitude(unit)
+
+
+def taylor(unit: UnitView) -> np.ndarray:
+    """First-order Taylor expansion of the loss (Molchanov et al., 2019, equation 8)."""
+    assert unit.saliency is not None
+    return descending(unit.saliency)
+
+
+def greedy(unit: UnitView) -> np.ndarray:
     """Forward selection: at each step the channel that lowers the output error most.
 
     With G the Gram matrix of a layer's inputs and W its weights, the error that is left once the
     channels S are kept and re-fitted is tr(W' R W), R = G - G[:, S] G[S, S]^-1 G[S, :].  Adding
     channel c lowers it by tr(B' R[c, c]^-1 B) with B = (R W)[c], and deflates R and R W by rank
     ``size``.  Where several layers read a channel, their errors are added relative to their totals.
-    Channels whose layers hold no Gram matrix fall back to their magnitude.
+    Units whose layers hold no Gram matrix fall back to magnitude.
     """
-    usable = [c for c in consumers if c.gram is not None]
-    if not usable:
-        return magnitude(consumers)
-    states = [_Deflation(c) for c in usable]
-    n = usable[0].channels
-    left = torch.ones(n, dtype=torch.bool)
-    order = np.empty(n, dtype=np.int64)
-    for step in range(n):
-        gain = sum(state.gains() for state in states)
-        assert isinstance(gain, torch.Tensor)
+    states = [_Deflation(c) for c in unit.consumers if c.gram is not None]
+    if not states:
+        return magnitude(unit)
+    left = torch.ones(unit.channels, dtype=torch.bool)
+    order = np.empty(unit.channels, dtype=np.int64)
+    for step in range(unit.channels):
+        gain = torch.stack([state.gains() for state in states]).sum(0)
         best = int(torch.where(left, gain, -torch.inf).argmax())
         order[step] = best
         left[best] = False
@@ -116,5 +158,13 @@ class _Deflation:
         self.cross -= factor.T @ cross
 
 
-IMPORTANCES: dict[str, Importance] = {"magnitude": magnitude, "greedy": greedy}
+IMPORTANCES: dict[str, Importance] = {
+    "magnitude": magnitude,
+    "bn-scale": bn_scale,
+    "taylor": taylor,
+    "greedy": greedy,
+}
+
 NEEDS_GRAM = frozenset({"greedy"})
+NEEDS_SALIENCY = frozenset({"taylor"})
+"""Rankings that need more than weights; a user's own function is given everything."""

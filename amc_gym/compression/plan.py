@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class CompressionPlan:
     """The outcome of one episode.
 
     Attributes:
-        kept: unit name -> indices of the channels that stay, ascending.
+        kept: unit name -> indices of the channels that stay, ascending; empty in weight pruning.
         task: how the task was named: the environment's ``task``, ``dataset`` and ``weights``
             options; ``task`` is ``None`` for tasks built from objects.
         options: the compression options that recovered weights depend on, and the budget.
@@ -35,6 +35,7 @@ class CompressionPlan:
             "reward" and "test" split.
         measured: "accuracy" on "images" reward images, "macs", "params" of the slim network.
         versions: of the packages it was found with.
+        weights: in weight pruning, layer name -> how many weights stay: those of largest magnitude.
     """
 
     kept: dict[str, tuple[int, ...]]
@@ -43,11 +44,12 @@ class CompressionPlan:
     fingerprints: dict[str, str]
     measured: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Kept channels of each unit, in order."""
-        return tuple(len(channels) for channels in self.kept.values())
+        """Kept channels, or weights, of each unit, in order."""
+        return tuple(self.weights.values()) or tuple(map(len, self.kept.values()))
 
     def kept_channels(self, graph: ChannelGraph) -> Kept:
         """Kept channels of each unit of ``graph``.
@@ -55,11 +57,7 @@ class CompressionPlan:
         Raises:
             PlanError: the plan's units or channels are not those of the graph.
         """
-        if list(self.kept) != [unit.name for unit in graph.units]:
-            raise PlanError(
-                f"the plan decides units {', '.join(self.kept)}, but the network has "
-                f"{', '.join(unit.name for unit in graph.units)}; it is a plan of another network"
-            )
+        _check_units(self.kept, graph)
         for unit in graph.units:
             channels = self.kept[unit.name]
             if not channels or max(channels) >= unit.channels or min(channels) < 0:
@@ -67,6 +65,21 @@ class CompressionPlan:
                     f"the plan keeps channels of unit {unit.name!r} outside 0..{unit.channels - 1}"
                 )
         return tuple(np.array(channels, dtype=np.int64) for channels in self.kept.values())
+
+    def kept_weights(self, graph: ChannelGraph) -> dict[str, int]:
+        """Weights that each layer keeps, of a ``weight_graph``.
+
+        Raises:
+            PlanError: the plan's layers or counts are not those of the graph.
+        """
+        _check_units(self.weights, graph)
+        for unit in graph.units:
+            if not 0 < self.weights[unit.name] <= unit.channels:
+                raise PlanError(
+                    f"the plan keeps {self.weights[unit.name]} weights of layer {unit.name!r}, "
+                    f"which has {unit.channels} that are not zero"
+                )
+        return self.weights
 
     def to_json(self) -> str:
         """The plan as a JSON object with a checksum of its own."""
@@ -119,6 +132,14 @@ class CompressionPlan:
             raise PlanError(f"cannot read the plan {path}: {error}") from error
         except PlanError as error:
             raise PlanError(f"{path}: {error}") from error
+
+
+def _check_units(decided: Iterable[str], graph: ChannelGraph) -> None:
+    if list(decided) != [unit.name for unit in graph.units]:
+        raise PlanError(
+            f"the plan decides units {', '.join(decided)}, but the network has "
+            f"{', '.join(unit.name for unit in graph.units)}; it is a plan of another network"
+        )
 
 
 _FIELDS = tuple(field.name for field in fields(CompressionPlan))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer, Unit
-from amc_gym.compression.importance import IMPORTANCES, Consumer, Importance
+from amc_gym.compression.importance import IMPORTANCES, Consumer, Importance, UnitView
 from amc_gym.compression.reconstruction import as_matrix
 
 
@@ -18,6 +18,7 @@ def rank(
     graph: ChannelGraph,
     grams: Mapping[str, torch.Tensor],
     importance: str | Importance,
+    saliency: Sequence[torch.Tensor] | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Order of each unit's channels, most important first.
 
@@ -28,7 +29,8 @@ def rank(
         model: the original network.
         graph: its channel graph.
         grams: Gram matrices by layer name; may be empty for rankings that need none.
-        importance: a name of ``IMPORTANCES`` or a function from consumers to a permutation.
+        importance: a name of ``IMPORTANCES`` or a function from a ``UnitView`` to a permutation.
+        saliency: of each unit's channels, for rankings that need it.
 
     Raises:
         ValueError: a user's function returned something else than a permutation.
@@ -39,7 +41,13 @@ def rank(
         consumers = [
             _consumer(model, graph.layers[name], index, grams.get(name)) for name in unit.consumers
         ]
-        order = np.asarray(function(consumers))
+        scales = [
+            _scale(model, graph.layers[name], index)
+            for name in unit.members
+            if graph.layers[name].kind == "norm"
+        ]
+        view = UnitView(consumers, scales, None if saliency is None else saliency[index])
+        order = np.asarray(function(view))
         if not np.array_equal(np.sort(order), np.arange(unit.channels)):
             raise ValueError(
                 f"importance must return a permutation of {unit.channels} channels "
@@ -72,3 +80,13 @@ def _consumer(model: nn.Module, layer: Layer, unit: int, gram: torch.Tensor | No
     if gram is None or layer.groups > 1:
         return Consumer(rows, None, size)
     return Consumer(rows, gram[0][columns][:, columns], size)
+
+
+def _scale(model: nn.Module, norm: Layer, unit: int) -> torch.Tensor:
+    """Summed |gamma| of a norm over the positions of each of the unit's channels."""
+    gamma = model.get_submodule(norm.name).weight
+    assert isinstance(gamma, torch.Tensor)
+    mine = torch.from_numpy(np.flatnonzero(norm.outputs.unit == unit))
+    channel = torch.from_numpy(norm.outputs.channel)[mine]
+    scale = torch.zeros(int(channel.max()) + 1, dtype=torch.float64)
+    return scale.index_add_(0, channel, gamma.detach().abs().double().cpu()[mine])

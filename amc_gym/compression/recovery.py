@@ -2,29 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.reconstruction import refit
+from amc_gym.compression.sequential import Targets, refit_sequentially
+from amc_gym.compression.slim import Kept, slim
 from amc_gym.names import choose
 
 STEPS = {
     "none": "the kept weights as they are",
     "reconstruct": "least squares towards each layer's original output (paper, section 3.4)",
+    "sequential": "the same on the inputs that the pruned layers before really produce",
+    "bn": "batch norm statistics estimated anew on the calibration images",
+    "finetune": "a few steps of training on the calibration images: finetune:STEPS",
 }
+"""Recovery steps, in the only order that makes sense."""
 
-PLANNED = frozenset({"bn", "sequential", "finetune"})
-"""Steps of the public contract that are refused by name until they exist."""
+SWAPPABLE = frozenset({"reconstruct"})
+"""Steps that change weights alone, by arithmetic on statistics gathered before."""
+
+AS_BUILT = frozenset({"bn", "finetune"})
+"""Steps that take any small network as it is, a sparse one too."""
+
+FINETUNE_STEPS = 100
 
 
-def parse(recovery: str) -> tuple[str, ...]:
-    """Split and check a recovery option: ``"reconstruct"`` -> ``("reconstruct",)``.
+@dataclass(frozen=True)
+class Step:
+    """One recovery step; ``amount`` is the number of fine-tuning steps."""
+
+    name: str
+    amount: int = 0
+
+
+def parse(recovery: str) -> tuple[Step, ...]:
+    """Split and check a recovery option: ``"reconstruct+bn"``, ``"reconstruct+finetune:50"``.
 
     Returns:
         The steps in order; empty for ``"none"``.
 
     Raises:
-        ValueError: an unknown, repeated or not yet available step.
+        ValueError: an unknown or repeated step, steps in another order than that of ``STEPS``, or
+            a number where there should be none.
     """
-    steps = recovery.split("+")
-    for step in steps:
-        choose("recovery step", step, STEPS, planned=PLANNED)
-    if len(set(steps)) != len(steps) or ("none" in steps and len(steps) > 1):
+    steps = []
+    for part in recovery.split("+"):
+        name, colon, amount = part.partition(":")
+        choose("recovery step", name, STEPS)
+        if colon and (name != "finetune" or not amount.isdecimal() or int(amount) < 1):
+            raise ValueError(f"recovery {part!r}: only finetune takes a number, as in finetune:100")
+        default = FINETUNE_STEPS if name == "finetune" else 0
+        steps.append(Step(name, int(amount) if colon else default))
+    names = [step.name for step in steps]
+    if len(set(names)) != len(names) or ("none" in names and len(names) > 1):
         raise ValueError(f"recovery {recovery!r}: name each step once, and 'none' only alone")
-    return () if steps == ["none"] else tuple(steps)
+    if names != [name for name in STEPS if name in names]:
+        order = "+".join(name for name in STEPS if name in names)
+        raise ValueError(f"recovery {recovery!r}: write the steps in the order {order!r}")
+    return () if names == ["none"] else tuple(steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What recovery may use.
+
+    Attributes:
+        model: the original network.
+        graph: its channel graph.
+        gather: gives the Gram matrices of the layers to re-fit.
+        batches: gives the calibration images anew at each call, (B, C, H, W) each.
+        finetune: (network, steps) -> the network, trained so far on the calibration images;
+            training is not this package's business.
+    """
+
+    model: nn.Module
+    graph: ChannelGraph
+    gather: Callable[[], Mapping[str, torch.Tensor]]
+    batches: Callable[[], Iterable[torch.Tensor]]
+    finetune: Callable[[nn.Module, int], nn.Module]
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Original outputs at sampled positions, for sequential reconstruction."""
+        return Targets(self.model, self.graph, self.batches())
+
+
+def recover(kept: Kept, steps: Sequence[Step], calibration: Calibration) -> nn.Module:
+    """The slim network of any kept channels, recovered: a new module, in eval mode."""
+    model, graph = calibration.model, calibration.graph
+    refits = any(step.name == "reconstruct" for step in steps)
+    weights = refit(model, graph, calibration.gather(), kept) if refits else None
+    network = slim(model, graph, kept, weights)
+    if any(step.name == "sequential" for step in steps):
+        refit_sequentially(network, graph, kept, calibration.targets)
+    return recover_as_built(network, steps, calibration)
+
+
+def recover_as_built(
+    network: nn.Module, steps: Sequence[Step], calibration: Calibration
+) -> nn.Module:
+    """The steps that take any small network as it is, in place: "bn" and "finetune"."""
+    for step in steps:
+        if step.name == "bn":
+            recalibrate(network, calibration.batches())
+        elif step.name == "finetune":
+            network = calibration.finetune(network, step.amount)
+    return network
+
+
+def recalibrate(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+    """Estimate batch norm statistics anew, in place: the averages over all batches.
+
+    A pruned network's activations have other means and variances than the statistics say.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+        norm.train()
+    with torch.no_grad():
+        for images in batches:
+            network(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()

@@ -47,6 +47,7 @@ class ChannelMap(nn.Module):
             raise ValueError(f"sources must be {NOWHERE} or channels below {inputs}: {source}")
         self.inputs, self.stride = inputs, stride
         self.register_buffer("source", torch.tensor(source, dtype=torch.int64))
+        self.register_load_state_dict_pre_hook(_stay_as_built)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, :, :: self.stride, :: self.stride]
@@ -56,10 +57,10 @@ class ChannelMap(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.inputs}, {len(self.source)}, stride={self.stride}"
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Checkpoints of networks that compute their shortcut hold no map: it stays as built.
-        state_dict.setdefault(f"{prefix}source", self.source)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+
+def _stay_as_built(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Have a map load from checkpoints of networks that compute their shortcut and hold none."""
+    state.setdefault(f"{prefix}source", module.source)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.importance import Importance
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.embedding import SIZE, Embedding
@@ -23,6 +24,12 @@ from amc_gym.tasks.task import CompressionTask, TaskLike, resolve
 from amc_gym.versions import versions
 
 ACTION_MODES = ("clamp", "feasible")
+
+MAX_SPARSITY: dict[str, float | dict[str, float]] = {
+    "channel": 0.8,
+    "weight": {"conv": 0.8, "linear": 0.98},
+}
+"""The paper's a_max (section 3.2)."""
 
 
 class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -76,7 +83,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
     ## Info
 
-    Each step: `layer` (the unit's name), `sparsity` (executed), `channels` (kept).  The last one
+    Each step: `layer` (the unit's name), `sparsity` (executed), `channels` (kept; `weights` in
+    weight pruning).  The last one
     adds `accuracy`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
     `CompressionPlan`; `env.unwrapped.plan` is the same as an object.
 
@@ -90,13 +98,13 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     | `weights`          | `"bundled"`     | `"bundled"`, `"random"` or a `.safetensors` path   |
     | `resource`         | `"macs"`        | what the budget counts: `"macs"` or `"params"`     |
     | `preserve_ratio`   | `"default"`     | share to keep, in (0, 1]; `None`: unconstrained    |
-    | `granularity`      | `"channel"`     | what is pruned                                     |
+    | `granularity`      | `"channel"`     | `"channel"` or `"weight"`                          |
     | `reward`           | `"accuracy"`    | see above                                          |
     | `metric`           | `"top1"`        | `"top1"` or `"top5"`                               |
     | `action_mode`      | `"clamp"`       | see above                                          |
-    | `importance`       | `"magnitude"`   | ranking of channels: `"magnitude"` or `"greedy"`   |
-    | `recovery`         | `"reconstruct"` | `"reconstruct"` (least squares) or `"none"`        |
-    | `max_sparsity`     | `0.8`           | a_max: a number or `{"conv": ..., "linear": ...}`  |
+    | `importance`       | `"magnitude"`   | ranking of channels, see below                     |
+    | `recovery`         | `"reconstruct"` | how kept weights make up for pruned ones, see below |
+    | `max_sparsity`     | `None`          | a_max: a number or `{"conv": ..., "linear": ...}`  |
     | `channel_multiple` | `None`          | kept counts are multiples of this                  |
     | `reward_images`    | `None`          | use only the first so many                         |
     | `precision`        | `"float32"`     | `"float32"` or `"bf16"`                            |
@@ -108,7 +116,19 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     `task` is a network's name, `"package.module:function"`, a function without arguments, or a
     `CompressionTask`; only the strings survive `spec.to_json()` and other processes.  The task
     has defaults of its own for `preserve_ratio="default"` and `channel_multiple=None`.
-    `max_sparsity` by kind goes by each unit's first consumer.
+    `max_sparsity` by kind goes by each unit's first consumer; `None` is the paper's: 0.8, in weight
+    pruning 0.98 for linear layers.
+
+    `importance` is `"magnitude"` (paper), `"bn-scale"`, `"taylor"`, `"greedy"` (by reconstruction
+    error), or a function from a `UnitView` to a permutation of the unit's channels.  `recovery` is
+    `"none"` or steps joined by `+`, in this order: `reconstruct` (least squares, remembered for
+    every count), `sequential` (least squares on what the pruned layers really produce), `bn`
+    (statistics estimated anew), `finetune:STEPS`.  All but the first cost a pass or more over the
+    calibration images in every episode.
+
+    With `granularity="weight"` each convolution and linear layer is a step, first and last
+    included; weights of least magnitude become zero, `resource="params"` counts those that are
+    not, and `recovery` must be `"none"`, `"bn"` or `"finetune:STEPS"`.
 
     Raises:
         ValueError: an argument is unknown, out of range or infeasible; the message names the fix.
@@ -134,9 +154,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         reward: str = "accuracy",
         metric: str = "top1",
         action_mode: str = "clamp",
-        importance: str = "magnitude",
+        importance: str | Importance = "magnitude",
         recovery: str = "reconstruct",
-        max_sparsity: float | Mapping[str, float] = 0.8,
+        max_sparsity: float | Mapping[str, float] | None = None,
         channel_multiple: int | None = None,
         reward_images: int | None = None,
         precision: str = "float32",
@@ -146,7 +166,6 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         render_mode: str | None = None,
     ) -> None:
         choose("resource", resource, RESOURCES, planned=("latency",))
-        choose("granularity", granularity, ("channel",), planned=("weight",))
         choose("reward", reward, REWARDS, planned=PLANNED)
         choose("action mode", action_mode, ACTION_MODES)
         choose("runtime", runtime, ("torch",), planned=("onnx",))
@@ -154,7 +173,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             raise ValueError("latency_table is not available yet; leave it None")
         if render_mode is not None:
             choose("render mode", render_mode, self.metadata["render_modes"])
-        options = EngineOptions(importance, recovery, metric, reward_images, precision, device)
+        options = EngineOptions(
+            granularity, importance, recovery, metric, reward_images, precision, device
+        )
         self.task: CompressionTask = resolve(
             task, dataset=dataset, data_root=data_root, weights=weights
         )
@@ -175,6 +196,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         if not isinstance(multiple, int) or multiple < 1:
             raise ValueError(f"channel_multiple must be a whole number from 1, not {multiple!r}")
         kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]
+        if max_sparsity is None:
+            max_sparsity = MAX_SPARSITY[granularity]
         self.budget = Budget(
             self._cost.total,
             graph.full,
@@ -191,7 +214,11 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             "granularity": granularity,
             "reward": reward,
             "action_mode": action_mode,
-            "importance": importance,
+            "importance": (
+                importance
+                if isinstance(importance, str)
+                else f"{importance.__module__}:{importance.__qualname__}"
+            ),
             "recovery": recovery,
             "metric": metric,
             "max_sparsity": (
@@ -239,7 +266,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         info: dict[str, Any] = {
             "layer": unit.name,
             "sparsity": 1 - kept / unit.channels,
-            "channels": kept,
+            "channels" if unit.inputs is None else "weights": kept,
         }
         terminated = len(executed) == len(self._units)
         reward = self._finish(info) if terminated else 0.0
@@ -259,10 +286,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             "params": params.total(counts),
         }
         self._plan = CompressionPlan(
-            kept={
-                unit.name: tuple(channels.tolist())
-                for unit, channels in zip(self._units, self.engine.kept(counts), strict=True)
-            },
+            **self.engine.decisions(counts),
             task=dict(self.task.source),
             options=self.options,
             fingerprints=self.task.fingerprints,
@@ -319,6 +343,7 @@ def _per_unit(max_sparsity: float | Mapping[str, float], kinds: list[str]) -> li
     Raises:
         ValueError: a ratio outside [0, 1), or a kind of layer that has none.
     """
+    kinds = ["linear" if kind == "linear" else "conv" for kind in kinds]
     if not isinstance(max_sparsity, Mapping):
         max_sparsity = dict.fromkeys(kinds, max_sparsity)
     for kind in max_sparsity:

@@ -28,7 +28,7 @@ def exact(ratio: float) -> Fraction:
     return Fraction(repr(float(ratio)))
 
 
-def admissible(channels: int, max_sparsity: float, step: int) -> tuple[int, ...]:
+def admissible(channels: int, max_sparsity: float, step: int) -> Sequence[int]:
     """Channel counts that a unit may keep, ascending.
 
     Args:
@@ -37,8 +37,9 @@ def admissible(channels: int, max_sparsity: float, step: int) -> tuple[int, ...]
         step: counts are multiples of this; C itself is always admissible.
     """
     least = max(1, ceil((1 - exact(max_sparsity)) * channels))
-    counts = set(range(-(-least // step) * step, channels + 1, step))
-    return tuple(sorted(counts | {channels}))
+    multiples = range(-(-least // step) * step, channels + 1, step)
+    # A layer may have millions of weights, so the range itself where it ends with them all.
+    return multiples if channels in multiples else (*multiples, channels)
 
 
 class Budget:

@@ -4,7 +4,7 @@
 |-------|-----------|----------------------------------------------------------------|
 | 0     | t         | position of the unit, t / T; 1 once all units are decided      |
 | 1     | n         | output channels of the unit's first consumer                   |
-| 2     | c         | channels of the unit                                           |
+| 2     | c         | channels of the unit; in weight pruning inputs of the layer     |
 | 3, 4  | h, w      | height and width of the consumer's input                       |
 | 5     | stride    | of the consumer                                                |
 | 6     | k         | kernel size of the consumer                                    |
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from amc_gym.compression.cost import CostModel
+from amc_gym.compression.cost import Cost
 from amc_gym.compression.graph import ChannelGraph
 
 SIZE = 11
@@ -37,7 +37,7 @@ class Embedding:
         cost: the cost model of the environment's resource.
     """
 
-    def __init__(self, graph: ChannelGraph, cost: CostModel) -> None:
+    def __init__(self, graph: ChannelGraph, cost: Cost) -> None:
         self._cost = cost
         self._full = graph.full
         per_layer = cost.per_layer(graph.full)
@@ -52,7 +52,7 @@ class Embedding:
             touching = per_layer[[position[name] for name in unit.members]].sum()
             row[:] = (
                 len(first.outputs),
-                unit.channels,
+                unit.channels if unit.inputs is None else unit.inputs,
                 first.height,
                 first.width,
                 first.stride,

@@ -16,7 +16,6 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from amc_gym.names import choose
 from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")
@@ -34,8 +33,14 @@ def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, A
         ValueError: nothing is bundled for this pair; the message lists what is.
     """
     cards = [json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))]
-    known = {f"{card['network']} {card['dataset']}": card for card in cards}
-    return known[choose("bundled weights", f"{network} {dataset}", known)]
+    known = {(card["network"], card["dataset"]): card for card in cards}
+    if (network, dataset) not in known:
+        choices = ", ".join(repr(" ".join(names)) for names in known)
+        raise ValueError(
+            f"no weights of {network} for {dataset} are bundled; choose from {choices}, or pass "
+            "weights='torchvision', 'random' or a path"
+        )
+    return known[network, dataset]
 
 
 def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amc_gym.compression import recovery
-from amc_gym.compression.cost import RESOURCES, CostModel
-from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator
+from amc_gym.compression.candidates import RecoveredNetwork, SwappedNetwork, TensorSource
+from amc_gym.compression.cost import RESOURCES, Cost, CostModel
+from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
+from amc_gym.compression.fine_grained import SparseCost, sparse, sparse_pruner, weight_graph
 from amc_gym.compression.folding import fold_norms
 from amc_gym.compression.graph import ChannelGraph, trace
-from amc_gym.compression.importance import IMPORTANCES, NEEDS_GRAM
+from amc_gym.compression.importance import (
+    IMPORTANCES,
+    NEEDS_GRAM,
+    NEEDS_SALIENCY,
+    Importance,
+)
 from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
+from amc_gym.compression.recovery import Calibration
 from amc_gym.compression.slim import Kept, verify
-from amc_gym.compression.statistics import grams
+from amc_gym.compression.statistics import grams, saliencies
 from amc_gym.names import choose
 from amc_gym.tasks.task import CompressionTask
+from amc_gym.training import finetune_steps
 
 CALIBRATION_BATCH = 128
+
+GRANULARITIES = ("channel", "weight")
+
+Build = Callable[[Sequence[int]], nn.Module]
+"""Counts -> the recovered network, a new module."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,8 @@ class EngineOptions:
         ValueError: an unknown name, or a number of reward images below 1.
     """
 
-    importance: str = "magnitude"
+    granularity: str = "channel"
+    importance: str | Importance = "magnitude"
     recovery: str = "reconstruct"
     metric: str = "top1"
     reward_images: int | None = None
@@ -41,8 +57,18 @@ class EngineOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        choose("importance", self.importance, IMPORTANCES, planned=("bn-scale", "taylor"))
-        recovery.parse(self.recovery)
+        choose("granularity", self.granularity, GRANULARITIES)
+        if not callable(self.importance):
+            choose("importance", self.importance, IMPORTANCES)
+        steps = recovery.parse(self.recovery)
+        if self.granularity == "weight":
+            if self.importance != "magnitude":
+                raise ValueError("weight pruning ranks by importance='magnitude' only")
+            if not all(step.name in recovery.AS_BUILT for step in steps):
+                raise ValueError(
+                    f"weight pruning does not re-fit weights: choose recovery='none', 'bn' or "
+                    f"'finetune:STEPS' instead of {self.recovery!r}"
+                )
         choose("metric", self.metric, METRICS)
         choose("precision", self.precision, PRECISIONS)
         if self.reward_images is not None and self.reward_images < 1:
@@ -55,35 +81,87 @@ class Engine:
     Attributes:
         graph: units of decision and layers of the original network.
         costs: resource -> cost model of the original network.
-        evaluator: channel counts -> hits on the reward images.
+        evaluator: counts -> hits on the reward images.
         reward_images: how many those are.
     """
 
+    graph: ChannelGraph
+    costs: Mapping[str, Cost]
+
     def __init__(self, task: CompressionTask, options: EngineOptions) -> None:
-        if options.reward_images is not None and options.reward_images > len(task.reward):
-            raise ValueError(
-                f"reward_images={options.reward_images}, but the task has only {len(task.reward)}"
-            )
-        self.options = options
-        self.graph = channel_graph(task)
-        self.costs = {resource: CostModel(self.graph, resource) for resource in RESOURCES}
-        refits = "reconstruct" in recovery.parse(options.recovery)
-        statistics = calibrate(task) if refits or options.importance in NEEDS_GRAM else {}
-        folded, folded_graph = fold_norms(task.model, self.graph)
-        orders = rank(task.model, self.graph, statistics, options.importance)
         n = self.reward_images = options.reward_images or len(task.reward)
+        if n > len(task.reward):
+            raise ValueError(f"reward_images={n}, but the task has only {len(task.reward)}")
+        self.options = options
+        self._steps = recovery.parse(options.recovery)
+        folded, graph = fold_norms(task.model, channel_graph(task))
+        decide = self._decide_channels if options.granularity == "channel" else self._decide_weights
+        pruner, build = decide(task, folded, graph)
+        like = {"device": _device(options.device), "dtype": PRECISIONS[options.precision]}
         self.evaluator = Evaluator(
-            folded,
-            Pruner(folded, folded_graph, orders, statistics if refits else {}),
-            task.reward.images[:n],
-            task.reward.labels[:n],
-            device=_device(options.device),
+            RecoveredNetwork(build, channel_graph(task), **like)
+            if build is not None
+            else SwappedNetwork(folded, pruner, **like),
+            task.reward.first(n),
+            size=batch_size(graph, n),
+            device=like["device"],
             precision=options.precision,
         )
 
+    def _decide_channels(
+        self, task: CompressionTask, folded: nn.Module, folded_graph: ChannelGraph
+    ) -> tuple[TensorSource, Build | None]:
+        """Tensors of a plan, and how to build its network where swapping them does not do."""
+        self.graph = channel_graph(task)
+        self.costs = {resource: CostModel(self.graph, resource) for resource in RESOURCES}
+        importance, steps = self.options.importance, self._steps
+        refits = any(step.name == "reconstruct" for step in steps)
+        own = callable(importance)  # a user's function is given everything
+        statistics = calibrate(task) if refits or own or importance in NEEDS_GRAM else {}
+        orders = rank(
+            task.model,
+            self.graph,
+            statistics,
+            importance,
+            saliency(task) if own or importance in NEEDS_SALIENCY else None,
+        )
+        pruner = Pruner(folded, folded_graph, orders, statistics if refits else {})
+        self._pruner = pruner
+        if all(step.name in recovery.SWAPPABLE for step in steps):
+            return pruner, None
+        made = calibration(task)
+        return pruner, lambda counts: recovery.recover(pruner.kept(counts), steps, made)
+
+    def _decide_weights(
+        self, task: CompressionTask, folded: nn.Module, folded_graph: ChannelGraph
+    ) -> tuple[TensorSource, Build | None]:
+        """The same for weight pruning."""
+        self.graph = weight_graph(task.model, channel_graph(task))
+        self.costs = {r: SparseCost(task.model, self.graph, r) for r in RESOURCES}
+        pruner = sparse_pruner(task.model, folded, folded_graph)
+        if not self._steps:
+            return pruner, None
+        steps, made = self._steps, calibration(task)
+
+        def build(counts: Sequence[int]) -> nn.Module:
+            network = sparse(task.model, self._by_name(counts))
+            return recovery.recover_as_built(network, steps, made)
+
+        return pruner, build
+
+    def _by_name(self, counts: Sequence[int]) -> dict[str, int]:
+        return {unit.name: n for unit, n in zip(self.graph.units, counts, strict=True)}
+
     def kept(self, counts: Sequence[int]) -> Kept:
-        """Which channels of each unit a plan of these counts keeps."""
-        return self.evaluator.pruner.kept(counts)
+        """Channels of each unit that a plan of these counts keeps, ascending."""
+        return self._pruner.kept(counts)
+
+    def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
+        """What a plan of these counts says: ``kept`` channels by unit, or ``weights`` by layer."""
+        if self.options.granularity == "weight":
+            return {"kept": {}, "weights": self._by_name(counts)}
+        kept = zip(self.graph.units, self.kept(counts), strict=True)
+        return {"kept": {unit.name: tuple(channels.tolist()) for unit, channels in kept}}
 
 
 @lru_cache(maxsize=8)
@@ -107,10 +185,38 @@ def channel_graph(task: CompressionTask) -> ChannelGraph:
 @lru_cache(maxsize=8)
 def calibrate(task: CompressionTask) -> dict[str, Tensor]:
     """Gram matrices of a task's layers on its calibration images."""
-    images = task.calibration.images
+    split = task.calibration
     device = next(task.model.parameters()).device
-    batches = (batch.to(device) for batch in images.split(CALIBRATION_BATCH))
-    return grams(task.model, channel_graph(task), batches, n_images=len(images))
+    batches = (images.to(device) for images, _ in split.batches(CALIBRATION_BATCH))
+    return grams(task.model, channel_graph(task), batches, n_images=len(split))
+
+
+@lru_cache(maxsize=8)
+def calibration(task: CompressionTask) -> Calibration:
+    """What the recovery of a task's slim networks may use."""
+    device = next(task.model.parameters()).device
+
+    def batches() -> Iterator[Tensor]:
+        return (images.to(device) for images, _ in task.calibration.batches(CALIBRATION_BATCH))
+
+    return Calibration(
+        task.model,
+        channel_graph(task),
+        lambda: calibrate(task),
+        batches,
+        lambda network, steps: finetune_steps(network, task.calibration, steps),
+    )
+
+
+@lru_cache(maxsize=8)
+def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
+    """First-order Taylor importance of a task's channels on its calibration images."""
+    device = next(task.model.parameters()).device
+    batches = (
+        (images.to(device), labels)
+        for images, labels in task.calibration.batches(CALIBRATION_BATCH)
+    )
+    return saliencies(task.model, channel_graph(task), batches)
 
 
 def _device(name: str) -> torch.device:

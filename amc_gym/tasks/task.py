@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amc_gym.names import choose
 from amc_gym.tasks import bundled, datasets, models
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.pretrained import pretrained
 
 SHARED_IMAGES = 0.01
 """Share of a split that may stand in another one too: real data sets hold a few duplicates."""
@@ -34,7 +34,8 @@ class CompressionTask:
         channel_multiple: kept channel counts are multiples of this where not told otherwise.
         source: the options that name this task in a plan; filled in for tasks made from names.
 
-    A split is a ``Split`` or a pair (images float32 (N, C, H, W), labels int64 (N,)).
+    A split is a ``Split``, or what makes one: (images, labels) or (images, labels, mean, std), in
+    tensors or NumPy arrays.
 
     Raises:
         ValueError: the model is in training mode or does not classify the images, a label has no
@@ -87,7 +88,7 @@ class CompressionTask:
     def example(self) -> Tensor:
         """One image, (1, C, H, W), on the model's device."""
         device = next(self.model.parameters()).device
-        return self.reward.images[:1].to(device)
+        return self.reward.batch(slice(1)).to(device)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -131,16 +132,20 @@ def resolve(
 
     Args:
         task: see ``TaskLike``.  The other arguments only apply to a network's name.
-        dataset: "digits".
+        dataset: "digits", "cifar10", "imagenet" or "folder", see ``datasets.load``.
         data_root: folder of data sets that are read from disk.
-        weights: "bundled", "random", or the path of a safetensors file.
+        weights: "bundled", "torchvision", "random", or a path, see ``pretrained``.
 
     Raises:
         ValueError: an option is unknown or does not apply.
-        OSError: weights that are missing or damaged.
+        OSError: weights or data that are missing or damaged.
     """
     if isinstance(task, str) and ":" not in task:
-        root = None if data_root is None else Path(data_root)
+        name = datasets.name_of(dataset)
+        models.setting(task, name)
+        if weights == "bundled":
+            bundled.find(task, name)  # before the data, which may take long to load
+        root = datasets.find_root(dataset, data_root)
         return _network_task(task, dataset, root, str(weights))
     if (dataset, data_root, weights) != ("digits", None, "bundled"):
         raise ValueError(
@@ -163,21 +168,11 @@ def resolve(
 def _network_task(
     network: str, dataset: str, data_root: Path | None, weights: str
 ) -> CompressionTask:
-    choose("network", network, models.NETWORKS)
+    name = datasets.name_of(dataset)
+    setting = models.setting(network, name)
     splits = datasets.load(dataset, data_root)
-    setting = models.setting(network, dataset)
-    if weights == "bundled":
-        model = bundled.load(network, dataset)
-    elif weights == "torchvision":
-        raise ValueError(f"torchvision has no weights of {network} for {dataset}")
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # the same "random" network each time
-            model = models.build(network, dataset).eval()
-        if weights != "random":
-            _load_weights(model, Path(weights))
     return CompressionTask(
-        model,
+        pretrained(network, name, weights, splits.classes),
         splits.calibration,
         splits.reward,
         splits.test,
@@ -185,19 +180,6 @@ def _network_task(
         channel_multiple=setting.channel_multiple,
         source=(("task", network), ("dataset", dataset), ("weights", weights)),
     )
-
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    if path.suffix != ".safetensors":
-        raise ValueError(
-            "weights must be 'bundled', 'random' or the path of a .safetensors file, "
-            f"not {str(path)!r}"
-        )
-    state = bundled.load_state(path)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{path} holds the weights of another network: {error}") from error
 
 
 @lru_cache(maxsize=16)
@@ -227,8 +209,4 @@ def _checked(
 
 
 def _shared_images(one: Split, other: Split) -> int:
-    return len(_image_hashes(one) & _image_hashes(other))
-
-
-def _image_hashes(split: Split) -> set[bytes]:
-    return {hashlib.sha1(image.numpy().tobytes()).digest() for image in split.images}
+    return len(one.image_hashes & other.image_hashes)

@@ -45,7 +45,7 @@ def test_a_plan_is_evaluated_once_and_order_does_not_matter(plain_task):
     forward = [made.evaluator(counts) for counts in plans]
     assert made.evaluator.distinct == 6
     runs = []
-    made.evaluator._network.register_forward_hook(lambda *args: runs.append(1))
+    made.evaluator.network(made.graph.full).register_forward_hook(lambda *args: runs.append(1))
     assert [made.evaluator(counts) for counts in plans] == forward
     assert not runs
     made.evaluator.forget()

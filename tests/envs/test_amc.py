@@ -156,12 +156,11 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"reward": "acuracy"}, "unknown reward 'acuracy'; did you mean 'accuracy'"),
         ({"reward": "error-log-latency"}, "reward 'error-log-latency' is not available yet"),
         ({"dataset": "digit"}, "unknown dataset 'digit'; did you mean 'digits'"),
-        ({"dataset": "imagenet"}, "dataset 'imagenet' is not available yet"),
-        ({"granularity": "weight"}, "granularity 'weight' is not available yet"),
+        ({"dataset": "imagenet"}, r"no weights of MobileNet for imagenet.*or a path"),
+        ({"granularity": "weights"}, "unknown granularity 'weights'; did you mean 'weight'"),
         ({"metric": "top3"}, "unknown metric 'top3'"),
         ({"action_mode": "clip"}, "unknown action mode 'clip'"),
         ({"importance": "magnitud"}, "did you mean 'magnitude'"),
-        ({"recovery": "reconstruct+bn"}, "recovery step 'bn' is not available yet"),
         ({"recovery": "none+reconstruct"}, "'none' only alone"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"runtime": "onnx"}, "runtime 'onnx' is not available yet"),
@@ -180,7 +179,7 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"reward_images": 0}, "reward_images must be at least 1"),
         ({"reward_images": 401}, "the task has only 400"),
         ({"weights": "torchvision"}, "torchvision has no weights of MobileNet"),
-        ({"weights": "model.pt"}, r"path of a \.safetensors file"),
+        ({"weights": "model.bin"}, r"a file whose name ends in \.safetensors"),
     ],
 )
 def test_bad_options_name_the_fix(keywords, message):

@@ -1,84 +1,63 @@
-"""The networks the package knows, and their shape on each data set."""
+"""Networks by name, built to suit a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from amc_gym.names import choose
+from amc_gym.tasks.models.cifar_resnet import CifarResNet
 from amc_gym.tasks.models.mobilenet import MobileNetV1
+from amc_gym.tasks.models.table import NETWORKS, Network, Setting
 
-__all__ = ["NETWORKS", "MobileNetV1", "Network", "Setting", "architecture", "build", "setting"]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A network on a data set.
-
-    Attributes:
-        architecture: the builder's arguments that suit the images and classes.
-        preserve_ratio: share of the resource to keep by default, so that the task tells
-            agents apart.
-        channel_multiple: kept channel counts are multiples of this by default.
-    """
-
-    architecture: Mapping[str, Any]
-    preserve_ratio: float = 0.5
-    channel_multiple: int = 1
-
-
-@dataclass(frozen=True)
-class Network:
-    """A family of networks: its builder, and its setting on each data set."""
-
-    builder: Callable[..., nn.Module]
-    settings: Mapping[str, Setting]
-
-
-NETWORKS: dict[str, Network] = {
-    "MobileNet": Network(
-        MobileNetV1,
-        {
-            # 16 x 16 grey images: no reduction in the stem nor in the last stage, so that feature
-            # maps end at 2 x 2; half the width keeps an evaluation at tens of milliseconds.
-            "digits": Setting(
-                {
-                    "num_classes": 10,
-                    "width": 0.5,
-                    "in_channels": 1,
-                    "stem_stride": 1,
-                    "strides": (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1),
-                },
-                preserve_ratio=0.2,
-            ),
-        },
-    ),
-}
+__all__ = [
+    "NETWORKS",
+    "CifarResNet",
+    "MobileNetV1",
+    "Network",
+    "Setting",
+    "architecture",
+    "build",
+    "setting",
+]
 
 
 def setting(network: str, dataset: str) -> Setting:
     """The setting of a network on a data set.
 
+    Images from a user's folder have the size of ImageNet's; networks that have no setting for
+    those are given their setting for CIFAR-10.
+
     Raises:
         ValueError: either name is unknown; the message has the near match and the choices.
     """
     settings = NETWORKS[choose("network", network, NETWORKS)].settings
-    return settings[choose(f"dataset for {network}", dataset, settings)]
+    choose(f"dataset for {network}", dataset, [*settings, "folder"])
+    if dataset == "folder":
+        dataset = "imagenet" if "imagenet" in settings else "cifar10"
+    return settings[dataset]
 
 
-def architecture(network: str, dataset: str) -> dict[str, Any]:
-    """The builder's arguments for a network on a data set; see ``setting`` for what is raised."""
-    return dict(setting(network, dataset).architecture)
+def architecture(network: str, dataset: str, classes: int | None = None) -> dict[str, Any]:
+    """The builder's arguments for a network on a data set.
 
-
-def build(network: str, dataset: str) -> nn.Module:
-    """The untrained network, initialised from torch's global generator, in training mode.
+    Args:
+        network: a name in ``NETWORKS``.
+        dataset: "digits", "cifar10", "imagenet" or "folder".
+        classes: length of the logits, where it is not the setting's.
 
     Raises:
         ValueError: either name is unknown; the message has the near match and the choices.
     """
-    arguments = architecture(network, dataset)
+    arguments = dict(setting(network, dataset).architecture)
+    return arguments if classes is None else arguments | {"num_classes": classes}
+
+
+def build(network: str, dataset: str, classes: int | None = None) -> nn.Module:
+    """The untrained network, initialised from torch's global generator, in training mode.
+
+    Takes and raises what ``architecture`` does.
+    """
+    arguments = architecture(network, dataset, classes)
     return NETWORKS[network].builder(**arguments)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -86,6 +87,28 @@ class MobileNetV1(nn.Module):
 def scaled(channels: int, width: float) -> int:
     """``channels * width`` to the nearest multiple of 8 (ties up), at least 8."""
     return max(8, int(channels * width + 4) // 8 * 8)
+
+
+PUBLISHED = {
+    r"conv1\.0\.": "stem.conv.",
+    r"conv1\.1\.": "stem.norm.",
+    r"features\.(\d+)\.0\.": r"blocks.\1.depthwise.conv.",
+    r"features\.(\d+)\.1\.": r"blocks.\1.depthwise.norm.",
+    r"features\.(\d+)\.3\.": r"blocks.\1.pointwise.conv.",
+    r"features\.(\d+)\.4\.": r"blocks.\1.pointwise.norm.",
+    r"classifier\.0\.": "classifier.",
+}
+"""Names in the ImageNet checkpoint that the paper's authors publish -> names here."""
+
+
+def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A ``state_dict`` of the authors' checkpoint under the names of ``MobileNetV1``."""
+    renamed = {}
+    for name, tensor in state.items():
+        for theirs, ours in PUBLISHED.items():
+            name = re.sub(f"^{theirs}", ours, name)
+        renamed[name] = tensor
+    return renamed
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Splits: what they refuse, and that no image is in two places."""
+"""Digits: sizes, contents, and that no image is in two places."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from amc_gym.tasks.datasets import (
-    PLANNED,
-    Split,
-    _digits,
-    digits,
-    digits_partition,
-    load,
-    stratified_order,
-)
+from amc_gym.tasks.datasets import Split, load
+from amc_gym.tasks.datasets.digits import _digits, digits, digits_partition
 
 
 def rows(split: Split) -> set[bytes]:
@@ -80,60 +73,6 @@ def test_digits_have_the_same_contents_on_every_machine() -> None:
     assert digits().train.fingerprint.startswith("4f6f7f1a5d1930f1")
     assert digits().reward.fingerprint.startswith("c89186c1334888c8")
     assert digits().test.fingerprint.startswith("924bda6367743813")
-
-
-def test_stratified_order_keeps_proportions_in_every_prefix() -> None:
-    labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
-    order = stratified_order(labels, seed=1)
-    assert sorted(order) == list(range(100))
-    for end in range(1, 101):
-        counts = np.bincount(labels[order[:end]], minlength=3)
-        assert np.abs(counts - end * np.array([0.6, 0.3, 0.1])).max() <= 1
-    assert not np.array_equal(order, stratified_order(labels, seed=2))
-
-
-def test_fingerprint_sees_images_labels_and_shape() -> None:
-    images, labels = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
-    fingerprints = {
-        Split(images, labels).fingerprint,
-        Split(images + 1, labels).fingerprint,
-        Split(images, labels + 1).fingerprint,
-        Split(images.view(4, 2, 2, 1), labels).fingerprint,
-    }
-    assert len(fingerprints) == 4
-    channels_last = images.contiguous(memory_format=torch.channels_last)
-    assert Split(channels_last, labels).fingerprint == Split(images, labels).fingerprint
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "message"),
-    [
-        (torch.zeros(4, 2, 2), torch.zeros(4, dtype=torch.int64), "images must be"),
-        (torch.zeros(4, 1, 2, 2), torch.zeros(4, 1, dtype=torch.int64), "labels must be"),
-        (torch.zeros(4, 1, 2, 2).double(), torch.zeros(4, dtype=torch.int64), "float32"),
-        (torch.zeros(4, 1, 2, 2), torch.zeros(4), "int64"),
-        (torch.zeros(4, 1, 2, 2), torch.zeros(3, dtype=torch.int64), "as many labels"),
-        (torch.zeros(0, 1, 2, 2), torch.zeros(0, dtype=torch.int64), "empty"),
-    ],
-)
-def test_malformed_splits_are_refused(
-    images: torch.Tensor, labels: torch.Tensor, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        Split(images, labels)
-
-
-@pytest.mark.parametrize("name", PLANNED)
-def test_data_sets_to_come_are_refused_by_name(name: str) -> None:
-    with pytest.raises(ValueError, match=f"'{name}' is not available yet.*'digits'"):
-        load(name)
-
-
-def test_unknown_data_sets_are_answered_with_the_near_match() -> None:
-    with pytest.raises(ValueError, match="did you mean 'digits'"):
-        load("digit")
-    with pytest.raises(ValueError, match="choose from 'digits'"):
-        load("mnist")
 
 
 def test_resolution_has_a_lower_bound() -> None:

@@ -1,0 +1,75 @@
+"""The command line: ``amc-gym``, or ``python -m amc_gym``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from amc_gym.cli import catalogue, compression, delivery
+from amc_gym.cli.console import CommandError
+
+COMMANDS = {
+    "list": catalogue.list_,
+    "info": catalogue.info,
+    "search": compression.search,
+    "compress": delivery.compress,
+    "validate": compression.validate,
+    "export": delivery.export,
+    "finetune": delivery.finetune,
+}
+
+DESCRIPTION = """Compress neural networks by pruning channels.
+
+A plan says which channels of which network stay. Search for one, look at what it gives, and take
+the smaller network with you:
+
+  amc-gym search AMC-MobileNet-v0 --preserve-ratio 0.3 --out plan.json
+  amc-gym validate plan.json
+  amc-gym finetune plan.json --out tuned.safetensors
+  amc-gym export plan.json --network tuned.safetensors --format onnx --out small.onnx
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        args: instead of the process's own.
+
+    Returns:
+        The exit status: 0, 1 after one line on stderr that says what is wrong, or 130 after an
+        interruption.
+
+    Raises:
+        SystemExit: the arguments are no command (2), or help was asked for (0).
+    """
+    # As with ``python -m``: package.module:function may lie in the current folder.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="amc-gym",
+            description=DESCRIPTION,
+            args=args,
+            config=(
+                tyro.conf.OmitArgPrefixes,
+                tyro.conf.FlagCreatePairsOff,
+                tyro.conf.PositionalMetavarFromFieldName,
+            ),
+        )
+    except (CommandError, ValueError, OSError, ImportError) as error:
+        # Messages of other libraries may have several lines.
+        print(f"amc-gym: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("amc-gym: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

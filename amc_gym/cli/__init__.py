@@ -1,0 +1,1 @@
+"""The commands of ``amc-gym``: what a practitioner does without writing Python."""

@@ -1,0 +1,89 @@
+"""``list`` and ``info``: what there is, and what can be pruned of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from tyro.conf import Positional
+
+from amc_gym.cli.console import CommandError, say
+from amc_gym.compression.cost import CostModel
+from amc_gym.names import choose
+from amc_gym.registration import NETWORKS
+from amc_gym.tasks import models
+from amc_gym.tasks.engine import channel_graph
+from amc_gym.tasks.task import CompressionTask, resolve
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a command is about.
+
+    Attributes:
+        id: a registered id, see `amc-gym list`, or package.module:function that returns an
+            amc_gym.CompressionTask.
+        dataset: data of a registered network: digits, cifar10, imagenet or folder.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        weights: of a registered network: bundled, torchvision, random, or the path of a checkpoint.
+    """
+
+    id: Positional[str]
+    dataset: str = "digits"
+    data_root: Path | None = None
+    weights: str = "bundled"
+
+    @property
+    def name(self) -> str:
+        """What ``resolve`` and the environments call it."""
+        if ":" in self.id:
+            return self.id
+        if self.id == "AMC-v0":
+            raise CommandError("AMC-v0 is for a task of your own: name it, package.module:function")
+        return NETWORKS[choose("id", self.id, NETWORKS)]
+
+    def task(self) -> CompressionTask:
+        return resolve(
+            self.name, dataset=self.dataset, data_root=self.data_root, weights=self.weights
+        )
+
+
+def list_() -> None:
+    """Say which networks are registered, their data sets, and the share of MACs kept by default."""
+    table = Table("id", "network", "data sets (share of MACs kept by default)")
+    for id_, network in NETWORKS.items():
+        settings = models.NETWORKS[network].settings
+        shares = ", ".join(f"{name} ({entry.preserve_ratio:g})" for name, entry in settings.items())
+        table.add_row(id_, network, shares)
+    say(table)
+    say("A network of your own: package.module:function that returns a CompressionTask.")
+
+
+def info(subject: Subject) -> None:
+    """Say what can be pruned of a network, what each layer costs, and what cannot be pruned.
+
+    Args:
+        subject: what it is about.
+    """
+    task = subject.task()
+    graph = channel_graph(task)
+    costs = [CostModel(graph, resource) for resource in ("macs", "params")]
+    touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
+
+    table = Table("unit", title=f"{subject.id}: {len(graph.units)} units of decision")
+    for column in ("channels", "layers", "MACs", "share", "parameters", "share"):
+        table.add_column(column, justify="right")
+    for unit in graph.units:
+        cells = [str(unit.channels), str(len(unit.members))]
+        for cost, of in zip(costs, touched, strict=True):
+            value = sum(of[name] for name in unit.members)
+            cells += [f"{value:,}", f"{value / cost.full:.1%}"]
+        table.add_row(unit.name, *cells)
+    say(table)
+    macs, params = costs
+    say(f"whole network: {macs.full:,} MACs, {params.full:,} parameters")
+    say(f"images: {tuple(task.example.shape[1:])}, {len(task.reward):,} of them for the reward")
+    say("A unit's numbers are those of all layers that touch it; a layer may touch two units.")
+    for name, reason in graph.fixed.items():
+        say(f"cannot be pruned: {name} ({reason})")

@@ -1,0 +1,143 @@
+"""``search`` and ``validate``: from a network to a plan, and from a plan to its proof."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import gymnasium as gym
+from rich.table import Table
+from tyro.conf import Positional
+
+from amc_gym import api
+from amc_gym.cli.catalogue import Subject
+from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.search import EVALUATIONS
+from amc_gym.search import search as run_search
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a plan may cost and how it is judged; the environment's options.
+
+    Attributes:
+        preserve_ratio: share of the resource to keep, in (0, 1]; default: the task's own; none:
+            no bound, for the error-log rewards.
+        resource: what the budget counts: macs or params.
+        reward: accuracy, error, error-log-macs or error-log-params.
+        metric: top1 or top5.
+        importance: which channels stay: magnitude, greedy, ...
+        recovery: how their weights are re-fitted: reconstruct, none, ...
+        max_sparsity: largest share of a unit's channels that may go.
+        channel_multiple: kept counts are multiples of this; without it, the task's own.
+        reward_images: judge on the first so many reward images; without it, on all.
+        precision: float32 or bf16.
+        device: auto, cpu, cuda, ...
+    """
+
+    preserve_ratio: float | Literal["default", "none"] = "default"
+    resource: str = "macs"
+    reward: str = "accuracy"
+    metric: str = "top1"
+    importance: str = "magnitude"
+    recovery: str = "reconstruct"
+    max_sparsity: float = 0.8
+    channel_multiple: int | None = None
+    reward_images: int | None = None
+    precision: str = "float32"
+    device: str = "auto"
+
+    def environment(self, subject: Subject) -> AMCEnv:
+        options = asdict(self)
+        if self.preserve_ratio == "none":
+            options["preserve_ratio"] = None
+            if not self.reward.startswith("error-log"):
+                raise CommandError(
+                    f"without a bound, reward {self.reward!r} keeps the whole network: "
+                    "say --reward error-log-macs or error-log-params"
+                )
+        return AMCEnv(
+            subject.name,
+            dataset=subject.dataset,
+            data_root=subject.data_root,
+            weights=subject.weights,
+            **options,
+        )
+
+
+def search(
+    subject: Subject,
+    budget: Budget,
+    out: Path,
+    evaluations: int = EVALUATIONS,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Search for the best plan by evolution, and save it.
+
+    Args:
+        subject: what is compressed.
+        budget: what it may cost.
+        out: file for the plan (JSON).
+        evaluations: how many plans to try.
+        seed: of the search; the same seed finds the same plan.
+        force: replace the file if it exists.
+    """
+    refuse_to_overwrite(out, force=force)
+    env = budget.environment(subject)
+    best: list[CompressionPlan] = []
+    try:
+        best.append(run_search(env, evaluations, seed, progress=watched(), found=best.append))
+    except KeyboardInterrupt:
+        if best:
+            best[-1].save(out)
+            raise CommandError(f"interrupted; the best plan so far is in {out}") from None
+        raise
+    plan = best[-1]
+    plan.save(out)
+    _report(env, plan)
+    say(f"saved in {out}")
+
+
+def _report(env: gym.Env, plan: CompressionPlan) -> None:
+    assert isinstance(env, AMCEnv)
+    graph, measured = env.engine.graph, plan.measured
+    full = env.engine.evaluator(graph.full).accuracy(plan.options["metric"])
+    table = Table("", "original", "compressed", "kept")
+    table.add_row(
+        f"accuracy ({plan.options['metric']}, {measured['images']} reward images)",
+        f"{full:.2%}",
+        f"{measured['accuracy']:.2%}",
+        "",
+    )
+    for name, resource in (("MACs", "macs"), ("parameters", "params")):
+        whole = env.engine.costs[resource].full
+        kept = measured[resource]
+        table.add_row(name, f"{whole:,}", f"{kept:,}", f"{kept / whole:.1%}")
+    say(table)
+
+
+def validate(plan: Positional[Path], data_root: Path | None = None) -> None:
+    """Replay a plan and compare with what it claims; the exit status is 1 if a claim fails.
+
+    Args:
+        plan: the plan's file.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+    """
+    loaded = CompressionPlan.load(plan)
+    validation = api.validate(api.task_of(loaded, data_root), loaded)
+    table = Table("", "claimed", "found")
+    for name, claimed in validation.claimed.items():
+        table.add_row(name, *(_number(v) for v in (claimed, validation.found[name])))
+    say(table)
+    if not validation.ok:
+        raise CommandError(f"{plan} is refuted: {'; '.join(validation.problems)}")
+    say(f"{plan} holds")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if not math.isclose(value, round(value)) or value <= 1 else f"{value:,}"

@@ -1,0 +1,128 @@
+"""``compress``, ``finetune`` and ``export``: from a plan to a network in a file."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from amc_gym import api
+from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
+from amc_gym.compression.export import Exported
+from amc_gym.compression.formats import FORMATS
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.recipe import Recipe
+from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training import accuracy
+
+SAFETENSORS = (FORMATS["safetensors"].suffix,)
+
+
+def compress(
+    plan: Positional[Path], out: Path, data_root: Path | None = None, force: bool = False
+) -> None:
+    """Build the smaller network of a plan and save it, for `amc_gym.load`.
+
+    Args:
+        plan: the plan's file.
+        out: file for the weights (.safetensors); their description goes beside it.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        force: replace the files if they exist.
+    """
+    refuse_to_overwrite(out, force=force, suffixes=SAFETENSORS)
+    loaded, task = _open(plan, data_root)
+    _said(api.export(api.compress(task, loaded), task, out, overwrite=force))
+
+
+def export(
+    plan: Positional[Path],
+    format: Literal["onnx", "safetensors", "torch-export"],
+    out: Path,
+    network: Path | None = None,
+    data_root: Path | None = None,
+    force: bool = False,
+) -> None:
+    """Write the smaller network for other runtimes; the file is verified against PyTorch's logits.
+
+    Args:
+        plan: the plan's file.
+        format: onnx (needs amc-gym[onnx]), torch-export (.pt2) or safetensors.
+        out: the file; .onnx, .pt2 or .safetensors.
+        network: the .safetensors file of the fine-tuned network; without it, the plan's own.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        force: replace the file if it exists.
+    """
+    refuse_to_overwrite(out, force=force, suffixes=(FORMATS[format].suffix,))
+    loaded, task = _open(plan, data_root)
+    small = api.compress(task, loaded) if network is None else api.load(network, task.model)
+    _said(api.export(small, task, out, format=format, overwrite=force))
+
+
+def finetune(
+    plan: Positional[Path],
+    out: Path,
+    recipe: Recipe = api.FINETUNING,
+    train: str | None = None,
+    data_root: Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+) -> None:
+    """Train the smaller network of a plan further and save it.
+
+    After each epoch the run is saved beside the output; repeat the command to go on after an
+    interruption.
+
+    Args:
+        plan: the plan's file.
+        out: file for the weights (.safetensors); their description goes beside it.
+        recipe: how to train.
+        train: package.module:function that returns training images: an amc_gym.Split or (images,
+            labels). Registered networks need none, they have their data set's.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        device: auto, cpu, cuda, ...
+        force: replace the files if they exist.
+    """
+    refuse_to_overwrite(out, force=force, suffixes=SAFETENSORS)
+    loaded, task = _open(plan, data_root)
+    images = _imported(train) if train else api.training_images(task, data_root)
+    checkpoint = out.with_name(out.name + ".checkpoint.pt")
+    small = api.finetune(
+        task,
+        loaded,
+        images,
+        recipe,
+        checkpoint=checkpoint,
+        device=device,
+        progress=watched(),
+    )
+    before = api.compress(task, loaded)
+    _said(api.export(small, task, out, overwrite=force))
+    for name in ("reward", "test"):
+        split = getattr(task, name)
+        figures = [f"{accuracy(model, split):.2%}" for model in (task.model, before, small)]
+        say(f"{name} images: original {figures[0]}, compressed {figures[1]}, tuned {figures[2]}")
+    checkpoint.unlink()
+
+
+def _open(plan: Path, data_root: Path | None) -> tuple[CompressionPlan, CompressionTask]:
+    loaded = CompressionPlan.load(plan)
+    return loaded, api.task_of(loaded, data_root)
+
+
+def _said(exported: Exported) -> None:
+    say(
+        f"{exported.path}: {exported.bytes:,} bytes, {exported.macs:,} MACs, "
+        f"{exported.params:,} parameters; logits agree within {exported.error:.0e}"
+    )
+
+
+def _imported(name: str) -> Split:
+    module, _, function = name.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
+    return made if isinstance(made, Split) else Split(*made)

@@ -1,0 +1,204 @@
+"""The hand-over: a compressed network in a file that others can use.
+
+Whatever is written is read back, run on images and compared with the network's logits before it
+takes its place; parameters, MACs and file size must have fallen.  A file is whole or not there.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from amc_gym.compression.cost import counted_macs, counted_params
+from amc_gym.compression.formats import FORMATS, VERSION, ExportError, Format, decode_safetensors
+from amc_gym.compression.rebuild import RebuildError
+from amc_gym.names import choose
+
+TOLERANCE = 1e-4
+"""Largest difference between a file's logits and the network's, as a share of the largest logit.
+Runtimes add in another order, which float32 answers with errors of some 1e-6."""
+
+VERIFIED = 16
+"""Images that a file is verified on."""
+
+MALFORMED = (LookupError, TypeError, AttributeError)
+"""What reading a description of the wrong structure runs into."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was handed over: ``path`` of ``bytes`` bytes, ``macs`` and ``params`` of the network,
+    and ``error``, the largest difference of logits as a share of the largest logit."""
+
+    path: Path
+    bytes: int
+    macs: int
+    params: int
+    error: float
+
+
+def export(
+    network: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    original: nn.Module,
+    images: Tensor,
+    format: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a compressed network.
+
+    Args:
+        network: what to write; it is not changed.
+        path: the file; formats have suffixes of their own.
+        original: the uncompressed network, for comparison.
+        images: (N, C, H, W) to verify the file on, at least one.
+        format: "safetensors", "torch-export" or "onnx"; ``None``: as the suffix says.
+        fields: what the description of a safetensors file says besides sizes and checksum.
+        overwrite: whether existing files may be replaced.
+
+    Raises:
+        ExportError: the network or its file is no smaller than the original's, cannot be traced,
+            or gives other logits once read back; nothing is written then.
+        FileExistsError: a file is there already.
+        ImportError: the ONNX extra is not installed.
+        ValueError: the format is unknown or does not go with the suffix.
+    """
+    path = Path(path)
+    chosen = _format(path, format)
+    targets = [path, description_of(path)] if chosen is FORMATS["safetensors"] else [path]
+    for target in targets:
+        if target.exists() and not overwrite:
+            raise FileExistsError(f"{target} exists; name another file, or allow to overwrite it")
+
+    images = images[:VERIFIED].cpu().clone()  # a view would drag all images into a .pt2 file
+    network, original = (copy.deepcopy(model).cpu().eval() for model in (network, original))
+    macs, params = _smaller(network, original, images)
+    contents = chosen.write(network, images, path.name, fields or {})
+    size = len(contents[0])
+    # Most files are smaller than the original's bare tensors.  Where names and graph weigh more
+    # than the weights, the original is written for comparison.
+    if size >= _bytes(original):
+        full = len(chosen.write(original, images, path.name, {})[0])
+        if size >= full:
+            raise ExportError(
+                f"{path.name} would have {size:,} bytes and the original {full:,}: "
+                "nothing is gained; compress more, or use another format"
+            )
+    with torch.inference_mode():
+        error = _difference(chosen.read(contents, original)(images), network(images))
+    if not error <= TOLERANCE:
+        raise ExportError(
+            f"{path.name} gives other logits than the network once it is read back: they differ "
+            f"by {error:.1e} of the largest logit, allowed is {TOLERANCE:.0e}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for target, content in zip(targets, contents, strict=True):
+        _write_whole(target, content)
+    return Exported(path, size, macs, params, error)
+
+
+def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
+    """The network of a safetensors file and its description, in eval mode.
+
+    Args:
+        path: the safetensors file.
+        original: the uncompressed network, with any weights; not changed.
+
+    Raises:
+        ExportError: a file is damaged, of another format, or describes another network.
+        OSError: a file is missing.
+    """
+    description = read_description(path)
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != description["weights"]["sha256"]:
+        raise ExportError(f"{path} does not have the checksum that its description states")
+    try:
+        return decode_safetensors(content, description, original)
+    except RebuildError as error:
+        raise ExportError(f"{path}: {error}") from error
+    except MALFORMED as error:
+        raise ExportError(f"{description_of(path)} is damaged ({error!r})") from error
+
+
+def description_of(path: str | os.PathLike[str]) -> Path:
+    """Where the description of a safetensors file is."""
+    path = Path(path)
+    return path.with_name(path.name + ".json")
+
+
+def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The description that belongs to the safetensors file ``path``.
+
+    Raises:
+        ExportError: it is not such a description.
+        OSError: it is missing.
+    """
+    file = description_of(path)
+    try:
+        description = json.loads(file.read_text("utf-8"))
+        if description["format"] != VERSION:
+            raise ExportError(f"{file} has another format than {VERSION}; update amc-gym")
+        known = {"layers", "weights"} <= description.keys()
+        if not known or "sha256" not in description["weights"]:
+            raise KeyError
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{file} is missing: it says what {path} holds") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, *MALFORMED) as error:
+        raise ExportError(f"{file} is not the description of a compressed network") from error
+    return description
+
+
+def _format(path: Path, name: str | None) -> Format:
+    if name is not None:
+        chosen = FORMATS[choose("format", name, FORMATS)]
+        if path.suffix != chosen.suffix:
+            raise ValueError(f"a file of format {name!r} ends in {chosen.suffix}, not as {path}")
+        return chosen
+    by_suffix = {chosen.suffix: chosen for chosen in FORMATS.values()}
+    if path.suffix not in by_suffix:
+        raise ValueError(f"{path} must end in one of {', '.join(by_suffix)}, or name the format")
+    return by_suffix[path.suffix]
+
+
+def _smaller(network: nn.Module, original: nn.Module, images: Tensor) -> tuple[int, int]:
+    """MACs and parameters of the network, which must be below the original's."""
+    counted = [
+        (counted_macs(model, images[:1]), counted_params(model)) for model in (network, original)
+    ]
+    for what, small, full in zip(("MACs", "parameters"), *counted, strict=True):
+        if small >= full:
+            raise ExportError(
+                f"the network has {small:,} {what} and the original {full:,}: "
+                "it was not compressed, so there is nothing to hand over"
+            )
+    return counted[0]
+
+
+def _bytes(model: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def _difference(read: Tensor, expected: Tensor) -> float:
+    """Largest difference of two networks' logits as a share of the largest expected one."""
+    return float((read - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """All of the content or, if interrupted, nothing."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""Fine-grained pruning: single weights of least magnitude become zero (paper, section 3.1).
+
+Every convolution and linear layer, first and last included, is a unit of decision, and its size is
+the number of weights that are not zero yet: in iterative pruning each stage decides on what the
+stage before has left.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym.compression.graph import ChannelGraph, Layer, Unit
+
+
+def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
+    """The same layers, decided weight by weight.
+
+    One unit per layer that multiplies, in execution order; its ``channels`` count the weights that
+    are not zero.
+    """
+    units = tuple(
+        Unit(
+            name,
+            int(torch.count_nonzero(_weight(model, name))),
+            consumers=(name,),
+            members=(name,),
+            inputs=len(layer.inputs or layer.outputs),
+        )
+        for name, layer in graph.layers.items()
+        if layer.kind != "norm"
+    )
+    return replace(graph, units=units, remaps=())
+
+
+class SparseCost:
+    """Cost of a network in which unit u keeps ``counts[u]`` weights; linear in each.
+
+    Args:
+        model: the network.
+        graph: its ``weight_graph``.
+        resource: "params" counts weights that are not zero, and all biases and norms; "macs"
+            their multiplications, each weight once per output position.
+    """
+
+    def __init__(self, model: nn.Module, graph: ChannelGraph, resource: str) -> None:
+        self.resource = resource
+        self.names = tuple(graph.layers)
+        index = {unit.name: number for number, unit in enumerate(graph.units)}
+        self._unit = np.array([index.get(name, 0) for name in self.names])
+        self._each = np.array([_per_weight(layer, resource) for layer in graph.layers.values()])
+        self._fixed = np.array(
+            [_fixed(model.get_submodule(name), resource, name in index) for name in self.names]
+        )
+        self.full = self.total(graph.full)
+
+    def per_layer(self, counts: Sequence[int]) -> np.ndarray:
+        """Cost of each layer, shape (layers,), int64, in execution order."""
+        return self._each * np.asarray(counts, dtype=np.int64)[self._unit] + self._fixed
+
+    def total(self, counts: Sequence[int]) -> int:
+        """Cost of the whole network."""
+        return int(self.per_layer(counts).sum())
+
+
+def _per_weight(layer: Layer, resource: str) -> int:
+    if layer.kind == "norm":
+        return 0
+    return 1 if resource == "params" else layer.sites
+
+
+def _fixed(module: nn.Module, resource: str, decided: bool) -> int:
+    if resource == "macs":
+        return 0
+    return sum(p.numel() for n, p in module.named_parameters() if not (decided and n == "weight"))
+
+
+@dataclass(frozen=True, eq=False)
+class SparsePruner:
+    """The tensors of the network in which each layer keeps its largest weights.
+
+    Args:
+        model: the network that is evaluated; its norms may have been folded, which scales weights
+            but moves none.
+        graph: its channel graph.
+        order: by layer, flat indices of the weights that are not zero, largest magnitude first.
+    """
+
+    model: nn.Module
+    graph: ChannelGraph
+    order: dict[str, torch.Tensor]
+
+    def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
+        """The masked weight of one layer."""
+        if name not in self.order:
+            return {}
+        count = counts[self._unit[name]]
+        return {"weight": keep(_weight(self.model, name), self.order[name][:count])}
+
+    @cached_property
+    def _unit(self) -> dict[str, int]:
+        return {name: unit for unit, name in enumerate(self.order)}
+
+
+def magnitude_order(weight: torch.Tensor) -> torch.Tensor:
+    """Flat indices of the weights that are not zero, largest magnitude first."""
+    flat = weight.detach().abs().flatten().cpu()
+    order = torch.argsort(flat, descending=True, stable=True)
+    return order[: int(torch.count_nonzero(flat))]
+
+
+def keep(weight: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """A weight of the same shape that is zero but for the flat indices ``chosen``."""
+    kept = torch.zeros_like(weight)
+    chosen = chosen.to(weight.device)
+    kept.view(-1)[chosen] = weight.reshape(-1)[chosen]
+    return kept
+
+
+def sparse_pruner(model: nn.Module, folded: nn.Module, graph: ChannelGraph) -> SparsePruner:
+    """The pruner of ``folded``, ranked by the magnitudes of the original ``model``.
+
+    Args:
+        model: the original network.
+        folded: what is evaluated.
+        graph: the channel graph of ``folded``.
+    """
+    order = {
+        name: magnitude_order(_weight(model, name))
+        for name, layer in graph.layers.items()
+        if layer.kind != "norm"
+    }
+    return SparsePruner(folded, graph, order)
+
+
+def sparse(model: nn.Module, counts: Mapping[str, int]) -> nn.Module:
+    """A copy of ``model`` in which each named layer keeps its ``counts[name]`` largest weights."""
+    small = copy.deepcopy(model)
+    for name, count in counts.items():
+        weight = _weight(small, name)
+        weight.copy_(keep(weight, magnitude_order(weight)[:count]))
+    return small
+
+
+def nonzero_params(model: nn.Module) -> int:
+    """Parameters of a network, of the weights only those that are not zero."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    return total - sum(int((layer.weight == 0).sum()) for layer in layers)
+
+
+def densities(model: nn.Module, graph: ChannelGraph) -> dict[str, float]:
+    """Share of each layer's weights that are not zero, in execution order."""
+    return {
+        name: float(torch.count_nonzero(_weight(model, name))) / _weight(model, name).numel()
+        for name, layer in graph.layers.items()
+        if layer.kind != "norm"
+    }
+
+
+def _weight(model: nn.Module, name: str = "") -> torch.Tensor:
+    weight = model.get_submodule(name).weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.detach()

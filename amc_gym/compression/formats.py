@@ -1,0 +1,162 @@
+"""The three formats of a hand-over: a network to bytes, and bytes to something that runs.
+
+| format         | file           | read by                                                        |
+|----------------|----------------|----------------------------------------------------------------|
+| "safetensors"  | `.safetensors` | `amc_gym.load`, without pickle; a description lies beside it   |
+| "torch-export" | `.pt2`         | `torch.export.load`, which unpickles: load only what you trust |
+| "onnx"         | `.onnx`        | ONNX Runtime and every other consumer of ONNX                  |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+from torch import Tensor, nn
+
+from amc_gym.compression.rebuild import RebuildError, describe, rebuild
+
+VERSION = 1
+"""Of the description beside a safetensors file."""
+
+
+class ExportError(ValueError):
+    """A network that cannot be handed over, or a file that does not hold one."""
+
+
+Contents = list[bytes]
+"""What goes into a format's files: the network, and for safetensors its description."""
+
+Runner = Callable[[Tensor], Tensor]
+
+
+def _write_safetensors(
+    network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
+) -> Contents:
+    content = save_bytes({key: t.contiguous() for key, t in network.state_dict().items()})
+    description = {
+        "format": VERSION,
+        **fields,
+        "input_shape": list(images.shape[1:]),
+        "weights": {"file": name, "sha256": hashlib.sha256(content).hexdigest()},
+        "layers": describe(network),
+    }
+    return [content, (json.dumps(description, indent=1) + "\n").encode()]
+
+
+def _read_safetensors(contents: Contents, original: nn.Module) -> Runner:
+    try:
+        return decode_safetensors(contents[0], json.loads(contents[1]), original)
+    except RebuildError as error:
+        raise ExportError(
+            f"{type(original).__name__} cannot be rebuilt from sizes and weights ({error}); "
+            "use format 'torch-export' or 'onnx'"
+        ) from error
+
+
+def decode_safetensors(
+    content: bytes, description: Mapping[str, Any], original: nn.Module
+) -> nn.Module:
+    """The described network.
+
+    Raises:
+        RebuildError: not a safetensors file, or not that of ``original``.
+    """
+    try:
+        tensors = load_bytes(content)
+    except SafetensorError as error:
+        raise RebuildError(f"not a safetensors file ({error})") from error
+    return rebuild(original, description["layers"], tensors)
+
+
+def _write_torch_export(
+    network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
+) -> Contents:
+    file = io.BytesIO()
+    torch.export.save(_traced(network, images), file)
+    return [file.getvalue()]
+
+
+def _read_torch_export(contents: Contents, original: nn.Module) -> Runner:
+    return torch.export.load(io.BytesIO(contents[0])).module()
+
+
+def _write_onnx(
+    network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
+) -> Contents:
+    _onnxruntime()
+    program = torch.onnx.export(
+        _traced(network, images),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    return [program.model_proto.SerializeToString()]
+
+
+def _read_onnx(contents: Contents, original: nn.Module) -> Runner:
+    session = _onnxruntime().InferenceSession(contents[0], providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+
+
+def _traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+    """The network as a graph of operations for any number of images."""
+    # Two, since torch.export takes a size of 0 or 1 for a constant.
+    example = images[:1].repeat(2, 1, 1, 1)
+    try:
+        program = torch.export.export(
+            network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
+        )
+    except Exception as error:  # it raises what the network's code happens to run into
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(
+            f"torch.export cannot trace {type(network).__name__} for any number of images: {reason}"
+        ) from error
+    for node in program.graph.nodes:  # paths and lines of the user's code do not leave the house
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"ONNX needs {error.name}, which is not installed: pip install 'amc-gym[onnx]'"
+        ) from error
+    return onnxruntime
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to write a network.
+
+    Attributes:
+        suffix: of its file.
+        write: (network, verification images (N, C, H, W), file name, fields of the description) to
+            contents.
+        read: (contents, original network) to what maps images to logits.
+    """
+
+    suffix: str
+    write: Callable[[nn.Module, Tensor, str, Mapping[str, Any]], Contents]
+    read: Callable[[Contents, nn.Module], Runner]
+
+
+FORMATS = {
+    "safetensors": Format(".safetensors", _write_safetensors, _read_safetensors),
+    "torch-export": Format(".pt2", _write_torch_export, _read_torch_export),
+    "onnx": Format(".onnx", _write_onnx, _read_onnx),
+}

@@ -1,0 +1,106 @@
+"""A slim network as data: sizes and tensors, from which its original is resized to it.
+
+No pickle, and no class is defined a second time: the original is constructed as ever, and each of
+its modules is given the sizes and the tensors that were written down.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+SIZES = (
+    "in_channels",
+    "out_channels",
+    "groups",
+    "in_features",
+    "out_features",
+    "num_features",
+)
+"""Attributes of modules that follow the channels of a plan."""
+
+Layers = dict[str, dict[str, Any]]
+"""Module name -> {"sizes": {attribute: int}, "tensors": {name: shape}}."""
+
+
+class RebuildError(ValueError):
+    """A description that does not belong to the network it is applied to."""
+
+
+def describe(network: nn.Module) -> Layers:
+    """Sizes and shapes of every module that holds tensors of its own, ready for JSON."""
+    return {
+        name: {
+            "sizes": {size: getattr(module, size) for size in SIZES if hasattr(module, size)},
+            "tensors": {key: list(tensor.shape) for key, tensor in own.items()},
+        }
+        for name, module in network.named_modules()
+        if (own := _own_tensors(module))
+    }
+
+
+def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """A copy of ``original`` with the sizes and tensors of the described network, in eval mode.
+
+    Args:
+        original: the uncompressed network, with any weights; not changed.
+        layers: what ``describe`` returned.
+        tensors: the described network's ``state_dict``.
+
+    Raises:
+        RebuildError: the layers are not those of ``original``, or a tensor has another shape than
+            its description.
+    """
+    network = copy.deepcopy(original)
+    found = describe(network)
+    strangers = sorted(found.keys() ^ layers.keys())
+    if strangers:
+        raise RebuildError(
+            f"the file describes another network than {type(original).__name__}: "
+            f"they differ in {', '.join(map(repr, strangers[:3]))}"
+        )
+    for name, layer in layers.items():
+        module = network.get_submodule(name)
+        _refuse_larger(name, layer, found[name])
+        for size, value in layer["sizes"].items():
+            setattr(module, size, value)
+        for key, shape in layer["tensors"].items():
+            tensor = tensors.get(f"{name}.{key}" if name else key)
+            if tensor is None or list(tensor.shape) != shape:
+                raise RebuildError(f"the weights of {name!r} are not those that are described")
+            _replace(module, key, tensor)
+    return network.eval()
+
+
+def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """What a module itself adds to the ``state_dict``."""
+    submodules = {name.partition(".")[0] for name, _ in module.named_children()}
+    return {
+        key: tensor
+        for key, tensor in module.state_dict().items()
+        if key.partition(".")[0] not in submodules
+    }
+
+
+def _refuse_larger(name: str, layer: Mapping[str, Any], original: Mapping[str, Any]) -> None:
+    shapes, full = layer["tensors"], original["tensors"]
+    same = shapes.keys() == full.keys() and layer["sizes"].keys() == original["sizes"].keys()
+    if not same or any(
+        len(shape) != len(full[key]) or any(map(int.__gt__, shape, full[key]))
+        for key, shape in shapes.items()
+    ):
+        raise RebuildError(
+            f"the file describes another network: {name!r} is no smaller layer of the original's"
+        )
+
+
+def _replace(module: nn.Module, key: str, tensor: torch.Tensor) -> None:
+    old = getattr(module, key)
+    value = tensor.to(old.device)
+    if isinstance(old, nn.Parameter):
+        value = nn.Parameter(value, requires_grad=old.requires_grad)
+    setattr(module, key, value)

@@ -1,0 +1,139 @@
+"""What decides a training run besides the network and the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional
+
+from amc_gym.names import choose
+
+Schedule = Literal["one-cycle", "cosine"]
+Optimizer = Literal["sgd", "adamw"]
+Precision = Literal["float32", "bf16", "auto"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run besides the network and the images.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step; what is left over by whole batches sits the epoch out.
+        learning_rate: peak of the schedule.
+        schedule: "one-cycle" (Smith and Topin, 2018) rises to the peak and falls to almost 0;
+            "cosine" falls from the peak to 0, for networks that are trained already.
+        warmup: share of all steps in which one-cycle rises, in (0, 1).
+        optimizer: "sgd" (Nesterov) or "adamw".
+        momentum: of SGD; AdamW keeps its own betas.
+        weight_decay: on kernels only, not on biases and normalisation.
+        label_smoothing: in [0, 1).
+        distillation: share of the loss that asks for a teacher's softened answers instead of the
+            labels (Hinton et al., 2015), in [0, 1].
+        temperature: how much these are softened, above 0.
+        shift: images move by up to this many pixels along each axis.
+        flip: images are mirrored left to right half of the time.
+        precision: "float32", "bf16" for autocast, or "auto": bf16 on GPUs that have it.
+        seed: of order and augmentation, and of the initial weights where this module makes them.
+
+    Raises:
+        ValueError: a name is unknown or a number out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule = "one-cycle"
+    warmup: float = 0.25
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 4.0
+    shift: int = 0
+    flip: bool = False
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choose("schedule", self.schedule, get_args(Schedule))
+        choose("optimizer", self.optimizer, get_args(Optimizer))
+        choose("precision", self.precision, get_args(Precision))
+        for name, ok, demand in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("warmup", 0 < self.warmup < 1, "in (0, 1)"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
+            ("distillation", 0 <= self.distillation <= 1, "in [0, 1]"),
+            ("temperature", self.temperature > 0, "above 0"),
+        ):
+            if not ok:
+                raise ValueError(f"{name} must be {demand}, not {getattr(self, name)}")
+
+
+def training_loss(logits: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) -> Tensor:
+    """Cross-entropy with the labels, and with the teacher's softened answers.
+
+    The gradient of the latter shrinks with the square of the temperature, which is made up for
+    (Hinton et al., section 2), so that the share means the same at any temperature.
+    """
+    hard = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    if taught is None:
+        return hard
+    soft = functional.kl_div(
+        functional.log_softmax(logits / recipe.temperature, dim=1),
+        functional.log_softmax(taught / recipe.temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return torch.lerp(hard, recipe.temperature**2 * soft, recipe.distillation)
+
+
+def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
+    """Whether forward passes run under bf16 autocast."""
+    if recipe.precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return recipe.precision == "bf16"
+
+
+def make_scheduler(
+    optimizer: optim.Optimizer, recipe: Recipe, total_steps: int
+) -> optim.lr_scheduler.LRScheduler:
+    """The recipe's schedule over ``total_steps`` steps.
+
+    Raises:
+        ValueError: the run is too short for the warm-up.
+    """
+    if recipe.schedule == "cosine":
+        return optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
+    if total_steps * recipe.warmup <= 1:  # where OneCycleLR divides by zero
+        raise ValueError(
+            f"warm-up must last more than one step, got {total_steps} x {recipe.warmup}: "
+            "raise epochs or warmup, lower batch_size, or use the cosine schedule"
+        )
+    return optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=recipe.learning_rate,
+        total_steps=total_steps,
+        pct_start=recipe.warmup,
+        cycle_momentum=False,
+    )
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
+    """The recipe's optimizer of what is learnable in ``model``."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adamw":
+        return optim.AdamW(groups, lr=recipe.learning_rate)
+    return optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+    )

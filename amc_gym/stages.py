@@ -1,0 +1,178 @@
+"""Iterative weight pruning: in each stage a search on what is left, then fine-tuning (section 4.2).
+
+The paper prunes ResNet-50 in four stages to a density of 20 %.  One stage cannot: with a_max 0.8
+a network of convolutions keeps a fifth of its weights at least, and at that budget nothing would be
+left to decide.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from amc_gym.api import FINETUNING, compress
+from amc_gym.compression.fine_grained import densities, nonzero_params
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.recipe import Recipe
+from amc_gym.search import search
+from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.engine import channel_graph
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training import accuracy, train
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's outcome.
+
+    Attributes:
+        density: non-zero parameters as a share of the original network's parameters.
+        layers: share of each layer's weights that are not zero, in execution order.
+        before: test accuracy as pruned, in [0, 1].
+        after: test accuracy once fine-tuned.
+        plan: what the search decided.
+        network: the fine-tuned network, on the CPU, in eval mode; pruned weights are zero.
+    """
+
+    density: float
+    layers: dict[str, float]
+    before: float
+    after: float
+    plan: CompressionPlan
+    network: nn.Module
+
+
+def geometric(density: float, stages: int) -> tuple[float, ...]:
+    """Densities that fall by the same factor in each stage, the last being ``density``."""
+    return tuple(density ** (stage / stages) for stage in range(1, stages + 1))
+
+
+def prune_in_stages(
+    task: CompressionTask,
+    training_images: Split,
+    targets: Sequence[float],
+    *,
+    evaluations: int = 200,
+    recipe: Recipe = FINETUNING,
+    folder: Path | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> list[Stage]:
+    """Prune single weights in stages, fine-tuning after each.
+
+    Args:
+        task: the network to prune, and its images.
+        training_images: for the fine-tuning; not among reward and test images.
+        targets: density after each stage, in (0, 1), decreasing; see ``geometric``.
+        evaluations: of each stage's search.
+        recipe: of each stage's fine-tuning; it may distil from the original network.
+        folder: where finished stages are kept; the same call then goes on after the last one.
+        seed: of the searches.
+        progress: whether there are progress bars.
+        options: of the environment, as in ``max_sparsity=...``; recovery is "none" by default.
+
+    Raises:
+        ValueError: targets that do not decrease, a target out of reach in one stage, or a folder
+            that holds the stages of another call.
+    """
+    if not targets or not all(b < a for a, b in zip((1.0, *targets), targets, strict=False)):
+        raise ValueError(f"targets must be densities below 1, each smaller, not {list(targets)}")
+    options = {"recovery": "none"} | options
+    full = nonzero_params(task.model)
+    identity = {
+        "task": task.fingerprint,
+        "training_images": training_images.fingerprint,
+        "evaluations": evaluations,
+        "seed": seed,
+        "options": options,
+        "recipe": str(recipe),
+    }
+    stages: list[Stage] = []
+    current = task
+    for number, target in enumerate(targets):
+        path = None if folder is None else folder / f"stage-{number + 1}"
+        stage = None if path is None else _load(path, identity | {"target": target}, current)
+        if stage is None:
+            env = AMCEnv(
+                current,
+                granularity="weight",
+                resource="params",
+                preserve_ratio=target * full / nonzero_params(current.model),
+                **options,
+            )
+            plan = search(env, evaluations, seed + number, progress=progress)
+            network = compress(current, plan)
+            before = accuracy(network, task.test)
+            train(
+                network,
+                training_images,
+                recipe,
+                teacher=task.model,
+                checkpoint=None if path is None else path.with_suffix(".checkpoint"),
+                origin=plan.to_json(),
+                keep_zeros=True,
+                progress=progress,
+            )
+            stage = Stage(
+                density=nonzero_params(network) / full,
+                layers=densities(network, channel_graph(task)),
+                before=before,
+                after=accuracy(network, task.test),
+                plan=plan,
+                network=network,
+            )
+            if path is not None:
+                _save(path, identity | {"target": target}, stage)
+        stages.append(stage)
+        current = replace(current, model=stage.network, source=(("task", None),))
+    return stages
+
+
+def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
+    """Weights first: a stage counts as finished once its description is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous() for name, tensor in stage.network.state_dict().items()}
+    save_file(state, path.with_suffix(".safetensors"))
+    description = {
+        "identity": identity,
+        "density": stage.density,
+        "layers": stage.layers,
+        "before": stage.before,
+        "after": stage.after,
+        "plan": json.loads(stage.plan.to_json()),
+    }
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(description, indent=1) + "\n")
+    os.replace(partial, path.with_suffix(".json"))
+    path.with_suffix(".checkpoint").unlink(missing_ok=True)
+
+
+def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stage | None:
+    """A finished stage, or ``None`` if there is none."""
+    if not path.with_suffix(".json").exists():
+        return None
+    description = json.loads(path.with_suffix(".json").read_text())
+    if description["identity"] != json.loads(json.dumps(identity)):
+        raise ValueError(
+            f"{path.with_suffix('.json')} belongs to another call; name another folder"
+        )
+    plan = CompressionPlan.from_json(json.dumps(description["plan"]))
+    network = compress(before, plan)
+    network.load_state_dict(load_file(path.with_suffix(".safetensors")))
+    return Stage(
+        density=description["density"],
+        layers=description["layers"],
+        before=description["before"],
+        after=description["after"],
+        plan=plan,
+        network=network.eval(),
+    )

@@ -1,0 +1,42 @@
+"""torchvision's MobileNetV2 (Sandler et al., 2018), fitted to small images where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+from torchvision.models import MobileNetV2
+
+# Table 2 of the paper: expansion, output channels and repetitions of each stage; its strides.
+STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
+STRIDES = (1, 2, 2, 2, 1, 2, 1)
+
+
+def mobilenet_v2(
+    num_classes: int = 1000,
+    *,
+    width: float = 1.0,
+    in_channels: int = 3,
+    stem_stride: int = 2,
+    strides: Sequence[int] = STRIDES,
+) -> MobileNetV2:
+    """MobileNetV2 for any input size; the defaults are torchvision's network for ImageNet.
+
+    Args:
+        num_classes: length of the logits.
+        width: multiplier of every channel count but the last convolution's.
+        in_channels: channels of the images, 3 for colour, 1 for grey.
+        stem_stride: stride of the first convolution; 1 for small images.
+        strides: stride of each of the 7 stages.
+    """
+    setting = [[*stage, stride] for stage, stride in zip(STAGES, strides, strict=True)]
+    model = MobileNetV2(num_classes, width_mult=width, inverted_residual_setting=setting)
+    if (in_channels, stem_stride) != (3, 2):
+        stem = model.features[0]
+        assert isinstance(stem, nn.Sequential)
+        old = stem[0]
+        assert isinstance(old, nn.Conv2d)
+        new = nn.Conv2d(in_channels, old.out_channels, 3, stem_stride, padding=1, bias=False)
+        nn.init.kaiming_normal_(new.weight, mode="fan_out")  # as torchvision does
+        stem[0] = new
+    return model

@@ -1,0 +1,59 @@
+"""torchvision's ResNet-50 (He et al., 2016), fitted to small images where asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
+
+BLOCKS = [3, 4, 6, 3]
+
+
+class NarrowResNet(ResNet):
+    """torchvision's ResNet with every stage ``width`` times as wide, and its stem as it is.
+
+    Args:
+        width: multiplier of the channels of all stages, which torchvision has no option for.
+        num_classes: length of the logits.
+    """
+
+    def __init__(self, width: float, num_classes: int) -> None:
+        self.width = width  # before the base class builds the stages
+        super().__init__(Bottleneck, BLOCKS, num_classes)
+        last = self.layer4[-1]
+        assert isinstance(last, Bottleneck)
+        self.fc = nn.Linear(last.conv3.out_channels, num_classes)
+
+    def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
+        return super()._make_layer(block, int(planes * self.width), *args, **kwargs)
+
+
+def resnet50(
+    num_classes: int = 1000,
+    *,
+    width: float = 1.0,
+    in_channels: int = 3,
+    small_images: bool = False,
+) -> ResNet:
+    """ResNet-50 for any input size; the defaults are torchvision's network for ImageNet.
+
+    Args:
+        num_classes: length of the logits.
+        width: multiplier of the channels of all stages, not of the stem.
+        in_channels: channels of the images, 3 for colour, 1 for grey.
+        small_images: the stem is a 3 x 3 convolution of stride 1 without pooling, as is usual
+            for CIFAR-10, instead of one of 7 x 7 and stride 2 with pooling.
+    """
+    model = (
+        ResNet(Bottleneck, BLOCKS, num_classes) if width == 1 else NarrowResNet(width, num_classes)
+    )
+    if small_images or in_channels != 3:
+        kernel, stride = (3, 1) if small_images else (7, 2)
+        model.conv1 = nn.Conv2d(
+            in_channels, model.conv1.out_channels, kernel, stride, padding=kernel // 2, bias=False
+        )
+        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if small_images:
+        model.maxpool = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+    return model

@@ -1,0 +1,113 @@
+"""Half the MACs of somebody else's ResNet-56: a network, images and a search of one's own.
+
+    python examples/compress_resnet56.py --data-root DIR --weights resnet56.th
+
+``DIR`` holds ``cifar10.npz`` (keys ``train_images``, ``test_images``, and ``_labels`` likewise) or
+the official CIFAR-10 files; the weights are a ResNet-56 of pytorch_resnet_cifar10 by Y. Idelbayev.
+That network was trained on every training image, so it is judged on test images alone: the search
+sees the first 500, the report is on the next 500.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import torch
+import tyro
+
+import amc_gym
+from amc_gym.tasks import checkpoints
+from amc_gym.tasks.models import CifarResNet
+
+# ImageNet's, with which this network was trained.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CALIBRATION = 2000
+REWARD = TEST = 500
+
+
+def read_images(root: Path) -> tuple[amc_gym.Split, amc_gym.Split]:
+    """Training and test images; bytes, which are normalised on their way to the network."""
+    archive = root / "cifar10.npz"
+    if archive.exists():
+        with np.load(archive) as arrays:
+            parts = [(arrays[f"{p}_images"], arrays[f"{p}_labels"]) for p in ("train", "test")]
+    else:
+        from torchvision.datasets import CIFAR10
+
+        both = [CIFAR10(str(root), train=train) for train in (True, False)]
+        parts = [(part.data, np.array(part.targets)) for part in both]
+    train, test = (
+        amc_gym.Split(images.transpose(0, 3, 1, 2), labels.reshape(-1), MEAN, STD)
+        for images, labels in parts
+    )
+    return train, test
+
+
+def part(split: amc_gym.Split, start: int, stop: int) -> amc_gym.Split:
+    """Images ``start`` to ``stop`` of a split."""
+    return amc_gym.Split(split.images[start:stop], split.labels[start:stop], MEAN, STD)
+
+
+def main(
+    data_root: Path,
+    weights: Path,
+    preserve_ratio: float = 0.5,
+    evaluations: int = 100,
+    recovery: str = "reconstruct",
+    out: Path | None = None,
+) -> None:
+    """Compress a third party's ResNet-56 and print its accuracy before and after.
+
+    Args:
+        data_root: folder of CIFAR-10.
+        weights: checkpoint of the network.
+        preserve_ratio: share of the MACs to keep.
+        evaluations: how many plans the search may try.
+        recovery: how the kept weights make up for the pruned ones, in the search and after it.
+        out: where to save the plan.
+    """
+    model = CifarResNet(56)
+    checkpoints.put(checkpoints.read(weights), model, str(weights))
+    train, test = read_images(data_root)
+    task = amc_gym.CompressionTask(
+        model.eval(),
+        calibration=part(train, 0, CALIBRATION),
+        reward=part(test, 0, REWARD),
+        test=part(test, REWARD, REWARD + TEST),
+    )
+
+    began = time.perf_counter()
+    env = gym.make(
+        "AMC-v0",
+        task=task,
+        preserve_ratio=preserve_ratio,
+        importance="greedy",
+        recovery=recovery,
+    )
+    units = env.unwrapped.engine.graph.units
+    print(f"{len(units)} units, ready after {time.perf_counter() - began:.0f} s")
+    uniform = amc_gym.search(env, evaluations=1)  # which tries the uniform plan first
+    began = time.perf_counter()
+    found = amc_gym.search(env, evaluations=evaluations)
+    print(f"{evaluations} plans in {time.perf_counter() - began:.0f} s")
+
+    print(f"\n{'accuracy, no fine-tuning':<26}{'MACs':>12}  reward n={REWARD}  test n={TEST}")
+    rows = {"before": None, "after, uniform": uniform, "after, searched": found}
+    full = env.unwrapped.engine.costs["macs"].full
+    for name, plan in rows.items():
+        network = model if plan is None else amc_gym.compress(task, plan)
+        macs = full if plan is None else plan.measured["macs"]
+        reward, final = (amc_gym.accuracy(network, s) for s in (task.reward, task.test))
+        print(f"{name:<26}{macs:>12,}  {reward:>12.1%}  {final:>10.1%}")
+    validation = amc_gym.validate(task, found)
+    print("\nthe plan replays" if validation.ok else f"\nnot replayed: {validation.problems}")
+    if out is not None:
+        found.save(out)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    tyro.cli(main)

@@ -1,0 +1,127 @@
+"""Recovery steps: each is what it says, each can be the search's signal and the hand-over's."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from small import play
+
+import amc_gym
+from amc_gym.compression.graph import trace
+from amc_gym.compression.recovery import Calibration, Step, parse, recalibrate, recover
+from amc_gym.compression.sequential import Targets
+from amc_gym.compression.slim import slim
+from amc_gym.compression.statistics import grams
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.tasks.engine import calibration
+
+
+def test_parsing():
+    assert parse("none") == ()
+    assert parse("reconstruct+bn") == (Step("reconstruct"), Step("bn"))
+    assert parse("bn+finetune:7")[-1] == Step("finetune", 7)
+    assert parse("finetune") == (Step("finetune", 100),)
+
+
+@pytest.mark.parametrize(
+    ("recovery", "message"),
+    [
+        ("reconstrct", "unknown recovery step 'reconstrct'; did you mean 'reconstruct'"),
+        ("bn+reconstruct", r"write the steps in the order 'reconstruct\+bn'"),
+        ("bn+bn", "name each step once"),
+        ("none+bn", "'none' only alone"),
+        ("bn:3", "only finetune takes a number"),
+        ("finetune:0", "only finetune takes a number"),
+        ("finetune:x", "only finetune takes a number"),
+        ("", "unknown recovery step"),
+    ],
+)
+def test_what_cannot_be_parsed(recovery, message):
+    with pytest.raises(ValueError, match=message):
+        parse(recovery)
+
+
+def test_recalibrated_statistics_are_those_of_the_images():
+    torch.manual_seed(0)
+    norm = torch.nn.BatchNorm2d(3).eval()
+    network = torch.nn.Sequential(norm)
+    batches = [3 + 2 * torch.randn(64, 3, 5, 5) for _ in range(4)]
+    recalibrate(network, batches)
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
+    torch.testing.assert_close(norm.running_mean, means)
+    assert norm.momentum == 0.1
+    assert not norm.training
+
+
+@pytest.fixture(scope="module")
+def exact(plain_task):
+    """Calibration in float64 on images of which every position is sampled."""
+    model = copy.deepcopy(plain_task.model).double()
+    images = plain_task.calibration.images.double()
+    graph = trace(plain_task.model, plain_task.example)
+    statistics = grams(model, graph, [images], n_images=len(images))
+    return Calibration(
+        model, graph, lambda: statistics, lambda: iter([images]), lambda net, steps: net
+    )
+
+
+def test_keeping_everything_sequentially_changes_nothing(exact):
+    kept = tuple(np.arange(c) for c in exact.graph.full)
+    same = recover(kept, parse("sequential"), exact)
+    images = next(iter(exact.batches()))
+    torch.testing.assert_close(same(images), exact.model(images), rtol=1e-6, atol=1e-6)
+
+
+def test_one_pruned_unit_is_the_nested_fit_and_two_are_better_sequentially(exact):
+    """With the earlier units whole, pruned and original inputs of a layer are the same."""
+    images = next(iter(exact.batches()))
+    full = [np.arange(c) for c in exact.graph.full]
+    one = (*full[:3], np.arange(9))
+    by_refit = recover(one, parse("reconstruct"), exact)
+    by_pass = recover(one, parse("sequential"), exact)
+    torch.testing.assert_close(by_pass(images), by_refit(images), rtol=1e-3, atol=1e-3)
+
+    several = tuple(np.arange(c // 2) for c in exact.graph.full)
+    errors = []
+    for recovery in ("none", "reconstruct", "sequential"):
+        network = recover(several, parse(recovery), exact)
+        with torch.no_grad():
+            errors.append(float((network(images) - exact.model(images)).square().mean()))
+    assert errors[2] < errors[1] < errors[0]
+
+
+def test_targets_use_as_many_images_as_fit(exact, monkeypatch):
+    monkeypatch.setattr("amc_gym.compression.sequential.IMAGE_BYTES", 12 * 64 * 4 * 30)
+    assert len(Targets(exact.model, exact.graph, exact.batches()).images) == 30
+
+
+@pytest.mark.parametrize("recovery", ["reconstruct+bn", "sequential", "bn+finetune:3"])
+def test_search_signal_and_hand_over_are_the_same_network(plain_task, recovery):
+    env = AMCEnv(plain_task, recovery=recovery, preserve_ratio=0.6)
+    *_, info = play(env, [0.5] * 4)
+    small = amc_gym.compress(plain_task, env.plan)
+    fast = env.engine.evaluator.network(env.plan.counts)
+    images = plain_task.reward.images
+    with torch.inference_mode():
+        torch.testing.assert_close(small(images), fast(images), rtol=1e-3, atol=1e-3)
+    assert amc_gym.validate(plain_task, env.plan).ok
+    assert info["accuracy"] == env.plan.measured["accuracy"]
+
+
+def test_finetuning_trains_and_leaves_the_original_alone(plain_task):
+    made = calibration(plain_task)
+    before = copy.deepcopy(plain_task.model.state_dict())
+    kept = tuple(np.arange(c // 2) for c in made.graph.full)
+    plain = slim(plain_task.model, made.graph, kept)
+    tuned = recover(kept, parse("finetune:20"), made)
+    split = plain_task.calibration
+
+    def loss(network):
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(network(split.images), split.labels)
+
+    assert loss(tuned) < loss(plain)
+    assert not tuned.training
+    after = plain_task.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)

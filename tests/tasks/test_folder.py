@@ -1,0 +1,132 @@
+"""Image folders: decoded once, kept with a checksum, bad files named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from amc_gym.tasks.datasets import _load, cache, load
+from amc_gym.tasks.datasets.folder import imagenet
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes, 6 training and 8 validation images each, all of one colour of their own."""
+    monkeypatch.setenv("AMC_CACHE", str(tmp_path / "cache"))
+    colour = 0
+    for part, count in (("train", 6), ("val", 8)):
+        for name in ("cat", "dog"):
+            directory = tmp_path / "data" / part / name
+            directory.mkdir(parents=True)
+            for i in range(count):
+                colour += 5
+                Image.new("RGB", (20, 14), (colour, 0, 255)).save(directory / f"{i}.png")
+    return tmp_path / "data"
+
+
+def fresh(root: Path, options: str = ""):
+    """The splits as another process would load them."""
+    _load.cache_clear()
+    return load(f"folder?size=8{options}", root)
+
+
+def colours(split) -> list[int]:
+    return split.images[:, 0, 4, 4].tolist()
+
+
+def test_images_are_decoded_labelled_and_parted(root: Path) -> None:
+    splits = fresh(root)
+    assert splits.classes == 2
+    assert splits.reward.images.shape == splits.test.images.shape == (8, 3, 8, 8)
+    assert sorted(colours(splits.train)) == list(range(5, 61, 5))
+    assert sorted(colours(splits.reward) + colours(splits.test)) == list(range(65, 141, 5))
+    assert splits.reward.labels.bincount().tolist() == [4, 4]
+    for split in (splits.reward, splits.test):
+        assert [int(c > 100) for c in colours(split)] == split.labels.tolist()
+    assert (splits.reward.images[:, 2] == 255).all()
+
+
+def test_the_image_is_the_centre_after_the_shorter_side_is_resized(root: Path) -> None:
+    stripes = np.zeros((16, 32, 3), np.uint8)
+    stripes[:, 8:24] = 255  # a white square in the middle, black to its left and right
+    file = root / "stripes.png"
+    Image.fromarray(stripes).save(file)
+    image = cache.Decoding(resize=16, size=16)(file)
+    assert image.shape == (3, 16, 16)
+    assert (image == 255).all()
+
+
+def test_the_second_time_nothing_is_decoded(root: Path, monkeypatch) -> None:
+    first = fresh(root)
+    monkeypatch.setattr(cache, "_decode", None)
+    again = fresh(root)
+    assert again.reward is not first.reward
+    assert again.reward.fingerprint == first.reward.fingerprint
+    assert again.calibration.fingerprint == first.calibration.fingerprint
+
+
+def test_a_changed_file_or_another_size_is_decoded_anew(root: Path) -> None:
+    first = fresh(root)
+    for file in (root / "val").rglob("*.png"):
+        Image.new("RGB", (9, 9), (7, 7, 7)).save(file)
+    assert set(colours(fresh(root).test)) == {7}
+    assert fresh(root, "&resize=10").train.fingerprint == first.train.fingerprint
+    assert len(list(cache.directory().glob("*.npy"))) == 3 + 2 + 3
+
+
+@pytest.mark.parametrize("what", ["npy", "json"])
+def test_a_damaged_cache_is_noticed_and_made_again(root: Path, what: str) -> None:
+    fingerprint = fresh(root).test.fingerprint
+    for file in cache.directory().glob(f"*.{what}"):
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    with pytest.warns(UserWarning, match="is damaged: its images are decoded again"):
+        assert fresh(root).test.fingerprint == fingerprint
+    assert fresh(root).test.fingerprint == fingerprint
+
+
+def test_an_interrupted_decoding_leaves_nothing(root: Path, monkeypatch) -> None:
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_attempt", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fresh(root)
+    assert list(cache.directory().iterdir()) == []
+    assert len(fresh(root).reward) == 8
+
+
+def test_unreadable_images_are_named_and_refused_or_skipped(root: Path) -> None:
+    bad = root / "val" / "dog" / "3.png"
+    bad.write_bytes(bad.read_bytes()[:40])
+    for _ in range(2):  # the second time from the cache
+        with pytest.raises(OSError, match=r"1 of 8 files.*dog/3\.png.*unreadable=skip"):
+            fresh(root)
+        with pytest.warns(UserWarning, match=r"left out 1 unreadable images: .*dog/3\.png"):
+            splits = fresh(root, "&unreadable=skip")
+        assert len(splits.reward) + len(splits.test) == 15
+        for split in (splits.reward, splits.test):
+            assert [int(c > 100) for c in colours(split)] == split.labels.tolist()
+    assert {tuple(json.loads(f.read_text())["unreadable"]) for f in cache.directory().glob("*n")}
+
+
+def test_missing_folders_and_classes_are_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OSError, match=r"empty.train must be a folder with one folder"):
+        load("folder", tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"must have them, got 2"):
+        imagenet(root)
+    (root / "val" / "cow").mkdir()
+    with pytest.raises(ValueError, match=r"classes that train has not: \['cow'\]"):
+        fresh(root)
+    (root / "val" / "cow").rmdir()
+    for file in (root / "val").rglob("*.png"):
+        file.unlink()
+    with pytest.raises(OSError, match="holds 0 images"):
+        fresh(root)

@@ -1,0 +1,255 @@
+"""Every command from end to end, and one line on stderr for everything that goes wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from small import images
+
+import amc_gym
+from amc_gym import CompressionPlan
+from amc_gym.__main__ import COMMANDS, main
+from amc_gym.tasks.task import resolve
+
+# As a user's file: importable by name, with training images of its own.
+OWN = """
+import torch
+from small import PlainStack, images, lively
+from amc_gym import CompressionTask
+
+def task():
+    torch.manual_seed(0)
+    return CompressionTask(lively(PlainStack()), images(200, 1), images(64, 2), images(64, 3))
+
+def training():
+    split = images(100, 4)
+    return split.images, split.labels
+
+def leaking():
+    return images(64, 2)
+
+def wrong():
+    return 3
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with a plan of a registered network and one of their own."""
+    path = tmp_path_factory.mktemp("user")
+    (path / "owned_network.py").write_text(OWN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        patch.setattr(sys, "path", [str(path), *sys.path])
+        arguments = ["--evaluations", "3", "--preserve-ratio", "0.4", "--out"]
+        assert main(["search", "AMC-MobileNet-v0", *arguments, "plan.json"]) == 0
+        assert main(["search", "owned_network:task", *arguments, "own.json"]) == 0
+    return path
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # main adds the current folder
+    return folder
+
+
+def test_list_names_every_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "AMC-MobileNet-v0" in out
+    assert "digits (0.2)" in out
+
+
+def test_info_says_what_each_unit_costs_and_what_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["info", "AMC-MobileNet-v0"]) == 0
+    out = capsys.readouterr().out
+    assert "blocks.12.pointwise.conv" in out
+    assert "whole network: 4,172,288 MACs, 823,434 parameters" in out
+    assert "cannot be pruned: classifier (the network's output)" in out
+
+
+def test_a_found_plan_keeps_its_budget_and_holds(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = CompressionPlan.load("plan.json")
+    assert 0.38 < plan.measured["macs"] / 4172288 <= 0.4
+    assert plan.task["task"] == "MobileNet"
+    assert main(["validate", "plan.json"]) == 0
+    assert "plan.json holds" in capsys.readouterr().out
+
+
+def test_a_refuted_plan_is_reported_with_its_reasons(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = CompressionPlan.load("own.json")
+    forged = plan.measured | {"macs": 1, "accuracy": 0.99}
+    CompressionPlan(plan.kept, plan.task, plan.options, plan.fingerprints, forged).save("lie.json")
+    assert main(["validate", "lie.json"]) == 1
+    err = capsys.readouterr().err
+    assert "macs: claimed 1, found" in err
+    assert "accuracy: claimed 0.99, found" in err
+    assert err.count("\n") == 1
+
+
+def test_compress_writes_what_load_rebuilds(here: Path) -> None:
+    assert main(["compress", "plan.json", "--out", "small.safetensors"]) == 0
+    task, plan = resolve("MobileNet"), CompressionPlan.load("plan.json")
+    inputs = task.test.images[:8]
+    with torch.inference_mode():
+        expected = amc_gym.compress(task, plan)(inputs)
+        torch.testing.assert_close(amc_gym.load("small.safetensors")(inputs), expected)
+
+
+def test_finetune_trains_and_export_hands_over_what_was_trained(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = ["--epochs", "2", "--learning-rate", "0.05"]
+    arguments = ["own.json", *recipe, "--train", "owned_network:training"]
+    assert main(["finetune", *arguments, "--out", "tuned.safetensors"]) == 0
+    assert "test images: original" in capsys.readouterr().out
+    assert not list(here.glob("*.checkpoint.pt"))
+
+    arguments = ["own.json", "--network", "tuned.safetensors", "--format", "torch-export"]
+    assert main(["export", *arguments, "--out", "tuned.pt2"]) == 0
+    inputs = images(5, 9).images
+    with torch.inference_mode():
+        tuned = amc_gym.load("tuned.safetensors")(inputs)
+        exported = torch.export.load("tuned.pt2").module()(inputs)
+        torch.testing.assert_close(exported, tuned)
+        task = resolve("owned_network:task")
+        untrained = amc_gym.compress(task, CompressionPlan.load("own.json"))(inputs)
+    assert (tuned - untrained).abs().max() > 0.01
+
+
+def test_export_to_onnx(here: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", "own.json", "--format", "onnx", "--out", "own.onnx"]) == 0
+    session = onnxruntime.InferenceSession("own.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"images": images(3, 9).images.numpy()})[0].shape == (3, 5)
+
+
+def test_unconstrained_search(here: Path) -> None:
+    arguments = ["--preserve-ratio", "none", "--reward", "error-log-macs", "--evaluations", "5"]
+    assert main(["search", "owned_network:task", *arguments, "--out", "free.json"]) == 0
+    assert CompressionPlan.load("free.json").options["preserve_ratio"] is None
+
+
+def test_existing_files_are_replaced_only_by_force(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = here / "precious.json"
+    out.write_text("precious")
+    search = ["search", "owned_network:task", "--evaluations", "1", "--out", str(out)]
+    assert main(search) == 1
+    assert "--force" in capsys.readouterr().err
+    assert out.read_text() == "precious"
+    assert main([*search, "--force"]) == 0
+    assert json.loads(out.read_text())["kept"]
+
+
+def test_an_interrupted_search_saves_the_best_so_far(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from amc_gym.envs.amc import AMCEnv
+
+    reset, episodes = AMCEnv.reset, []
+
+    def interrupted(self, **options):
+        episodes.append(1)
+        if len(episodes) == 4:
+            raise KeyboardInterrupt
+        return reset(self, **options)
+
+    monkeypatch.setattr(AMCEnv, "reset", interrupted)
+    out = here / "half.json"
+    assert main(["search", "owned_network:task", "--evaluations", "9", "--out", str(out)]) == 1
+    assert "interrupted; the best plan so far is in" in capsys.readouterr().err
+    assert CompressionPlan.load(out).measured["accuracy"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "AMC-MobilNet-v0"], "did you mean 'AMC-MobileNet-v0'?"),
+        (["info", "AMC-v0"], "a task of your own"),
+        (["info", "no_such_module:task"], "cannot be imported"),
+        (["info", "owned_network:wrong"], "not a CompressionTask"),
+        (["info", "AMC-MobileNet-v0", "--dataset", "digit"], "did you mean 'digits'?"),
+        (["info", "AMC-MobileNet-v0", "--weights", "missing.pt"], "missing.pt"),
+        (["validate", "missing.json"], "cannot read the plan missing.json"),
+        (["validate", "owned_network.py"], "not a compression plan"),
+        (["compress", "plan.json", "--out", "small.onnx"], "must end in .safetensors"),
+        (["compress", "plan.json", "--out", "no/such/s.safetensors"], "there is no folder"),
+        (["export", "plan.json", "--format", "onnx", "--out", "x.pt2"], "must end in .onnx"),
+        (
+            ["export", "own.json", "--format", "onnx", "--out", "x.onnx", "--network", "none.st"],
+            "none.st.json is missing",
+        ),
+        (["finetune", "own.json", "--out", "x.safetensors"], "pass a split"),
+        (
+            ["finetune", "own.json", "--out", "x.safetensors", "--train", "owned_network:leaking"],
+            "64 training images are reward images",
+        ),
+        (
+            ["finetune", "own.json", "--out", "x.safetensors", "--train", "owned_network:nothing"],
+            "--train owned_network:nothing",
+        ),
+        (
+            ["search", "owned_network:task", "--out", "x.json", "--preserve-ratio", "0.001"],
+            "smallest feasible ratio",
+        ),
+        (
+            ["search", "owned_network:task", "--out", "x.json", "--preserve-ratio", "none"],
+            "--reward error-log-macs",
+        ),
+        (["search", "owned_network:task", "--out", "x.json", "--evaluations", "0"], "at least 1"),
+        (["search", "owned_network:task", "--out", "x.json", "--reward", "luck"], "choose from"),
+    ],
+)
+def test_one_line_says_what_is_wrong(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    before = sorted(here.rglob("*.*"))
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("amc-gym: ")
+    assert err.count("\n") == 1
+    after = [path for path in sorted(here.rglob("*.*")) if path.suffix != ".pyc"]
+    assert after == [path for path in before if path.suffix != ".pyc"]
+
+
+def test_a_plan_of_objects_says_what_to_do(plain_task, tmp_path, capsys) -> None:
+    plan = amc_gym.search(plain_task, 1, progress=False)
+    plan.save(tmp_path / "plan.json")
+    assert main(["validate", str(tmp_path / "plan.json")]) == 1
+    assert "pass the task and the plan to amc_gym.compress" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*command, "--help"])
+    assert exit_.value.code == 0
+    assert "usage: amc-gym" in capsys.readouterr().out
+
+
+def test_as_a_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "amc_gym", "info", "AMC-Nothing-v0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("amc-gym: unknown id 'AMC-Nothing-v0'")

@@ -1,0 +1,104 @@
+"""The searcher beats the uniform plan, keeps the budget, and repeats itself."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import amc_gym
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.budget import nearest
+from amc_gym.search import _Evolution
+
+
+def test_search_beats_the_uniform_plan_on_digits():
+    env = AMCEnv("MobileNet")  # keeps 20 % of the MACs
+    seen = []
+    plan = amc_gym.search(env, 60, progress=False, found=seen.append)
+    uniform = seen[0]
+    assert (
+        len({round(n / c, 1) for n, c in zip(uniform.counts, env.budget.channels, strict=True)})
+        <= 3
+    )
+    assert uniform.measured["accuracy"] < 0.85
+    assert plan.measured["accuracy"] > 0.90
+    assert plan is seen[-1]
+    rewards = [better.measured["accuracy"] for better in seen]
+    assert rewards == sorted(set(rewards))
+
+
+def test_every_plan_is_within_the_budget_and_hardly_below(plain_task):
+    env = AMCEnv(plain_task, preserve_ratio=0.5)
+    evolution = _Evolution(env.budget, np.random.default_rng(0), 10)
+    cost, budget = env.engine.costs["macs"], env.budget
+    proposed = []
+    for _ in range(40):
+        counts = evolution.propose()
+        evolution.accept(counts, -float(abs(counts[0] - 5)))
+        proposed.append(counts)
+        assert cost.total(counts) <= budget.limit
+        assert all(
+            count in choices for count, choices in zip(counts, budget.admissible, strict=True)
+        )
+        # More of every unit that is not whole would be too much.
+        larger = [
+            nearest(choices, count + choices[0])
+            for count, choices in zip(counts, budget.admissible, strict=True)
+        ]
+        assert cost.total(larger) > budget.limit
+    assert len(set(proposed)) == 40
+    assert [counts[0] for counts in proposed[-5:]].count(5) >= 3  # what was rewarded is inherited
+
+
+def test_the_same_seed_finds_the_same_plan(plain_task):
+    plans = [amc_gym.search(plain_task, 30, seed, progress=False) for seed in (1, 1)]
+    assert plans[0] == plans[1]
+    seen: list[list[str]] = [[], []]
+    for seed, found in enumerate(seen):
+        env = Recording(AMCEnv(plain_task), found)
+        amc_gym.search(env, 10, seed, progress=False)
+    assert seen[0] != seen[1]
+    assert len(seen[0]) == 10  # exactly the evaluations that were asked for
+
+
+class Recording(gym.Wrapper):
+    def __init__(self, env, plans):
+        super().__init__(env)
+        self.plans = plans
+
+    def step(self, action):
+        step = super().step(action)
+        if step[2]:
+            self.plans.append(step[-1]["plan"])
+        return step
+
+
+def test_unconstrained_search_trades_errors_for_size(plain_task):
+    env = AMCEnv(plain_task, preserve_ratio=None, reward="error-log-params")
+    rewards = []
+
+    class Rewards(gym.Wrapper):
+        def step(self, action):
+            step = super().step(action)
+            rewards.append(step[1]) if step[2] else None
+            return step
+
+    plan = amc_gym.search(Rewards(env), 40, progress=False)
+    assert max(rewards) > rewards[0]  # the whole network's
+    assert plan.options["preserve_ratio"] is None
+    error = 1 - plan.measured["accuracy"]
+    assert -error * np.log(plan.measured["params"]) == pytest.approx(max(rewards))
+
+
+def test_one_evaluation_is_the_uniform_plan(plain_task):
+    assert amc_gym.search(plain_task, 1, progress=False).measured["macs"] > 0
+
+
+def test_what_cannot_be_searched_is_refused(plain_task):
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        amc_gym.search(plain_task, 0)
+    with pytest.raises(ValueError, match="needs an AMC environment"):
+        amc_gym.search(gym.make("CartPole-v1"), 1)
+    with pytest.raises(ValueError, match="action_mode='clamp'"):
+        amc_gym.search(AMCEnv(plain_task, action_mode="feasible"), 5, progress=False)
