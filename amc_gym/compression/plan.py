@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,8 @@ class CompressionPlan:
             raise PlanError("the plan does not match its checksum: it was changed or cut short")
         if content.pop("format", None) != FORMAT:
             raise PlanError(f"the plan has another format than {FORMAT}; update amc-gym")
-        if set(content) != set(_FIELDS):
+        # Fields that came later have defaults, so that older plans still count.
+        if not _REQUIRED <= set(content) <= set(_FIELDS):
             raise PlanError("not a compression plan: its fields are not those of a plan")
         content["kept"] = {name: tuple(channels) for name, channels in content["kept"].items()}
         return cls(**content)
@@ -143,6 +144,7 @@ def _check_units(decided: Iterable[str], graph: ChannelGraph) -> None:
 
 
 _FIELDS = tuple(field.name for field in fields(CompressionPlan))
+_REQUIRED = {field.name for field in fields(CompressionPlan) if field.default_factory is MISSING}
 
 
 def _canonical(content: Mapping[str, Any]) -> str:

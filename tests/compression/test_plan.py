@@ -1,5 +1,6 @@
 """Plans survive the disk, replay to the same network, and are refused when something is wrong."""
 
+import hashlib
 import json
 
 import pytest
@@ -75,6 +76,15 @@ def test_a_changed_or_truncated_file_is_refused(finished, tmp_path):
     path.write_text("[1]")
     with pytest.raises(PlanError, match="no checksum"):
         CompressionPlan.load(path)
+
+
+def test_a_plan_from_before_weight_pruning_still_counts(finished):
+    _, plan, _ = finished
+    content = json.loads(plan.to_json())
+    del content["sha256"], content["weights"]
+    canonical = json.dumps(content, separators=(",", ":"))
+    content["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    assert CompressionPlan.from_json(json.dumps(content)) == plan
 
 
 def test_a_plan_of_another_network_is_refused(finished, plain_task):
