@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -106,7 +107,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Unit:
-    """One coupled channel group, named by its first consumer in execution order."""
+    """One coupled channel group, named by its first consumer in execution order.
+
+    Behind a concatenation one layer is the first consumer of several units; the name of each is
+    then followed by a colon and the first layer that produces it.
+    """
 
     name: str
     channels: int
@@ -184,7 +189,9 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
                 group,
             )
         )
-    found.sort(key=lambda entry: order[entry[0][0]])
+    # Of units that one layer joins, the one that is produced first comes first.
+    found.sort(key=lambda entry: (order[entry[0][0]], order[entry[1][0]]))
+    firsts = Counter(consumers[0] for consumers, _, _ in found)
 
     for name in shapes:
         size_in, size_out = _axis_sizes(model.get_submodule(name))
@@ -196,7 +203,8 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
     for index, (consumers, members, group) in enumerate(found):
         channels = len(group[0].idxs)
         blocks = lcm(*(_groups(item.dep.target.module) for item in group))
-        units.append(Unit(consumers[0], channels, tuple(consumers), tuple(members), blocks))
+        name = consumers[0] if firsts[consumers[0]] == 1 else f"{consumers[0]}:{members[0]}"
+        units.append(Unit(name, channels, tuple(consumers), tuple(members), blocks))
         for item in group:
             if not (_has_weights(item) or isinstance(item.dep.target.module, ChannelMap)):
                 continue

@@ -11,6 +11,8 @@ from PIL import Image
 
 from amc_gym.tasks.datasets import _load, cache, load
 from amc_gym.tasks.datasets.folder import imagenet
+from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.tasks.task import resolve
 
 
 @pytest.fixture
@@ -114,6 +116,14 @@ def test_unreadable_images_are_named_and_refused_or_skipped(root: Path) -> None:
         for split in (splits.reward, splits.test):
             assert [int(c > 100) for c in colours(split)] == split.labels.tolist()
     assert {tuple(json.loads(f.read_text())["unreadable"]) for f in cache.directory().glob("*n")}
+
+
+def test_a_registered_network_takes_the_folders_classes(root: Path) -> None:
+    task = resolve("Plain20", dataset="folder?size=16", data_root=root, weights="random")
+    assert task.model(task.example).shape == (1, 2)
+    assert dict(task.source)["dataset"] == "folder?size=16"
+    made = Engine(task, EngineOptions())
+    assert made.evaluator(made.graph.full).images == 8
 
 
 def test_missing_folders_and_classes_are_named(root: Path, tmp_path: Path) -> None:
