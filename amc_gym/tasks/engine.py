@@ -16,7 +16,7 @@ from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.fine_grained import SparseCost, sparse, sparse_pruner, weight_graph
 from amc_gym.compression.folding import fold_norms
-from amc_gym.compression.graph import ChannelGraph, trace
+from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.importance import (
     IMPORTANCES,
     NEEDS_GRAM,
@@ -28,6 +28,7 @@ from amc_gym.compression.ranking import rank
 from amc_gym.compression.recovery import Calibration
 from amc_gym.compression.slim import Kept, verify
 from amc_gym.compression.statistics import grams, saliencies
+from amc_gym.compression.tracing import trace
 from amc_gym.names import choose
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import finetune_steps

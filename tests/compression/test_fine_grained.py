@@ -17,7 +17,7 @@ from amc_gym.compression.fine_grained import (
     sparse,
     weight_graph,
 )
-from amc_gym.compression.graph import trace
+from amc_gym.compression.tracing import trace
 from amc_gym.envs.amc import AMCEnv
 
 LAYERS = ["first", "depthwise", "second", "third", "hidden", "classifier"]

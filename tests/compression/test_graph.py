@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import FIXED, GraphError, trace
+from amc_gym.compression.graph import FIXED, GraphError
 from amc_gym.compression.slim import verify
+from amc_gym.compression.tracing import trace
 from amc_gym.tasks.engine import channel_graph
 
 

@@ -7,12 +7,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from amc_gym.compression.cost import CostModel, counted_macs, counted_params
-from amc_gym.compression.graph import trace
 from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
 from amc_gym.compression.reconstruction import NestedLeastSquares, least_squares, refit
 from amc_gym.compression.slim import slim
 from amc_gym.compression.statistics import can_refit, grams, sampled_rows
+from amc_gym.compression.tracing import trace
 
 generator = torch.Generator().manual_seed(0)
 ROWS = torch.randn(300, 24, dtype=torch.float64, generator=generator) @ torch.randn(

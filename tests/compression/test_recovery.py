@@ -8,11 +8,11 @@ import torch
 from small import play
 
 import amc_gym
-from amc_gym.compression.graph import trace
 from amc_gym.compression.recovery import Calibration, Step, parse, recalibrate, recover
 from amc_gym.compression.sequential import Targets
 from amc_gym.compression.slim import slim
 from amc_gym.compression.statistics import grams
+from amc_gym.compression.tracing import trace
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.tasks.engine import calibration
 

@@ -11,10 +11,10 @@ from small import lively
 from torch.nn import functional
 
 from amc_gym import CompressionTask
-from amc_gym.compression.graph import trace
 from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.remap import NOWHERE, ChannelMap
 from amc_gym.compression.slim import mask, slim
+from amc_gym.compression.tracing import trace
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.engine import Engine, EngineOptions, calibrate
 from amc_gym.tasks.models import CifarResNet
