@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from amc_gym.compression import export as hand_over
-from amc_gym.compression import recovery
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import (
     SparseCost,
@@ -20,6 +19,7 @@ from amc_gym.compression.fine_grained import (
     weight_graph,
 )
 from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.compression.recovery import parse, recover, recover_as_built
 from amc_gym.recipe import Recipe
 from amc_gym.tasks import datasets, models
 from amc_gym.tasks.datasets import Split
@@ -77,8 +77,16 @@ def training_images(task: CompressionTask, data_root: str | Path | None = None) 
     return datasets.load(dataset, data_root).train
 
 
-def compress(task: CompressionTask, plan: CompressionPlan) -> nn.Module:
+def compress(
+    task: CompressionTask, plan: CompressionPlan, recovery: str | None = None
+) -> nn.Module:
     """The physically smaller network of a plan: a new module, in eval mode, batch norm kept.
+
+    Args:
+        task: what was compressed.
+        plan: how.
+        recovery: how the kept weights make up for the pruned ones; by default as in the search.
+            "sequential+bn" takes a few passes over the calibration images and is worth them.
 
     Raises:
         PlanError: the plan belongs to another network or other calibration images.
@@ -90,11 +98,11 @@ def compress(task: CompressionTask, plan: CompressionPlan) -> nn.Module:
                 f"({plan.fingerprints.get(what)} is not {task.fingerprints[what]})"
             )
     graph, made = channel_graph(task), calibration(task)
-    steps = recovery.parse(plan.options["recovery"])
+    steps = parse(plan.options["recovery"] if recovery is None else recovery)
     if plan.options["granularity"] == "weight":
         kept = plan.kept_weights(weight_graph(task.model, graph))
-        return recovery.recover_as_built(sparse(task.model, kept), steps, made)
-    return recovery.recover(plan.kept_channels(graph), steps, made)
+        return recover_as_built(sparse(task.model, kept), steps, made)
+    return recover(plan.kept_channels(graph), steps, made)
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,8 @@ def _full(env: AMCEnv) -> Full:
     """The uncompressed network, judged on the same images as the plans."""
     task, engine = env.task, env.engine
     n, metric = engine.reward_images, engine.options.metric
-    reward = amc_gym.Split(task.reward.images[:n], task.reward.labels[:n])
     return Full(
-        reward_accuracy=amc_gym.accuracy(task.model, reward, metric),
+        reward_accuracy=amc_gym.accuracy(task.model, task.reward.first(n), metric),
         reward_images=n,
         test_accuracy=amc_gym.accuracy(task.model, task.test, metric),
         test_images=len(task.test),

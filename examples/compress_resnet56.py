@@ -11,7 +11,6 @@ sees the first 500, the report is on the next 500.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -97,15 +96,12 @@ def main(
     print(f"{evaluations} plans in {time.perf_counter() - began:.0f} s")
 
     print(f"\n{'accuracy, no fine-tuning':<26}{'MACs':>12}  reward n={REWARD}  test n={TEST}")
-    rows: dict[str, amc_gym.CompressionPlan | None] = {"before": None}
+    rows = {"before": (env.unwrapped.engine.costs["macs"].full, model)}
     for name, plan in (("uniform", uniform), ("searched", found)):
-        options = {**plan.options, "recovery": final_recovery}
-        rows[name] = plan
-        rows[f"{name}, {final_recovery}"] = replace(plan, options=options)
-    full = env.unwrapped.engine.costs["macs"].full
-    for name, plan in rows.items():
-        network = model if plan is None else amc_gym.compress(task, plan)
-        macs = full if plan is None else plan.measured["macs"]
+        macs = plan.measured["macs"]
+        rows[name] = macs, amc_gym.compress(task, plan)
+        rows[f"{name}, {final_recovery}"] = macs, amc_gym.compress(task, plan, final_recovery)
+    for name, (macs, network) in rows.items():
         reward, final = (amc_gym.accuracy(network, s) for s in (task.reward, task.test))
         print(f"{name:<26}{macs:>12,}  {reward:>12.1%}  {final:>10.1%}")
     validation = amc_gym.validate(task, found)

@@ -54,7 +54,10 @@ def grams(
             rows = sampled_rows(module, args[0], generator).double()
             rows = rows.reshape(len(rows), groups, -1).transpose(0, 1)  # (groups, samples, columns)
             product = rows.mT @ rows
-            sums[name] = sums[name] + product if name in sums else product
+            if name in sums:
+                sums[name] += product
+            else:
+                sums[name] = product
 
         hooks.append(module.register_forward_pre_hook(accumulate))
     try:

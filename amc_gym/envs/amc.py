@@ -93,9 +93,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     | argument           | default         | meaning                                            |
     |--------------------|-----------------|----------------------------------------------------|
     | `task`             | per id          | what is compressed, see below                      |
-    | `dataset`          | `"digits"`      | data of a registered network                       |
+    | `dataset`          | `"digits"`      | `"digits"`, `"cifar10"`, `"imagenet"`, `"folder"`  |
     | `data_root`        | `None`          | folder of data that is read from disk              |
-    | `weights`          | `"bundled"`     | `"bundled"`, `"random"` or a `.safetensors` path   |
+    | `weights`          | `"bundled"`     | `"bundled"`, `"torchvision"`, `"random"`, a path   |
     | `resource`         | `"macs"`        | what the budget counts: `"macs"` or `"params"`     |
     | `preserve_ratio`   | `"default"`     | share to keep, in (0, 1]; `None`: unconstrained    |
     | `granularity`      | `"channel"`     | `"channel"` or `"weight"`                          |
@@ -116,6 +116,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     `task` is a network's name, `"package.module:function"`, a function without arguments, or a
     `CompressionTask`; only the strings survive `spec.to_json()` and other processes.  The task
     has defaults of its own for `preserve_ratio="default"` and `channel_multiple=None`.
+    `dataset`, `data_root` and `weights` belong to networks that are named; see docs/data.md.
     `max_sparsity` by kind goes by each unit's first consumer; `None` is the paper's: 0.8, in weight
     pruning 0.98 for linear layers.
 
@@ -132,7 +133,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
     Raises:
         ValueError: an argument is unknown, out of range or infeasible; the message names the fix.
-        OSError: weights are missing or do not match their checksum.
+        OSError: weights or data are missing or damaged.
 
     ## Version history
 

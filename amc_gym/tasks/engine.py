@@ -165,13 +165,13 @@ class Engine:
         return {"kept": {unit.name: tuple(channels.tolist()) for unit, channels in kept}}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def engine(task: CompressionTask, options: EngineOptions) -> Engine:
     """The engine of a task, shared by every environment in the process."""
     return Engine(task, options)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def channel_graph(task: CompressionTask) -> ChannelGraph:
     """The verified channel graph of a task's network.
 
@@ -183,7 +183,7 @@ def channel_graph(task: CompressionTask) -> ChannelGraph:
     return graph
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def calibrate(task: CompressionTask) -> dict[str, Tensor]:
     """Gram matrices of a task's layers on its calibration images."""
     split = task.calibration
@@ -192,7 +192,7 @@ def calibrate(task: CompressionTask) -> dict[str, Tensor]:
     return grams(task.model, channel_graph(task), batches, n_images=len(split))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def calibration(task: CompressionTask) -> Calibration:
     """What the recovery of a task's slim networks may use."""
     device = next(task.model.parameters()).device
@@ -209,7 +209,7 @@ def calibration(task: CompressionTask) -> Calibration:
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
     """First-order Taylor importance of a task's channels on its calibration images."""
     device = next(task.model.parameters()).device

@@ -6,6 +6,7 @@ Nothing here fails for being slow: a busy machine is no defect.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -25,12 +26,15 @@ WANTED: dict[str, tuple[float | None, str]] = {
 """Figure -> at most so much (None: no matter), in this unit."""
 
 FIGURES = pytest.StashKey[dict[str, float]]()
+NETWORKS = pytest.StashKey[dict[str, dict[str, Any]]]()
 
 Note = Callable[[str, float], None]
+NetworkRow = Callable[[str, dict[str, Any]], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = {}
+    config.stash[NETWORKS] = {}
 
 
 @pytest.fixture
@@ -39,7 +43,16 @@ def note(request: pytest.FixtureRequest) -> Note:
     return request.config.stash[FIGURES].__setitem__
 
 
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> NetworkRow:
+    """Keep the figures of a registered network for the table at the end."""
+    return request.config.stash[NETWORKS].__setitem__
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    console = Console()
+    if networks := terminalreporter.config.stash[NETWORKS]:
+        console.print(_networks(networks))
     figures = terminalreporter.config.stash[FIGURES]
     if not figures:
         return
@@ -52,9 +65,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         wanted = "" if most is None else f"≤ {most:g} {unit}"
         mark = "" if most is None else "[green]yes" if figure <= most else "[yellow]no"
         table.add_row(name, f"{figure:.3g} {unit}", wanted, mark)
-    console = Console()
     console.print(table)
     where = ", ".join(f"{name} {value}" for name, value in machine().items())
     console.print(
         f"{where}; {torch.get_num_threads()} torch thread(s); torch {versions()['torch']}"
     )
+
+
+def _networks(rows: dict[str, dict[str, Any]]) -> Table:
+    """One row per network."""
+    table = Table(title="Registered networks, one torch thread", title_justify="left")
+    columns = {
+        "units": "units",
+        "construction_s": "construction, s",
+        "build_ms": "candidate build, ms",
+        "evaluation_ms": "evaluation, ms",
+        "images": "images",
+        "memory_MB": "peak memory, MB",
+    }
+    table.add_column("network")
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for name, figures in rows.items():
+        table.add_row(name, *(f"{figures[key]:.3g}" for key in columns))
+    return table

@@ -125,3 +125,16 @@ def test_finetuning_trains_and_leaves_the_original_alone(plain_task):
     assert not tuned.training
     after = plain_task.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_another_recovery_can_be_applied_to_a_found_plan(plain_task):
+    env = AMCEnv(plain_task, preserve_ratio=0.6)
+    play(env, [0.5] * 4)
+    other = amc_gym.compress(plain_task, env.plan, "sequential+bn")
+    expected = recover(
+        env.plan.kept_channels(env.engine.graph), parse("sequential+bn"), calibration(plain_task)
+    )
+    images = plain_task.reward.images
+    with torch.inference_mode():
+        assert torch.equal(other(images), expected(images))
+        assert not torch.equal(other(images), amc_gym.compress(plain_task, env.plan)(images))

@@ -1,0 +1,134 @@
+"""How rankings and recoveries compare: ``python -m benchmarks.signals --out DIR``.
+
+For every ranking and recovery the accuracy of the same plans on test images, before fine-tuning,
+and for every ranking after it.  Plans are uniform, so that no search favours one signal.  Finished
+rows are kept in DIR and not computed again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import tyro
+from rich.progress import track
+
+import amc_gym
+from agents.uniform import largest_uniform
+from amc_gym.compression.importance import IMPORTANCES
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.recipe import Recipe
+from amc_gym.tasks.datasets import load
+from amc_gym.training import train
+
+RECOVERIES = ("none", "bn", "reconstruct", "reconstruct+bn", "sequential", "sequential+bn")
+FINETUNED = ("none", "reconstruct")
+
+
+def main(
+    out: Path,
+    network: str = "MobileNet",
+    dataset: str = "digits",
+    ratios: tuple[float, ...] = (0.5, 0.3, 0.2),
+    epochs: int = 10,
+    seeds: int = 3,
+) -> None:
+    """Compare rankings and recoveries on uniform plans.
+
+    Args:
+        out: Folder for rows.json, signals.csv and signals.md.
+        network: A registered network with bundled weights.
+        dataset: Its data set.
+        ratios: Shares of the MACs to keep.
+        epochs: Of fine-tuning, with a cosine schedule.
+        seeds: Of the fine-tuning.
+    """
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "rows.json"
+    rows: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    wanted = list(_wanted(ratios, seeds if epochs else 0))
+    for key in track(wanted, description="signals"):
+        name = json.dumps(key)
+        if name in rows:
+            continue
+        rows[name] = _measure(network, dataset, key, epochs)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(rows, indent=1) + "\n")
+        os.replace(partial, path)
+    n = len(AMCEnv(network, dataset=dataset).task.test)
+    _report(out, rows, ratios, epochs, seeds, f"{network} on {dataset}, {n} test images")
+
+
+def _wanted(ratios: tuple[float, ...], seeds: int) -> Iterator[tuple[float, str, str, int]]:
+    """(ratio, importance, recovery, fine-tuning seed or -1 for none)."""
+    for ratio in ratios:
+        for importance in IMPORTANCES:
+            for recovery in RECOVERIES:
+                yield ratio, importance, recovery, -1
+            for recovery in FINETUNED:
+                for seed in range(seeds):
+                    yield ratio, importance, recovery, seed
+
+
+def _measure(network: str, dataset: str, key: tuple[float, str, str, int], epochs: int) -> float:
+    ratio, importance, recovery, seed = key
+    env = AMCEnv(
+        network, dataset=dataset, preserve_ratio=ratio, importance=importance, recovery=recovery
+    )
+    env.reset()
+    for count, channels in zip(largest_uniform(env.budget), env.budget.channels, strict=True):
+        env.step(torch.tensor([1 - count / channels]).numpy())
+    small = amc_gym.compress(env.task, env.plan)
+    if seed >= 0:
+        recipe = Recipe(
+            epochs,
+            batch_size=64,
+            learning_rate=0.02,
+            schedule="cosine",
+            weight_decay=5e-4,
+            label_smoothing=0.1,
+            shift=1,
+            seed=seed,
+        )
+        train(small, load(dataset).train, recipe, progress=False)
+    return amc_gym.accuracy(small, env.task.test)
+
+
+def _report(
+    out: Path, rows: dict[str, float], ratios: tuple[float, ...], epochs: int, seeds: int, what: str
+) -> None:
+    """The same numbers as CSV, one per row, and as a Markdown table."""
+    with (out / "signals.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["ratio", "importance", "recovery", "finetuning_seed", "test_accuracy"])
+        writer.writerows([*json.loads(name), value] for name, value in rows.items())
+
+    def cell(ratio: float, importance: str, recovery: str, seed: int) -> float:
+        return 100 * rows[json.dumps((ratio, importance, recovery, seed))]
+
+    tuned = [f"{recovery}, fine-tuned" for recovery in FINETUNED]
+    lines = [
+        f"{what}; uniform plans; accuracy in %, fine-tuned for {epochs} epochs: mean of {seeds} "
+        "seeds.",
+        "",
+        "| MACs kept | importance | " + " | ".join((*RECOVERIES, *tuned)) + " |",
+        "|--:|:--|" + "--:|" * (len(RECOVERIES) + len(tuned)),
+    ]
+    for ratio in ratios:
+        for importance in IMPORTANCES:
+            cells = [cell(ratio, importance, recovery, -1) for recovery in RECOVERIES]
+            for recovery in FINETUNED:
+                each = [cell(ratio, importance, recovery, seed) for seed in range(seeds)]
+                cells.append(sum(each) / seeds)
+            numbers = " | ".join(f"{value:.1f}" for value in cells)
+            lines.append(f"| {ratio:.0%} | {importance} | {numbers} |")
+    (out / "signals.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
