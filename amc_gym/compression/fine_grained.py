@@ -117,10 +117,11 @@ def magnitude_order(weight: torch.Tensor) -> torch.Tensor:
 
 def keep(weight: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """A weight of the same shape that is zero but for the flat indices ``chosen``."""
-    kept = torch.zeros_like(weight)
+    # Flat in the order of the indices, however the weight lies in memory (channels last, say).
+    kept = torch.zeros(weight.numel(), dtype=weight.dtype, device=weight.device)
     chosen = chosen.to(weight.device)
-    kept.view(-1)[chosen] = weight.reshape(-1)[chosen]
-    return kept
+    kept[chosen] = weight.reshape(-1)[chosen]
+    return kept.reshape(weight.shape)
 
 
 def sparse_pruner(model: nn.Module, folded: nn.Module, graph: ChannelGraph) -> SparsePruner:

@@ -14,8 +14,10 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import torch
+from torch import nn
 
-from amc_gym.compression.remap import Remap
+from amc_gym.compression.remap import NOWHERE, ChannelMap
 
 FIXED = -1
 """Unit index of a position that is never pruned: the network's input and output."""
@@ -107,6 +109,39 @@ class Unit:
     members: tuple[str, ...]  # every layer that touches it, in execution order
     blocks: int = 1  # consecutive blocks that keep equally many: the groups of its convolutions
     inputs: int | None = None  # input channels, where `channels` counts a layer's weights instead
+
+
+@dataclass(frozen=True)
+class Remap:
+    """A ``ChannelMap`` of a traced network: which units its two sides belong to."""
+
+    name: str
+    source: np.ndarray
+    inputs: Axis
+    outputs: Axis
+
+    def slim(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
+        """Leave the map between the kept channels, in place; pruned ones come from nowhere.
+
+        Args:
+            network: a copy of the traced network, slim or being made so.
+            kept: kept channels of each unit.
+        """
+        columns = self.inputs.kept(kept)
+        position = np.full(len(self.inputs) + 1, NOWHERE)  # the last one is that of NOWHERE
+        position[columns] = np.arange(len(columns))
+        self._set(network, position[self.source[self.outputs.kept(kept)]], len(columns))
+
+    def mask(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
+        """Have the map read no pruned channel, in place; its size stays."""
+        read = np.isin(self.source, self.inputs.kept(kept))
+        self._set(network, np.where(read, self.source, NOWHERE), len(self.inputs))
+
+    def _set(self, network: nn.Module, source: np.ndarray, inputs: int) -> None:
+        module = network.get_submodule(self.name)
+        assert isinstance(module, ChannelMap)
+        module.source = torch.from_numpy(source).to(module.source.device)
+        module.inputs = inputs
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,12 @@ what it writes are different units, and pruning either only shortens the map.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from amc_gym.compression.graph import Axis
 
 NOWHERE = -1
 """Source of an output channel that is zero."""
@@ -61,39 +56,6 @@ class ChannelMap(nn.Module):
 def _stay_as_built(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Have a map load from checkpoints of networks that compute their shortcut and hold none."""
     state.setdefault(f"{prefix}source", module.source)
-
-
-@dataclass(frozen=True)
-class Remap:
-    """A ``ChannelMap`` of a traced network: which units its two sides belong to."""
-
-    name: str
-    source: np.ndarray
-    inputs: Axis
-    outputs: Axis
-
-    def slim(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
-        """Leave the map between the kept channels, in place; pruned ones come from nowhere.
-
-        Args:
-            network: a copy of the traced network, slim or being made so.
-            kept: kept channels of each unit.
-        """
-        columns = self.inputs.kept(kept)
-        position = np.full(len(self.inputs) + 1, NOWHERE)  # the last one is that of NOWHERE
-        position[columns] = np.arange(len(columns))
-        self._set(network, position[self.source[self.outputs.kept(kept)]], len(columns))
-
-    def mask(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
-        """Have the map read no pruned channel, in place; its size stays."""
-        read = np.isin(self.source, self.inputs.kept(kept))
-        self._set(network, np.where(read, self.source, NOWHERE), len(self.inputs))
-
-    def _set(self, network: nn.Module, source: np.ndarray, inputs: int) -> None:
-        module = network.get_submodule(self.name)
-        assert isinstance(module, ChannelMap)
-        module.source = torch.from_numpy(source).to(module.source.device)
-        module.inputs = inputs
 
 
 class Boundary(tp.pruner.function.BasePruningFunc):

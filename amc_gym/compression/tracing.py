@@ -13,8 +13,8 @@ import torch_pruning as tp
 from torch import nn
 from torch_pruning.ops import OPTYPE
 
-from amc_gym.compression.graph import Axis, ChannelGraph, GraphError, Layer, Unit
-from amc_gym.compression.remap import Boundary, ChannelMap, Remap
+from amc_gym.compression.graph import Axis, ChannelGraph, GraphError, Layer, Remap, Unit
+from amc_gym.compression.remap import Boundary, ChannelMap
 
 # What may stand between two layers without holding weights of its own.
 _WEIGHTLESS = {OPTYPE.ELEMENTWISE, OPTYPE.RESHAPE, OPTYPE.CONCAT, OPTYPE.SPLIT, OPTYPE.SLICE}
