@@ -28,11 +28,13 @@ class Budget:
         preserve_ratio: share of the resource to keep, in (0, 1]; default: the task's own; none:
             no bound, for the error-log rewards.
         resource: what the budget counts: macs or params.
+        granularity: what is pruned: channel or weight.
         reward: accuracy, error, error-log-macs or error-log-params.
         metric: top1 or top5.
         importance: which channels stay: magnitude, greedy, ...
         recovery: how their weights are re-fitted: reconstruct, none, ...
-        max_sparsity: largest share of a unit's channels that may go.
+        max_sparsity: largest share of a unit's channels or weights that may go; without it, the
+            paper's.
         channel_multiple: kept counts are multiples of this; without it, the task's own.
         reward_images: judge on the first so many reward images; without it, on all.
         precision: float32 or bf16.
@@ -41,11 +43,12 @@ class Budget:
 
     preserve_ratio: float | Literal["default", "none"] = "default"
     resource: str = "macs"
+    granularity: str = "channel"
     reward: str = "accuracy"
     metric: str = "top1"
     importance: str = "magnitude"
     recovery: str = "reconstruct"
-    max_sparsity: float = 0.8
+    max_sparsity: float | None = None
     channel_multiple: int | None = None
     reward_images: int | None = None
     precision: str = "float32"

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
+from amc_gym.compression.fine_grained import nonzero_params
 from amc_gym.compression.formats import FORMATS, VERSION, ExportError, Format, decode_safetensors
 from amc_gym.compression.rebuild import RebuildError
 from amc_gym.names import choose
@@ -177,6 +178,11 @@ def _smaller(network: nn.Module, original: nn.Module, images: Tensor) -> tuple[i
         (counted_macs(model, images[:1]), counted_params(model)) for model in (network, original)
     ]
     for what, small, full in zip(("MACs", "parameters"), *counted, strict=True):
+        if small >= full and nonzero_params(network) < counted_params(network):
+            raise ExportError(
+                "single weights of the network were pruned, and these formats would store their "
+                "zeros: keep the plan, from which amc_gym.compress makes the network again"
+            )
         if small >= full:
             raise ExportError(
                 f"the network has {small:,} {what} and the original {full:,}: "

@@ -198,3 +198,11 @@ def test_the_file_of_another_network_is_refused(plain_task, small, tmp_path):
     path = write(small, tmp_path / "small.safetensors", plain_task).path
     with pytest.raises(ExportError, match="describes another network than Sequential"):
         load(path, nn.Sequential(nn.Conv2d(3, 4, 3)))
+
+
+def test_zeros_are_not_handed_over_as_if_they_were_smaller(plain_task, tmp_path):
+    sparse_network = copy.deepcopy(plain_task.model)
+    sparse_network.get_submodule("third").weight.data[:, :5] = 0
+    with pytest.raises(ExportError, match="single weights of the network were pruned"):
+        write(sparse_network, tmp_path / "sparse.safetensors", plain_task)
+    assert not list(tmp_path.iterdir())
