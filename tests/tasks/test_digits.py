@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
+import amc_gym
+from agents.uniform import largest_uniform
+from amc_gym import CompressionPlan
+from amc_gym.envs.amc import AMCEnv
 from amc_gym.tasks.datasets import Split, load
 from amc_gym.tasks.datasets.digits import _digits, digits, digits_partition
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def rows(split: Split) -> set[bytes]:
@@ -78,3 +86,15 @@ def test_digits_have_the_same_contents_on_every_machine() -> None:
 def test_resolution_has_a_lower_bound() -> None:
     with pytest.raises(ValueError, match="at least 8"):
         digits(4)
+
+
+def test_the_default_budget_tells_agents_apart() -> None:
+    """Uniform loses at least 5 points of reward accuracy, the best plan known at most 2."""
+    env = AMCEnv("MobileNet")
+    full = env.engine.evaluator(env.engine.graph.full).accuracy("top1")
+    uniform = env.engine.evaluator(largest_uniform(env.budget)).accuracy("top1")
+    plan = CompressionPlan.load(RESULTS / "search-digits" / "plan.json")
+    assert amc_gym.validate(env.task, plan).ok
+    assert plan.measured["macs"] <= 0.2 * env.engine.costs["macs"].full
+    assert full - uniform >= 0.05
+    assert full - plan.measured["accuracy"] <= 0.02
