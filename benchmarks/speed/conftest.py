@@ -78,10 +78,11 @@ def _networks(rows: dict[str, dict[str, Any]]) -> Table:
     columns = {
         "units": "units",
         "construction_s": "construction, s",
-        "build_ms": "candidate build, ms",
+        "select_ms": "build by selection, ms",
+        "build_ms": "build with re-fit, ms",
         "evaluation_ms": "evaluation, ms",
         "images": "images",
-        "memory_MB": "peak memory, MB",
+        "memory_MB": "peak memory of construction, MB",
     }
     table.add_column("network")
     for title in columns.values():

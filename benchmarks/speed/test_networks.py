@@ -47,12 +47,17 @@ if size == "imagenet":
 began = time.perf_counter()
 env = AMCEnv(task, preserve_ratio=None, **options)
 construction = time.perf_counter() - began
-rng, build, evaluation = numpy.random.default_rng(0), [], []
+peak_MB = peak() - before
+plain = AMCEnv(task, preserve_ratio=None, recovery="none", **options)
+rng, select, build, evaluation = numpy.random.default_rng(0), [], [], []
 for _ in range(12):
     counts = tuple(
         unit.blocks * int(rng.integers(max(1, c // unit.blocks // 5), c // unit.blocks + 1))
         for unit, c in zip(env.engine.graph.units, env.budget.channels)
     )
+    began = time.perf_counter()
+    plain.engine.evaluator.network(counts)
+    select.append(time.perf_counter() - began)
     began = time.perf_counter()
     env.engine.evaluator.network(counts)
     build.append(time.perf_counter() - began)
@@ -62,10 +67,11 @@ for _ in range(12):
 print(json.dumps({
     "units": len(env.budget.channels),
     "construction_s": construction,
+    "select_ms": 1e3 * median(select),
     "build_ms": 1e3 * median(build),
     "evaluation_ms": 1e3 * median(evaluation),
     "images": images,
-    "memory_MB": peak() - before,
+    "memory_MB": peak_MB,
 }))
 """
 
