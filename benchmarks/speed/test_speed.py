@@ -215,7 +215,6 @@ def test_memory(note: Note) -> None:
     note("peak memory above imports", in_fresh_process(MEMORY))
 
 
-@pytest.mark.skipif("amc-ddpg" not in agents.FACTORIES, reason="amc-ddpg is not registered")
 def test_agent(env: AMCEnv, note: Note) -> None:
     """400 episodes of the paper's agent, the environment's part included."""
     env.engine.evaluator.forget()
