@@ -55,7 +55,8 @@ class Pruner:
             if _is_sorted(layer, graph):
                 self._layers[name] = SortedLayer(module, layer, everything, gram)
             else:
-                order = self._order_in_groups(layer) if layer.groups > 1 else None
+                nested = gram is not None and layer.groups > 1
+                order = self._order_in_groups(layer) if nested else None
                 self._layers[name] = IndexedLayer(
                     module, layer, self.layout, gram, order, remembered
                 )
@@ -115,7 +116,7 @@ class SortedLayer:
         self._vectors = {name: vector[rows] for name, vector in _vectors(module).items()}
         weight = _weight(module)[rows]
         self._nested: NestedLeastSquares | None = None
-        if layer.inputs is not None:
+        if layer.inputs is not None and layer.inputs.units:
             columns = layer.inputs.kept(everything)
             if gram is not None:
                 order = unfolded_columns(columns, layer)[0]

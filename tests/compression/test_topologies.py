@@ -40,6 +40,23 @@ class SkipAroundConcat(nn.Module):
         return self.last(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1))
 
 
+class FixedGroups(nn.Module):
+    """Grouped convolutions whose inputs cannot be pruned: each group has but one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.fixed = nn.Conv2d(8, 16, 3, padding=1, groups=8)  # nor can its outputs
+        self.multiplied = nn.Conv2d(16, 32, 3, padding=1, groups=16)  # its outputs can
+        self.mixed = nn.Conv2d(32, 12, 1)
+        self.last = nn.Linear(12, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in (self.stem, self.fixed, self.multiplied, self.mixed):
+            x = torch.relu(layer(x))
+        return self.last(x.mean((2, 3)))
+
+
 class Inception(nn.Module):
     """Two inception blocks: branches of several kernels, and pooling, concatenated."""
 
@@ -80,6 +97,7 @@ def of_torchvision(name: str) -> nn.Module:
 NETWORKS = {
     "skip around a concat": (SkipAroundConcat, 8),
     "inception": (Inception, 8),
+    "fixed groups": (FixedGroups, 8),
     "resnet18": (lambda: of_torchvision("resnet18"), 32),
     "resnext50_32x4d": (lambda: of_torchvision("resnext50_32x4d"), 32),
     "mobilenet_v3_large": (lambda: of_torchvision("mobilenet_v3_large"), 32),
