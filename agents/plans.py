@@ -12,7 +12,6 @@ import gymnasium as gym
 import numpy as np
 
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.envs.budget import Budget
 
 
 def amc(env: gym.Env[Any, Any]) -> AMCEnv:
@@ -30,16 +29,6 @@ def amc(env: gym.Env[Any, Any]) -> AMCEnv:
 def steps_per_episode(env: gym.Env[Any, Any]) -> int:
     """T, the number of units: each episode has as many steps."""
     return len(amc(env).budget.channels)
-
-
-def fits(budget: Budget, counts: Sequence[int]) -> bool:
-    """Whether the plan that keeps ``counts[u]`` channels of unit u is within the budget.
-
-    It is exactly if no unit is above its cap: costs never decrease in a count, so a plan within
-    the budget stays there when its later units shrink to their minima, and the last unit's cap
-    is a bound on the plan itself.
-    """
-    return all(count <= budget.cap(counts[:t]) for t, count in enumerate(counts))
 
 
 def action_for(env: AMCEnv, executed: Sequence[int], count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.plans import amc, execute, fits
+from agents.plans import amc, execute
 from agents.registry import register
 from amc_gym.envs.budget import Budget, nearest
 
@@ -37,7 +37,7 @@ def largest_uniform(budget: Budget) -> tuple[int, ...]:
     ratios = [Fraction(0), *sorted(middles)]  # 0: every unit's minimum, feasible by construction
 
     def exceeds(ratio: Fraction) -> bool:
-        return not fits(budget, uniform_counts(budget, ratio))
+        return not budget.admits(uniform_counts(budget, ratio))
 
     return uniform_counts(budget, ratios[bisect_right(ratios, False, key=exceeds) - 1])
 

@@ -145,11 +145,11 @@ class _Evolution:
         if self._budget.limit is None:
             return self._counts(shares)
         low, high = 0.0, 1 / shares.min()  # every unit's least, every unit's all
-        if self._fits(self._counts(high * shares)):
+        if self._budget.admits(self._counts(high * shares)):
             return self._counts(high * shares)
         for _ in range(30):
             middle = (low + high) / 2
-            if self._fits(self._counts(middle * shares)):
+            if self._budget.admits(self._counts(middle * shares)):
                 low = middle
             else:
                 high = middle
@@ -158,9 +158,6 @@ class _Evolution:
     def _counts(self, shares: np.ndarray) -> tuple[int, ...]:
         wanted = shares * self._channels
         return tuple(map(nearest, self._budget.admissible, wanted.tolist()))
-
-    def _fits(self, counts: Sequence[int]) -> bool:
-        return self._budget.fits(counts[:-1], counts[-1])
 
 
 def _execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> float:

@@ -91,10 +91,11 @@ class Budget:
 
     def fits(self, executed: Sequence[int], count: int) -> bool:
         """Whether unit t may keep ``count``: f_t(count) is within the limit."""
-        t = len(executed)
-        return self.limit is None or (
-            self._cost([*executed, count, *self._least[t + 1 :]]) <= self.limit
-        )
+        return self.admits([*executed, count, *self._least[len(executed) + 1 :]])
+
+    def admits(self, counts: Sequence[int]) -> bool:
+        """Whether the finished plan of these counts is within the limit."""
+        return self.limit is None or self._cost(counts) <= self.limit
 
     def cap(self, executed: Sequence[int]) -> int:
         """cap_t, where ``executed`` holds the counts of the units before t.
