@@ -26,6 +26,16 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         label_smoothing=0.1,
         shift=2,
     ),
+    ("Plain20", "cifar10"): Recipe(
+        epochs=60,
+        batch_size=128,
+        learning_rate=0.2,
+        weight_decay=5e-4,
+        label_smoothing=0.05,
+        shift=4,
+        flip=True,
+        precision="auto",
+    ),
 }
 
 
