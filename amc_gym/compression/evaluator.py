@@ -144,6 +144,10 @@ class Evaluator:
             self._remembered[key] = count_hits(self.network(key), self.batches)
         return self._remembered[key]
 
+    def many(self, plans: Sequence[Sequence[int]]) -> list[Hits]:
+        """Hits of several plans, evaluated together."""
+        return [self(counts) for counts in plans]
+
     def forget(self) -> None:
         """Forget the remembered plans, so that the next evaluations are measured afresh."""
         self._remembered.clear()
