@@ -8,14 +8,16 @@ sequential reconstruction, fine-tuning) build it for each plan.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from amc_gym.compression.folding import fold_norms
-from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.parallel import one_thread
 from amc_gym.compression.pointwise import with_pointwise
 from amc_gym.compression.pruner import Pruner
 
@@ -34,9 +36,10 @@ class TensorSource(Protocol):
 
 
 class SwappedNetwork:
-    """One network into whose modules a plan's tensors are swapped; no module is ever built.
+    """A network into whose modules a plan's tensors are swapped; no module is ever built.
 
     What a plan costs beyond the forward pass is one small matrix product for each re-fitted layer.
+    There are a few such networks, in turn, so that a plan can be made ready while others run.
 
     Args:
         model: the network of ``pruner``, norms folded where they can be, in eval mode.
@@ -45,35 +48,49 @@ class SwappedNetwork:
         dtype: of weights.
     """
 
+    overlap = 4
+
     def __init__(
         self, model: nn.Module, pruner: TensorSource, *, device: torch.device, dtype: torch.dtype
     ) -> None:
         self._pruner = pruner
         self._like = {"device": device, "dtype": dtype}
-        self._network = with_pointwise(
+        first = with_pointwise(
             copy.deepcopy(model).to(**self._like, memory_format=torch.channels_last)
         )
-        self._modules = [
-            (layer, self._network.get_submodule(layer.name))
-            for layer in pruner.graph.layers.values()
-        ]
+        # Copies of the modules, with the same tensors.
+        tensors = {id(t): t for t in (*first.parameters(), *first.buffers())}
+        others = [copy.deepcopy(first, dict(tensors)) for _ in range(self.overlap - 1)]
+        self._networks = deque(
+            (network, [(layer, network.get_submodule(layer.name)) for layer in self._layers])
+            for network in (first, *others)
+        )
+
+    @property
+    def _layers(self) -> Iterable[Layer]:
+        return self._pruner.graph.layers.values()
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
-        """The network set to a plan; valid until the next call."""
-        for layer, module in self._modules:
-            tensors = self._pruner.tensors(counts, layer.name)
-            for name, tensor in tensors.items():
-                # The dictionaries directly: torch's own attribute checks would cost more than
-                # the selection itself.
-                slots = module._parameters if name in module._parameters else module._buffers
-                slots[name] = tensor.to(**self._like)  # type: ignore[assignment]
-            if layer.kind == "depthwise":
-                module.groups = len(tensors["weight"])  # type: ignore[assignment]
+        """A network set to a plan; valid until the next ``overlap`` calls."""
+        self._networks.rotate()
+        network, modules = self._networks[0]
+        with one_thread():  # others may be at work on the remaining cores
+            for layer, module in modules:
+                self._swap(layer, module, self._pruner.tensors(counts, layer.name))
         if isinstance(self._pruner, Pruner):
             layout = self._pruner.layout(counts)
             for remap in self._pruner.graph.remaps:
-                remap.slim(self._network, layout)
-        return self._network
+                remap.slim(network, layout)
+        return network
+
+    def _swap(self, layer: Layer, module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+        for name, tensor in tensors.items():
+            # The dictionaries directly: torch's own attribute checks would cost more than the
+            # selection itself.
+            slots = module._parameters if name in module._parameters else module._buffers
+            slots[name] = tensor.to(**self._like)  # type: ignore[assignment]
+        if layer.kind == "depthwise":
+            module.groups = len(tensors["weight"])  # type: ignore[assignment]
 
 
 class RecoveredNetwork:
@@ -85,6 +102,8 @@ class RecoveredNetwork:
         device: where to run.
         dtype: of weights.
     """
+
+    overlap = 1  # recovery steps use every core
 
     def __init__(
         self,

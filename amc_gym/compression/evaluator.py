@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import Protocol
 
 import torch
 from torch import nn
 
+from amc_gym.compression import parallel
 from amc_gym.compression.graph import ChannelGraph
 
 METRICS = {"top1": 1, "top5": 5}
@@ -16,11 +21,20 @@ METRICS = {"top1": 1, "top5": 5}
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
-BATCH_BYTES = 32 * 2**20
-"""Activations of the uncompressed network's widest layer, in and out, that one batch may hold."""
+BATCH_BYTES = {"cpu": 20 * 2**20, "cuda": 2 * 2**30}
+"""Activations of the uncompressed network's widest layer, in and out, that one batch may hold.
+
+On a processor a cache's worth, on a GPU enough to keep it busy.
+"""
+
+BATCHES, BATCH_IMAGES = 4, 100
+"""At least so many batches, for as many cores, unless they would hold fewer images than that."""
 
 RESIDENT_BYTES = 256 * 2**20
-"""Images that take more than this as floats are made ready batch by batch, in each evaluation."""
+"""Images that take more than this as floats are made ready batch by batch, in each evaluation.
+
+On a GPU: half of its free memory instead.
+"""
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images (N, C, H, W), and their labels (N,)."""
@@ -41,8 +55,19 @@ class Labelled(Protocol):
         ...
 
 
-def batch_size(graph: ChannelGraph, n_images: int) -> int:
-    """Images per batch such that activations stay within ``BATCH_BYTES``, a cache's worth.
+class NetworkSource(Protocol):
+    """Channel counts -> the small network of a plan; see ``candidates``."""
+
+    @property
+    def overlap(self) -> int:
+        """Plans that may be under way at a time: so many networks, the last ones, stay valid."""
+        ...
+
+    def __call__(self, counts: Sequence[int], /) -> nn.Module: ...
+
+
+def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:
+    """Images per batch such that activations stay within ``BATCH_BYTES``, in equal batches.
 
     A rule rather than a timing: with the batch the rounding of sums changes, and the same seed
     has to give the same rewards, bit for bit, on a busy machine as on an idle one.
@@ -52,7 +77,9 @@ def batch_size(graph: ChannelGraph, n_images: int) -> int:
         + len(layer.inputs or layer.outputs) * layer.height * layer.width
         for layer in graph.layers.values()
     )
-    return max(1, min(n_images, BATCH_BYTES // (4 * widest)))
+    most = max(1, BATCH_BYTES.get(device, BATCH_BYTES["cuda"]) // (4 * widest))
+    spread = min(BATCHES, n_images // BATCH_IMAGES) if device == "cpu" else 1
+    return ceil(n_images / max(ceil(n_images / most), spread))
 
 
 @dataclass(frozen=True)
@@ -69,16 +96,24 @@ class Hits:
 
 
 def count_hits(network: nn.Module, batches: Iterable[Batch]) -> Hits:
-    """Run ``network`` over (images, labels) batches and count the hits."""
-    top1 = top5 = images = 0
+    """Run ``network`` over (images, labels) batches, one after the other, and count the hits."""
+    return _total([_count(network, batch) for batch in batches])
+
+
+def _count(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """Hits among the best one and the best five, and images: int64 (3,), where the network is."""
+    images, labels = batch
     with torch.inference_mode():
-        for inputs, labels in batches:
-            logits = network(inputs)
-            best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-            top1 += int(best[:, 0].sum())
-            top5 += int(best.sum())
-            images += len(labels)
-    return Hits(top1, top5, images)
+        logits = network(images)
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+        return torch.stack(
+            [best[:, 0].sum(), best.sum(), best.new_tensor(len(labels), dtype=torch.int64)]
+        )
+
+
+def _total(counts: Sequence[torch.Tensor]) -> Hits:
+    # Together and at last, so that a GPU is asked once rather than waited for after each batch.
+    return Hits(*torch.stack([*counts]).sum(0).tolist())
 
 
 class Batches:
@@ -87,29 +122,48 @@ class Batches:
     Args:
         images: what is cut into batches.
         size: images per batch.
-        ready: moves a batch to where, and into what, the network is.
+        device: where they are to be.
+        dtype: of the images.
     """
 
     def __init__(
-        self, images: Labelled, size: int, ready: Callable[[torch.Tensor], torch.Tensor]
+        self, images: Labelled, size: int, *, device: torch.device, dtype: torch.dtype
     ) -> None:
-        self._images, self._ready = images, ready
+        self._images = images
+        self._like = {"device": device, "dtype": dtype}
         self._parts = [slice(start, start + size) for start in range(0, len(images), size)]
         self._resident: list[Batch] | None = None
-        if len(images) * images.batch(slice(1)).nbytes <= RESIDENT_BYTES:
-            self._resident = list(self._make())
+        if len(images) * self._ready(slice(1))[0].nbytes <= _resident_bytes(device):
+            self._resident = [self._ready(part) for part in self._parts]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, number: int) -> Batch:
+        return (
+            self._ready(self._parts[number]) if self._resident is None else self._resident[number]
+        )
 
     def __iter__(self) -> Iterator[Batch]:
-        return self._make() if self._resident is None else iter(self._resident)
+        return (self[number] for number in range(len(self)))
 
-    def _make(self) -> Iterator[Batch]:
-        for part in self._parts:
-            images = self._ready(self._images.batch(part))
-            yield images, self._images.labels[part].to(images.device)
+    def _ready(self, part: slice) -> Batch:
+        images, labels = self._images.batch(part), self._images.labels[part]
+        # By hand rather than contiguous(channels_last): where images have one channel, torch
+        # takes either order for the other, and convolutions would go on in the slow one.
+        ready = torch.empty(images.shape, **self._like, memory_format=torch.channels_last)
+        return ready.copy_(images), labels.to(ready.device)
+
+
+def _resident_bytes(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else RESIDENT_BYTES
 
 
 class Evaluator:
     """Evaluates channel counts on the reward images, each plan once.
+
+    On a processor the batches run on a core each, on as many cores as torch may use; on a GPU they
+    queue.  What is counted depends on neither.
 
     Args:
         build: channel counts -> the small network, ready to run; see ``candidates``.
@@ -121,32 +175,49 @@ class Evaluator:
 
     def __init__(
         self,
-        build: Callable[[Sequence[int]], nn.Module],
+        build: NetworkSource,
         images: Labelled,
         *,
         size: int,
         device: torch.device,
         precision: str = "float32",
     ) -> None:
-        like = {"device": device, "dtype": PRECISIONS[precision]}
         self.network = build
-        self.batches = Batches(
-            images,
-            size,
-            lambda batch: batch.to(**like).contiguous(memory_format=torch.channels_last),
-        )
+        self._device = device
+        self.batches = Batches(images, size, device=device, dtype=PRECISIONS[precision])
         self._remembered: dict[tuple[int, ...], Hits] = {}
 
     def __call__(self, counts: Sequence[int]) -> Hits:
         """Hits of the plan that keeps ``counts[u]`` channels of unit u."""
-        key = tuple(counts)
-        if key not in self._remembered:
-            self._remembered[key] = count_hits(self.network(key), self.batches)
-        return self._remembered[key]
+        (hits,) = self.many([counts])
+        return hits
 
     def many(self, plans: Sequence[Sequence[int]]) -> list[Hits]:
-        """Hits of several plans, evaluated together."""
-        return [self(counts) for counts in plans]
+        """Hits of several plans, which are evaluated side by side; the same as one by one."""
+        keys = [tuple(counts) for counts in plans]
+        if unknown := [key for key in dict.fromkeys(keys) if key not in self._remembered]:
+            self._evaluate(unknown)
+        return [self._remembered[key] for key in keys]
+
+    def _evaluate(self, keys: Sequence[tuple[int, ...]]) -> None:
+        # A GPU works off a queue of its own, in the order of what is submitted.
+        cores = parallel.executor() if self._device.type == "cpu" else parallel.Inline()
+        pending: deque[tuple[tuple[int, ...], list[Future[torch.Tensor]]]] = deque()
+
+        def finish(most: int) -> None:
+            while len(pending) > most:
+                key, parts = pending.popleft()
+                self._remembered[key] = _total([part.result() for part in parts])
+
+        for key in keys:
+            finish(self.network.overlap - 1)
+            network = self.network(key)
+            run = partial(self._part, network)
+            pending.append((key, [cores.submit(run, n) for n in range(len(self.batches))]))
+        finish(0)
+
+    def _part(self, network: nn.Module, number: int) -> torch.Tensor:
+        return _count(network, self.batches[number])
 
     def forget(self) -> None:
         """Forget the remembered plans, so that the next evaluations are measured afresh."""
