@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 
 ENTRY_POINT = "amc_gym.envs.amc:AMCEnv"
+VECTOR_ENTRY_POINT = "amc_gym.envs.vector:AMCVectorEnv"
 
 NETWORKS = {
     "AMC-MobileNet-v0": "MobileNet",
@@ -22,5 +23,11 @@ def register() -> None:
     table = {"AMC-v0": {}} | {id_: {"task": network} for id_, network in NETWORKS.items()}
     for id_, kwargs in table.items():
         if id_ not in gym.registry:
-            # Episodes end by themselves; a step limit would only hide a bug.
-            gym.register(id_, entry_point=ENTRY_POINT, kwargs=kwargs, max_episode_steps=None)
+            gym.register(
+                id_,
+                entry_point=ENTRY_POINT,
+                vector_entry_point=VECTOR_ENTRY_POINT,
+                kwargs=kwargs,
+                # Episodes end by themselves; a step limit would only hide a bug.
+                max_episode_steps=None,
+            )

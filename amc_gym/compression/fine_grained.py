@@ -60,13 +60,17 @@ class SparseCost:
         )
         self.full = self.total(graph.full)
 
-    def per_layer(self, counts: Sequence[int]) -> np.ndarray:
-        """Cost of each layer, shape (layers,), int64, in execution order."""
-        return self._each * np.asarray(counts, dtype=np.int64)[self._unit] + self._fixed
+    def per_layer(self, counts: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Cost of each layer, (..., units) -> (..., layers), int64, in execution order."""
+        return self._each * np.asarray(counts, dtype=np.int64)[..., self._unit] + self._fixed
 
     def total(self, counts: Sequence[int]) -> int:
         """Cost of the whole network."""
         return int(self.per_layer(counts).sum())
+
+    def totals(self, plans: np.ndarray) -> np.ndarray:
+        """The same for several plans at once: (n, units) -> (n,), int64."""
+        return self.per_layer(plans).sum(1)
 
 
 def _per_weight(layer: Layer, resource: str) -> int:

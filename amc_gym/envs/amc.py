@@ -12,16 +12,17 @@ import numpy as np
 from gymnasium import spaces
 
 from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.evaluator import Hits
 from amc_gym.compression.importance import Importance
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.embedding import SIZE, Embedding
+from amc_gym.envs.finished import finished_plan, terminal_info
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
 from amc_gym.envs.rewards import PLANNED, REWARDS, Outcome
 from amc_gym.names import choose
 from amc_gym.tasks.engine import EngineOptions, engine
 from amc_gym.tasks.task import CompressionTask, TaskLike, resolve
-from amc_gym.versions import versions
 
 ACTION_MODES = ("clamp", "feasible")
 
@@ -187,8 +188,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
         graph = self.engine.graph
         self._units = graph.units
-        self._cost = self.engine.costs[resource]
-        self._embedding = Embedding(graph, self._cost)
+        self.cost = self.engine.costs[resource]
+        self.embedding = Embedding(graph, self.cost)
         self._reward = REWARDS[reward]
         if isinstance(preserve_ratio, str):
             choose("preserve_ratio", preserve_ratio, ("default",))
@@ -200,7 +201,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         if max_sparsity is None:
             max_sparsity = MAX_SPARSITY[granularity]
         self.budget = Budget(
-            self._cost.total,
+            self.cost.total,
             graph.full,
             preserve_ratio=preserve_ratio,
             max_sparsity=_per_unit(max_sparsity, kinds),
@@ -250,7 +251,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         self._executed = []
         self._plan = None
-        return self._embedding.observe(()), {}
+        return self.embedding.observe(()), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Decide the sparsity of the next unit.
@@ -259,50 +260,43 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             ValueError: the action has another shape than (1,) or is NaN.
             gymnasium.error.ResetNeeded: the episode is over or was never started.
         """
+        executed = self.running()
+        executed.append(self._decide(executed, sparsity(action)))
+        terminated = len(executed) == len(self._units)
+        if terminated:
+            reward, info = self.finish(self.engine.evaluator(executed))
+        else:
+            reward, info = 0.0, self.decided()
+        return self.embedding.observe(executed), reward, terminated, False, info
+
+    def running(self) -> list[int]:
+        """Counts of the units that the running episode has decided; a step appends one.
+
+        Raises:
+            gymnasium.error.ResetNeeded: the episode is over or was never started.
+        """
         if self._executed is None or len(self._executed) == len(self._units):
             raise gym.error.ResetNeeded("the episode is over: call reset() before step()")
-        executed, unit = self._executed, self._units[len(self._executed)]
-        kept = self._decide(executed, _sparsity(action))
-        executed.append(kept)
-        info: dict[str, Any] = {
+        return self._executed
+
+    def decided(self) -> dict[str, Any]:
+        """Info about the unit that was decided last."""
+        assert self._executed
+        unit, kept = self._units[len(self._executed) - 1], self._executed[-1]
+        return {
             "layer": unit.name,
             "sparsity": 1 - kept / unit.channels,
             "channels" if unit.inputs is None else "weights": kept,
         }
-        terminated = len(executed) == len(self._units)
-        reward = self._finish(info) if terminated else 0.0
-        return self._embedding.observe(executed), reward, terminated, False, info
 
-    def _finish(self, info: dict[str, Any]) -> float:
-        """Evaluate the finished plan, complete ``info`` and return the reward."""
+    def finish(self, hits: Hits) -> tuple[float, dict[str, Any]]:
+        """Reward and info of the last step, whose plan was evaluated to ``hits``."""
         assert self._executed is not None
-        counts = tuple(self._executed)
-        hits = self.engine.evaluator(counts)
-        accuracy = hits.accuracy(self.engine.options.metric)
-        macs, params = (self.engine.costs[resource] for resource in ("macs", "params"))
-        measured = {
-            "accuracy": accuracy,
-            "images": hits.images,
-            "macs": macs.total(counts),
-            "params": params.total(counts),
-        }
-        self._plan = CompressionPlan(
-            **self.engine.decisions(counts),
-            task=dict(self.task.source),
-            options=self.options,
-            fingerprints=self.task.fingerprints,
-            measured=measured,
-            versions=versions(),
+        self._plan = plan = finished_plan(
+            self.task, self.engine, self.options, tuple(self._executed), hits
         )
-        info |= {
-            "accuracy": accuracy,
-            "macs": measured["macs"],
-            "params": measured["params"],
-            "macs_ratio": measured["macs"] / macs.full,
-            "params_ratio": measured["params"] / params.full,
-            "plan": self._plan.to_json(),
-        }
-        return self._reward(Outcome(accuracy, measured["macs"], measured["params"]))
+        info = self.decided() | terminal_info(plan, self.engine)
+        return self._reward(Outcome(info["accuracy"], info["macs"], info["params"])), info
 
     def render(self) -> Any:
         """The episode so far: a table as text, or bars as (320, 640, 3) uint8.
@@ -320,15 +314,19 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             names=[unit.name for unit in self._units],
             channels=full,
             executed=tuple(executed),
-            resource=self._cost.resource,
-            ratio=self._cost.total([*executed, *full[len(executed) :]]) / self._cost.full,
+            resource=self.cost.resource,
+            ratio=self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full,
             accuracy=None if self._plan is None else self._plan.measured["accuracy"],
         )
         return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
 
 
-def _sparsity(action: np.ndarray) -> float:
-    """The action as a ratio in [0, 1]."""
+def sparsity(action: np.ndarray) -> float:
+    """The action as a ratio in [0, 1].
+
+    Raises:
+        ValueError: another shape than (1,), or NaN.
+    """
     array = np.asarray(action, dtype=np.float64)
     if array.shape != (1,):
         raise ValueError(f"the action must have shape (1,), not {array.shape}")

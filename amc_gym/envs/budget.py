@@ -111,18 +111,24 @@ class Budget:
             raise ValueError(f"the counts {list(executed)} exceed the budget already")
         return choices[over - 1]
 
+    def wanted(self, t: int, sparsity: float) -> int:
+        """Admissible count of unit t nearest to (1 - sparsity) C_t, whatever the budget."""
+        return nearest(self.admissible[t], self.channels[t] * (1 - sparsity))
+
+    def between(self, t: int, cap: int, action: float) -> int:
+        """Admissible count of unit t where actions 0..1 run linearly from ``cap`` to min A_t."""
+        choices = self.admissible[t]
+        allowed = choices[: bisect_right(choices, cap)]
+        return nearest(allowed, cap - action * (cap - choices[0]))
+
     def clamp(self, executed: Sequence[int], sparsity: float) -> int:
         """Count of unit t: the admissible one nearest to (1 - sparsity) C_t, at most cap_t."""
-        t = len(executed)
-        wanted = nearest(self.admissible[t], self.channels[t] * (1 - sparsity))
+        wanted = self.wanted(len(executed), sparsity)
         return wanted if self.fits(executed, wanted) else self.cap(executed)
 
     def feasible(self, executed: Sequence[int], action: float) -> int:
         """Count of unit t where actions 0..1 run linearly from cap_t down to min A_t."""
-        choices = self.admissible[len(executed)]
-        cap = self.cap(executed)
-        allowed = choices[: bisect_right(choices, cap)]
-        return nearest(allowed, cap - action * (cap - choices[0]))
+        return self.between(len(executed), self.cap(executed), action)
 
 
 def nearest(ascending: Sequence[int], value: float) -> int:

@@ -74,3 +74,15 @@ class Embedding:
             row[_REDUCED] = 1 - self._cost.total([*executed, *self._full[t:]]) / self._cost.full
             row[_LAST_ACTION] = 1 - executed[-1] / self._full[t - 1]
         return row.astype(np.float32)
+
+    def observe_all(self, executed: np.ndarray) -> np.ndarray:
+        """The same for several episodes at one unit: counts (n, t) -> (n, 11) float32."""
+        n, t = executed.shape
+        rows = np.empty((n, SIZE))
+        rows[:] = self._table[t]
+        if t:
+            plans = np.empty((n, len(self._full)), dtype=np.int64)
+            plans[:, :t], plans[:, t:] = executed, self._full[t:]
+            rows[:, _REDUCED] = 1 - self._cost.totals(plans) / self._cost.full
+            rows[:, _LAST_ACTION] = 1 - executed[:, -1] / self._full[t - 1]
+        return rows.astype(np.float32)

@@ -1,0 +1,75 @@
+"""Algorithm 1 for several episodes that stand at the same unit: `Budget`'s rules, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from amc_gym.envs.budget import Budget
+
+Totals = Callable[[np.ndarray], np.ndarray]
+"""Plans (n, units) -> whole networks' costs (n,), int64; see `Cost.totals`."""
+
+
+class BatchedBudget:
+    """What `Budget.clamp` and `Budget.feasible` decide, for n episodes in a few calls.
+
+    Most of a step's time goes into costs of whole networks, and n of them take hardly longer than
+    one.  ``executed`` is (n, t) int64 throughout: the counts before unit t, within the budget.
+
+    Args:
+        budget: the rules of one episode.
+        totals: ``budget``'s cost for several plans.
+    """
+
+    def __init__(self, budget: Budget, totals: Totals) -> None:
+        self._budget = budget
+        self._totals = totals
+        self._least = np.array([counts[0] for counts in budget.admissible])
+
+    def cap(self, executed: np.ndarray) -> np.ndarray:
+        """cap_t of each episode, (n,) int64."""
+        t = executed.shape[1]
+        choices, limit = self._budget.admissible[t], self._budget.limit
+        found = np.full(len(executed), 0 if limit is not None else len(choices) - 1)
+        if limit is not None:
+            # Binary search in steps of halving length, all rows at once.  The least choice fits;
+            # otherwise an earlier unit would be over its cap.
+            plans, last = self._smallest(executed), len(choices) - 1
+            for power in reversed(range(last.bit_length())):
+                probed = np.minimum(found + 2**power, last)
+                plans[:, t] = _choose(choices, probed)
+                found = np.where(self._totals(plans) <= limit, probed, found)
+        return _choose(choices, found)
+
+    def clamp(self, executed: np.ndarray, sparsities: list[float]) -> np.ndarray:
+        """`Budget.clamp` of each episode, (n,) int64."""
+        t = executed.shape[1]
+        counts = np.array([self._budget.wanted(t, sparsity) for sparsity in sparsities])
+        if self._budget.limit is not None:
+            plans = self._smallest(executed)
+            plans[:, t] = counts
+            over = self._totals(plans) > self._budget.limit
+            if over.any():
+                counts[over] = self.cap(executed[over])
+        return counts
+
+    def feasible(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
+        """`Budget.feasible` of each episode, (n,) int64."""
+        t, caps = executed.shape[1], self.cap(executed).tolist()
+        pairs = zip(caps, actions, strict=True)
+        return np.array([self._budget.between(t, cap, action) for cap, action in pairs])
+
+    def _smallest(self, executed: np.ndarray) -> np.ndarray:
+        """(n, units): what was executed, and of the later units the least."""
+        n, t = executed.shape
+        plans = np.empty((n, len(self._least)), dtype=np.int64)
+        plans[:, :t] = executed
+        plans[:, t:] = self._least[t:]
+        return plans
+
+
+def _choose(choices: Sequence[int], indices: np.ndarray) -> np.ndarray:
+    # One by one: a layer has up to millions of choices, which stay a range.
+    return np.array([choices[index] for index in indices.tolist()])

@@ -1,0 +1,47 @@
+"""What a finished episode leaves behind: its plan, and what the last step says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amc_gym.compression.evaluator import Hits
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.tasks.engine import Engine
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.versions import versions
+
+
+def finished_plan(
+    task: CompressionTask,
+    engine: Engine,
+    options: dict[str, Any],
+    counts: tuple[int, ...],
+    hits: Hits,
+) -> CompressionPlan:
+    """The plan of an episode that decided ``counts``, of which the evaluator said ``hits``."""
+    return CompressionPlan(
+        **engine.decisions(counts),
+        task=dict(task.source),
+        options=options,
+        fingerprints=task.fingerprints,
+        measured={
+            "accuracy": hits.accuracy(engine.options.metric),
+            "images": hits.images,
+            "macs": engine.costs["macs"].total(counts),
+            "params": engine.costs["params"].total(counts),
+        },
+        versions=versions(),
+    )
+
+
+def terminal_info(plan: CompressionPlan, engine: Engine) -> dict[str, Any]:
+    """What the last step's info adds, flat: vector environments take nested dicts apart."""
+    macs, params = plan.measured["macs"], plan.measured["params"]
+    return {
+        "accuracy": plan.measured["accuracy"],
+        "macs": macs,
+        "params": params,
+        "macs_ratio": macs / engine.costs["macs"].full,
+        "params_ratio": params / engine.costs["params"].full,
+        "plan": plan.to_json(),
+    }
