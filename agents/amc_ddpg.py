@@ -48,6 +48,7 @@ from torch import Tensor, nn
 
 from agents.plans import amc, steps_per_episode
 from agents.registry import register
+from agents.threads import learner_threads
 from amc_gym.names import choose
 
 
@@ -223,15 +224,20 @@ class AMCDDPG:
 
     def learn(self, episodes: int) -> None:
         """Finish ``episodes`` episodes; exploration is scheduled over all of them."""
-        warmup = self.options.warmup(episodes)
-        for episode in range(episodes):
-            uniform = episode < warmup and self.options.warmup_actions == "uniform"
-            reward = self._episode(None if uniform else self.options.sigma_at(episode, episodes))
-            if self.options.baseline == "episodes":
-                self._average(reward)
-            if episode >= warmup:
-                for _ in range(self.steps):
-                    self._update()
+        with learner_threads():
+            for episode in range(episodes):
+                self._learn_from(episode, episodes)
+
+    def _learn_from(self, episode: int, budget: int) -> None:
+        """One episode and the updates after it."""
+        warming_up = episode < self.options.warmup(budget)
+        uniform = warming_up and self.options.warmup_actions == "uniform"
+        reward = self._episode(None if uniform else self.options.sigma_at(episode, budget))
+        if self.options.baseline == "episodes":
+            self._average(reward)
+        if not warming_up:
+            for _ in range(self.steps):
+                self._update()
 
     def _episode(self, sigma: float | None) -> float:
         """Play and store one episode and return its reward; without sigma actions are uniform."""

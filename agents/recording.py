@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from agents.threads import environment_threads
 from amc_gym import CompressionPlan
 
 
@@ -44,7 +45,8 @@ class Result:
         best: the plan with the highest reward, the earliest of equals.
         history: every finished episode, in order.
         seconds: wall-clock of the whole run.
-        environment_seconds: the part of it spent inside the environment.
+        environment_seconds: the part of it that is not the agent's own: spent in the environment,
+            the record of its episodes included.
     """
 
     agent: str
@@ -73,10 +75,12 @@ class Result:
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
     """Passes everything through and keeps the finished episodes.
 
+    The environment runs with all threads of the process, also where the agent has but one.
+
     Attributes:
         history: finished episodes since ``start``.
         best: their plan with the highest reward, the earliest of equals.
-        seconds: spent inside the environment since ``start``.
+        seconds: spent inside the environment since ``start``, this record included.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -94,28 +98,36 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._began = time.perf_counter()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        began = time.perf_counter()
         self._channels = []
-        return super().reset(**kwargs)
+        with environment_threads():
+            start = super().reset(**kwargs)
+        self.seconds += time.perf_counter() - began
+        return start
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         began = time.perf_counter()
-        observation, reward, terminated, truncated, info = super().step(action)
-        now = time.perf_counter()
-        self.seconds += now - began
+        with environment_threads():
+            observation, reward, terminated, truncated, info = super().step(action)
         self._channels.append(info["channels"] if "channels" in info else info["weights"])
         if terminated:
-            episode = Episode(
-                reward=float(reward),
-                accuracy=info["accuracy"],
-                macs=info["macs"],
-                params=info["params"],
-                channels=tuple(self._channels),
-                seconds=now - self._began,
-            )
-            self.history.append(episode)
-            if episode.reward > self._best_reward:
-                self._best_reward = episode.reward
-                self.best = CompressionPlan.from_json(info["plan"])
-            if self._on_episode is not None:
-                self._on_episode(episode)
+            self._finish(float(reward), info)
+        self.seconds += time.perf_counter() - began
         return observation, reward, terminated, truncated, info
+
+    def _finish(self, reward: float, info: dict[str, Any]) -> None:
+        """Record a finished episode and tell of it."""
+        episode = Episode(
+            reward=reward,
+            accuracy=info["accuracy"],
+            macs=info["macs"],
+            params=info["params"],
+            channels=tuple(self._channels),
+            seconds=time.perf_counter() - self._began,
+        )
+        self.history.append(episode)
+        if reward > self._best_reward:
+            self._best_reward = reward
+            self.best = CompressionPlan.from_json(info["plan"])
+        if self._on_episode is not None:
+            self._on_episode(episode)

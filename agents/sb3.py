@@ -21,6 +21,7 @@ import numpy as np
 
 from agents.plans import steps_per_episode
 from agents.registry import register
+from agents.threads import learner_threads
 
 if TYPE_CHECKING:
     from stable_baselines3.common.noise import ActionNoise
@@ -74,11 +75,12 @@ class SB3:
         if self._warmup_episodes is not None:
             warmup = min(self._warmup_episodes, episodes // 4)
             self.model.learning_starts = warmup * self._steps
-        self.model.learn(
-            episodes * self._steps,
-            callback=callbacks(self._callbacks),
-            log_interval=None,  # type: ignore[arg-type]
-        )
+        with learner_threads():
+            self.model.learn(
+                episodes * self._steps,
+                callback=callbacks(self._callbacks),
+                log_interval=None,  # type: ignore[arg-type]
+            )
 
 
 def read_row(path: Path, env_id: str | None) -> dict[str, Any]:
