@@ -18,6 +18,7 @@ from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.recipe import Recipe
 from amc_gym.registration import register
 from amc_gym.search import search
+from amc_gym.sharing import SharedEnv, share
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import accuracy
@@ -28,6 +29,7 @@ __all__ = [
     "ExportError",
     "PlanError",
     "Recipe",
+    "SharedEnv",
     "Split",
     "Validation",
     "accuracy",
@@ -36,6 +38,7 @@ __all__ = [
     "finetune",
     "load",
     "search",
+    "share",
     "task_of",
     "training_images",
     "validate",

@@ -201,6 +201,9 @@ class _Remembered:
         self._entries = OrderedDict()
         self.bytes = 0
 
+    def __reduce__(self) -> tuple[type[_Remembered], tuple[()]]:
+        return _Remembered, ()  # copies start with nothing
+
     def get(
         self,
         key: tuple[str, tuple[int, ...]],

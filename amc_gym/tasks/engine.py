@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ from amc_gym.compression.slim import Kept, verify
 from amc_gym.compression.statistics import grams, saliencies
 from amc_gym.compression.tracing import trace
 from amc_gym.names import choose
+from amc_gym.remembered import Remembered
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import finetune_steps
 
@@ -80,6 +80,9 @@ class Engine:
     """Ranks, re-fits and evaluates one task under one set of options.
 
     Attributes:
+        task: what is compressed.
+        options: how.
+        steps: of the recovery.
         graph: units of decision and layers of the original network.
         costs: resource -> cost model of the original network.
         evaluator: counts -> hits on the reward images.
@@ -93,8 +96,8 @@ class Engine:
         n = self.reward_images = options.reward_images or len(task.reward)
         if n > len(task.reward):
             raise ValueError(f"reward_images={n}, but the task has only {len(task.reward)}")
-        self.options = options
-        self._steps = recovery.parse(options.recovery)
+        self.task, self.options = task, options
+        self.steps = recovery.parse(options.recovery)
         folded, graph = fold_norms(task.model, channel_graph(task))
         decide = self._decide_channels if options.granularity == "channel" else self._decide_weights
         pruner, build = decide(task, folded, graph)
@@ -104,7 +107,7 @@ class Engine:
             if build is not None
             else SwappedNetwork(folded, pruner, **like),
             task.reward.first(n),
-            size=batch_size(graph, n),
+            size=batch_size(graph, n, like["device"].type),
             device=like["device"],
             precision=options.precision,
         )
@@ -115,7 +118,7 @@ class Engine:
         """Tensors of a plan, and how to build its network where swapping them does not do."""
         self.graph = channel_graph(task)
         self.costs = {resource: CostModel(self.graph, resource) for resource in RESOURCES}
-        importance, steps = self.options.importance, self._steps
+        importance, steps = self.options.importance, self.steps
         refits = any(step.name == "reconstruct" for step in steps)
         own = callable(importance)  # a user's function is given everything
         statistics = calibrate(task) if refits or own or importance in NEEDS_GRAM else {}
@@ -140,9 +143,9 @@ class Engine:
         self.graph = weight_graph(task.model, channel_graph(task))
         self.costs = {r: SparseCost(task.model, self.graph, r) for r in RESOURCES}
         pruner = sparse_pruner(task.model, folded, folded_graph)
-        if not self._steps:
+        if not self.steps:
             return pruner, None
-        steps, made = self._steps, calibration(task)
+        steps, made = self.steps, calibration(task)
 
         def build(counts: Sequence[int]) -> nn.Module:
             network = sparse(task.model, self._by_name(counts))
@@ -165,13 +168,30 @@ class Engine:
         return {"kept": {unit.name: tuple(channels.tolist()) for unit, channels in kept}}
 
 
-@lru_cache(maxsize=16)
+@Remembered
 def engine(task: CompressionTask, options: EngineOptions) -> Engine:
     """The engine of a task, shared by every environment in the process."""
     return Engine(task, options)
 
 
-@lru_cache(maxsize=16)
+def belongings(made: Engine) -> list[tuple[Remembered[[CompressionTask], Any], Any]]:
+    """What an engine takes along to another process: functions of its task, and their results.
+
+    Those it goes on asking for after it was made, computed now if need be.
+    """
+    task, names = made.task, {step.name for step in made.steps}
+    found: list[tuple[Remembered[[CompressionTask], Any], Any]]
+    found = [(channel_graph, channel_graph(task))]
+    if not names <= recovery.SWAPPABLE:  # a network is built and recovered for each plan
+        found.append((calibration, calibration(task)))
+        if "reconstruct" in names:
+            found.append((calibrate, calibrate(task)))
+        if "sequential" in names:
+            _ = calibration(task).targets  # goes along with it
+    return found
+
+
+@Remembered
 def channel_graph(task: CompressionTask) -> ChannelGraph:
     """The verified channel graph of a task's network.
 
@@ -183,7 +203,7 @@ def channel_graph(task: CompressionTask) -> ChannelGraph:
     return graph
 
 
-@lru_cache(maxsize=16)
+@Remembered
 def calibrate(task: CompressionTask) -> dict[str, Tensor]:
     """Gram matrices of a task's layers on its calibration images."""
     split = task.calibration
@@ -192,7 +212,7 @@ def calibrate(task: CompressionTask) -> dict[str, Tensor]:
     return grams(task.model, channel_graph(task), batches, n_images=len(split))
 
 
-@lru_cache(maxsize=16)
+@Remembered
 def calibration(task: CompressionTask) -> Calibration:
     """What the recovery of a task's slim networks may use."""
     device = next(task.model.parameters()).device
@@ -209,7 +229,7 @@ def calibration(task: CompressionTask) -> Calibration:
     )
 
 
-@lru_cache(maxsize=16)
+@Remembered
 def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
     """First-order Taylor importance of a task's channels on its calibration images."""
     device = next(task.model.parameters()).device

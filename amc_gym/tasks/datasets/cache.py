@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.lib.format import open_memmap
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torchvision.transforms import v2 as transforms
+
+from amc_gym.shared_memory import mapped_tensor
 
 UNREADABLE = ("refuse", "skip")
 VERSION = 1  # of what is written: raise it when decoding changes
@@ -91,7 +92,7 @@ def decoded(
     skipped = set(card["unreadable"])
     readable = [i for i in range(len(paths)) if i not in skipped]
     # Copy on write: mapped like a file that is only read, and torch does not mind.
-    images = torch.from_numpy(np.load(path, mmap_mode="c"))
+    images = mapped_tensor(np.load(path, mmap_mode="c"))
     return images[: len(readable)], readable  # the rows of unreadable files are left over, last
 
 

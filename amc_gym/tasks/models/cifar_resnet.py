@@ -28,7 +28,7 @@ class CifarBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.shortcut = _shortcut(inputs, outputs, stride) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class CifarResNet(nn.Module):
 
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.layer1 = _stage(width, width, [1] * blocks, residual)
         self.layer2 = _stage(width, 2 * width, [2] + [1] * (blocks - 1), residual)
         self.layer3 = _stage(2 * width, 4 * width, [2] + [1] * (blocks - 1), residual)
