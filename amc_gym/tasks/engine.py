@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from amc_gym.compression.importance import (
     NEEDS_SALIENCY,
     Importance,
 )
+from amc_gym.compression.precision import has_bf16
 from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
 from amc_gym.compression.recovery import Calibration
@@ -102,6 +104,12 @@ class Engine:
         decide = self._decide_channels if options.granularity == "channel" else self._decide_weights
         pruner, build = decide(task, folded, graph)
         like = {"device": _device(options.device), "dtype": PRECISIONS[options.precision]}
+        if options.precision == "bf16" and not has_bf16(like["device"]):
+            warnings.warn(
+                f"this {like['device'].type} has no bf16 arithmetic: an evaluation takes some ten "
+                "times as long as with precision='float32'",
+                stacklevel=2,
+            )
         self.evaluator = Evaluator(
             RecoveredNetwork(build, channel_graph(task), **like)
             if build is not None

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from amc_gym.compression.evaluator import batch_size, count_hits
+from amc_gym.compression.precision import has_bf16
 from amc_gym.compression.pruner import _Remembered
 from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.slim import slim
@@ -68,11 +69,18 @@ def test_top5_counts_the_five_best(plain_task):
     assert hits.accuracy("top1") < 1.0
 
 
+@pytest.mark.filterwarnings("ignore:this cpu has no bf16")
 def test_bf16_runs_and_stays_close(digits_task):
     made = Engine(digits_task, EngineOptions(precision="bf16", reward_images=100))
     exact = Engine(digits_task, EngineOptions(reward_images=100))
     full = made.graph.full
     assert abs(made.evaluator(full).top1 - exact.evaluator(full).top1) <= 2
+
+
+@pytest.mark.skipif(has_bf16("cpu"), reason="this processor has bf16 arithmetic")
+def test_bf16_where_it_is_slow_is_warned_of(digits_task):
+    with pytest.warns(UserWarning, match="ten times as long as with precision='float32'"):
+        Engine(digits_task, EngineOptions(precision="bf16", reward_images=100))
 
 
 def test_batches_shrink_with_the_widest_layer(digits_task, plain_task):

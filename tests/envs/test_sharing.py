@@ -132,6 +132,7 @@ def test_workers_give_the_same_bit_for_bit(context, mode):
         assert amc_gym.validate(task, plan).ok
 
 
+@pytest.mark.filterwarnings("ignore:this cpu has no bf16")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_kind_of_engine_arrives_whole(plain_task, variant):
     keywords = VARIANTS[variant]

@@ -85,6 +85,7 @@ def test_slim_networks_are_saved_with_their_map() -> None:
     assert torch.equal(again(IMAGES), small(IMAGES))
 
 
+@pytest.mark.filterwarnings("ignore:this cpu has no bf16")
 @pytest.mark.parametrize("recovery", ["none", "reconstruct"])
 def test_the_evaluators_network_is_the_built_one(recovery: str) -> None:
     def split(n: int, seed: int) -> Split:
