@@ -9,12 +9,14 @@ ENV ?= AMC-MobileNet-v0
 SEEDS ?= 3
 EPISODES ?= 200
 OUT ?= benchmarks/results/mobilenet-digits
+SPEED_OUT ?= benchmarks/results/speed
+BASELINES ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed weights lint type format clean
+.PHONY: help install test bench bench-full bench-speed bench-gpu weights lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -26,7 +28,9 @@ help:
 	@echo '  make format       put style and formatting right, where a tool can'
 	@echo '  make bench        compare agents over $(SEEDS) seeds of $(EPISODES) episodes, and report'
 	@echo '  make bench-full   the same with more agents, 10 seeds and 400 episodes'
-	@echo '  make bench-speed  time the engine and the environment'
+	@echo '  make bench-speed  time the engine, the environment and the agents against what is wanted'
+	@echo '                    and against the committed baselines; BASELINES=update rewrites those'
+	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
 	@echo '  make weights      train the bundled weights again'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
 	@echo
@@ -41,6 +45,7 @@ help:
 	@echo '  AGENTS=$(AGENTS)'
 	@echo '  SEEDS=$(SEEDS)  EPISODES=$(EPISODES)'
 	@echo '  OUT=$(OUT)'
+	@echo '  SPEED_OUT=$(SPEED_OUT)  BASELINES=$(BASELINES)'
 
 install: $(INSTALLED)
 
@@ -65,8 +70,14 @@ bench bench-full: $(INSTALLED)
 		--episodes $(EPISODES) --out $(OUT)
 	$(BIN)/python -m benchmarks report $(OUT)
 
+# One thread, so that figures of different machines mean the same; some set their own.
 bench-speed: $(INSTALLED)
-	$(BIN)/python -m pytest benchmarks/speed --benchmark-columns=min,median,iqr,rounds
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/speed \
+		--benchmark-columns=min,median,iqr,rounds $(if $(BASELINES),--update-baselines)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.growth --out $(SPEED_OUT)
+
+bench-gpu: $(INSTALLED)
+	$(BIN)/python -m benchmarks.speed.gpu --out $(SPEED_OUT)
 
 weights: $(INSTALLED)
 	$(BIN)/python -m amc_gym.recipes MobileNet digits

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -27,7 +27,7 @@ BATCH_BYTES = {"cpu": 20 * 2**20, "cuda": 2 * 2**30}
 On a processor a cache's worth, on a GPU enough to keep it busy.
 """
 
-BATCHES, BATCH_IMAGES = 4, 100
+BATCHES, BATCH_IMAGES = 2, 100
 """At least so many batches, for as many cores, unless they would hold fewer images than that."""
 
 RESIDENT_BYTES = 256 * 2**20
@@ -149,10 +149,17 @@ class Batches:
 
     def _ready(self, part: slice) -> Batch:
         images, labels = self._images.batch(part), self._images.labels[part]
-        # By hand rather than contiguous(channels_last): where images have one channel, torch
-        # takes either order for the other, and convolutions would go on in the slow one.
-        ready = torch.empty(images.shape, **self._like, memory_format=torch.channels_last)
-        return ready.copy_(images), labels.to(ready.device)
+        return channels_last(images, **self._like), labels.to(self._like["device"])
+
+
+def channels_last(images: torch.Tensor, **like: Any) -> torch.Tensor:
+    """A copy of (N, C, H, W) images with channels last in memory, where ``like`` says.
+
+    By hand rather than by ``contiguous``: where images have one channel, torch takes either order
+    for the other, and convolutions would go on in the slow one.
+    """
+    made = torch.empty_like(images, memory_format=torch.channels_last, **like)
+    return made.copy_(images)
 
 
 def _resident_bytes(device: torch.device) -> int:

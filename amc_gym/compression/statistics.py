@@ -5,12 +5,17 @@ Gram matrices are summed batch by batch in float64, so memory does not grow with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from amc_gym.compression import parallel
+from amc_gym.compression.evaluator import batch_size, channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
 
 POSITIONS_PER_IMAGE = 10
@@ -27,8 +32,11 @@ def grams(
     *,
     n_images: int,
     seed: int = 0,
+    fast: nn.Module | None = None,
 ) -> dict[str, torch.Tensor]:
     """Gram matrix of the unfolded input of every convolution and linear layer that is re-fitted.
+
+    On a processor small parts of each batch run on a core each, as in an evaluation.
 
     Args:
         model: in eval mode; only run, never changed.
@@ -36,6 +44,7 @@ def grams(
         batches: calibration images, (B, C, H, W) each, in the order that the seed belongs to.
         n_images: how many there are in all: decides which layers have enough samples.
         seed: of the sampled positions.
+        fast: a network that gives its layers of the same names the same inputs in less time.
 
     Returns:
         Layer name -> (groups, columns, columns) float64; a column is one (input channel, kernel
@@ -43,31 +52,69 @@ def grams(
         few samples (``MIN_SAMPLES_PER_COLUMN``) are missing.
     """
     generator = torch.Generator().manual_seed(seed)
+    layers = {layer.name: layer for layer in graph.layers.values() if can_refit(layer, n_images)}
+    run = _Sampled(model, fast or model, layers)
     sums: dict[str, torch.Tensor] = {}
-    hooks = []
-    for layer in graph.layers.values():
-        if not can_refit(layer, n_images):
-            continue
-        module = model.get_submodule(layer.name)
-
-        def accumulate(module, args, name=layer.name, groups=layer.groups):
-            rows = sampled_rows(module, args[0], generator).double()
-            rows = rows.reshape(len(rows), groups, -1).transpose(0, 1)  # (groups, samples, columns)
-            product = rows.mT @ rows
-            if name in sums:
-                sums[name] += product
-            else:
-                sums[name] = product
-
-        hooks.append(module.register_forward_pre_hook(accumulate))
     try:
-        with torch.inference_mode():
-            for images in batches:
-                model(images)
+        for images in batches:
+            where = {
+                name: random_positions(len(images), layer.sites, generator)
+                for name, layer in layers.items()
+                if isinstance(model.get_submodule(name), nn.Conv2d)
+            }
+            on_cpu = images.device.type == "cpu"
+            cores = parallel.executor() if on_cpu else parallel.Inline()
+            size = batch_size(graph, len(images), images.device.type)
+            parts = [slice(start, start + size) for start in range(0, len(images), size)]
+            found = [cores.submit(run, images, where, part) for part in parts]
+            rows = [future.result() for future in found]
+            products = {
+                name: cores.submit(_product, [part[name] for part in rows], layer.groups)
+                for name, layer in layers.items()
+            }
+            for name, product in products.items():
+                sums[name] = sums[name] + product.result() if name in sums else product.result()
     finally:
-        for hook in hooks:
-            hook.remove()
+        run.close()
     return {name: gram.cpu() for name, gram in sums.items()}
+
+
+class _Sampled:
+    """Runs images through a network and keeps what layers read at sampled positions."""
+
+    def __init__(self, model: nn.Module, network: nn.Module, layers: Iterable[str]) -> None:
+        self._network = network
+        self._state = threading.local()  # of the part that a thread is at
+        self._hooks = [
+            network.get_submodule(name).register_forward_pre_hook(
+                partial(self._keep, name, model.get_submodule(name))
+            )
+            for name in layers
+        ]
+
+    def _keep(self, name: str, layer: nn.Module, _module: nn.Module, args: Any) -> None:
+        self._state.rows[name] = rows_at(layer, args[0], self._state.where.get(name))
+
+    def __call__(
+        self, images: torch.Tensor, where: Mapping[str, torch.Tensor], part: slice
+    ) -> dict[str, torch.Tensor]:
+        """Rows of each layer, (samples, columns), for some of the images."""
+        self._state.rows = {}
+        self._state.where = {name: positions[part] for name, positions in where.items()}
+        with torch.inference_mode():
+            self._network(channels_last(images[part]))
+        return self._state.rows
+
+    def close(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+def _product(parts: Sequence[torch.Tensor], groups: int) -> torch.Tensor:
+    """Gram matrix of rows, (groups, columns, columns) float64."""
+    rows = torch.cat([*parts]).double()
+    rows = rows.reshape(len(rows), groups, -1).transpose(0, 1)  # (groups, samples, columns)
+    return rows.mT @ rows
 
 
 def saliencies(
@@ -141,35 +188,67 @@ def can_refit(layer: Layer, n_images: int) -> bool:
     return samples >= MIN_SAMPLES_PER_COLUMN * columns
 
 
+def random_positions(images: int, sites: int, generator: torch.Generator) -> torch.Tensor:
+    """Distinct output positions for each image, (images, positions per image)."""
+    n = min(POSITIONS_PER_IMAGE, sites)
+    # The first n of a random permutation.
+    return torch.rand(images, sites, generator=generator).topk(n, largest=False).indices
+
+
 def sampled_rows(
     module: nn.Module, inputs: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Rows of the layer's unfolded input at sampled output positions, shape (samples, columns).
-
-    Only the sampled patches are gathered; unfolding whole feature maps costs most of the time.
-    """
+    """Rows of the layer's unfolded input at sampled output positions, shape (samples, columns)."""
     if isinstance(module, nn.Linear):
+        return rows_at(module, inputs, None)
+    assert isinstance(module, nn.Conv2d)
+    height, width = _outputs(module, _padded(module, inputs))
+    return rows_at(module, inputs, random_positions(len(inputs), height * width, generator))
+
+
+def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
+    """Rows of the layer's unfolded input at output positions, shape (samples, columns).
+
+    Only these patches are gathered; unfolding whole feature maps costs most of the time.
+
+    Args:
+        module: a convolution, or a linear layer, of which all rows are taken.
+        inputs: what it reads.
+        where: output positions of each image, (images, n); None for a linear layer.
+    """
+    if where is None:
         return inputs.reshape(-1, inputs.shape[-1])
     assert isinstance(module, nn.Conv2d)
     kernel_h, kernel_w = module.kernel_size
     stride_h, stride_w = module.stride
     dilation_h, dilation_w = module.dilation
-    pad = module._reversed_padding_repeated_twice
-    if any(pad):
-        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-        inputs = F.pad(inputs, pad, mode=mode)
-    batch, channels, height, width = inputs.shape
-    out_h = (height - dilation_h * (kernel_h - 1) - 1) // stride_h + 1
-    out_w = (width - dilation_w * (kernel_w - 1) - 1) // stride_w + 1
-    n = min(POSITIONS_PER_IMAGE, out_h * out_w)
-    # Distinct positions for each image: the first n of a random permutation.
-    where = torch.rand(batch, out_h * out_w, generator=generator).argsort(1)[:, :n]
+    inputs = _padded(module, inputs)
+    _, out_w = _outputs(module, inputs)
     top = (where // out_w * stride_h).to(inputs.device)
     left = (where % out_w * stride_w).to(inputs.device)
-    image = torch.arange(batch, device=inputs.device)[:, None]
+    image = torch.arange(len(inputs), device=inputs.device)[:, None]
     patches = [
         inputs[image, :, top + i * dilation_h, left + j * dilation_w]  # (batch, n, channels)
         for i in range(kernel_h)
         for j in range(kernel_w)
     ]
-    return torch.stack(patches, -1).reshape(batch * n, channels * kernel_h * kernel_w)
+    return torch.stack(patches, -1).flatten(0, 1).flatten(1)
+
+
+def _padded(module: nn.Conv2d, inputs: torch.Tensor) -> torch.Tensor:
+    pad = module._reversed_padding_repeated_twice
+    if not any(pad):
+        return inputs
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    return F.pad(inputs, pad, mode=mode)
+
+
+def _outputs(module: nn.Conv2d, padded: torch.Tensor) -> tuple[int, int]:
+    """Height and width of the layer's output."""
+    height, width = (
+        (padded.shape[axis] - module.dilation[i] * (module.kernel_size[i] - 1) - 1)
+        // module.stride[i]
+        + 1
+        for i, axis in enumerate((2, 3))
+    )
+    return height, width

@@ -23,6 +23,7 @@ from amc_gym.compression.importance import (
     NEEDS_SALIENCY,
     Importance,
 )
+from amc_gym.compression.pointwise import with_pointwise
 from amc_gym.compression.precision import has_bf16
 from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
@@ -217,7 +218,10 @@ def calibrate(task: CompressionTask) -> dict[str, Tensor]:
     split = task.calibration
     device = next(task.model.parameters()).device
     batches = (images.to(device) for images, _ in split.batches(CALIBRATION_BATCH))
-    return grams(task.model, channel_graph(task), batches, n_images=len(split))
+    graph = channel_graph(task)
+    folded, _ = fold_norms(task.model, graph)
+    fast = with_pointwise(folded.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
+    return grams(task.model, graph, batches, n_images=len(split), fast=fast)
 
 
 @Remembered

@@ -1,4 +1,4 @@
-"""Collects the figures of a speed run and prints them against those that are wanted.
+"""Collects the figures of a speed run and prints them against what is wanted and what was.
 
 Nothing here fails for being slow: a busy machine is no defect.
 """
@@ -14,48 +14,89 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine, versions
+from benchmarks.speed import baselines, tables
+from benchmarks.speed.yardstick import yardstick_seconds
 
 WANTED: dict[str, tuple[float | None, str]] = {
     "second construction": (50.0, "ms"),
     "non-terminal step": (200.0, "µs"),
-    "episode / bare forward pass": (1.3, "×"),
-    "episode / the evaluator's own pass": (None, "×"),
     "peak memory above imports": (300.0, "MB"),
+    "64 environments above one": (50.0, "MB"),
     "400 episodes of amc-ddpg": (90.0, "s"),
 }
 """Figure -> at most so much (None: no matter), in this unit."""
 
 FIGURES = pytest.StashKey[dict[str, float]]()
-NETWORKS = pytest.StashKey[dict[str, dict[str, Any]]]()
+RATIOS = pytest.StashKey[dict[str, float]]()
+ROWS = pytest.StashKey[dict[str, dict[str, dict[str, Any]]]]()
+
+WIDTH = 170
+"""Columns that the widest table needs."""
 
 Note = Callable[[str, float], None]
-NetworkRow = Callable[[str, dict[str, Any]], None]
+Row = Callable[[str, str, dict[str, Any]], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-baselines",
+        action="store_true",
+        help=f"write this run's figures into {baselines.PATH.name}",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # So that figures of different machines mean the same; what needs more sets its own.
+    torch.set_num_threads(1)
     config.stash[FIGURES] = {}
-    config.stash[NETWORKS] = {}
+    config.stash[RATIOS] = {}
+    config.stash[ROWS] = {title: {} for title in tables.TABLES}
 
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
-    """Keep a figure, in the unit of ``WANTED``, for the table at the end."""
-    return request.config.stash[FIGURES].__setitem__
+    """Keep a figure, in the unit of ``WANTED``, for the tables at the end."""
+
+    def keep(name: str, value: float) -> None:
+        _, unit = WANTED[name]
+        # Now, while the machine is in the mood that the figure was measured in.
+        yardstick = yardstick_seconds() if unit in tables.SECONDS else None
+        request.config.stash[FIGURES][name] = value
+        request.config.stash[RATIOS][name] = tables.ratio(value, unit, yardstick)
+
+    return keep
 
 
 @pytest.fixture
-def row(request: pytest.FixtureRequest) -> NetworkRow:
-    """Keep the figures of a registered network for the table at the end."""
-    return request.config.stash[NETWORKS].__setitem__
+def row(request: pytest.FixtureRequest) -> Row:
+    """Keep a row of one of ``tables.TABLES``: (title, name of the row, figures)."""
+
+    def keep(title: str, name: str, figures: dict[str, Any]) -> None:
+        request.config.stash[ROWS][title][name] = figures
+        request.config.stash[RATIOS].update(tables.kept(title, {name: figures}))
+
+    return keep
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    console = Console()
-    if networks := terminalreporter.config.stash[NETWORKS]:
-        console.print(_networks(networks))
-    figures = terminalreporter.config.stash[FIGURES]
-    if not figures:
-        return
+    # Wide tables are worth more than whole lines where the output is narrow or goes to a file.
+    config, console = terminalreporter.config, Console(width=max(WIDTH, Console().width))
+    for title, rows in config.stash[ROWS].items():
+        if rows:
+            console.print(tables.render(title, rows))
+    if figures := config.stash[FIGURES]:
+        console.print(_wanted(figures))
+    if ratios := config.stash[RATIOS]:
+        console.print(baselines.comparison(ratios, baselines.read()))
+        where = ", ".join(f"{name} {value}" for name, value in machine().items())
+        threads = f"{torch.get_num_threads()} torch thread(s)"
+        console.print(f"this run: {where}; {threads}; torch {versions()['torch']}")
+        if config.getoption("--update-baselines"):
+            baselines.update(baselines.Baselines(machine(), versions(), ratios))
+            console.print(f"[bold]{baselines.PATH} holds these figures now")
+
+
+def _wanted(figures: dict[str, float]) -> Table:
     table = Table(title="Speed", title_justify="left", title_style="bold")
     table.add_column("")
     for column in ("measured", "wanted", ""):
@@ -63,30 +104,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name, figure in figures.items():
         most, unit = WANTED[name]
         wanted = "" if most is None else f"≤ {most:g} {unit}"
-        mark = "" if most is None else "[green]yes" if figure <= most else "[yellow]no"
-        table.add_row(name, f"{figure:.3g} {unit}", wanted, mark)
-    console.print(table)
-    where = ", ".join(f"{name} {value}" for name, value in machine().items())
-    console.print(
-        f"{where}; {torch.get_num_threads()} torch thread(s); torch {versions()['torch']}"
-    )
-
-
-def _networks(rows: dict[str, dict[str, Any]]) -> Table:
-    """One row per network."""
-    table = Table(title="Registered networks, one torch thread", title_justify="left")
-    columns = {
-        "units": "units",
-        "construction_s": "construction, s",
-        "select_ms": "build by selection, ms",
-        "build_ms": "build with re-fit, ms",
-        "evaluation_ms": "evaluation, ms",
-        "images": "images",
-        "memory_MB": "peak memory of construction, MB",
-    }
-    table.add_column("network")
-    for title in columns.values():
-        table.add_column(title, justify="right")
-    for name, figures in rows.items():
-        table.add_row(name, *(f"{figures[key]:.3g}" for key in columns))
+        met = "" if most is None else tables.yes(figure <= most)
+        table.add_row(name, f"{figure:.3g} {unit}", wanted, met)
     return table

@@ -1,7 +1,8 @@
 """Construction, candidate build, evaluation and peak memory of each registered network.
 
-Each runs in a process of its own.  "imagenet" networks have their full size but see random images
-of 64 x 64 and hold random weights: what a candidate costs to build depends on neither.
+Times are CPU time on one thread, in a process of its own for each.  "imagenet" networks have their
+full size but see random images of 64 x 64 and hold random weights: what a candidate costs to build
+depends on neither.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from amc_gym.registration import NETWORKS
-from benchmarks.speed.conftest import NetworkRow
+from benchmarks.speed import tables
+from benchmarks.speed.conftest import Row
 
 SCRIPT = """
 import json, sys, time
@@ -31,6 +33,7 @@ before = peak()
 from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.tasks import models
+from benchmarks.speed.yardstick import yardstick_seconds
 
 network, size = sys.argv[1:]
 images = 400
@@ -44,9 +47,9 @@ if size == "imagenet":
     ]
     images = 50
     task, options = CompressionTask(models.build(network, "imagenet").eval(), *splits), {}
-began = time.perf_counter()
+began = time.process_time()
 env = AMCEnv(task, preserve_ratio=None, **options)
-construction = time.perf_counter() - began
+construction = time.process_time() - began
 peak_MB = peak() - before
 plain = AMCEnv(task, preserve_ratio=None, recovery="none", **options)
 rng, select, build, evaluation = numpy.random.default_rng(0), [], [], []
@@ -55,15 +58,15 @@ for _ in range(12):
         unit.blocks * int(rng.integers(max(1, c // unit.blocks // 5), c // unit.blocks + 1))
         for unit, c in zip(env.engine.graph.units, env.budget.channels)
     )
-    began = time.perf_counter()
+    began = time.process_time()
     plain.engine.evaluator.network(counts)
-    select.append(time.perf_counter() - began)
-    began = time.perf_counter()
+    select.append(time.process_time() - began)
+    began = time.process_time()
     env.engine.evaluator.network(counts)
-    build.append(time.perf_counter() - began)
-    began = time.perf_counter()
+    build.append(time.process_time() - began)
+    began = time.process_time()
     env.engine.evaluator(counts)
-    evaluation.append(time.perf_counter() - began)
+    evaluation.append(time.process_time() - began)
 print(json.dumps({
     "units": len(env.budget.channels),
     "construction_s": construction,
@@ -72,6 +75,7 @@ print(json.dumps({
     "evaluation_ms": 1e3 * median(evaluation),
     "images": images,
     "memory_MB": peak_MB,
+    "yardstick_s": yardstick_seconds(),
 }))
 """
 
@@ -84,8 +88,8 @@ ROWS = [
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 @pytest.mark.parametrize(("network", "size"), ROWS)
-def test_network(network: str, size: str, row: NetworkRow) -> None:
+def test_network(network: str, size: str, row: Row) -> None:
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT, network, size]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout)
-    row(f"{network} ({size})", figures)
+    row(tables.NETWORKS, f"{network} ({size})", figures)

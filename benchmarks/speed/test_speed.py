@@ -8,27 +8,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from statistics import median
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from torch import nn
 
 import agents
-from amc_gym.compression.evaluator import count_hits
-from amc_gym.compression.folding import fold_norms
-from amc_gym.compression.slim import slim
 from amc_gym.envs.amc import AMCEnv
 from benchmarks.speed.conftest import Note
+from benchmarks.speed.timing import plans, play, timed
 
 ENV = "AMC-MobileNet-v0"
 ROUNDS = 60
-"""Distinct plans that an episode and the bare forward pass are compared on."""
+"""Episodes that are timed, each of a plan of its own."""
 
 IMPORTS = "import gymnasium, resource, stable_baselines3, sys, time, torch, torchvision"
 
@@ -83,21 +78,8 @@ def env() -> AMCEnv:
 
 @pytest.fixture(scope="module")
 def ratios(env: AMCEnv) -> Iterator[np.ndarray]:
-    """Actions of one random episode after the other, (units, 1) each, never the same."""
-
-    def episodes() -> Iterator[np.ndarray]:
-        rng = np.random.default_rng(0)
-        while True:
-            yield rng.random((len(env.engine.graph.units), 1), dtype=np.float32)
-
-    return episodes()
-
-
-def play(env: AMCEnv, actions: np.ndarray) -> None:
-    """A whole episode."""
-    env.reset()
-    for action in actions:
-        env.step(action)
+    """Actions of one random episode after the other, never the same."""
+    return plans(env)
 
 
 def test_first_construction(benchmark: BenchmarkFixture) -> None:
@@ -147,69 +129,6 @@ def test_remembered_episode(
     benchmark(play, env, actions)
 
 
-@pytest.fixture(scope="module")
-def bare(env: AMCEnv) -> Callable[[], nn.Module]:
-    """Builds the small network of the finished plan the plain way.
-
-    Norms folded, channels last, PyTorch's own convolutions; its weights are not re-fitted, which
-    changes no time.
-    """
-    folded, graph = fold_norms(env.task.model, env.engine.graph)
-
-    def build() -> nn.Module:
-        network = slim(folded, graph, env.plan.kept_channels(env.engine.graph))
-        return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-    return build
-
-
-def test_bare_forward_pass(
-    benchmark: BenchmarkFixture,
-    env: AMCEnv,
-    ratios: Iterator[np.ndarray],
-    bare: Callable[[], nn.Module],
-) -> None:
-    """Small networks over the reward images and nothing else: what no episode can fall below."""
-    batches = env.engine.evaluator.batches
-
-    def network() -> tuple[tuple[Any, ...], dict[str, Any]]:
-        play(env, next(ratios))
-        built = bare()
-        count_hits(built, batches)  # oneDNN compiles kernels for shapes it has not met
-        return (built, batches), {}
-
-    benchmark.pedantic(count_hits, setup=network, rounds=ROUNDS, warmup_rounds=5)
-
-
-def test_episode_against_bare_forward_pass(
-    env: AMCEnv, ratios: Iterator[np.ndarray], bare: Callable[[], nn.Module], note: Note
-) -> None:
-    """Episodes of new plans, each beside two passes of its network with kernels compiled.
-
-    One pass is of the network as PyTorch would run it, one of the evaluator's own, whose 1 x 1
-    convolutions are matrix products.  All three by turns, so that a busy machine slows all.
-    """
-    batches = env.engine.evaluator.batches
-    plain: list[float] = []
-    own: list[float] = []
-    for _ in range(ROUNDS):
-        episode = timed(play, env, next(ratios))
-        network = bare()
-        count_hits(network, batches)
-        plain.append(episode / timed(count_hits, network, batches))
-        evaluators = env.engine.evaluator.network(env.plan.counts)
-        own.append(episode / timed(count_hits, evaluators, batches))
-    note("episode / bare forward pass", median(plain))
-    note("episode / the evaluator's own pass", median(own))
-
-
-def timed(function: Callable[..., object], *arguments: object) -> float:
-    """Seconds that a call takes."""
-    began = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - began
-
-
 def test_memory(note: Note) -> None:
     """Peak over 100 random episodes, above what the imports take."""
     note("peak memory above imports", in_fresh_process(MEMORY))
@@ -218,7 +137,7 @@ def test_memory(note: Note) -> None:
 def test_agent(env: AMCEnv, note: Note) -> None:
     """400 episodes of the paper's agent, the environment's part included."""
     env.engine.evaluator.forget()
-    note("400 episodes of amc-ddpg", agents.make("amc-ddpg", env, 0).learn(400).seconds)
+    note("400 episodes of amc-ddpg", timed(agents.make("amc-ddpg", env, 0).learn, 400))
 
 
 def median_of(benchmark: BenchmarkFixture) -> float:

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from amc_gym.compression.parallel import executor, one_thread
-from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.compression.statistics import grams
+from amc_gym.tasks.engine import (
+    CALIBRATION_BATCH,
+    Engine,
+    EngineOptions,
+    calibrate,
+    channel_graph,
+)
 
 
 @pytest.fixture
@@ -36,6 +43,20 @@ def test_hits_do_not_depend_on_cores_or_company(digits_task, threads, recovery):
         threads(cores)
         made.evaluator.forget()
         assert made.evaluator.many([*plans, plans[0]]) == [*alone, alone[0]]
+
+
+def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, threads):
+    graph, images = channel_graph(digits_task), digits_task.calibration.images
+    found = []
+    for cores in (1, 2):
+        threads(cores)
+        calibrate.forget()
+        found.append(calibrate(digits_task))
+    plain = grams(digits_task.model, graph, images.split(CALIBRATION_BATCH), n_images=len(images))
+    assert found[0].keys() == found[1].keys() == plain.keys()
+    for name, gram in plain.items():
+        assert torch.equal(found[0][name], found[1][name])
+        torch.testing.assert_close(found[0][name] / gram.max(), gram / gram.max())
 
 
 def test_logits_are_the_same_bits_on_any_number_of_cores(digits_task, threads):

@@ -1,0 +1,206 @@
+"""The authors' code and ours side by side: ``python -m benchmarks.speed.against_reference``.
+
+Both compress one MobileNet-V1 of one weight file on one set of images by the same plans, on the
+CPU, each in a process of its own, episode by episode in turns, so that a busy machine slows both.
+``reference/problem.py`` says what network and images these are, ``reference/theirs.py`` what is
+replaced in the authors' code so that it runs here at all.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+from rich.console import Console
+
+from amc_gym.compression.cost import CostModel
+from amc_gym.compression.precision import has_bf16
+from amc_gym.compression.tracing import trace
+from benchmarks.machine import machine, versions
+from benchmarks.speed.reference.problem import Problem, Setting, load, make
+from benchmarks.speed.reference.report import rows, show, write
+from benchmarks.speed.reference.theirs import check_clone
+from benchmarks.speed.reference.worker import Worker, WorkerError
+
+
+def compare(
+    reference: Path,
+    size: int = Setting.size,
+    width: float = Setting.width,
+    classes: int = Setting.classes,
+    reward_images: int = Setting.reward_images,
+    calibration_batches: int = Setting.calibration_batches,
+    batch_size: int = Setting.batch_size,
+    points: int = Setting.points,
+    episodes: int = Setting.episodes,
+    threads: int = Setting.threads,
+    precision: tuple[Literal["float32", "bf16"], ...] = ("float32", "bf16"),
+    out: Path | None = None,
+) -> None:
+    """Run the authors' code beside ours: construction, episodes, memory, and equal accuracies.
+
+    The defaults are the authors' search on ImageNet, less its images, on one thread: some 15
+    minutes, and 12 GB of memory.  Try --size 32 --width 0.25 --classes 10 --calibration-batches 12
+    --reward-images 100 first, which takes seconds.
+
+    Args:
+        reference: A clone of https://github.com/mit-han-lab/amc.
+        size: Side of the images, in pixels.
+        width: Multiplier of MobileNet's channel counts.
+        classes: Length of the logits.
+        reward_images: That every plan is evaluated on; the reference's own number is 3,000.
+        calibration_batches: That layers are re-fitted on.
+        batch_size: Images of such a batch, and of the reference's evaluation.
+        points: Sampled positions of a feature map for each calibration image.
+        episodes: Of each side, each with a plan of its own near half of the MACs.
+        threads: Of each process.
+        precision: Of our side; bf16 is left out where the processor has none.
+        out: Folder for against-reference.json, .csv and .md; by default they are only printed.
+    """
+    check_clone(reference)
+    setting = Setting(
+        size,
+        width,
+        classes,
+        reward_images,
+        calibration_batches,
+        batch_size,
+        points,
+        episodes,
+        threads,
+    )
+    precisions, notes = usable(precision)
+    progress = Console(stderr=True)
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory(prefix="against-reference-") as temporary:
+        folder = Path(temporary)
+        progress.print("making images and network")
+        make(folder, setting)
+        problem = load(folder)
+        results, agreement = _measure(problem, reference.resolve(), precisions, progress)
+    document = {
+        "title": _title(setting),
+        "setting": asdict(setting),
+        "machine": machine(),
+        "versions": versions(),
+        "reference": _commit(reference),
+        "notes": [*notes, _where()],
+        "original_accuracy": results["reference"]["construction"]["accuracy"],
+        "results": results,
+        "agreement": agreement,
+    }
+    table = rows(results, reward_images)
+    # Wide enough for the tables where the output is a file.
+    show(document, table, Console(width=None if sys.stdout.isatty() else 150))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write(out, document, table)
+
+
+def _measure(
+    problem: Problem, clone: Path, precisions: Sequence[str], progress: Console
+) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Each side's answers, and the accuracies of each plan."""
+    with ExitStack() as stack:
+        workers = []
+        for side in ("reference", *precisions):
+            log = problem.folder / f"{side}.log"
+            worker = Worker(problem.folder, side, clone, problem.setting.threads, log)
+            stack.callback(worker.close)
+            workers.append(worker)
+        results: dict[str, Any] = {}
+        for worker in workers:
+            answer = worker("construct")
+            progress.print(f"{worker.side}: constructed in {answer['seconds']:.1f} s")
+            results[worker.side] = {"construction": answer, "episodes": []}
+        for number, counts in enumerate(problem.plans):
+            for worker in workers:
+                answer = worker("episode", counts=counts)
+                progress.print(f"{worker.side}: plan {number} in {answer['seconds']:.2f} s")
+                results[worker.side]["episodes"].append(answer)
+        samples = problem.folder / "samples.safetensors"
+        by_side = {worker.side: worker for worker in workers}
+        by_side["reference"]("samples", path=str(samples))
+        fits = by_side[precisions[0]]("agree", path=str(samples))
+    network, size = problem.network(), problem.setting.size
+    cost = CostModel(trace(network, torch.zeros(1, 3, size, size)), "macs")
+    accuracies = []
+    for number, counts in enumerate(problem.plans):
+        accuracies.append(
+            {
+                "macs": cost.total(counts) / cost.full,
+                "reference": results["reference"]["episodes"][number]["accuracy"],
+                "classifier": fits["classifier"][number],
+                "samples": fits["samples"][number],
+                "own": results[precisions[0]]["episodes"][number]["accuracy"],
+            }
+        )
+    return results, accuracies
+
+
+def usable(precisions: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of the precisions that the processor computes in, and notes about the others.
+
+    Raises:
+        ValueError: there is none.
+    """
+    chosen = list(dict.fromkeys(precisions))
+    if "bf16" not in chosen or has_bf16("cpu"):
+        return chosen, []
+    chosen.remove("bf16")
+    if not chosen:
+        raise ValueError("this processor has no bf16 arithmetic: choose --precision float32")
+    return chosen, ["bf16 is skipped: this processor only emulates it, some ten times slower"]
+
+
+def _title(setting: Setting) -> str:
+    calibration = f"{setting.calibration_batches} x {setting.batch_size} calibration images"
+    return (
+        f"MobileNet-V1 x {setting.width:g} at {setting.size} x {setting.size}, {calibration} x "
+        f"{setting.points} positions, {setting.reward_images} reward images, "
+        f"{setting.episodes} plans near half of the MACs, {setting.threads} thread(s)"
+    )
+
+
+def _where() -> str:
+    where = ", ".join(f"{name} {value}" for name, value in machine().items())
+    return f"{where}; " + ", ".join(f"{name} {version}" for name, version in versions().items())
+
+
+def _commit(clone: Path) -> str:
+    """The commit that a clone is at, or that it is none."""
+    command = ["git", "-C", str(clone), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown: not a git clone"
+    return done.stdout.strip()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 (a side failed), 2 (bad input)."""
+    try:
+        tyro.cli(
+            compare,
+            prog="python -m benchmarks.speed.against_reference",
+            args=sys.argv[1:] if arguments is None else arguments,
+        )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except WorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

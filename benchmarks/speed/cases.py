@@ -1,0 +1,121 @@
+"""Tasks to time: networks at their real sizes, on random images with random weights.
+
+What a pass or a build costs depends on neither, so that no download is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from amc_gym import CompressionTask, Split
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.tasks import models
+
+
+@dataclass(frozen=True)
+class Case:
+    """An environment to time.
+
+    Attributes:
+        title: how tables call it.
+        task: makes what is compressed; or the name of a network with bundled weights.
+        images: reward images.
+    """
+
+    title: str
+    task: str | Callable[[], CompressionTask]
+    images: int | None = None
+
+    def env(self, **options: Any) -> AMCEnv:
+        """The environment without wrappers, whose checks are not ours to time."""
+        task = self.task if isinstance(self.task, str) else self.task()
+        return AMCEnv(task, device="cpu", **options)
+
+
+def synthetic(
+    model: nn.Module,
+    *,
+    size: int,
+    classes: int,
+    reward: int,
+    calibration: int,
+    preserve_ratio: float = 0.5,
+    channel_multiple: int = 1,
+    channels: int = 3,
+) -> CompressionTask:
+    """A task of random images.
+
+    Args:
+        model: what is compressed.
+        size: height and width of the images.
+        classes: length of the logits.
+        reward: number of reward images.
+        calibration: number of calibration images.  1 x 1 convolutions of I inputs are re-fitted
+            from I / 5 images on (2 samples per input, 10 positions per image).
+        preserve_ratio: the task's default.
+        channel_multiple: the task's default.
+        channels: of the images.
+    """
+    draw = torch.Generator().manual_seed(0)
+    splits = [
+        Split(
+            torch.randn(n, channels, size, size, generator=draw),
+            torch.randint(classes, (n,), generator=draw),
+        )
+        for n in (calibration, reward, 8)
+    ]
+    return CompressionTask(
+        model.eval(), *splits, preserve_ratio=preserve_ratio, channel_multiple=channel_multiple
+    )
+
+
+def cifar10(network: str, reward: int = 400) -> CompressionTask:
+    """A registered network as for CIFAR-10, at its default budget."""
+    setting = models.setting(network, "cifar10")
+    return synthetic(
+        seeded(lambda: models.build(network, "cifar10")),
+        size=32,
+        classes=10,
+        reward=reward,
+        calibration=210,
+        preserve_ratio=setting.preserve_ratio,
+        channel_multiple=setting.channel_multiple,
+    )
+
+
+def mobilenet(reward: int = 48, width: float = 1.0, size: int = 224) -> CompressionTask:
+    """MobileNet as for ImageNet, all but the classifier re-fitted."""
+    setting = models.setting("MobileNet", "imagenet")
+    return synthetic(
+        seeded(lambda: models.MobileNetV1(width=width)),
+        size=size,
+        classes=1000,
+        reward=reward,
+        calibration=max(16, round(210 * width)),
+        preserve_ratio=setting.preserve_ratio,
+        channel_multiple=setting.channel_multiple,
+    )
+
+
+def seeded(build: Callable[[], nn.Module]) -> nn.Module:
+    """The network that ``build`` makes, the same weights each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build()
+
+
+CASES = {
+    case.title: case
+    for case in (
+        Case("MobileNet digits", "MobileNet"),
+        Case("Plain20 CIFAR-10", lambda: cifar10("Plain20")),
+        Case("ResNet56 CIFAR-10", lambda: cifar10("ResNet56")),
+        Case("MobileNet 224", mobilenet),
+    )
+}
+"""What is timed against the limit."""

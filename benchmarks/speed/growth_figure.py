@@ -1,0 +1,68 @@
+"""The picture of ``growth``: an episode's time and its parts, one panel for each thing it may
+grow with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.figures import COLOURS, DPI, FAINT, INCHES, STYLE
+
+PARTS = {
+    "forward": "forward pass",
+    "build": "building the network",
+    "steps": "steps and bookkeeping",
+    "new_shapes": "kernels for new shapes",
+}
+"""Attribute of a point -> what it is called, from the bottom of a bar to its top."""
+
+
+class Measured(Protocol):
+    """What is drawn of a point."""
+
+    @property
+    def axis(self) -> str: ...
+
+    @property
+    def x(self) -> float: ...
+
+    @property
+    def episode(self) -> float: ...
+
+
+def draw(
+    points: Sequence[Measured], axes: Mapping[str, tuple[str, Sequence[float]]], path: Path
+) -> None:
+    """Stacked bars of milliseconds.  Parts that noise made negative are drawn as nothing.
+
+    Args:
+        points: all that was measured; see ``growth.Point``.
+        axes: what varies -> of what, and over which values.
+        path: the PNG to write.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(INCHES, 6.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(2, -(-len(axes) // 2), squeeze=False)
+        for (axis, (subject, _)), panel in zip(axes.items(), panels.flat, strict=False):
+            mine = [point for point in points if point.axis == axis]
+            bars, bottom = np.arange(len(mine)), np.zeros(len(mine))
+            for (part, title), colour in zip(PARTS.items(), COLOURS, strict=False):
+                heights = np.array([max(0.0, getattr(point, part)) for point in mine])
+                panel.bar(bars, heights, 0.7, bottom, color=colour, label=title)
+                bottom += heights
+            panel.set_xticks(bars, [f"{point.x:g}" for point in mine])
+            panel.set_xlabel(axis)
+            panel.set_title(subject, loc="left")
+            panel.set_ylabel("ms per episode")
+            panel.grid(axis="y", color=FAINT)
+            panel.set_axisbelow(True)
+        handles, labels = panels.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(PARTS))
+        figure.savefig(path, dpi=DPI)

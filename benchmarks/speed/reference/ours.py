@@ -1,0 +1,149 @@
+"""Our environment on the same problem, and the reference's re-fit in our terms."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from amc_gym import CompressionTask
+from amc_gym.compression import statistics
+from amc_gym.compression.evaluator import batch_size, count_hits
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.pruner import Pruner
+from amc_gym.compression.ranking import rank
+from amc_gym.compression.slim import slim
+from amc_gym.envs.amc import AMCEnv
+from benchmarks.speed.reference.problem import (
+    CHANNEL_MULTIPLE,
+    MAX_SPARSITY,
+    PRESERVE_RATIO,
+    Problem,
+)
+
+
+class Ours:
+    """Our environment on a problem.
+
+    Args:
+        problem: network, images, plans.
+        precision: "float32" or "bf16".
+    """
+
+    def __init__(self, problem: Problem, precision: str) -> None:
+        self._problem, self._precision = problem, precision
+        self._network = problem.network()
+        self._env: AMCEnv | None = None
+
+    def construct(self) -> dict[str, float]:
+        """Build task and environment: splits compared, network traced, layers calibrated."""
+        # A constant of the library, since the reference's default has served well.
+        statistics.POSITIONS_PER_IMAGE = self._problem.setting.points
+        task = CompressionTask(
+            self._network, self._problem.calibration, self._problem.reward, self._problem.test
+        )
+        self._env = AMCEnv(
+            task,
+            preserve_ratio=PRESERVE_RATIO,
+            max_sparsity=MAX_SPARSITY,
+            channel_multiple=CHANNEL_MULTIPLE,
+            precision=self._precision,
+            device="cpu",
+        )
+        return {}
+
+    def episode(self, counts: Sequence[int]) -> dict[str, float]:
+        """One episode of the plan that keeps ``counts[u]`` channels of unit u."""
+        env = self._env
+        assert env is not None
+        env.engine.evaluator.forget()  # two plans may be the same
+        info: dict[str, Any] = {}
+        began, cpu_began = time.perf_counter(), time.process_time()
+        env.reset()
+        for count, channels in zip(counts, env.budget.channels, strict=True):
+            info = env.step(np.array([1 - count / channels]))[-1]
+        elapsed, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
+        if list(env.plan.counts) != list(counts):
+            raise RuntimeError(f"our environment executed {env.plan.counts}, not {counts}")
+        # Once more, apart: inside the episode building and evaluating may overlap.
+        began = time.perf_counter()
+        env.engine.evaluator.network(counts)
+        refit_s = time.perf_counter() - began
+        return {
+            "seconds": elapsed,
+            "cpu_s": cpu_s,
+            "refit_s": refit_s,
+            "evaluation_s": elapsed - refit_s,
+            "accuracy": info["accuracy"],
+        }
+
+    def agree(self, path: Path) -> dict[str, list[float]]:
+        """Accuracies of the plans when we re-fit on the reference's samples.
+
+        Args:
+            path: what ``Theirs.samples`` wrote.
+
+        Returns:
+            Under ``samples``, of each plan, with our fit; under ``classifier``, with the
+            reference's fit of the classifier as well.
+        """
+        assert self._env is not None
+        graph, samples = self._env.engine.graph, load_file(path)
+        size = batch_size(graph, self._problem.setting.reward_images)
+
+        def accuracy(pruner: Pruner, counts: Sequence[int]) -> float:
+            if counts[-1] == graph.full[-1]:
+                pruner = fits["samples"]  # the reference leaves a full classifier as it is
+            # The plain way: norms unfolded, a new network, the layers' fits put into it.
+            readers = [unit.consumers[0] for unit in graph.units]
+            weights = {name: pruner.tensors(counts, name)["weight"] for name in readers}
+            network = slim(self._network, graph, pruner.layout(counts), weights)
+            return count_hits(network, self._problem.reward.batches(size)).accuracy("top1")
+
+        fits = {
+            "samples": refitted(self._network, graph, samples, twice=False),
+            "classifier": refitted(self._network, graph, samples, twice=True),
+        }
+        plans = self._problem.plans
+        return {name: [accuracy(fit, counts) for counts in plans] for name, fit in fits.items()}
+
+
+def refitted(
+    network: nn.Module, graph: ChannelGraph, samples: Mapping[str, Tensor], *, twice: bool
+) -> Pruner:
+    """Our pruner, re-fitting on the reference's samples.
+
+    The reference fits every layer to its recorded output, which for the classifier holds the bias,
+    and leaves the bias in the layer, where it is added again.  With X its samples, W0 and b the
+    classifier's weight and bias, it solves X_S W = X W0 + 1 b', whose normal equations are those
+    of our target X W1 with W1 = W0 + (X'X)^-1 X'1 b'.
+
+    Args:
+        network: the original one.
+        graph: its channel graph; unit u is read by one layer, the reference's u-th.
+        samples: "gram.u" (channels, channels) and "sum.u" (channels,), float64.
+        twice: fit the classifier as the reference does.
+    """
+    grams = {
+        unit.consumers[0]: samples[f"gram.{index}"][None] for index, unit in enumerate(graph.units)
+    }
+    orders = rank(network, graph, {}, "magnitude")
+    if twice:
+        last = len(graph.units) - 1
+        network = copy.deepcopy(network)
+        classifier = network.get_submodule(graph.units[last].consumers[0])
+        assert isinstance(classifier, nn.Linear)
+        gram, total = samples[f"gram.{last}"], samples[f"sum.{last}"]
+        # As little as keeps the matrix invertible: the reference adds nothing.
+        gram = gram + 1e-9 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        with torch.no_grad():
+            moved = torch.outer(classifier.bias.double(), torch.linalg.solve(gram, total))
+            classifier.weight.copy_(classifier.weight.double() + moved)
+    return Pruner(network, graph, orders, grams)

@@ -1,0 +1,55 @@
+"""The GPU benchmark, run small on a processor."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.speed.gpu import Options, main, peak
+
+SMALL = Options(
+    device="cpu",
+    networks=("MobileNet",),
+    reward_images=(8,),
+    precisions=("float32",),
+    batch_sizes=(4, 8),
+    environments=(1, 2),
+    episodes=1,
+    size=32,
+    calibration=8,
+    product=64,
+)
+
+
+def test_a_small_run_writes_every_figure(tmp_path: Path) -> None:
+    main(Options(**{**vars(SMALL), "out": tmp_path}))
+    rows = list(csv.DictReader((tmp_path / "gpu.csv").read_text().splitlines()))
+    assert [(row["what"], row["n"]) for row in rows] == [
+        ("episodes", "1"),
+        ("episodes", "2"),
+        ("pass", "4"),
+        ("pass", "8"),
+    ]
+    for row in rows:
+        images = 8 * float(row["per_second"])
+        assert float(row["images_per_second"]) == pytest.approx(images)
+        assert float(row["peak_share"]) > 0
+    device = json.loads((tmp_path / "gpu.json").read_text())["device"]
+    assert device in (tmp_path / "gpu.md").read_text()
+
+
+def test_the_peak_counts_two_operations_for_each_multiply_accumulate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.speed.gpu._elapsed", lambda device, call: 0.5)
+    assert peak(torch.device("cpu"), "float32", 8) == 2 * 8**3 / 0.5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_the_message_says_what_to_run_instead() -> None:
+    with pytest.raises(SystemExit, match="--device cpu"):
+        main(Options())
