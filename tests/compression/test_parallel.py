@@ -56,7 +56,8 @@ def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, t
     assert found[0].keys() == found[1].keys() == plain.keys()
     for name, gram in plain.items():
         assert torch.equal(found[0][name], found[1][name])
-        torch.testing.assert_close(found[0][name] / gram.max(), gram / gram.max())
+        scale = gram.max()  # inputs are float32: 6e-8 of rounding at each layer on the way
+        torch.testing.assert_close(found[0][name] / scale, gram / scale, rtol=1e-5, atol=1e-5)
 
 
 def test_logits_are_the_same_bits_on_any_number_of_cores(digits_task, threads):
