@@ -21,14 +21,15 @@ METRICS = {"top1": 1, "top5": 5}
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
-BATCH_BYTES = {"cpu": 20 * 2**20, "cuda": 2 * 2**30}
+BATCH_BYTES = {"cpu": 40 * 2**20, "cuda": 2 * 2**30}
 """Activations of the uncompressed network's widest layer, in and out, that one batch may hold.
 
 On a processor a cache's worth, on a GPU enough to keep it busy.
 """
 
 BATCHES, BATCH_IMAGES = 2, 100
-"""At least so many batches, for as many cores, unless they would hold fewer images than that."""
+"""Batches come in multiples of so many, for as many cores; one batch stays one where halves would
+hold fewer images than that."""
 
 RESIDENT_BYTES = 256 * 2**20
 """Images that take more than this as floats are made ready batch by batch, in each evaluation.
@@ -78,8 +79,10 @@ def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:
         for layer in graph.layers.values()
     )
     most = max(1, BATCH_BYTES.get(device, BATCH_BYTES["cuda"]) // (4 * widest))
-    spread = min(BATCHES, n_images // BATCH_IMAGES) if device == "cpu" else 1
-    return ceil(n_images / max(ceil(n_images / most), spread))
+    batches = ceil(n_images / most)
+    if device == "cpu" and (batches > 1 or n_images >= BATCHES * BATCH_IMAGES):
+        batches = BATCHES * ceil(batches / BATCHES)
+    return ceil(n_images / batches)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,16 @@ def in_fresh_process(case: str, threads: int, seconds: float) -> dict[str, Any]:
     Raises:
         RuntimeError: the process failed; the message has what it said.
     """
-    command = [sys.executable, "-W", "ignore", "-m", __name__, "--case", case]
-    command += ["--threads", str(threads), "--seconds", str(seconds)]
+    return run_module(__name__, threads, "--case", case, "--seconds", str(seconds))
+
+
+def run_module(module: str, threads: int, *arguments: str) -> dict[str, Any]:
+    """What a module prints as JSON that is run in a process with so many threads.
+
+    Raises:
+        RuntimeError: the process failed; the message has what it said.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", module, "--threads", str(threads), *arguments]
     env = os.environ | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:

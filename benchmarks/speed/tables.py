@@ -86,6 +86,18 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("environment_ms", "environment, ms"),
         Column("ratio", "agent / environment", True),
     ),
+    "Episodes per second, by the clock on the wall": (
+        Column("threads", "threads"),
+        Column("parallel", "their gain on a product"),
+        Column("one_core", "one environment, one core"),
+        Column("single", "one environment"),
+        Column("sync", "SyncVectorEnv of 8"),
+        Column("vector", "AMCVectorEnv of 8"),
+        Column("against_one_core", "AMCVectorEnv / one core"),
+        Column("against_single", "AMCVectorEnv / one environment"),
+        Column("wanted", "wanted"),
+        Column("met", ""),
+    ),
     "Workers of an AsyncVectorEnv after 20 episodes each, above one that has only imported": (
         Column("private", "private memory, MB", True),
         Column("share", "share of all memory, MB"),
@@ -94,7 +106,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 """Title -> columns."""
 
-NETWORKS, LIMIT, RUNTIMES, PRECISION, AGENTS, COPIES = TABLES
+NETWORKS, LIMIT, RUNTIMES, PRECISION, AGENTS, ENVIRONMENTS, COPIES = TABLES
 
 Row = Mapping[str, Any]
 
@@ -102,7 +114,7 @@ Row = Mapping[str, Any]
 def render(title: str, rows: Mapping[str, Row]) -> Table:
     """A table of named rows; figures that a row lacks are left out."""
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in TABLES[title]:
         table.add_column(column.title, justify="right")
     for name, row in rows.items():

@@ -23,7 +23,8 @@ def figures(*arguments: str) -> dict[str, float]:
 
 def test_copies_in_one_process(note: Note) -> None:
     one, many = figures("1"), figures(str(COPIES))
-    note(f"{COPIES} environments above one", many["private"] - one["private"])
+    # Below zero where the one process happened to give back less of what it freed.
+    note(f"{COPIES} environments above one", max(0.0, many["private"] - one["private"]))
 
 
 @pytest.mark.parametrize("network", ["digits", "imagenet"])

@@ -1,0 +1,93 @@
+"""Episodes per second of one environment and of eight: ``python -m benchmarks.speed.environments``.
+
+Prints JSON.  By the clock on the wall, since the question is what all cores do together; in a
+process of its own, since OpenMP takes its number of threads once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from statistics import median
+
+import numpy as np
+import torch
+import tyro
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.vector import AMCVectorEnv
+from benchmarks.speed.limit import threads_gain
+from benchmarks.speed.timing import plans, play
+
+ENVIRONMENTS, ROUNDS = 8, 9
+
+Play = Callable[[list[np.ndarray]], None]
+"""Plays the episodes whose actions it is given, (units, 1) each."""
+
+
+def measure(threads: int, images: int = 400) -> dict[str, float | None]:
+    """Plays new episodes of MobileNet on digits in every way by turns, eight at a time.
+
+    Args:
+        threads: of torch, except in "one_core".
+        images: reward images; with 200 or more, an evaluation by itself uses two cores.
+
+    Returns:
+        Episodes per second of one environment on one core and on ``threads``, and of eight in
+        Gymnasium's ``SyncVectorEnv`` and in ours; and under "parallel", where there are several
+        threads, how many times as fast they make a matrix product.
+    """
+    parallel = threads_gain(threads)
+    make = partial(AMCEnv, "MobileNet", reward_images=images, device="cpu")
+    single = make()
+    vectors = {
+        "sync": SyncVectorEnv([make] * ENVIRONMENTS, autoreset_mode=AutoresetMode.SAME_STEP),
+        "vector": AMCVectorEnv(ENVIRONMENTS, "MobileNet", reward_images=images, device="cpu"),
+    }
+
+    def one_by_one(episodes: list[np.ndarray]) -> None:
+        for actions in episodes:
+            play(single, actions)
+
+    def lock_step(name: str, episodes: list[np.ndarray]) -> None:
+        vectors[name].reset()
+        for actions in np.stack(episodes, axis=1):
+            vectors[name].step(actions)
+
+    def on_one_core(episodes: list[np.ndarray]) -> None:
+        torch.set_num_threads(1)
+        one_by_one(episodes)
+        torch.set_num_threads(threads)
+
+    ways: dict[str, Play] = {
+        "one_core": on_one_core,
+        "single": one_by_one,
+        "sync": lambda episodes: lock_step("sync", episodes),
+        "vector": lambda episodes: lock_step("vector", episodes),
+    }
+    torch.set_num_threads(threads)
+    stream = plans(single)
+    for way in ways.values():  # what only first episodes do
+        way(_next(stream))
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            episodes, began = _next(stream), time.perf_counter()
+            way(episodes)
+            seconds[name].append(time.perf_counter() - began)
+    return {"parallel": parallel} | {
+        name: ENVIRONMENTS / median(each) for name, each in seconds.items()
+    }
+
+
+def _next(stream: Iterator[np.ndarray]) -> list[np.ndarray]:
+    return list(islice(stream, ENVIRONMENTS))
+
+
+if __name__ == "__main__":
+    json.dump(tyro.cli(measure), sys.stdout)
