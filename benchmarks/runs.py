@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-DETERMINISTIC = frozenset({"uniform"})
+DETERMINISTIC = frozenset({"uniform", "shallow", "deep"})
 """Agents that do the same with every seed: they run once."""
 
 

@@ -18,7 +18,7 @@ import tyro
 from rich.progress import track
 
 import amc_gym
-from agents.uniform import largest_uniform
+from agents.rules import largest
 from amc_gym.compression.importance import IMPORTANCES
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.recipe import Recipe
@@ -81,7 +81,7 @@ def _measure(network: str, dataset: str, key: tuple[float, str, str, int], epoch
         network, dataset=dataset, preserve_ratio=ratio, importance=importance, recovery=recovery
     )
     env.reset()
-    for count, channels in zip(largest_uniform(env.budget), env.budget.channels, strict=True):
+    for count, channels in zip(largest(env.budget), env.budget.channels, strict=True):
         env.step(torch.tensor([1 - count / channels]).numpy())
     small = amc_gym.compress(env.task, env.plan)
     if seed >= 0:

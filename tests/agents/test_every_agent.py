@@ -15,6 +15,7 @@ from agents.plans import amc
 NAMES = (
     "amc-ddpg",
     "amc-ddpg-code",
+    "deep",
     "random",
     "sb3-ddpg",
     "sb3-ddpg-default",
@@ -22,9 +23,10 @@ NAMES = (
     "sb3-sac-default",
     "sb3-td3",
     "sb3-td3-default",
+    "shallow",
     "uniform",
 )
-DETERMINISTIC = ("uniform",)
+DETERMINISTIC = ("deep", "shallow", "uniform")
 
 
 def learn(name: str, env: gym.Env[Any, Any], seed: int, episodes: int = 4) -> agents.Result:

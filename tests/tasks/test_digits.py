@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import amc_gym
-from agents.uniform import largest_uniform
+from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.tasks.datasets import Split, load
@@ -92,7 +92,7 @@ def test_the_default_budget_tells_agents_apart() -> None:
     """Uniform loses at least 5 points of reward accuracy, the best plan known at most 2."""
     env = AMCEnv("MobileNet")
     full = env.engine.evaluator(env.engine.graph.full).accuracy("top1")
-    uniform = env.engine.evaluator(largest_uniform(env.budget)).accuracy("top1")
+    uniform = env.engine.evaluator(largest(env.budget)).accuracy("top1")
     plan = CompressionPlan.load(RESULTS / "search-digits" / "plan.json")
     assert amc_gym.validate(env.task, plan).ok
     assert plan.measured["macs"] <= 0.2 * env.engine.costs["macs"].full

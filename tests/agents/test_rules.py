@@ -1,4 +1,4 @@
-"""The uniform rule, and plans executed as they are named."""
+"""Rules by hand, and plans executed as they are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import agents
 from agents.plans import amc, execute
-from agents.uniform import largest_uniform, uniform_counts
+from agents.rules import Rule, counts, deep, largest, shallow, uniform
 from amc_gym.envs.budget import Budget
 
 
@@ -28,33 +28,54 @@ def budget(ratio: float | None, channels: tuple[int, ...] = (8, 12, 20), step: i
     )
 
 
-def test_largest_uniform_by_hand() -> None:
+def test_largest_by_hand() -> None:
     # Full cost 3*8 + 8*12 + 12*20 + 20*10 = 560, so at 0.5 the limit is 280.
     # The plans near it:  ratio 0.66: (5, 8, 13) = 15 + 40 + 104 + 130 = 289, over;
     # below 13.5/20 ... 12.5/20 the third unit falls to 12, below 7.5/12 = 12.5/20 the second to 7:
     # (5, 7, 12) = 15 + 35 + 84 + 120 = 254, within.
-    assert largest_uniform(budget(0.5)) == (5, 7, 12)
+    assert largest(budget(0.5)) == (5, 7, 12)
 
 
+def test_rules_lean_as_they_are_called() -> None:
+    # Shares 1, 2/3, 1/3 of the level 0.6: losses of 60, 40 and 20 % of 8, 12 and 20 channels.
+    level = Fraction(6, 10)
+    assert counts(budget(None), uniform, level) == (3, 5, 8)
+    assert counts(budget(None), shallow, level) == (3, 7, 16)
+    assert counts(budget(None), deep, level) == (6, 7, 8)
+
+
+def test_levels_go_on_until_every_unit_has_its_least() -> None:
+    bound = budget(None)
+    least = tuple(choices[0] for choices in bound.admissible)
+    assert counts(bound, deep, Fraction(1))[0] > least[0]
+    assert counts(bound, deep, Fraction(3)) == least
+
+
+@pytest.mark.parametrize("rule", [uniform, shallow, deep])
 @settings(deadline=None, max_examples=50)
 @given(
     channels=st.lists(st.integers(2, 40), min_size=1, max_size=5).map(tuple),
     ratio=st.floats(0.3, 1.0),
     step=st.sampled_from([1, 4]),
 )
-def test_no_larger_uniform_plan_is_within_the_budget(
-    channels: tuple[int, ...], ratio: float, step: int
+def test_no_larger_plan_of_the_rule_is_within_the_budget(
+    rule: Rule, channels: tuple[int, ...], ratio: float, step: int
 ) -> None:
     try:
         bound = budget(ratio, channels, step)
     except ValueError:  # infeasible
         return
     assert bound.limit is not None
-    found = largest_uniform(bound)
+    found = largest(bound, rule)
     assert product_cost(found) <= bound.limit
-    # Counts of C channels change at multiples of 1 / 2C, the plan at no other ratio.
-    ratios = {Fraction(i, 2 * c) for c in channels for i in range(2 * c + 1)}
-    plans = {uniform_counts(bound, ratio) for ratio in ratios}
+    # Counts of C channels change where the share that is left is a multiple of 1 / 2C.
+    n = len(channels)
+    levels = {
+        (1 - Fraction(i, 2 * c)) / share
+        for c, share in zip(channels, rule(n), strict=True)
+        for i in range(-2 * c * n, 2 * c + 1)
+    }
+    plans = {counts(bound, rule, level) for level in levels}
     assert found in plans
     larger = [plan for plan in plans if product_cost(plan) > product_cost(found)]
     assert all(product_cost(plan) > bound.limit for plan in larger)
@@ -68,21 +89,25 @@ def test_fits_is_the_cost_compared_with_the_limit(counts: tuple[int, ...]) -> No
     assert budget(None).admits(counts)
 
 
+@pytest.mark.parametrize("rule", [uniform, shallow, deep])
 @pytest.mark.parametrize("action_mode", ["clamp", "feasible"])
 @pytest.mark.parametrize("resource", ["macs", "params"])
-def test_uniform_evaluates_that_plan_once(make_env: Any, action_mode: str, resource: str) -> None:
+def test_a_rule_evaluates_that_plan_once(
+    make_env: Any, rule: Rule, action_mode: str, resource: str
+) -> None:
     env = make_env(action_mode=action_mode, resource=resource)
-    result = agents.make("uniform", env, seed=0).learn(100)
+    result = agents.make(rule.__name__, env, seed=0).learn(100)
     (episode,) = result.history
-    assert episode.channels == largest_uniform(amc(env).budget)
+    assert episode.channels == largest(amc(env).budget, rule)
     limit, spent = amc(env).budget.limit, getattr(episode, resource)
     assert limit is not None
     assert 0.9 * limit < spent <= limit
 
 
-def test_uniform_without_a_budget_prunes_nothing(make_env: Any) -> None:
+@pytest.mark.parametrize("name", ["uniform", "shallow", "deep"])
+def test_a_rule_without_a_budget_prunes_nothing(make_env: Any, name: str) -> None:
     env = make_env(preserve_ratio=None)
-    (episode,) = agents.make("uniform", env, seed=0).learn(1).history
+    (episode,) = agents.make(name, env, seed=0).learn(1).history
     assert episode.channels == amc(env).budget.channels
 
 

@@ -1,0 +1,111 @@
+"""Rules by hand: how much each unit loses is a function of its depth alone (paper, figure 2).
+
+``uniform`` takes the same share of every unit's channels, ``shallow`` most from the first units and
+``deep`` most from the last; all of them as little as the budget allows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import gymnasium as gym
+
+from agents.plans import amc, execute
+from agents.registry import register
+from amc_gym.envs.budget import Budget, nearest
+
+Rule = Callable[[int], list[Fraction]]
+"""Number of units -> what sparsities are proportional to, each in (0, 1]."""
+
+
+def uniform(units: int) -> list[Fraction]:
+    """The same for all."""
+    return [Fraction(1)] * units
+
+
+def shallow(units: int) -> list[Fraction]:
+    """Falls linearly with depth; the last unit has 1 / units."""
+    return [Fraction(units - t, units) for t in range(units)]
+
+
+def deep(units: int) -> list[Fraction]:
+    """Rises linearly with depth; the first unit has 1 / units."""
+    return shallow(units)[::-1]
+
+
+def counts(budget: Budget, rule: Rule, level: Fraction) -> tuple[int, ...]:
+    """Each unit's admissible count nearest to what ``level`` times the rule leaves; ties go up.
+
+    A unit stops at its least admissible count, while ``level`` may go on beyond 1: so every rule
+    reaches every budget that can be reached.
+    """
+    shares = rule(len(budget.channels))
+    return tuple(
+        nearest(choices, (1 - level * share) * channels)  # type: ignore[arg-type]  # exact
+        for choices, channels, share in zip(budget.admissible, budget.channels, shares, strict=True)
+    )
+
+
+def largest(budget: Budget, rule: Rule = uniform) -> tuple[int, ...]:
+    """Counts of the rule's largest plan within the budget.
+
+    A unit's count only changes where its share of the channels passes the middle of two admissible
+    counts.  Between two such levels, of whatever unit, the plan stays the same, so bisecting the
+    sorted list of them finds the largest plan exactly, by cost arithmetic alone.
+    """
+    shares = rule(len(budget.channels))
+    middles = {
+        (1 - Fraction(below + above, 2 * channels)) / share
+        for choices, channels, share in zip(budget.admissible, budget.channels, shares, strict=True)
+        for below, above in pairwise(choices)
+    }
+    # At a middle the count is still the upper one; one level beyond all of them leaves every
+    # unit's minimum, feasible by construction.
+    levels = sorted(middles)
+    levels.append(levels[-1] + 1 if levels else Fraction(1))
+
+    def fits(level: Fraction) -> bool:
+        return budget.admits(counts(budget, rule, level))
+
+    return counts(budget, rule, levels[bisect_left(levels, True, key=fits)])
+
+
+class HandMade:
+    """Evaluates a rule's largest plan within the budget, once.
+
+    Without a budget (``preserve_ratio=None``) that is the uncompressed network.  Channels come in
+    whole steps, so the ratio that is reached lies below the budget; ``Episode.macs`` tells it.
+
+    Args:
+        env: an AMC environment in either action mode.
+        rule: what sparsities are proportional to.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], rule: Rule) -> None:
+        self.env, self.rule = env, rule
+
+    def learn(self, episodes: int) -> None:
+        """Evaluate the plan; one episode is enough."""
+        execute(self.env, largest(amc(self.env).budget, self.rule))
+
+
+@register("uniform")
+def make_uniform(env: gym.Env[Any, Any], seed: int) -> HandMade:
+    """Every unit loses the same share; deterministic."""
+    return HandMade(env, uniform)
+
+
+@register("shallow")
+def make_shallow(env: gym.Env[Any, Any], seed: int) -> HandMade:
+    """The first units lose most; deterministic."""
+    return HandMade(env, shallow)
+
+
+@register("deep")
+def make_deep(env: gym.Env[Any, Any], seed: int) -> HandMade:
+    """The last units lose most; deterministic."""
+    return HandMade(env, deep)
