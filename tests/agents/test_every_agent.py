@@ -16,6 +16,7 @@ NAMES = (
     "amc-ddpg",
     "amc-ddpg-code",
     "deep",
+    "evolution",
     "random",
     "sb3-ddpg",
     "sb3-ddpg-default",

@@ -1,0 +1,27 @@
+"""The package's own search without learning, an evolution of channel counts, as an agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from agents.registry import register
+from amc_gym.search import search
+
+
+@register("evolution")
+class Evolution:
+    """``amc_gym.search``: children of the ten best plans, each scaled to what the budget allows.
+
+    Args:
+        env: an AMC environment with ``action_mode="clamp"``.
+        seed: of the draws.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+        self.env, self.seed = env, seed
+
+    def learn(self, episodes: int) -> None:
+        """Evaluate ``episodes`` plans, the uniform one first."""
+        search(self.env, episodes, self.seed, progress=False)
