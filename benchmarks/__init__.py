@@ -6,7 +6,8 @@ is finished into tables and pictures.  A study is a folder of runs, one JSON fil
     runs        what is compared: settings and runs, and their keys
     execution   carrying out one run
     records     a finished run as a file, and a folder of them
-    executor    runs on this machine's cores, each in a fresh process
+    executor    jobs on this machine's cores, each in a fresh process
+    progress    carrying out jobs while people watch
     study       run whatever a folder still lacks
     statistics  from records to one row per agent
     figures     learning curves and policies, as PNG

@@ -41,7 +41,7 @@ def run(
     """
     from agents import FACTORIES
     from amc_gym.names import choose
-    from benchmarks.execution import import_modules, setting_of
+    from benchmarks.execution import import_modules, setting_of, work
     from benchmarks.executor import LocalExecutor
     from benchmarks.machine import cores
     from benchmarks.records import Store
@@ -63,7 +63,7 @@ def run(
     store = Store(out)
     store.prepare()
     runs = runs_of(setting_of(env, _object(env_kwargs), episodes), names, seeds)
-    executor = LocalExecutor(workers or cores(), extra)
+    executor = LocalExecutor(work, workers or cores(), extra)
     console = Console(stderr=True)
     try:
         return 0 if complete(runs, store, executor, console) else 1

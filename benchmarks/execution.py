@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -66,6 +67,12 @@ def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
         kwargs=dict(kwargs),
         source=dict(inner.task.source),
     )
+
+
+def work(run: Run, progressed: Callable[[int], None]) -> Record:
+    """``execute`` for an executor, which is told of the episodes so far."""
+    episodes = itertools.count(1)
+    return execute(run, lambda _: progressed(next(episodes)))
 
 
 def execute(run: Run, on_episode: Callable[[Episode], None] | None = None) -> Record:

@@ -1,12 +1,12 @@
-"""Runs on this machine's cores, each in a fresh process.
+"""Jobs on this machine's cores, each in a fresh process.
 
 A fresh process has remembered no plan and no factor, so times are comparable; and whatever
-happens to it, a crash inside a library or a kill for want of memory, the other runs go on.
+happens to it, a crash inside a library or a kill for want of memory, the other jobs go on.
 Where the system can, processes are forked from a server that has done nothing but import torch,
 which takes seconds; a fork of this process, which has computed, would deadlock.
 
-An executor is a function from runs to a generator of events.  It writes nothing: whoever consumes
-the events keeps the records.
+An executor is a function from jobs to a generator of events.  It writes nothing: whoever consumes
+the events keeps the results.
 """
 
 from __future__ import annotations
@@ -22,44 +22,57 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_all_start_methods, get_context
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
-
-from benchmarks.runs import Run
-
-if TYPE_CHECKING:
-    from benchmarks.records import Record
+from typing import Any, Protocol
 
 REPORT_EVERY = 0.1
-"""Seconds between two messages about a run's progress."""
+"""Seconds between two messages about a job's progress."""
+
+
+class Job(Protocol):
+    """What is to be done, in a form that can be sent to another process."""
+
+    @property
+    def name(self) -> str:
+        """Of its process."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Its size, in whatever its progress is counted in."""
+        ...
+
+
+Work = Callable[[Any, Callable[[int], None]], Any]
+"""(job, told of the steps done so far) -> result; a function of a module."""
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """A run has begun (0 episodes) or has finished so many."""
+    """A job has begun (0 steps) or has done so many."""
 
-    run: Run
-    episodes: int
+    job: Any
+    steps: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run is done."""
+    """A job is done."""
 
-    run: Run
-    record: Record
+    job: Any
+    result: Any
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A run came to nothing; ``error`` is one line, ``details`` the traceback if there is one."""
+    """A job came to nothing; ``error`` is one line, ``details`` the traceback if there is one."""
 
-    run: Run
+    job: Any
     error: str
     details: str = ""
 
 
 Event = Progressed | Finished | Failed
-Executor = Callable[[Sequence[Run]], Generator[Event, None, None]]
+Executor = Callable[[Sequence[Any]], Generator[Event, None, None]]
 
 
 @dataclass(frozen=True)
@@ -67,32 +80,34 @@ class LocalExecutor:
     """A pool of worker processes on this machine.
 
     Attributes:
-        workers: how many runs at a time.
+        work: how to do a job.
+        workers: how many jobs at a time.
         modules: imported by each worker first; they register agents of the user's own.
     """
 
+    work: Work
     workers: int
     modules: tuple[str, ...] = ()
 
-    def __call__(self, runs: Sequence[Run]) -> Generator[Event, None, None]:
-        """Carry out ``runs`` and yield what happens; closing the generator ends the workers."""
-        waiting = deque(runs)
-        active: dict[connection.Connection, tuple[Run, BaseProcess]] = {}
+    def __call__(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """Carry out ``jobs`` and yield what happens; closing the generator ends the workers."""
+        waiting = deque(jobs)
+        active: dict[connection.Connection, tuple[Job, BaseProcess]] = {}
         try:
             while waiting or active:
                 while waiting and len(active) < self.workers:
-                    run = waiting.popleft()
-                    receiver, process = self._start(run)
-                    active[receiver] = run, process
-                    yield Progressed(run, 0)
+                    job = waiting.popleft()
+                    receiver, process = self._start(job)
+                    active[receiver] = job, process
+                    yield Progressed(job, 0)
                 for receiver in connection.wait(list(active)):
                     assert isinstance(receiver, connection.Connection)
-                    run, process = active[receiver]
+                    job, process = active[receiver]
                     try:
                         event = receiver.recv()
                     except (EOFError, OSError):
                         process.join()
-                        event = Failed(run, f"the worker died with exit code {process.exitcode}")
+                        event = Failed(job, f"the worker died with exit code {process.exitcode}")
                     if not isinstance(event, Progressed):
                         del active[receiver]
                         receiver.close()
@@ -105,15 +120,18 @@ class LocalExecutor:
                 process.join()
                 receiver.close()
 
-    def _start(self, run: Run) -> tuple[connection.Connection, BaseProcess]:
+    def _start(self, job: Job) -> tuple[connection.Connection, BaseProcess]:
         if "forkserver" in get_all_start_methods():
             context = get_context("forkserver")
-            context.set_forkserver_preload(["benchmarks.execution"])
+            context.set_forkserver_preload([self.work.__module__])
         else:
             context = get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
-            target=_work, args=(run, self.modules, sender), name=run.name, daemon=True
+            target=_work,
+            args=(self.work, job, self.modules, sender),
+            name=job.name,
+            daemon=True,
         )
         with _interrupts_ignored(), _one_thread():
             process.start()
@@ -121,28 +139,27 @@ class LocalExecutor:
         return receiver, process
 
 
-def _work(run: Run, modules: tuple[str, ...], sender: connection.Connection) -> None:
-    """The body of a worker: carry out one run and send what happens."""
+def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Connection) -> None:
+    """The body of a worker: carry out one job and send what happens."""
     try:
         import torch
 
-        from benchmarks.execution import execute, import_modules
+        from benchmarks.execution import import_modules
 
         torch.set_num_threads(1)
         import_modules(modules)
-        episodes, reported = 0, time.monotonic()
+        reported = time.monotonic()
 
-        def on_episode(_: object) -> None:
-            nonlocal episodes, reported
-            episodes += 1
+        def progressed(steps: int) -> None:
+            nonlocal reported
             if time.monotonic() - reported > REPORT_EVERY:
                 reported = time.monotonic()
-                sender.send(Progressed(run, episodes))
+                sender.send(Progressed(job, steps))
 
-        event = Finished(run, execute(run, on_episode))
+        event = Finished(job, work(job, progressed))
     except Exception as error:
         summary = " ".join(f"{type(error).__name__}: {error}".split())
-        event = Failed(run, summary, traceback.format_exc())
+        event = Failed(job, summary, traceback.format_exc())
     sender.send(event)
 
 

@@ -89,6 +89,11 @@ class Run:
         agent = re.sub(r"[^\w.+-]", "_", self.agent)
         return f"{agent}-seed{self.seed}-{_digest(self.key)}"
 
+    @property
+    def steps(self) -> int:
+        """Episodes that it may take."""
+        return self.setting.episodes
+
     def __str__(self) -> str:
         return self.agent if self.agent in DETERMINISTIC else f"{self.agent} seed {self.seed}"
 

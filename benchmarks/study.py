@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from benchmarks.executor import Executor, Failed, Finished, Progressed
+from benchmarks.executor import Executor
+from benchmarks.progress import carry_out
 from benchmarks.records import Record, Store
 from benchmarks.runs import Run
 
@@ -49,24 +40,12 @@ def complete(runs: Sequence[Run], store: Store, executor: Executor, console: Con
     missing = [run for run in runs if run not in done]
     if len(missing) < len(runs):
         console.print(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already")
-    failures = []
-    # Closing ends the workers, whatever interrupts this loop.
-    with _Bars(missing, console) as bars, closing(executor(missing)) as events:
-        for event in events:
-            match event:
-                case Finished(run, record):
-                    store.save(record)
-                    bars.end(run, _summary(record))
-                case Failed(run, error, details):
-                    failures.append(event)
-                    bars.end(
-                        run, f"[red]{run} failed: {escape(error)}[/]\n{escape(details)}".rstrip()
-                    )
-                case Progressed(run, episodes):
-                    bars.advance(run, episodes)
-    for failure in failures:
-        console.print(f"[red]failed: {failure.run}: {escape(failure.error)}")
-    return not failures
+
+    def keep(_: Run, record: Record) -> str:
+        store.save(record)
+        return _summary(record)
+
+    return carry_out(missing, executor, console, keep)
 
 
 def _summary(record: Record) -> str:
@@ -76,53 +55,3 @@ def _summary(record: Record) -> str:
         f"{best.test_accuracy:.1%} on test images at {best.macs_ratio:.1%} of the MACs; "
         f"{record.evaluations} evaluations, {record.seconds:.1f} s"
     )
-
-
-class _Bars:
-    """A bar over all episodes of a study and one for each run under way."""
-
-    def __init__(self, runs: Sequence[Run], console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._n_runs, self._ended = len(runs), 0
-        episodes = sum(run.setting.episodes for run in runs)
-        self._all = self._progress.add_task(self._title(), total=episodes, visible=bool(runs))
-        self._bars: dict[Run, TaskID] = {}
-        self._episodes: dict[Run, int] = {}
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def advance(self, run: Run, episodes: int) -> None:
-        """``run`` has finished so many episodes."""
-        if run not in self._bars:
-            self._bars[run] = self._progress.add_task(str(run), total=run.setting.episodes)
-        self._progress.update(self._bars[run], completed=episodes)
-        self._update(run, episodes)
-
-    def end(self, run: Run, message: str) -> None:
-        """``run`` is over; say so."""
-        self._ended += 1
-        if run in self._bars:
-            self._progress.remove_task(self._bars.pop(run))
-        self._update(run, run.setting.episodes)
-        self._progress.console.print(message, highlight=False, soft_wrap=True)
-
-    def _update(self, run: Run, episodes: int) -> None:
-        self._episodes[run] = episodes
-        completed = sum(self._episodes.values())
-        self._progress.update(self._all, completed=completed, description=self._title())
-
-    def _title(self) -> str:
-        return f"{self._ended}/{self._n_runs} runs, episodes"

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from small_study import ENV, KWARGS, Serial
 
-from benchmarks.execution import setting_of
+from benchmarks.execution import setting_of, work
 from benchmarks.executor import LocalExecutor
 from benchmarks.records import Record, RecordError, Store
 from benchmarks.runs import BenchmarkError, Run, Setting, runs_of
@@ -128,7 +128,7 @@ def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_closing_the_executor_ends_its_workers(setting: Setting) -> None:
-    events = LocalExecutor(workers=1, modules=("small_learners",))([Run(setting, "die", 0)])
+    events = LocalExecutor(work, workers=1, modules=("small_learners",))([Run(setting, "die", 0)])
     next(events)
     assert events.gi_frame is not None
     ((_, process),) = events.gi_frame.f_locals["active"].values()
