@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,9 +162,11 @@ def finetune(
     train_split: Split,
     recipe: Recipe = FINETUNING,
     *,
+    recovery: str | None = None,
     checkpoint: Path | None = None,
     device: str = "auto",
     progress: bool = True,
+    on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """The network of a plan, trained further; in eval mode.
 
@@ -174,9 +177,11 @@ def finetune(
         plan: how.
         train_split: training images; ``training_images(task)`` are those of registered networks.
         recipe: how to train.
+        recovery: of the weights to begin with, as in ``compress``.
         checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
         device: where to train, and where the network then is; "auto": a GPU if there is one.
         progress: whether there is a progress bar.
+        on_epoch: told of the number of finished epochs.
 
     Raises:
         PlanError: as ``compress``.
@@ -194,14 +199,15 @@ def finetune(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return train(
-        compress(task, plan).to(device),
+        compress(task, plan, recovery).to(device),
         train_split,
         recipe,
         teacher=task.model,
         checkpoint=checkpoint,
-        origin=hashlib.sha256(plan.to_json().encode()).hexdigest(),
+        origin=hashlib.sha256(f"{recovery}{plan.to_json()}".encode()).hexdigest(),
         keep_zeros=plan.options["granularity"] == "weight",
         progress=progress,
+        on_epoch=on_epoch,
     )
 
 

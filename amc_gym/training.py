@@ -6,7 +6,7 @@ import copy
 import io
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def train(
     evaluate_on: Split | None = None,
     keep_zeros: bool = False,
     progress: bool = True,
+    on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """Train a model in place, on the device it is on.
 
@@ -56,6 +57,7 @@ def train(
         evaluate_on: images whose accuracy the progress bar shows after each epoch.
         keep_zeros: weights of convolutions and linear layers that are zero, pruned ones, stay so.
         progress: whether there is a progress bar.
+        on_epoch: told of the number of finished epochs after each, and where a run goes on.
 
     Returns:
         The same model, channels last, in evaluation mode.
@@ -85,6 +87,8 @@ def train(
         *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress
     ) as bar:
         task = bar.add_task("training", total=recipe.epochs, completed=done)
+        if on_epoch is not None and done:
+            on_epoch(done)
         for epoch in range(done, recipe.epochs):
             shown = f"loss {run.epoch(epoch, resident):.3f}"
             if checkpoint:
@@ -92,6 +96,8 @@ def train(
             if evaluate_on is not None:
                 shown += f", accuracy {accuracy(model, evaluate_on):.2%}"
             bar.update(task, completed=epoch + 1, description=shown)
+            if on_epoch is not None:
+                on_epoch(epoch + 1)
     return model.eval()
 
 

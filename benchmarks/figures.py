@@ -46,7 +46,7 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         reward: what the reward is.
     """
     with mpl.rc_context(STYLE):
-        figure = _figure(4.8)
+        figure = new_figure(4.8)
         axes = figure.subplots()
         styles = _styles([row.agent for row in rows])
         lows, highs = [], []
@@ -84,7 +84,7 @@ def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
     columns = 2 if len(rows) > 1 else 1
     lines = math.ceil(len(rows) / columns)
     with mpl.rc_context(STYLE):
-        figure = _figure(0.9 + 1.55 * lines + 0.6)
+        figure = new_figure(0.9 + 1.55 * lines + 0.6)
         panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         styles = _styles([row.agent for row in rows])
         for row, axes in zip(rows, panels.flat, strict=False):
@@ -124,7 +124,7 @@ def _styles(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _figure(height: float) -> Figure:
+def new_figure(height: float) -> Figure:
     """A figure of its own canvas; pyplot would keep a global list of them."""
     figure = Figure(figsize=(INCHES, height), layout="constrained")
     FigureCanvasAgg(figure)

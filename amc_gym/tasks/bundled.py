@@ -20,6 +20,9 @@ from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")
 
+LARGEST = 4 * 2**20
+"""Bytes from which on kernels are kept in half precision."""
+
 
 def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, Any]:
     """The card of bundled weights.
@@ -82,6 +85,17 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
         raise OSError(f"the weights {path} are damaged ({error}): {fix}") from error
 
 
+def stored(model: nn.Module) -> dict[str, Tensor]:
+    """What a file of the model holds: its ``state_dict``, kernels in half precision if it is large.
+
+    Load it into the model before measuring what is to be true of the file.
+    """
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if sum(tensor.nbytes for tensor in state.values()) <= LARGEST:
+        return state
+    return {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+
+
 def save(
     model: nn.Module,
     network: str,
@@ -105,7 +119,7 @@ def save(
         The path of the weights; the card is beside it.
     """
     path = directory / f"{network}-{dataset}.safetensors".lower()
-    content = save_bytes({name: t.cpu().contiguous() for name, t in model.state_dict().items()})
+    content = save_bytes(stored(model))
     card = {
         "network": network,
         "dataset": dataset,

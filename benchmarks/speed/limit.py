@@ -81,9 +81,12 @@ def measure(case: str, threads: int = 1, seconds: float = 12.0) -> dict[str, Any
     rows: list[tuple[float, ...]] = []
     began = time.perf_counter()
     while len(rows) < PLANS[0] or (len(rows) < PLANS[1] and time.perf_counter() - began < seconds):
+        play(env, next(actions))  # in a search, too, an episode comes after an episode
         episode = timed(play, env, next(actions))
         network = bare.warm()
         one_pass = timed(count_hits, network, bare.batches)
+        evaluator.forget()
+        evaluator(env.plan.counts)  # as the bare pass comes after one
         evaluator.forget()
         again = timed(evaluator, env.plan.counts)
         own = timed(count_hits, evaluator.network(env.plan.counts), evaluator.batches)

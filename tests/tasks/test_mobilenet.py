@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from amc_gym.tasks import bundled
 from amc_gym.tasks.bundled import count_macs
 from amc_gym.tasks.models import MobileNetV1, architecture, build
+
+
+def test_large_networks_are_kept_in_half_precision_and_measured_so(tmp_path: Path) -> None:
+    """What is loaded is what was measured: kernels that half precision holds exactly."""
+    torch.manual_seed(0)
+    model = build("MobileNet", "cifar10").eval()
+    images = torch.randn(2, 3, 32, 32)
+    model.load_state_dict(bundled.stored(model))
+    path = bundled.save(
+        model, "MobileNet", "cifar10", input_shape=(3, 32, 32), fields={}, directory=tmp_path
+    )
+    assert path.stat().st_size < 8 * 10**6
+    loaded = bundled.load("MobileNet", "cifar10", tmp_path)
+    assert loaded(images).equal(model(images))
+    assert next(loaded.parameters()).dtype == torch.float32
+
+
+def test_small_networks_are_kept_as_they_are() -> None:
+    model = build("Plain20", "cifar10")
+    assert all(
+        a is not None and a.equal(b)
+        for a, b in zip(bundled.stored(model).values(), model.state_dict().values(), strict=True)
+    )
 
 
 def test_imagenet_network_has_the_published_size() -> None:

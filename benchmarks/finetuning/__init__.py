@@ -1,0 +1,8 @@
+"""What fine-tuning makes of the plans of a study: ``python -m benchmarks.finetuning FOLDER``.
+
+jobs        what is fine-tuned: plans of a study's runs, and the network itself
+outcomes    which test images each network has right, as files
+paired      differences of accuracy, with a bootstrap over images and seeds
+report      finetuned.md and finetuned.csv
+figure      the picture beside them
+"""

@@ -1,0 +1,203 @@
+"""What is fine-tuned, and how one of these jobs is carried out."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import amc_gym
+from amc_gym import CompressionPlan, CompressionTask, Split
+from amc_gym.recipe import Recipe
+from amc_gym.training import train
+from benchmarks.finetuning.outcomes import Bits, Outcome
+from benchmarks.machine import machine, versions
+from benchmarks.records import Record
+from benchmarks.runs import DETERMINISTIC
+
+FULL = "full network"
+"""What the uncompressed network is called, which is trained on by the same recipe."""
+
+LARGEST = 2 * 10**6
+"""Bytes that a kept network may have."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to fine-tune with one seed.
+
+    Attributes:
+        agent: whose plan, or ``FULL``.
+        search_seed: of the run that found it.
+        plan: its JSON; of the full network any plan of the study, which names the task.
+        macs_ratio: the plan's MACs as a share of the full network's.
+        params_ratio: its parameters likewise.
+        recipe: how, its seed included.
+        folder: where checkpoint and network go.
+        keep: whether the network is kept, if it is small enough.
+        recovery: of the weights before fine-tuning; None: as in the search.
+    """
+
+    agent: str
+    search_seed: int
+    plan: str
+    macs_ratio: float
+    params_ratio: float
+    recipe: Recipe
+    folder: Path
+    keep: bool = False
+    recovery: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its files: readable, and unique by plan and recipe."""
+        decided = [self.agent == FULL, self.plan, asdict(self.recipe), self.recovery]
+        digest = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:8]
+        return f"{self.agent.replace(' ', '-')}-seed{self.search_seed}-{digest}"
+
+    @property
+    def steps(self) -> int:
+        """Epochs."""
+        return self.recipe.epochs
+
+    def __str__(self) -> str:
+        return f"{self.agent}, search {self.search_seed}, fine-tuning {self.recipe.seed}"
+
+
+def jobs_of(
+    records: Iterable[Record],
+    recipe: Recipe,
+    seeds: int,
+    folder: Path,
+    searches: int = 1,
+    recovery: str | None = None,
+) -> list[Job]:
+    """The full network and the plans of the agents' middle runs, seed by seed.
+
+    Args:
+        records: runs of one setting.
+        recipe: of the fine-tuning; its seed is the first.
+        seeds: of the fine-tuning.
+        folder: for the jobs' files.
+        searches: runs of each agent to take, those around the median of the rewards.
+        recovery: of the weights before fine-tuning; None: as in the search.
+    """
+    by_agent: dict[str, list[Record]] = {}
+    for record in records:
+        by_agent.setdefault(record.run.agent, []).append(record)
+    chosen = [(agent, run) for agent, runs in by_agent.items() for run in middle(runs, searches)]
+    plans = [
+        (agent, run.run.seed, json.dumps(run.best.plan), run.best.macs_ratio, run.best.params_ratio)
+        for agent, run in chosen
+    ]
+    plans.insert(0, (FULL, 0, plans[0][2], 1.0, 1.0))
+    return [
+        Job(*plan, replace(recipe, seed=recipe.seed + n), folder, n == 0, recovery)
+        for n in range(seeds)
+        for plan in plans
+    ]
+
+
+def middle(runs: Sequence[Record], n: int) -> list[Record]:
+    """The ``n`` runs around the median of the rewards, the lower one where there is a choice."""
+    ordered = sorted(runs, key=lambda record: (record.best.reward, record.run.seed))
+    if ordered[0].run.agent in DETERMINISTIC:
+        n = 1
+    first = max(0, (len(ordered) - n) // 2)
+    return ordered[first : first + n]
+
+
+def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
+    """Fine-tune one network, and judge it on the test images before and after.
+
+    A checkpoint lies in the job's folder meanwhile, so that an interrupted job goes on.
+    """
+    plan = CompressionPlan.from_json(job.plan)
+    task = amc_gym.task_of(plan)
+    images = amc_gym.training_images(task)
+    compressed = job.agent != FULL
+    network = (
+        amc_gym.compress(task, plan, job.recovery)
+        if compressed
+        else copy.deepcopy(task.model).eval()
+    )
+    before = Bits.of(network, task.test)
+    checkpoint = job.folder / f"{job.name}.checkpoint.pt"
+    began = time.perf_counter()
+    network = _tune(job, task, plan, images, checkpoint, progressed)
+    seconds = time.perf_counter() - began
+    outcome = Outcome(
+        name=job.name,
+        agent=job.agent,
+        search_seed=job.search_seed,
+        finetuning_seed=job.recipe.seed,
+        recipe=asdict(job.recipe),
+        recovery=job.recovery,
+        plan=json.loads(job.plan) if compressed else None,
+        macs_ratio=job.macs_ratio,
+        params_ratio=job.params_ratio,
+        before=before,
+        after=Bits.of(network, task.test),
+        reward_accuracy=amc_gym.accuracy(network, task.reward),
+        network=_keep(job, network, task) if compressed and job.keep else None,
+        seconds=round(seconds, 1),
+        machine=machine(),
+        versions=versions(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    if compressed:
+        path = job.folder / "plans" / f"{job.agent}-seed{job.search_seed}.json"
+        path.parent.mkdir(exist_ok=True)
+        plan.save(path)
+    outcome.save(job.folder)
+    checkpoint.unlink(missing_ok=True)
+    return outcome
+
+
+def _tune(
+    job: Job,
+    task: CompressionTask,
+    plan: CompressionPlan,
+    images: Split,
+    checkpoint: Path,
+    progressed: Callable[[int], None],
+) -> nn.Module:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    if job.agent != FULL:
+        return amc_gym.finetune(
+            task,
+            plan,
+            images,
+            job.recipe,
+            recovery=job.recovery,
+            checkpoint=checkpoint,
+            progress=False,
+            on_epoch=progressed,
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return train(
+        copy.deepcopy(task.model).to(device),
+        images,
+        job.recipe,
+        teacher=task.model,
+        checkpoint=checkpoint,
+        progress=False,
+        on_epoch=progressed,
+    )
+
+
+def _keep(job: Job, network: nn.Module, task: CompressionTask) -> str | None:
+    """The name of the file that the network is in, if it may be kept."""
+    if sum(p.nbytes for p in network.state_dict().values()) > LARGEST:
+        return None
+    path = job.folder / "networks" / f"{job.name}.safetensors"
+    amc_gym.export(network.cpu(), task, path, overwrite=True)
+    return str(path.relative_to(job.folder))

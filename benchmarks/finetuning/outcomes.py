@@ -1,0 +1,140 @@
+"""Which test images a network has right before and after fine-tuning, as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from amc_gym import Split
+
+FORMAT = "amc-gym fine-tuning 1"
+
+
+@dataclass(frozen=True)
+class Bits:
+    """One bit per test image: whether the network has it right.
+
+    With them two networks can be compared image by image, years later.
+
+    Attributes:
+        images: how many there are.
+        hex: the bits, eight to a byte, the first image's highest.
+        split: fingerprint of the images.
+    """
+
+    images: int
+    hex: str
+    split: str
+
+    @classmethod
+    def of(cls, network: nn.Module, split: Split, batch_size: int = 256) -> Bits:
+        """Judge a network, in evaluation mode, on its device."""
+        device = next(network.parameters()).device
+        right: list[NDArray[np.bool_]] = []
+        with torch.inference_mode():
+            for images, labels in split.batches(batch_size):
+                best = network(images.to(device)).argmax(1).cpu()
+                right.append((best == labels.cpu()).numpy())
+        packed = np.packbits(np.concatenate(right)).tobytes().hex()
+        return cls(len(split), packed, split.fingerprint)
+
+    @property
+    def array(self) -> NDArray[np.bool_]:
+        """(images,)."""
+        packed = np.frombuffer(bytes.fromhex(self.hex), dtype=np.uint8)
+        return np.unpackbits(packed, count=self.images).astype(bool)
+
+    @property
+    def accuracy(self) -> float:
+        """Share in [0, 1]."""
+        return float(self.array.mean())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A fine-tuned network, judged.
+
+    Attributes:
+        name: of its file.
+        agent: whose plan, or the full network.
+        search_seed: of the run that found the plan.
+        finetuning_seed: of order and augmentation.
+        recipe: all that decided the training.
+        recovery: of the weights before; None: as in the search.
+        plan: the content of its `CompressionPlan`; None for the full network.
+        macs_ratio: its MACs as a share of the full network's.
+        params_ratio: its parameters likewise.
+        before: test images that it has right before.
+        after: and afterwards.
+        reward_accuracy: on the images of the search, afterwards.
+        network: file of its weights in the same folder, if they are kept.
+        seconds: of the training, since its last interruption.
+        machine: what it ran on.
+        versions: package -> version.
+        date: when it ended, ISO 8601 in UTC.
+    """
+
+    name: str
+    agent: str
+    search_seed: int
+    finetuning_seed: int
+    recipe: dict[str, Any]
+    recovery: str | None
+    plan: dict[str, Any] | None
+    macs_ratio: float
+    params_ratio: float
+    before: Bits
+    after: Bits
+    reward_accuracy: float
+    network: str | None
+    seconds: float
+    machine: dict[str, str | int]
+    versions: dict[str, str]
+    date: str
+
+    def save(self, folder: Path) -> Path:
+        """Write NAME.json, whole or not at all."""
+        path = folder / f"{self.name}.json"
+        fields = {"format": FORMAT} | asdict(self)
+        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        os.replace(partial, path)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Outcome:
+        """Read what ``save`` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+                raise ValueError(f"it is not of the format {FORMAT!r}")
+            fields: dict[str, Any] = {
+                name: value for name, value in content.items() if name != "format"
+            }
+            fields["before"], fields["after"] = Bits(**fields["before"]), Bits(**fields["after"])
+            return cls(**fields)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"{path} is no outcome of a fine-tuning: {error}") from error
+
+
+def load_all(folder: Path) -> list[Outcome]:
+    """Every outcome in a folder, by name.
+
+    Raises:
+        ValueError: a JSON file there is none.
+    """
+    return [Outcome.load(path) for path in sorted(folder.glob("*.json"))]

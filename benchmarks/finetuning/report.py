@@ -1,0 +1,174 @@
+"""What fine-tuned networks come to: finetuned.md, finetuned.csv and a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.finetuning.figure import draw
+from benchmarks.finetuning.jobs import FULL
+from benchmarks.finetuning.outcomes import Outcome, load_all
+from benchmarks.finetuning.paired import Difference, difference
+from benchmarks.runs import BenchmarkError
+
+COLUMNS = (
+    "plan of",
+    "MACs %",
+    "params %",
+    "before %",
+    "after %",
+    "against full",
+    "no loss",
+    "plans x seeds",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent's plans, fine-tuned.
+
+    Attributes:
+        agent: its name, or the full network.
+        macs: share of the full network's, mean over plans.
+        params: likewise.
+        before: test accuracy before fine-tuning, mean over plans.
+        after: and afterwards, mean over plans and seeds.
+        against: difference to the full network that was trained on by the same recipe; None of
+            that network itself.
+        plans: how many.
+        seeds: of the fine-tuning, for each plan.
+    """
+
+    agent: str
+    macs: float
+    params: float
+    before: float
+    after: float
+    against: Difference | None
+    plans: int
+    seeds: int
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
+    """One row per agent, the full network first and then the most accurate.
+
+    Raises:
+        ValueError: outcomes of different images or recipes, or the full network is missing.
+    """
+    for what, values in (
+        ("test images", {o.before.split for o in outcomes}),
+        ("recipes", {str(o.recipe | {"seed": None}) for o in outcomes}),
+        ("recoveries", {o.recovery for o in outcomes}),
+    ):
+        if len(values) > 1:
+            raise ValueError(f"the outcomes are of different {what}; give each a folder of its own")
+    by_agent: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_agent.setdefault(outcome.agent, []).append(outcome)
+    if FULL not in by_agent:
+        raise ValueError("the full network is not fine-tuned yet: nothing to compare with")
+    full = [outcome.after.array for outcome in by_agent[FULL]]
+    rows = [
+        Row(
+            agent=agent,
+            macs=_mean(o.macs_ratio for o in theirs),
+            params=_mean(o.params_ratio for o in theirs),
+            before=_mean(o.before.accuracy for o in theirs),
+            after=_mean(o.after.accuracy for o in theirs),
+            against=None if agent == FULL else difference([o.after.array for o in theirs], full),
+            plans=len({o.search_seed for o in theirs}),
+            seeds=len({o.finetuning_seed for o in theirs}),
+        )
+        for agent, theirs in by_agent.items()
+    ]
+    return sorted(rows, key=lambda row: (row.agent != FULL, -row.after))
+
+
+def write(folder: Path, console: Console) -> list[Row]:
+    """Report on the outcomes in ``folder``, in it and on ``console``.
+
+    Raises:
+        BenchmarkError: there are none, or they cannot be compared.
+    """
+    try:
+        outcomes = load_all(folder)
+        if not outcomes:
+            raise ValueError(f"no fine-tuned networks in {folder}")
+        rows = rows_of(outcomes)
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(str(error)) from error
+    title, notes = _words(outcomes)
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == COLUMNS[0] else "right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    console.print(notes, highlight=False)
+    lines = [f"# {title}", "", "| " + " | ".join(COLUMNS) + " |"]
+    lines += ["|:--|" + "--:|" * (len(COLUMNS) - 1)]
+    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
+    lines += ["", notes, "", "![Accuracy before and after](finetuned.png)"]
+    (folder / "finetuned.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "finetuned.csv").write_text(_csv(rows), encoding="utf-8")
+    draw(outcomes, folder / "finetuned.png", title=title)
+    console.print(f"written to {folder}: finetuned.md, finetuned.csv, finetuned.png")
+    return rows
+
+
+def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+    """Title and footnote."""
+    plan = next(o.plan for o in outcomes if o.plan is not None)
+    task, ratio = plan["task"], plan["options"]["preserve_ratio"]
+    budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan['options']['resource']}"
+    recipe, any_one = outcomes[0].recipe, outcomes[0]
+    where = ", ".join(f"{name} {value}" for name, value in any_one.machine.items())
+    shown = ("epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
+    shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
+    start = plan["options"]["recovery"] if any_one.recovery is None else any_one.recovery
+    settings = ", ".join(f"{name} {recipe[name]}" for name in shown)
+    notes = (
+        f"{any_one.before.images} test images, which no search and no training saw. Accuracies "
+        "are means over plans and fine-tuning seeds; differences to the full network, trained on "
+        "alike, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
+        "loss: a mean of at least -0.2 points, and an interval that is not all below 0. "
+        f"Recovery before fine-tuning: {start}; fine-tuning: {settings}. Measured on {where}; "
+        f"torch {any_one.versions['torch']}."
+    )
+    return f"{task['task']} on {task['dataset']}{budget}: fine-tuned", notes
+
+
+def _cells(row: Row) -> list[str]:
+    against = row.against
+    return [
+        row.agent,
+        *(f"{100 * x:.1f}" for x in (row.macs, row.params)),
+        *(f"{100 * x:.2f}" for x in (row.before, row.after)),
+        "" if against is None else str(against),
+        "" if against is None else ("yes" if against.no_loss else "no"),
+        f"{row.plans} x {row.seeds}",
+    ]
+
+
+def _csv(rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("agent", "macs", "params", "before", "after", "difference", "low", "high")
+    writer.writerow([*names, "no_loss", "plans", "seeds"])
+    for row in rows:
+        d = row.against
+        differences = ("",) * 4 if d is None else (d.mean, d.low, d.high, d.no_loss)
+        figures = (row.macs, row.params, row.before, row.after)
+        writer.writerow([row.agent, *figures, *differences, row.plans, row.seeds])
+    return text.getvalue()
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)

@@ -1,0 +1,130 @@
+"""The command line: ``python -m benchmarks.search_signal``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from amc_gym.compression.importance import IMPORTANCES
+from amc_gym.recipe import Recipe
+from amc_gym.tasks.task import resolve
+from benchmarks.executor import LocalExecutor
+from benchmarks.finetuning import jobs as finetuning
+from benchmarks.finetuning.__main__ import RECIPE
+from benchmarks.finetuning.outcomes import Outcome
+from benchmarks.machine import cores
+from benchmarks.progress import carry_out
+from benchmarks.records import Store
+from benchmarks.runs import BenchmarkError
+from benchmarks.search_signal import judgements, report
+from benchmarks.search_signal.judgements import Signal
+from benchmarks.search_signal.plans import draw
+
+RECOVERIES = ("none", "bn", "reconstruct", "reconstruct+bn", "sequential", "sequential+bn")
+BRIEF = replace(RECIPE, epochs=2)
+
+
+def study(
+    out: Path,
+    network: str = "Plain20",
+    dataset: str = "cifar10",
+    plans: int = 60,
+    ratios: tuple[float, float] = (0.3, 0.7),
+    seed: int = 0,
+    importances: tuple[str, ...] = tuple(IMPORTANCES),
+    recoveries: tuple[str, ...] = RECOVERIES,
+    workers: int | None = None,
+    recipe: Recipe = BRIEF,
+) -> int:
+    """Judge random plans under every ranking and recovery, fine-tune them, and correlate.
+
+    What OUT already holds is not computed again.  Another recipe with the same OUT fine-tunes the
+    same plans anew and keeps both; the report is on the recipe of the call.
+
+    Args:
+        out: The results folder.
+        network: A registered network with bundled weights.
+        dataset: Its data set; AMC_DATA_ROOT names the folder of those that are read from disk.
+        plans: How many.
+        ratios: Least and greatest share of the MACs to keep.
+        seed: Of the plans.
+        importances: Rankings to judge by.
+        recoveries: Recoveries to judge by.
+        workers: Jobs at a time; by default, as many as there are cores.
+        recipe: Of the fine-tuning.
+    """
+    if plans < 6:
+        raise BenchmarkError(f"--plans must be at least 6, not {plans}")
+    if not 0 < ratios[0] < ratios[1] <= 1:
+        raise BenchmarkError(f"--ratios must ascend within (0, 1], not {ratios}")
+    console = Console(stderr=True)
+    Store(out).prepare()
+    task = resolve(network, dataset=dataset)
+    with console.status("drawing plans"):
+        drawn = draw(task, plans, ratios, seed)
+    texts = tuple(one.plan.to_json() for one in drawn)
+    folder = out / "finetuned"
+    Store(folder).prepare()
+    tuning = [
+        finetuning.Job(
+            agent=f"plan {number:02d}",
+            search_seed=seed,
+            plan=text,
+            macs_ratio=one.macs_ratio,
+            params_ratio=one.params_ratio,
+            recipe=recipe,
+            folder=folder,
+        )
+        for number, (one, text) in enumerate(zip(drawn, texts, strict=True))
+    ]
+    judging = [
+        judgements.Job(Signal(importance, recovery), texts, out)
+        for importance in importances
+        for recovery in recoveries
+    ]
+    try:
+        executor = LocalExecutor(judgements.work, workers or cores())
+        missing = [job for job in judging if len(job.finished) < plans]
+        done = carry_out(missing, executor, console, _judged, ("signals", "plans"))
+        executor = LocalExecutor(finetuning.work, workers or cores())
+        untuned = [job for job in tuning if not (folder / f"{job.name}.json").exists()]
+        done &= carry_out(untuned, executor, console, _tuned, ("plans", "epochs"))
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from here")
+        return 130
+    if not done:
+        return 1
+    outcomes = [Outcome.load(folder / f"{job.name}.json") for job in tuning]
+    accuracies = {job.signal: job.finished for job in judging}
+    report.write(out, accuracies, outcomes, f"{network} on {dataset}", Console())
+    return 0
+
+
+def _judged(job: judgements.Job, accuracies: list[float]) -> str:
+    return f"{job}: {sum(accuracies) / len(accuracies):.2%} on average"
+
+
+def _tuned(job: finetuning.Job, outcome: Outcome) -> str:
+    before, after = outcome.before.accuracy, outcome.after.accuracy
+    return f"{job.agent}: {before:.2%} before, {after:.2%} fine-tuned, {outcome.seconds:.0f} s"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 (a job failed), 2 (bad input)."""
+    try:
+        return tyro.cli(
+            study,
+            prog="python -m benchmarks.search_signal",
+            args=sys.argv[1:] if arguments is None else arguments,
+        )
+    except (BenchmarkError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

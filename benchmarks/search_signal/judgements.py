@@ -1,0 +1,93 @@
+"""What every ranking and recovery says of each plan, on the reward images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import amc_gym
+from amc_gym import CompressionPlan
+from amc_gym.envs.amc import AMCEnv
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What a search could be rewarded by."""
+
+    importance: str
+    recovery: str
+
+    def __str__(self) -> str:
+        return f"{self.importance}, {self.recovery}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All plans under one signal.
+
+    Attributes:
+        signal: which one.
+        plans: their JSON.
+        folder: where finished judgements are kept, plan by plan.
+    """
+
+    signal: Signal
+    plans: tuple[str, ...]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Of its file: readable, and unique by the plans."""
+        digest = hashlib.sha256("".join(self.plans).encode()).hexdigest()[:8]
+        words = f"{self.signal.importance}-{self.signal.recovery}".replace(":", "-")
+        return f"{words}-{digest}"
+
+    @property
+    def path(self) -> Path:
+        """Of its file: a list of accuracies, as long as what is finished."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def steps(self) -> int:
+        """Plans."""
+        return len(self.plans)
+
+    @property
+    def finished(self) -> list[float]:
+        """Accuracies of the first plans, as far as they are known."""
+        if not self.path.exists():
+            return []
+        accuracies = json.loads(self.path.read_text("utf-8"))
+        if not isinstance(accuracies, list) or len(accuracies) > len(self.plans):
+            raise ValueError(f"{self.path} is no list of {len(self.plans)} accuracies: delete it")
+        return accuracies
+
+    def __str__(self) -> str:
+        return str(self.signal)
+
+
+def work(job: Job, progressed: Callable[[int], None]) -> list[float]:
+    """Accuracy of each plan's counts, ranked and recovered as the signal says."""
+    plans = [CompressionPlan.from_json(plan) for plan in job.plans]
+    env = AMCEnv(
+        amc_gym.task_of(plans[0]),
+        preserve_ratio=None,
+        importance=job.signal.importance,
+        recovery=job.signal.recovery,
+    )
+    accuracies = job.finished
+    for plan in plans[len(accuracies) :]:
+        accuracies.append(env.engine.evaluator(plan.counts).accuracy("top1"))
+        _save(job.path, accuracies)
+        progressed(len(accuracies))
+    return accuracies
+
+
+def _save(path: Path, accuracies: Sequence[float]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(list(accuracies)) + "\n", "utf-8")
+    os.replace(partial, path)

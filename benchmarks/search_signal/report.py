@@ -1,0 +1,105 @@
+"""How well each signal agrees with fine-tuning: signal.md, signal.csv and scatter plots."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import COLOURS, DPI, FAINT, STYLE, new_figure
+from benchmarks.finetuning.outcomes import Outcome
+from benchmarks.search_signal.agreement import Agreement, agreement
+from benchmarks.search_signal.judgements import Signal
+
+COLUMNS = ("importance", "recovery", "Pearson", "Spearman", "Spearman, upper half", "mean %")
+
+
+def write(
+    out: Path,
+    accuracies: Mapping[Signal, Sequence[float]],
+    outcomes: Sequence[Outcome],
+    what: str,
+    console: Console,
+) -> None:
+    """Report, best signal first.
+
+    Args:
+        out: the folder.
+        accuracies: of each signal, plan by plan, on the reward images.
+        outcomes: of the same plans, fine-tuned.
+        what: network and data.
+        console: where the table is shown.
+    """
+    tuned = [outcome.after.accuracy for outcome in outcomes]
+    found = {signal: agreement(each, tuned) for signal, each in accuracies.items()}
+    ordered = sorted(found, key=lambda signal: -found[signal].spearman.value)
+    recipe, one = outcomes[0].recipe, outcomes[0]
+    notes = (
+        f"{len(tuned)} random plans of {min(o.macs_ratio for o in outcomes):.0%} to "
+        f"{max(o.macs_ratio for o in outcomes):.0%} of the MACs. Each signal's accuracy on the "
+        f"reward images, before fine-tuning, against the accuracy on {one.after.images} test "
+        f"images after {recipe['epochs']} epochs (batch size {recipe['batch_size']}, learning "
+        f"rate {recipe['learning_rate']}, {recipe['schedule']}; one seed, from the magnitude "
+        f"ranking, reconstructed): {min(tuned):.1%} to {max(tuned):.1%}. 95 % bootstrap intervals "
+        "over plans; the upper half is that of the plans which are best after fine-tuning. "
+        f"Measured on {one.machine['cpu']}, torch {one.versions['torch']}."
+    )
+    title = f"{what}: what predicts fine-tuned accuracy"
+    rows = [_cells(signal, found[signal], accuracies[signal]) for signal in ordered]
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(notes, highlight=False)
+    lines = [f"# {title}", "", "| " + " | ".join(COLUMNS) + " |", "|:--|:--|--:|--:|--:|--:|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", notes, "", "![Scatter plots](signal.png)"]
+    (out / "signal.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with (out / "signal.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["plan", "macs_ratio", "fine-tuned", *map(str, ordered)])
+        for i, outcome in enumerate(outcomes):
+            each = [accuracies[signal][i] for signal in ordered]
+            writer.writerow([i, outcome.macs_ratio, tuned[i], *each])
+    _draw(ordered, accuracies, found, tuned, out / "signal.png", title)
+
+
+def _cells(signal: Signal, found: Agreement, accuracies: Sequence[float]) -> list[str]:
+    mean = 100 * sum(accuracies) / len(accuracies)
+    coefficients = (found.pearson, found.spearman, found.upper)
+    return [signal.importance, signal.recovery, *map(str, coefficients), f"{mean:.1f}"]
+
+
+def _draw(
+    ordered: Sequence[Signal],
+    accuracies: Mapping[Signal, Sequence[float]],
+    found: Mapping[Signal, Agreement],
+    tuned: Sequence[float],
+    path: Path,
+    title: str,
+) -> None:
+    """A panel per signal: its accuracy and that after fine-tuning, a dot per plan."""
+    columns = min(4, len(ordered))
+    lines = math.ceil(len(ordered) / columns)
+    with mpl.rc_context(STYLE | {"font.size": 8, "axes.titlesize": 8}):
+        figure = new_figure(0.8 + 2.1 * lines)
+        panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for axes in panels.flat[len(ordered) :]:
+            axes.axis("off")
+        for signal, axes in zip(ordered, panels.flat, strict=False):
+            x = [100 * value for value in accuracies[signal]]
+            axes.scatter(x, [100 * value for value in tuned], s=12, color=COLOURS[0], alpha=0.8)
+            axes.set_title(f"{signal}: {found[signal].spearman.value:.2f}", loc="left")
+            axes.grid(color=FAINT)
+            axes.set_axisbelow(True)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        figure.supxlabel("accuracy on reward images before fine-tuning, %", fontsize=9)
+        figure.supylabel("on test images, fine-tuned, %", fontsize=9)
+        figure.savefig(path, dpi=DPI)

@@ -1,0 +1,213 @@
+"""Fine-tuning of a study's plans: who is compared with whom, and how surely."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_study import ENV
+
+import amc_gym
+from amc_gym import CompressionPlan
+from amc_gym.recipe import Recipe
+from benchmarks.execution import execute, setting_of
+from benchmarks.finetuning.__main__ import main
+from benchmarks.finetuning.jobs import FULL, jobs_of, middle, work
+from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
+from benchmarks.finetuning.paired import Difference, difference
+from benchmarks.finetuning.report import rows_of
+from benchmarks.records import Record, Store
+from benchmarks.runs import Run
+
+RECIPE = Recipe(epochs=2, batch_size=64, learning_rate=0.01, schedule="cosine")
+DIGITS = ("--recipe.batch-size", "64", "--recipe.shift", "1", "--recipe.no-flip")
+SHORT = (*DIGITS, "--recipe.epochs", "1", "--workers", "1", "--seeds", "1")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run of a rule on the bundled digits network."""
+    folder = tmp_path_factory.mktemp("study")
+    setting = setting_of(ENV, {"reward_images": 50}, episodes=1)
+    Store(folder).save(execute(Run(setting, "uniform", 0)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uniform(study: Path) -> Record:
+    (record,), _ = Store(study).load()
+    return record
+
+
+def test_difference_of_the_same_networks_is_nothing() -> None:
+    bits = np.random.default_rng(0).random(300) < 0.9
+    assert difference([bits], [bits]) == Difference(0.0, 0.0, 0.0)
+
+
+def test_difference_is_that_of_the_means() -> None:
+    ours = [np.array([1, 1, 0, 0], dtype=bool), np.array([1, 1, 1, 0], dtype=bool)]
+    theirs = [np.array([1, 0, 0, 0], dtype=bool)]
+    found = difference(ours, theirs)
+    assert found.mean == pytest.approx(0.625 - 0.25)
+    assert found.low < found.mean < found.high
+
+
+def test_interval_is_that_of_paired_proportions() -> None:
+    """One network each: the deviation of a mean of n values of -1, 0 and 1."""
+    n = 2000
+    easy = np.arange(n) < 1700
+    ours, theirs = easy.copy(), easy.copy()
+    ours[1700:1760] = True  # 60 images only ours has right, 20 only theirs
+    theirs[1760:1780] = True
+    found = difference([ours], [theirs])
+    deviation = np.std(ours.astype(float) - theirs) / np.sqrt(n)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * deviation, rel=0.05)
+    # Without pairing it would be several times as wide.
+    assert found.high - found.low < 0.5 * 2 * 1.96 * np.sqrt(2 * 0.86 * 0.14 / n)
+
+
+def test_interval_grows_with_the_spread_of_seeds() -> None:
+    rng, n = np.random.default_rng(1), 1000
+    base = rng.random(n)
+    alike = [base < level for level in (0.90, 0.90, 0.90)]
+    apart = [base < level for level in (0.86, 0.90, 0.94)]
+    widths = [d.high - d.low for d in (difference(side, alike) for side in (alike, apart))]
+    assert widths[1] > 0.04 > widths[0]
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "no_loss"),
+    [
+        (-0.001, -0.004, 0.002, True),
+        (0.004, 0.001, 0.007, True),
+        (-0.003, -0.006, 0.001, False),
+        (-0.001, -0.0015, -0.0005, False),
+    ],
+)
+def test_no_loss(mean: float, low: float, high: float, no_loss: bool) -> None:
+    assert Difference(mean, low, high).no_loss is no_loss
+
+
+def test_differences_need_the_same_images() -> None:
+    with pytest.raises(ValueError, match="same images"):
+        difference([np.ones(3, dtype=bool)], [np.ones(4, dtype=bool)])
+
+
+def test_bits_are_the_images_that_are_right(uniform: Record) -> None:
+    task = amc_gym.task_of(CompressionPlan.from_json(json.dumps(uniform.best.plan)))
+    bits = Bits.of(task.model, task.test)
+    assert bits.accuracy == pytest.approx(amc_gym.accuracy(task.model, task.test))
+    with torch.inference_mode():
+        right = task.model(task.test.batch(slice(7))).argmax(1) == task.test.labels[:7]
+    assert bits.array[:7].tolist() == right.tolist()
+
+
+def test_the_middle_run_is_taken(uniform: Record) -> None:
+    def made(seed: int, reward: float) -> Record:
+        run = replace(uniform.run, agent="random", seed=seed)
+        return replace(uniform, run=run, best=replace(uniform.best, reward=reward))
+
+    runs = [made(0, 0.9), made(1, 0.7), made(2, 0.8), made(3, 0.6)]
+    assert [run.run.seed for run in middle(runs, 1)] == [1]
+    assert [run.run.seed for run in middle(runs, 2)] == [1, 2]
+    assert len(middle(runs, 9)) == 4
+    assert middle([uniform], 3) == [uniform]
+
+
+def test_jobs_have_names_of_their_own(uniform: Record, tmp_path: Path) -> None:
+    jobs = jobs_of([uniform], RECIPE, 2, tmp_path)
+    longer = jobs_of([uniform], replace(RECIPE, epochs=3), 2, tmp_path)
+    assert [job.agent for job in jobs] == [FULL, "uniform"] * 2
+    assert [job.recipe.seed for job in jobs] == [0, 0, 1, 1]
+    assert len({job.name for job in jobs + longer}) == 8
+
+
+def test_a_study_is_fine_tuned_once(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([str(study), *SHORT]) == 0
+    folder = study / "finetuned"
+    outcomes = load_all(folder)
+    rows = rows_of(outcomes)
+    assert [row.agent for row in rows] == [FULL, "uniform"]
+    full, pruned = rows
+    # The bundled network stays good, the pruned one (80 % before) becomes so.
+    assert full.before > 0.97
+    assert pruned.before < 0.85 < 0.9 < pruned.after
+    assert pruned.macs < 0.21
+    (outcome,) = (o for o in outcomes if o.agent == "uniform")
+    assert outcome.network is not None
+    network = amc_gym.load(folder / outcome.network)
+    plan = CompressionPlan.from_json(json.dumps(outcome.plan))
+    assert Bits.of(network, amc_gym.task_of(plan).test) == outcome.after
+    assert CompressionPlan.load(folder / "plans" / "uniform-seed0.json") == plan
+    with (folder / "finetuned.csv").open() as file:
+        assert [row["agent"] for row in csv.DictReader(file)] == [FULL, "uniform"]
+    assert "500 test images" in (folder / "finetuned.md").read_text()
+    assert (folder / "finetuned.png").stat().st_size > 10_000
+    assert not list(folder.glob("*.checkpoint.pt"))
+
+    written = {path: path.stat().st_mtime_ns for path in folder.glob("*-seed*.json")}
+    assert main([str(study), *SHORT]) == 0
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert "2 of 2 are finished already" in capsys.readouterr().err
+
+
+def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(epochs: int) -> None:
+        raise StoppedError
+
+    jobs = [jobs_of([uniform], RECIPE, 1, tmp_path / name)[1] for name in ("whole", "cut")]
+    whole = work(jobs[0], lambda epochs: None)
+    with pytest.raises(StoppedError):
+        work(jobs[1], stop)
+    told: list[int] = []
+    resumed = work(jobs[1], told.append)
+    assert told == [1, 2]  # where it goes on, and what it did
+    assert resumed.after == whole.after
+    assert load_all(tmp_path / "cut") == [resumed]
+
+
+def test_what_cannot_be_compared_is_refused(uniform: Record, tmp_path: Path) -> None:
+    job = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)[1]
+    outcome = work(job, lambda epochs: None)
+    with pytest.raises(ValueError, match="full network is not fine-tuned"):
+        rows_of([outcome])
+    other = replace(outcome, recipe=outcome.recipe | {"epochs": 7})
+    with pytest.raises(ValueError, match="different recipes"):
+        rows_of([outcome, other])
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    with pytest.raises(ValueError, match=r"broken.json is no outcome"):
+        Outcome.load(broken)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--agents", "uniform,nobody"), "no finished run of nobody"),
+        (("--seeds", "0"), "--seeds must be at least 1"),
+        (("--recovery", "magic"), "recovery step"),
+    ],
+)
+def test_bad_arguments(
+    study: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(study), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_said_to_be_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "no finished runs" in capsys.readouterr().err

@@ -1,0 +1,119 @@
+"""Correlations of search signals with fine-tuned accuracy."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from amc_gym.tasks.task import resolve
+from benchmarks.search_signal.__main__ import main
+from benchmarks.search_signal.agreement import agreement
+from benchmarks.search_signal.judgements import Job, Signal, work
+from benchmarks.search_signal.plans import draw
+
+
+def test_plans_are_spread_over_the_budgets_and_repeat() -> None:
+    task = resolve("MobileNet")
+    drawn = draw(task, 6, (0.3, 0.8))
+    assert [one.plan.counts for one in drawn] == [
+        one.plan.counts for one in draw(task, 6, (0.3, 0.8))
+    ]
+    for one, ratio in zip(drawn, np.linspace(0.3, 0.8, 6), strict=True):
+        assert ratio - 0.02 < one.macs_ratio <= ratio
+    assert len({one.plan.counts for one in drawn}) == 6
+    assert drawn[0].plan.counts != draw(task, 6, (0.3, 0.8), seed=1)[0].plan.counts
+
+
+def test_coefficients_are_scipys() -> None:
+    rng = np.random.default_rng(0)
+    tuned = np.round(rng.random(40), 2)  # with ties
+    signal = tuned + 0.3 * rng.random(40)
+    found = agreement(signal.tolist(), tuned.tolist())
+    assert found.pearson.value == pytest.approx(stats.pearsonr(signal, tuned).statistic)
+    assert found.spearman.value == pytest.approx(stats.spearmanr(signal, tuned).statistic)
+    best = np.argsort(-tuned, kind="stable")[:20]
+    upper = stats.spearmanr(signal[best], tuned[best]).statistic
+    assert found.upper.value == pytest.approx(upper)
+    assert found.upper.plans == 20
+    for one in (found.pearson, found.spearman, found.upper):
+        assert -1 <= one.low < one.value < one.high <= 1
+    assert found.upper.high - found.upper.low > found.spearman.high - found.spearman.low
+
+
+def test_interval_covers_the_truth() -> None:
+    """Of 60 samples from a normal distribution of known correlation, most intervals hold it."""
+    rng, truth = np.random.default_rng(1), 0.6
+    covariance = [[1, truth], [truth, 1]]
+    covered = 0
+    for _ in range(60):
+        x, y = rng.multivariate_normal([0, 0], covariance, size=40).T
+        found = agreement(x.tolist(), y.tolist()).pearson
+        covered += found.low <= truth <= found.high
+    assert covered >= 50
+
+
+def test_a_constant_signal_predicts_nothing() -> None:
+    found = agreement([0.1] * 8, np.linspace(0, 1, 8).tolist())
+    assert found.pearson.value == found.spearman.value == 0
+
+
+def test_few_plans_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 6 plans"):
+        agreement([0.1] * 5, [0.2] * 5)
+
+
+def test_judgements_go_on_where_they_stopped(tmp_path: Path) -> None:
+    drawn = draw(resolve("MobileNet"), 3, (0.4, 0.6))
+    plans = tuple(one.plan.to_json() for one in drawn)
+    job = Job(Signal("magnitude", "reconstruct"), plans, tmp_path)
+    whole = work(job, lambda plans: None)
+    assert whole == [one.plan.measured["accuracy"] for one in drawn]
+    job.path.write_text(json.dumps([0.125]))
+    told: list[int] = []
+    assert work(job, told.append) == [0.125, *whole[1:]]
+    assert told == [2, 3]
+    job.path.write_text("{}")
+    with pytest.raises(ValueError, match="delete it"):
+        work(job, lambda plans: None)
+
+
+def test_a_study_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["--out", str(tmp_path), "--network", "MobileNet", "--dataset", "digits"]
+    arguments += ["--plans", "6", "--ratios", "0.15", "0.5", "--workers", "2"]
+    arguments += ["--importances", "magnitude", "--recoveries", "none", "reconstruct"]
+    arguments += ["--recipe.epochs", "1", "--recipe.batch-size", "64", "--recipe.no-flip"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "6 random plans" in said
+    with (tmp_path / "signal.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert {"magnitude, none", "magnitude, reconstruct", "fine-tuned"} <= rows[0].keys()
+    assert (tmp_path / "signal.png").stat().st_size > 10_000
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
+    assert len(written) == 2 + 2 * 6  # judgements; outcomes and plans
+    assert main(arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--plans", "5"], "--plans must be at least 6"),
+        (["--ratios", "0.5", "0.3"], "--ratios must ascend"),
+        (["--network", "Plain19"], "Plain20"),
+    ],
+)
+def test_bad_arguments(
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path), *arguments]) == 2
+    assert message in capsys.readouterr().err
