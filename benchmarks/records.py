@@ -111,7 +111,7 @@ class Record:
         evaluations: finished episodes, plans seen before included.
         distinct: distinct plans among them.
         seconds: wall-clock of the search.
-        environment_seconds: the part of it spent inside the environment.
+        environment_seconds: the part of it spent inside the environment, its record included.
         machine: what it ran on.
         versions: package -> version.
         date: when it ended, ISO 8601 in UTC.

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from rich.console import Console
@@ -88,7 +89,8 @@ def _draw(
     """A panel per signal: its accuracy and that after fine-tuning, a dot per plan."""
     columns = min(4, len(ordered))
     lines = math.ceil(len(ordered) / columns)
-    with mpl.rc_context(STYLE | {"font.size": 8, "axes.titlesize": 8}):
+    small: dict[Any, Any] = {"font.size": 8, "axes.titlesize": 8}
+    with mpl.rc_context(STYLE | small):
         figure = new_figure(0.8 + 2.1 * lines)
         panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for axes in panels.flat[len(ordered) :]:
