@@ -193,7 +193,7 @@ def test_nothing_is_left_when_a_process_ends(end, tmp_path):
     code = (
         "import os, sys, torch; from amc_gym.shared_memory import dump;"
         "_, region = dump(torch.ones(4), directory=sys.argv[1]);"
-        "assert os.path.exists(region.address.path); print('made')\n"
+        "assert os.path.exists(region.address.path); print('made', flush=True)\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", code + ENDS[end], str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
