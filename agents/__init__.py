@@ -4,7 +4,7 @@ Importing the package registers every agent; what an agent needs beyond that, St
 one, is imported when it is made.
 """
 
-from agents import amc_ddpg, evolution, random_search, rules, sb3  # noqa: F401  # they register themselves
+from agents import amc_ddpg, black_box, error_allocation, evolution, random_search, rules, sb3  # noqa: F401  # they register themselves
 from agents.recording import Episode, Recorder, Result
 from agents.registry import FACTORIES, Agent, Learner, make, register
 

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.envs.budget import Budget, nearest
+from amc_gym.envs.budget import Budget
 from amc_gym.tasks.task import TaskLike
 
 EVALUATIONS = 600
@@ -105,10 +105,11 @@ class _Evolution:
     def propose(self) -> tuple[int, ...]:
         """Channel counts within the budget, new ones where that is not too hard."""
         if not self._seen:
-            return self._scaled(np.ones(len(self._channels)))
+            return self._budget.scaled(np.ones(len(self._channels)))
         counts: tuple[int, ...] = ()
         for _ in range(20):
-            counts = self._scaled(self._draw() if len(self._seen) < self._drawn else self._child())
+            shares = self._draw() if len(self._seen) < self._drawn else self._child()
+            counts = self._budget.scaled(shares)
             if counts not in self._seen:
                 break
         return counts
@@ -138,26 +139,6 @@ class _Evolution:
 
     def _parent(self) -> np.ndarray:
         return np.array(self._parents[self._rng.integers(len(self._parents))][2])
-
-    def _scaled(self, shares: np.ndarray) -> tuple[int, ...]:
-        """The counts nearest to ``shares`` times the largest number that the budget allows."""
-        shares = np.clip(shares, 1e-3, None)
-        if self._budget.limit is None:
-            return self._counts(shares)
-        low, high = 0.0, 1 / shares.min()  # every unit's least, every unit's all
-        if self._budget.admits(self._counts(high * shares)):
-            return self._counts(high * shares)
-        for _ in range(30):
-            middle = (low + high) / 2
-            if self._budget.admits(self._counts(middle * shares)):
-                low = middle
-            else:
-                high = middle
-        return self._counts(low * shares)
-
-    def _counts(self, shares: np.ndarray) -> tuple[int, ...]:
-        wanted = shares * self._channels
-        return tuple(map(nearest, self._budget.admissible, wanted.tolist()))
 
 
 def _execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> float:

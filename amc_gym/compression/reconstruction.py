@@ -76,6 +76,15 @@ class NestedLeastSquares:
         self._inverse = inverse.to(dtype)
         self._target = target.mT.contiguous().to(dtype)
 
+    def explained(self) -> torch.Tensor:
+        """What each column adds to the explained part of the output, in order of rank, (columns,).
+
+        With the first k columns kept and re-fitted, the squared error of the output is the sum over
+        the columns after them: |X W0|^2 = |Z|^2, of which the first k rows of Z are explained.
+        Summed over groups and outputs; the ridge is in it.
+        """
+        return self._target.double().square().sum(dim=tuple(range(self._target.dim() - 1)))
+
     def weights(self, k: int, outputs: int | None = None) -> torch.Tensor:
         """Best weights of the first ``k`` columns, in order of rank, (..., outputs, k).
 

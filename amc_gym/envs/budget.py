@@ -97,6 +97,33 @@ class Budget:
         """Whether the finished plan of these counts is within the limit."""
         return self.limit is None or self._cost(counts) <= self.limit
 
+    def scaled(self, shares: Sequence[float]) -> tuple[int, ...]:
+        """Counts nearest to ``shares`` of the channels times the largest number that fits.
+
+        So a vector of any length is a plan that uses the budget up.  Without a budget the number
+        is 1.
+
+        Args:
+            shares: of each unit; those below 0.001 count as 0.001.
+        """
+        shares = [max(float(share), 1e-3) for share in shares]
+        if self.limit is None:
+            return self._nearest(shares, 1.0)
+        low, high = 0.0, 1 / min(shares)  # every unit's least, every unit's all
+        if self.admits(self._nearest(shares, high)):
+            return self._nearest(shares, high)
+        for _ in range(30):
+            middle = (low + high) / 2
+            if self.admits(self._nearest(shares, middle)):
+                low = middle
+            else:
+                high = middle
+        return self._nearest(shares, low)
+
+    def _nearest(self, shares: Sequence[float], times: float) -> tuple[int, ...]:
+        wanted = (times * s * c for s, c in zip(shares, self.channels, strict=True))
+        return tuple(map(nearest, self.admissible, wanted))
+
     def cap(self, executed: Sequence[int]) -> int:
         """cap_t, where ``executed`` holds the counts of the units before t.
 

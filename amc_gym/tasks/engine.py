@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -168,6 +169,21 @@ class Engine:
     def kept(self, counts: Sequence[int]) -> Kept:
         """Channels of each unit that a plan of these counts keeps, ascending."""
         return self._pruner.kept(counts)
+
+    def errors(self) -> list[np.ndarray]:
+        """Of each unit, what its layers lose when it keeps k channels; see ``Pruner.errors``.
+
+        It costs no evaluation: only the calibration statistics are asked, whatever the recovery.
+
+        Raises:
+            ValueError: single weights are pruned.
+        """
+        if self.options.granularity == "weight":
+            raise ValueError("reconstruction errors belong to channels, not to single weights")
+        if any(step.name == "reconstruct" for step in self.steps):
+            return self._pruner.errors()
+        orders = self._pruner.orders
+        return Pruner(self.task.model, self.graph, orders, calibrate(self.task)).errors()
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
         """What a plan of these counts says: ``kept`` channels by unit, or ``weights`` by layer."""

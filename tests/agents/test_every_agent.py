@@ -15,9 +15,13 @@ from agents.plans import amc
 NAMES = (
     "amc-ddpg",
     "amc-ddpg-code",
+    "cma-es",
     "deep",
+    "error-allocation",
     "evolution",
+    "gp",
     "random",
+    "random-shares",
     "sb3-ddpg",
     "sb3-ddpg-default",
     "sb3-sac",
@@ -25,6 +29,7 @@ NAMES = (
     "sb3-td3",
     "sb3-td3-default",
     "shallow",
+    "tpe",
     "uniform",
 )
 DETERMINISTIC = ("deep", "shallow", "uniform")

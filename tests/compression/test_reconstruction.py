@@ -9,7 +9,13 @@ from torch.nn import functional as F
 from amc_gym.compression.cost import CostModel, counted_macs, counted_params
 from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
-from amc_gym.compression.reconstruction import NestedLeastSquares, least_squares, refit
+from amc_gym.compression.reconstruction import (
+    NestedLeastSquares,
+    as_matrix,
+    least_squares,
+    refit,
+    unfolded_columns,
+)
 from amc_gym.compression.slim import slim
 from amc_gym.compression.statistics import can_refit, grams, sampled_rows
 from amc_gym.compression.tracing import trace
@@ -35,6 +41,39 @@ def test_nested_equals_plain_equals_lstsq(k):
     expected, *_ = np.linalg.lstsq(ROWS[:, columns].numpy(), (ROWS @ WEIGHT).numpy(), rcond=None)
     plain = least_squares(GRAM, WEIGHT, columns, ridge=1e-12)
     np.testing.assert_allclose(plain, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_what_columns_explain_is_the_error_without_them():
+    """|X W0 - X_S W|^2 of the best W, by what the columns after the first k explain."""
+    explained = NestedLeastSquares(
+        GRAM, WEIGHT, ORDER, ridge=1e-12, dtype=torch.float64
+    ).explained()
+    for k in (0, 1, 9, 23, 24):
+        columns = ORDER[:k]
+        fitted = ROWS[:, columns] @ least_squares(GRAM, WEIGHT, columns, ridge=1e-12)
+        error = (ROWS @ WEIGHT - fitted).square().sum()
+        torch.testing.assert_close(explained[k:].sum(), error, rtol=1e-6, atol=1e-6)
+
+
+def test_errors_of_units_are_those_of_direct_fits(plain_task):
+    """Of layers that are re-fitted: kernels, a flattened map, a linear layer."""
+    model = plain_task.model
+    graph = trace(model, plain_task.example)
+    statistics = grams(model, graph, [plain_task.calibration.images], n_images=400)
+    orders = rank(model, graph, statistics, "magnitude")
+    errors = Pruner(model, graph, orders, statistics).errors()
+    for unit, order, error in zip(graph.units, orders, errors, strict=True):
+        (name,) = unit.consumers
+        layer, gram = graph.layers[name], statistics[name][0]
+        weight = as_matrix(model.get_submodule(name).weight)[0]
+        for count in (1, unit.channels // 2):
+            kept = tuple(np.sort(order[:count]) for _ in graph.units)
+            columns = unfolded_columns(layer.inputs.kept(kept), layer)[0]
+            fitted = torch.zeros_like(weight)
+            fitted[columns] = least_squares(gram, weight, columns)
+            lost = ((weight - fitted).T @ gram @ (weight - fitted)).trace()
+            total = (weight.T @ gram @ weight).trace()
+            assert error[count] == pytest.approx((lost / total).item(), rel=1e-3, abs=1e-4)
 
 
 def test_keeping_everything_returns_the_original_weights_whatever_the_ridge():

@@ -49,7 +49,7 @@ def _digits(resolution: int) -> Splits:
 
     reward, test, train = (
         Split(images[chosen], labels[chosen])
-        for chosen in map(torch.from_numpy, digits_partition(target))
+        for chosen in map(torch.from_numpy, digits_partition(labels.numpy()))
     )
     return Splits(train=train, calibration=train, reward=reward, test=test, classes=10)
 

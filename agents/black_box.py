@@ -1,0 +1,112 @@
+"""Optuna's samplers over whole plans: random shares, TPE, CMA-ES and a Gaussian process.
+
+A trial is one episode.  Its parameters are the units' shares of channels, of which only the
+proportions matter: they are scaled to what the budget just allows, so that no evaluation is spent
+on a plan that breaks the budget or leaves room in it (`Budget.scaled`).  The first trial is the
+uniform plan.
+
+Optuna is imported when a learner is made, so that the other agents work without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from agents.plans import amc, execute
+from agents.registry import register
+from agents.threads import learner_threads
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+LEAST = 0.05
+"""Of a unit's share, against at most 1: unit by unit one may keep 20 times the other's."""
+
+
+class BlackBox:
+    """One of Optuna's samplers.
+
+    Args:
+        env: an AMC environment in either action mode.
+        seed: of the sampler.
+        sampler: a name in ``SAMPLERS``.
+
+    Raises:
+        ImportError: Optuna, or what the sampler needs, is not installed.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int, *, sampler: str) -> None:
+        self.env = env
+        self._optuna = optuna(sampler)
+        self.sampler = SAMPLERS[sampler](self._optuna.samplers, seed)
+
+    def learn(self, episodes: int) -> None:
+        """Evaluate ``episodes`` plans."""
+        budget = amc(self.env).budget
+        names = [str(unit) for unit in range(len(budget.channels))]
+
+        def objective(trial: Any) -> float:
+            shares = [trial.suggest_float(name, LEAST, 1.0) for name in names]
+            return execute(self.env, budget.scaled(shares))["reward"]
+
+        maximise(self._optuna, objective, self.sampler, episodes, dict.fromkeys(names, 1.0))
+
+
+def maximise(
+    optuna: Any,
+    objective: Callable[[Any], float],
+    sampler: BaseSampler,
+    trials: int,
+    first: dict[str, float],
+) -> None:
+    """Spend ``trials`` on an objective, beginning with the parameters ``first``."""
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    study.enqueue_trial(first)
+    with learner_threads():
+        study.optimize(objective, n_trials=trials)
+
+
+def optuna(agent: str) -> Any:
+    """The package, quiet about each trial, or one clear error.
+
+    Raises:
+        ImportError: naming what to install.
+    """
+    try:
+        import cmaes  # noqa: F401  # what its CMA-ES is
+        import greenlet  # noqa: F401  # without it the Gaussian process is slow
+        import optuna
+    except ImportError as error:
+        raise ImportError(
+            f"agent {agent!r} needs {error.name}: pip install 'amc-gym[agents]' "
+            f"(from a checkout: pip install -e '.[agents]')"
+        ) from error
+    optuna.logging.set_verbosity(logging.WARNING)
+    return optuna
+
+
+def _stable(make: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
+    """A sampler, without the news that it is experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna("").exceptions.ExperimentalWarning)
+        return make(**options)
+
+
+SAMPLERS: dict[str, Callable[[Any, int], BaseSampler]] = {
+    "random-shares": lambda samplers, seed: samplers.RandomSampler(seed=seed),
+    "tpe": lambda samplers, seed: _stable(samplers.TPESampler, seed=seed, multivariate=True),
+    "cma-es": lambda samplers, seed: samplers.CmaEsSampler(seed=seed),
+    "gp": lambda samplers, seed: _stable(
+        samplers.GPSampler, seed=seed, deterministic_objective=True
+    ),
+}
+"""Name -> (optuna.samplers, seed) -> the sampler."""
+
+for _sampler in SAMPLERS:
+    register(_sampler)(partial(BlackBox, sampler=_sampler))

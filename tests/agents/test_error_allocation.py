@@ -1,0 +1,88 @@
+"""Plans of least weighted error, and what they are worth without any search."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+from agents.error_allocation import ErrorAllocation, allocate
+from agents.plans import amc
+from agents.rules import largest
+from amc_gym.envs.budget import Budget
+
+
+class Chain:
+    """Cost of a chain of layers: 3 inputs, 10 outputs."""
+
+    def total(self, counts: Sequence[int]) -> int:
+        return int(sum(a * b for a, b in itertools.pairwise([3, *counts, 10])))
+
+    def totals(self, plans: np.ndarray) -> np.ndarray:
+        return np.array([self.total(plan) for plan in plans])
+
+
+def budget(ratio: float) -> Budget:
+    return Budget(
+        Chain().total, (6, 8, 7), preserve_ratio=ratio, max_sparsity=[0.8] * 3, steps=[1] * 3
+    )
+
+
+def falling(channels: int, power: float) -> np.ndarray:
+    return (1 - np.arange(channels + 1) / channels) ** power
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 0.7, 0.9])
+def test_the_plan_is_within_the_budget_and_near_the_best(ratio: float) -> None:
+    bound = budget(ratio)
+    assert bound.limit is not None
+    errors = [falling(6, 2.0), falling(8, 1.2), falling(7, 3.0)]
+    found = allocate(bound, Chain(), errors, bound.limit)
+
+    def total(counts: Sequence[int]) -> float:
+        return float(sum(error[k] for error, k in zip(errors, counts, strict=True)))
+
+    allowed = [plan for plan in itertools.product(*bound.admissible) if bound.admits(plan)]
+    assert found in allowed
+    best, worst = min(map(total, allowed)), max(map(total, allowed))
+    assert total(found) <= best + 0.1 * (worst - best)
+
+
+def test_a_heavier_unit_keeps_more() -> None:
+    bound = budget(0.5)
+    assert bound.limit is not None
+    kept = []
+    for weight in (0.2, 1.0, 5.0):
+        errors = [falling(6, 2.0), weight * falling(8, 2.0), falling(7, 2.0)]
+        kept.append(allocate(bound, Chain(), errors, bound.limit)[1])
+    assert kept == sorted(kept)
+    assert kept[0] < kept[-1]
+
+
+def test_without_evaluations_it_beats_the_uniform_plan(make_env: Any) -> None:
+    """On the bundled network: the errors alone are worth something."""
+    env = make_env(weights="bundled", recovery="reconstruct", reward_images=400)
+    result = agents.make("error-allocation", env, 0).learn(1)
+    evaluator = amc(env).engine.evaluator
+    uniform = evaluator(largest(amc(env).budget)).accuracy("top1")
+    assert result.best_episode.accuracy > uniform + 0.05
+
+
+def test_without_a_budget_the_size_is_searched(make_env: Any) -> None:
+    env = make_env(preserve_ratio=None, reward="error-log-macs")
+    learner = ErrorAllocation(env, 0)
+    zeros = [0.0] * len(amc(env).budget.channels)
+    assert learner.plan(zeros, 1.0) == amc(env).budget.channels
+    assert learner.plan(zeros, 0.0) == tuple(c[0] for c in amc(env).budget.admissible)
+    result = agents.make("error-allocation", env, 0).learn(5)
+    assert len({episode.macs for episode in result.history}) > 1
+
+
+def test_single_weights_are_refused(make_env: Any) -> None:
+    env = make_env(granularity="weight")
+    with pytest.raises(ValueError, match="channels, not to single weights"):
+        agents.make("error-allocation", env, 0)
