@@ -16,7 +16,7 @@ If cap_0 exists, each later cap exists too: a unit at its cap leaves the later o
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
@@ -97,7 +97,7 @@ class Budget:
         """Whether the finished plan of these counts is within the limit."""
         return self.limit is None or self._cost(counts) <= self.limit
 
-    def scaled(self, shares: Sequence[float]) -> tuple[int, ...]:
+    def scaled(self, shares: Iterable[float]) -> tuple[int, ...]:
         """Counts nearest to ``shares`` of the channels times the largest number that fits.
 
         So a vector of any length is a plan that uses the budget up.  Without a budget the number
@@ -106,19 +106,19 @@ class Budget:
         Args:
             shares: of each unit; those below 0.001 count as 0.001.
         """
-        shares = [max(float(share), 1e-3) for share in shares]
+        at_least = [max(float(share), 1e-3) for share in shares]
         if self.limit is None:
-            return self._nearest(shares, 1.0)
-        low, high = 0.0, 1 / min(shares)  # every unit's least, every unit's all
-        if self.admits(self._nearest(shares, high)):
-            return self._nearest(shares, high)
+            return self._nearest(at_least, 1.0)
+        low, high = 0.0, 1 / min(at_least)  # every unit's least, every unit's all
+        if self.admits(self._nearest(at_least, high)):
+            return self._nearest(at_least, high)
         for _ in range(30):
             middle = (low + high) / 2
-            if self.admits(self._nearest(shares, middle)):
+            if self.admits(self._nearest(at_least, middle)):
                 low = middle
             else:
                 high = middle
-        return self._nearest(shares, low)
+        return self._nearest(at_least, low)
 
     def _nearest(self, shares: Sequence[float], times: float) -> tuple[int, ...]:
         wanted = (times * s * c for s, c in zip(shares, self.channels, strict=True))
