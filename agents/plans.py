@@ -32,7 +32,7 @@ def steps_per_episode(env: gym.Env[Any, Any]) -> int:
 
 
 def action_for(env: AMCEnv, executed: Sequence[int], count: int) -> np.ndarray:
-    """The action that keeps ``count`` channels of the next unit, (1,) float32.
+    """The action that keeps ``count`` channels, or weights, of the next unit, (1,) float64.
 
     Args:
         env: the environment, in either action mode.
@@ -45,7 +45,7 @@ def action_for(env: AMCEnv, executed: Sequence[int], count: int) -> np.ndarray:
     else:
         least, cap = budget.admissible[t][0], budget.cap(executed)
         sparsity = (cap - count) / (cap - least) if cap > least else 0.0
-    return np.array([sparsity], dtype=np.float32)
+    return np.array([sparsity])  # in float32 a layer of millions of weights has no exact ratios
 
 
 def execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> dict[str, Any]:
@@ -63,9 +63,9 @@ def execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> dict[str, Any]:
     reward: Any = 0.0
     for t, count in enumerate(counts):
         _, reward, _, _, info = env.step(action_for(amc(env), counts[:t], count))
-        if info["channels"] != count:
+        kept = info["channels"] if "channels" in info else info["weights"]
+        if kept != count:
             raise ValueError(
-                f"unit {info['layer']!r} cannot keep {count} channels within the budget; "
-                f"it kept {info['channels']}"
+                f"unit {info['layer']!r} cannot keep {count} within the budget; it kept {kept}"
             )
     return info | {"reward": float(reward)}

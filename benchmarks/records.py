@@ -82,8 +82,10 @@ class Best:
 
     @property
     def kept(self) -> dict[str, int]:
-        """Unit name -> channels that stay."""
-        return {unit: len(channels) for unit, channels in self.plan["kept"].items()}
+        """Unit name -> channels that stay; in weight pruning, weights."""
+        return self.plan.get("weights") or {
+            unit: len(channels) for unit, channels in self.plan["kept"].items()
+        }
 
 
 @dataclass(frozen=True)

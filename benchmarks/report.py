@@ -1,4 +1,4 @@
-"""What a results folder says: report.md, report.csv, pictures, and a table on the terminal."""
+"""What a results folder says: Markdown, CSV, pictures, a page, and a table on the terminal."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def write(folder: Path, console: Console) -> list[Section]:
         One section per setting.
 
     Raises:
-        BenchmarkError: the folder holds no finished run, or cannot be written.
+        BenchmarkError: the folder holds no finished run, or cannot be written; or plotly is not
+            installed, and everything but report.html is written.
     """
     store = Store(folder)
     records, foreign = store.load()
@@ -76,7 +77,21 @@ def write(folder: Path, console: Console) -> list[Section]:
     (folder / "report.md").write_text(_markdown(sections, foreign), encoding="utf-8")
     (folder / "report.csv").write_text(_csv(sections), encoding="utf-8")
     console.print(f"written to {folder}: report.md, report.csv and pictures", highlight=False)
+    _write_page(sections, foreign, folder / "report.html")
+    console.print(f"and report.html: open {folder / 'report.html'}", highlight=False)
     return sections
+
+
+def _write_page(sections: Sequence[Section], foreign: dict[Path, str], path: Path) -> None:
+    try:
+        from benchmarks.html.page import page
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "plotly":
+            raise
+        raise BenchmarkError(
+            "report.html needs plotly: pip install 'amc-gym[agents]'; all else is written"
+        ) from error
+    path.write_text(page(sections, foreign), encoding="utf-8")
 
 
 def _sections(records: Sequence[Record]) -> list[Section]:
@@ -114,7 +129,7 @@ HEADER = {
 """Column -> its name where space is short."""
 
 
-def _cells(section: Section) -> list[tuple[str, ...]]:
+def cells(section: Section) -> list[tuple[str, ...]]:
     """The table's rows as text, the full network first."""
     full = section.records[0].full
     accuracies = _percent(full.reward_accuracy), _percent(full.test_accuracy)
@@ -152,8 +167,8 @@ def _table(section: Section) -> Table:
     table.caption, table.caption_justify = _caption(section), "left"
     for i, name in enumerate(HEADER.values()):
         table.add_column(name, justify="left" if i == 0 else "right")
-    for i, cells in enumerate(_cells(section)):
-        table.add_row(*cells, end_section=i == 0)
+    for i, row in enumerate(cells(section)):
+        table.add_row(*row, end_section=i == 0)
     return table
 
 
@@ -162,6 +177,17 @@ def _caption(section: Section) -> str:
     return (
         f"Interquartile mean over seeds [95 % bootstrap interval]; {full.reward_images} reward "
         f"images, which the search saw; {full.test_images} test images, which it did not."
+    )
+
+
+def explanation(section: Section) -> str:
+    """The caption where there is room for all of it."""
+    full = section.records[0].full
+    return (
+        f"{_caption(section)} Each agent's best plan is the one with the highest reward of a run. "
+        "An interval is missing where there is one run; with fewer than four seeds the "
+        "interquartile mean is the mean, and the interval is too narrow to lean on. "
+        f"The full network has {full.macs:,} MACs and {full.params:,} parameters."
     )
 
 
@@ -179,13 +205,10 @@ def _markdown_section(section: Section) -> list[str]:
     full, setting = section.records[0].full, section.setting
     lines = [f"## {section.title}", "", f"| {' | '.join(HEADER)} |"]
     lines += ["|:--|" + "--:|" * (len(HEADER) - 1)]
-    lines += [f"| {' | '.join(cells)} |" for cells in _cells(section)]
+    lines += [f"| {' | '.join(row)} |" for row in cells(section)]
     lines += [
         "",
-        f"{_caption(section)} Each agent's best plan is the one with the highest reward of a run. "
-        "An interval is missing where there is one run; with fewer than four seeds the "
-        "interquartile mean is the mean, and the interval is too narrow to lean on. "
-        f"The full network has {full.macs:,} MACs and {full.params:,} parameters.",
+        explanation(section),
         "",
         f"![Learning curves](learning-curves{section.suffix}.png)",
         "",
@@ -207,8 +230,8 @@ def _markdown_section(section: Section) -> list[str]:
         "",
         f"- Task: {source or 'made from objects'}; fingerprint `{setting.task[:12]}`",
         f"- Options: `{options}`",
-        *(f"- Measured on: {text}" for text in _distinct(r.machine for r in section.records)),
-        *(f"- With: {text}" for text in _distinct(r.versions for r in section.records)),
+        *(f"- Measured on: {text}" for text in distinct(r.machine for r in section.records)),
+        *(f"- With: {text}" for text in distinct(r.versions for r in section.records)),
         f"- Runs ended {min(r.date for r in section.records)[:10]} to "
         f"{max(r.date for r in section.records)[:10]}",
         "",
@@ -216,7 +239,7 @@ def _markdown_section(section: Section) -> list[str]:
     return lines
 
 
-def _distinct(tables: Iterable[dict]) -> list[str]:
+def distinct(tables: Iterable[dict]) -> list[str]:
     """Each different table once, as text."""
     texts = (", ".join(f"{name} {value}" for name, value in table.items()) for table in tables)
     return list(dict.fromkeys(texts))

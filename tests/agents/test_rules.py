@@ -104,6 +104,12 @@ def test_a_rule_evaluates_that_plan_once(
     assert 0.9 * limit < spent <= limit
 
 
+def test_rules_prune_single_weights_too(make_env: Any) -> None:
+    env = make_env(granularity="weight", resource="params", preserve_ratio=0.5)
+    (episode,) = agents.make("uniform", env, seed=0).learn(1).history
+    assert episode.channels == largest(amc(env).budget)
+
+
 @pytest.mark.parametrize("name", ["uniform", "shallow", "deep"])
 def test_a_rule_without_a_budget_prunes_nothing(make_env: Any, name: str) -> None:
     env = make_env(preserve_ratio=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
+from amc_gym import CompressionPlan
 from benchmarks.records import Best, History, Record, Store
 from benchmarks.report import write
 from benchmarks.runs import BenchmarkError, Run
@@ -80,6 +82,17 @@ def test_pictures_show_something(tmp_path: Path, record: Record, console: Consol
         # The first agent's blue: a line or bars of it.
         blue = (abs(picture[..., :3] - [0, 0x72 / 255, 0xB2 / 255]) < 0.02).all(-1)
         assert blue.sum() > 500
+
+
+def test_weight_pruning_has_policies_too(tmp_path: Path, record: Record, console: Console) -> None:
+    weights = {unit: 1 for unit in record.full.channels}
+    plan = CompressionPlan.from_json(json.dumps(record.best.plan))
+    pruned = json.loads(replace(plan, kept={}, weights=weights).to_json())
+    each = replace(record, best=replace(record.best, plan=pruned))
+    assert each.best.kept == weights
+    Store(tmp_path).save(each)
+    write(tmp_path, console)
+    assert (tmp_path / "policies.png").exists()
 
 
 def test_settings_are_reported_apart(tmp_path: Path, record: Record, console: Console) -> None:

@@ -1,0 +1,92 @@
+"""Learning curves as plotly figures, against evaluations and against seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from benchmarks.html.style import Style, faint, new_figure
+from benchmarks.html.wall_clock import timed_curves
+from benchmarks.statistics import Estimate, Row
+
+
+def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
+    """Best reward so far against evaluations: IQM over seeds, and its interval as a band."""
+    figure = new_figure(x="evaluations (finished plans)", y="best reward so far")
+    ordered = _best_first(rows)
+    x = np.arange(1, len(rows[0].curve.value) + 1)
+    for row in ordered:  # behind all lines
+        _band(figure, row, x, row.curve, style[row.agent])
+    for row in ordered:
+        _line(figure, row, x, row.curve, style[row.agent], "%{x} evaluations")
+    figure.update_yaxes(range=_span(rows))
+    return figure
+
+
+def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
+    """The same against wall-clock seconds; a dot where an agent had spent its evaluations."""
+    figure = new_figure(x="seconds since learning began", y="best reward so far")
+    ordered = _best_first(rows)
+    timed_rows = list(zip(ordered, timed_curves(ordered), strict=True))
+    for row, timed in timed_rows:
+        _band(figure, row, timed.seconds, timed.reward, style[row.agent])
+    for row, timed in timed_rows:
+        _line(figure, row, timed.seconds, timed.reward, style[row.agent], "%{x:.3g} s")
+        end = float(np.interp(timed.ended, timed.seconds, timed.reward.value))
+        figure.add_scatter(
+            x=[timed.ended],
+            y=[end],
+            mode="markers",
+            marker={"color": style[row.agent][0], "size": 8},
+            legendgroup=row.agent,
+            showlegend=False,
+            hovertemplate=f"{row.agent}: spent after %{{x:.3g}} s<extra></extra>",
+        )
+    figure.update_xaxes(type="log", dtick=1)
+    figure.update_yaxes(range=_span(rows))
+    return figure
+
+
+def _best_first(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: -row.curve.value[-1])
+
+
+def _span(rows: Sequence[Row]) -> tuple[float, float]:
+    """The frame: every curve rises steeply at first, and it begins where that is over."""
+    low = min(float(row.curve.value[len(row.curve.value) // 10]) for row in rows)
+    high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+    return low - margin, high + margin
+
+
+def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style) -> None:
+    """The interval over seeds, where there is more than one."""
+    if row.seeds > 1:
+        figure.add_scatter(
+            x=np.concatenate([x, x[::-1]]).tolist(),
+            y=np.concatenate([y.high, y.low[::-1]]).tolist(),
+            fill="toself",
+            fillcolor=faint(style[0]),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            legendgroup=row.agent,
+            showlegend=False,
+        )
+
+
+def _line(
+    figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style, where: str
+) -> None:
+    colour, dash, _ = style
+    figure.add_scatter(
+        x=x.tolist(),
+        y=y.value.tolist(),
+        name=f"{row.agent}, n = {row.seeds}",
+        mode="lines",
+        line={"color": colour, "dash": dash, "width": 2.2},
+        legendgroup=row.agent,
+        hovertemplate=f"{row.agent}: %{{y:.4g}} after {where}<extra></extra>",
+    )

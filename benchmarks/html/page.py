@@ -1,0 +1,218 @@
+"""The document: sections of runs -> report.html."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from benchmarks.html.curves import curves, curves_in_time
+from benchmarks.html.pareto import SIZES, frame, pareto, thinning
+from benchmarks.html.policies import policies
+from benchmarks.html.style import Style, styles
+from benchmarks.html.tables import agents_table, runs_table
+from benchmarks.records import Record
+from benchmarks.report import HEADER, REWARDS, Section, cells, distinct, explanation
+from benchmarks.statistics import Row
+
+_HERE = Path(__file__).parent
+
+# The browser itself refuses whatever would need a network.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
+
+
+def page(sections: Sequence[Section], foreign: Mapping[Path, str]) -> str:
+    """The whole page, some 5 MB, nearly all of it plotly's JavaScript.
+
+    Args:
+        sections: one per setting, at least one.
+        foreign: files of the folder that do not count, with what is wrong with them.
+    """
+    records = [record for section in sections for record in section.records]
+    style = styles(record.run.agent for record in records)
+    css = (_HERE / "page.css").read_text(encoding="utf-8")
+    js = (_HERE / "page.js").read_text(encoding="utf-8")
+    body = ["<h1>Agents compared</h1>", _contents(sections)]
+    body += _budgets(sections, style)
+    for i, section in enumerate(sections, start=1):
+        body += _section(section, style, f"section{i}")
+    if foreign:
+        items = (f"<li><code>{escape(p.name)}</code>: {escape(w)}</li>" for p, w in foreign.items())
+        body += ["<h2>Files that do not count</h2>", f"<ul>{''.join(items)}</ul>"]
+    body += _measured(records)
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<link rel="icon" href="data:,">',
+            "<title>Agents compared</title>",
+            f"<style>\n{css}</style>",
+            f"<script>{get_plotlyjs()}</script>",
+            "</head><body>",
+            *body,
+            f"<script>\n{js}</script>",
+            "</body></html>\n",
+        ]
+    )
+
+
+def _contents(sections: Sequence[Section]) -> str:
+    if len(sections) == 1:
+        return ""
+    links = (
+        f'<a href="#section{i}">{escape(section.title)}</a>'
+        for i, section in enumerate(sections, start=1)
+    )
+    return f"<nav>{'<br>'.join(links)}</nav>"
+
+
+def _budgets(sections: Sequence[Section], style: dict[str, Style]) -> list[str]:
+    """Best plans of several settings of one task in one scatter: accuracy against budget."""
+    tasks: dict[tuple[str, str], list[Section]] = defaultdict(list)
+    for section in sections:
+        tasks[section.setting.env, section.setting.task].append(section)
+    parts = []
+    for i, ((env, _), those) in enumerate(tasks.items(), start=1):
+        if len(those) < 2:
+            continue
+        records = [record for section in those for record in section.records]
+        parts += [
+            f"<h2>{escape(env)}: best plans of every setting</h2>",
+            "<p class='soft'>One point per run; the line joins the plans that no smaller one is "
+            "as accurate as.</p>",
+            _pareto(records, style, f"budgets{i}", evaluated=False),
+        ]
+    return parts
+
+
+def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
+    setting, full = section.setting, section.records[0].full
+    reward = str(setting.options["reward"])
+    mine = {agent: style[agent] for agent in sorted({r.run.agent for r in section.records})}
+    every = thinning(section.records)
+    shown = "every evaluated plan" if every == 1 else f"one evaluated plan in {every}"
+    return [
+        f'<h2 id="{id_}">{escape(section.title)}</h2>',
+        agents_table(HEADER, cells(section)),
+        f'<p class="soft">{escape(explanation(section))}</p>',
+        "<h3>Learning curves</h3>",
+        f'<p class="soft">Best {escape(REWARDS.get(reward, reward))} so far '
+        f"(n = {full.reward_images}): interquartile mean over seeds, with its "
+        "95\u00a0% bootstrap interval as a band; n is the number of seeds. The second plot has the "
+        "time it took, with a dot where the slowest run of an agent had spent its evaluations.</p>",
+        '<div class="pair">',
+        _plot(curves(section.rows, style), f"{id_}-curves"),
+        _plot(curves_in_time(section.rows, style), f"{id_}-seconds"),
+        "</div>",
+        "<h3>Size against accuracy</h3>",
+        f'<p class="soft">Large: the best plan of each run on {full.test_images} test images. '
+        f"Faint: {shown}, on the {full.reward_images} reward images that the search saw; drag to "
+        "zoom, double-click to see all.</p>",
+        _pareto(section.records, mine, f"{id_}-pareto", evaluated=True),
+        "<h3>Policies</h3>",
+        '<p class="soft">Kept share of each layer. Bars: the plan with the highest reward of all '
+        "seeds; circles: the best plans of the other seeds.</p>",
+        _choices(f"{id_}-policies", "agent", _agents(section.rows)),
+        _plot(policies(section.rows, style), f"{id_}-policies"),
+        "<h3>Runs and their plans</h3>",
+        runs_table(section.records),
+        '<p class="soft">A run is the file beside this page with all its episodes; '
+        "<code>amc-gym validate</code> replays a downloaded plan.</p>",
+        "<details><summary>Task and options</summary>",
+        _list(
+            {
+                "task": ", ".join(f"{k} {v}" for k, v in setting.source.items() if v)
+                or "made from objects",
+                "fingerprint": setting.task,
+                **{name: json.dumps(value) for name, value in setting.options.items()},
+            }
+        ),
+        "</details>",
+    ]
+
+
+def _agents(rows: Sequence[Row]) -> dict[str, object]:
+    """What the policies' list says -> which of their traces it shows."""
+    choices = {}
+    for i, row in enumerate(rows):
+        visible = [True] + [j == i for j in range(len(rows)) for _ in range(2)]
+        best, test = row.best.best, row.best.full.test_images
+        label = (
+            f"{row.agent}: {best.test_accuracy:.1%} of {test} test images at {best.macs_ratio:.1%} "
+            f"of the MACs (seed {row.best.run.seed}, best of {row.seeds})"
+        )
+        choices[label] = {"visible": visible}
+    return choices
+
+
+def _pareto(
+    records: Sequence[Record],
+    style: dict[str, Style],
+    id_: str,
+    *,
+    evaluated: bool,
+) -> str:
+    """The scatter and what its x axis may be: first whatever the best plans differ in most."""
+    frames = {size: frame(records, size) for size in SIZES}
+    shown = max(SIZES, key=lambda size: frames[size][1] - frames[size][0])
+    figure = pareto(records, style, shown, evaluated=evaluated)
+    half = len(figure.data) // len(SIZES)  # pyright: ignore[reportArgumentType]
+    choices = {
+        f"{name} kept": {
+            "visible": [other == size for other in SIZES for _ in range(half)],
+            "layout": {"xaxis.title.text": f"{name} kept", "xaxis.range": frames[size]},
+        }
+        for size, name in sorted(SIZES.items(), key=lambda item: item[0] != shown)
+    }
+    return _choices(id_, "x axis", choices) + _plot(figure, id_)
+
+
+def _choices(plot: str, what: str, choices: Mapping[str, object]) -> str:
+    """A list above a plot; the first choice is what the plot shows at first."""
+    options = (
+        f'<option value="{escape(json.dumps(value))}">{escape(label)}</option>'
+        for label, value in choices.items()
+    )
+    return f'<select data-plot="{plot}" aria-label="{what}">{"".join(options)}</select>'
+
+
+def _plot(figure: go.Figure, id_: str) -> str:
+    markup = figure.to_html(
+        config={"responsive": True, "displaylogo": False, "displayModeBar": False},
+        include_plotlyjs=False,
+        full_html=False,
+        div_id=id_,
+        default_width="100%",
+    )
+    return f"<figure>{markup}</figure>"
+
+
+def _measured(records: Sequence[Record]) -> list[str]:
+    """Machine and versions, each different one once."""
+    facts: dict[str, str] = {}
+    for name, tables in (
+        ("machine", [record.machine for record in records]),
+        ("versions", [record.versions for record in records]),
+    ):
+        for i, text in enumerate(distinct(tables), start=1):
+            facts[name if i == 1 else f"{name} {i}"] = text
+    dates = [record.date[:10] for record in records]
+    facts["runs ended"] = f"{min(dates)} to {max(dates)}"
+    agents = len({record.run.agent for record in records})
+    facts["runs"] = f"{len(records)}, of {agents} agents"
+    return ["<h2>Machine and versions</h2>", _list(facts)]
+
+
+def _list(facts: Mapping[str, str]) -> str:
+    items: Iterable[str] = (
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()
+    )
+    return f"<dl>{''.join(items)}</dl>"

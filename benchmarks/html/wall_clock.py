@@ -1,0 +1,57 @@
+"""Learning curves against wall-clock seconds, on one grid for all agents of a section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.records import Record
+from benchmarks.statistics import Estimate, Row, estimate
+
+POINTS = 120
+
+
+@dataclass(frozen=True)
+class TimedCurve:
+    """Best reward so far of one agent.
+
+    Attributes:
+        seconds: since learning began, ascending, (points,); the first at which every seed has
+            finished a plan comes first.
+        reward: IQM over seeds and its interval, at each of these seconds.
+        ended: when the slowest seed had spent its evaluations; the curve is level after it.
+    """
+
+    seconds: np.ndarray
+    reward: Estimate
+    ended: float
+
+
+def timed_curves(rows: Sequence[Row]) -> list[TimedCurve]:
+    """One curve per row, from its first plan to the end of the longest run of all rows.
+
+    The grid is geometric: rules end in a fraction of a second where learners take minutes.
+    """
+    records = [record for row in rows for record in row.records]
+    # Seconds are rounded to 0.1 ms: a plan that is remembered may take less.
+    first = max(1e-4, min(record.history.seconds[0] for record in records))
+    last = max(first, *(record.history.seconds[-1] for record in records))
+    grid = np.geomspace(first, last, POINTS)
+    grid[-1] = last  # not a rounding error before it
+    return [_curve(row, grid) for row in rows]
+
+
+def _curve(row: Row, grid: np.ndarray) -> TimedCurve:
+    begins = max(record.history.seconds[0] for record in row.records)
+    seconds = np.concatenate([[begins], grid[grid > begins]])
+    samples = np.stack([_best_at(record, seconds) for record in row.records])
+    ended = max(record.history.seconds[-1] for record in row.records)
+    return TimedCurve(seconds, estimate(samples), ended)
+
+
+def _best_at(record: Record, seconds: np.ndarray) -> np.ndarray:
+    """Best reward of the plans that were finished by each of ``seconds``, (points,)."""
+    best = np.maximum.accumulate(np.asarray(record.history.reward, dtype=np.float64))
+    return best[np.searchsorted(record.history.seconds, seconds, side="right") - 1]

@@ -1,0 +1,106 @@
+"""validate, submit and leaderboard of ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.console import Console
+from rich.markup import escape
+from tyro.conf import Positional, arg
+
+from benchmarks.runs import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmarks.leaderboard.validation import Ruling
+
+SUBMISSIONS = Path(__file__).parent / "submissions"
+
+
+def validate(folder: Positional[Path], data_root: Path | None = None) -> int:
+    """Replay every plan of a submission; the exit status is 0 if all are accepted, 1 if not.
+
+    Args:
+        folder: The submission; 2 is the exit status if it is none.
+        data_root: Folder of data sets that are read from disk.
+    """
+    ruling = _validated(folder, data_root)
+    _say(ruling, Console())
+    return 0 if ruling.accepted else 1
+
+
+def submit(
+    results: Positional[Path],
+    agent: str,
+    out: Path,
+    authors: Annotated[str, arg(metavar="A,B,...")],
+    name: str = "",
+    how: str = "",
+) -> int:
+    """Make a submission of the best plan of each seed of an agent.
+
+    Args:
+        results: A results folder of 'python -m benchmarks run'.
+        agent: Whose runs.
+        out: The submission's folder; new or empty.
+        authors: Who found the plans, joined by commas.
+        name: Of the row in the table; by default, the agent's.
+        how: How the plans were found; by default, the command that repeats the runs.
+    """
+    from benchmarks.leaderboard import submit as making
+
+    people = [author.strip() for author in authors.split(",") if author.strip()]
+    made = making.submit(results, agent, out, people, name=name, how=how)
+    console = Console()
+    console.print(f"{len(made.plans)} plans written to {out}", highlight=False, soft_wrap=True)
+    console.print(f"next: python -m benchmarks validate {out}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> int:
+    """Validate every submission and rank those that are accepted, in README.md beside them.
+
+    Args:
+        folder: The folder of submissions.
+        data_root: Folder of data sets that are read from disk.
+    """
+    from benchmarks.leaderboard.ranking import markdown
+
+    console = Console()
+    folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not folders:
+        raise BenchmarkError(f"{folder} holds no submission; make one: python -m benchmarks submit")
+    rulings = {}
+    for path in folders:
+        console.print(f"[bold]{escape(path.name)}")
+        rulings[path.name] = _validated(path, data_root)
+        _say(rulings[path.name], console)
+    table = folder / "README.md"
+    table.write_text(markdown(rulings), encoding="utf-8")
+    console.print(f"written to {table}", highlight=False)
+    return 0 if all(ruling.accepted for ruling in rulings.values()) else 1
+
+
+def _validated(folder: Path, data_root: Path | None) -> Ruling:
+    from benchmarks.leaderboard.validation import validate as ruling_on
+
+    try:
+        return ruling_on(folder, data_root)
+    except OSError as error:
+        raise BenchmarkError(f"cannot replay {folder} here: {error}") from error
+
+
+def _say(ruling: Ruling, console: Console) -> None:
+    """One line per plan."""
+    for verdict in ruling.verdicts:
+        if verdict.found is None:
+            text = f"[red]rejected[/] {escape(verdict.file)}: {escape(verdict.reason)}"
+        else:
+            found, options = verdict.found, ruling.submission.options
+            text = (
+                f"[green]accepted[/] {escape(verdict.file)}: {found.test_accuracy:.1%} of "
+                f"{ruling.test_images} test images, {found.reward_accuracy:.1%} of "
+                f"{options['reward_images']} reward images, {found.macs:,} MACs, "
+                f"{found.params:,} parameters"
+            )
+        console.print(text, highlight=False, soft_wrap=True)

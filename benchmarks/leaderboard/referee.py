@@ -1,0 +1,202 @@
+"""The registered environment that a submission names, and what it rules on a plan.
+
+Everything is made anew from the registry: network, weights, images, budget.  A plan only says
+which channels stay.  Its accuracy is measured by replaying it, on the reward images, to check the
+claim, and on the test images, which decide the rank.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import amc_gym
+from amc_gym import CompressionPlan, PlanError
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.registration import NETWORKS
+from benchmarks.leaderboard.submission import Submission
+
+DATASETS = ("digits", "cifar10", "imagenet")
+"""Those that everybody has; a "folder" is the submitter's own."""
+
+WEIGHTS = ("bundled", "torchvision")
+"""Likewise: a path is the submitter's own, and random ones are not trained."""
+
+
+class RejectedError(ValueError):
+    """Why a plan, or a whole submission, does not count; one line."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the replay of an accepted plan gave.
+
+    Attributes:
+        reward_accuracy: on the reward images.
+        test_accuracy: on the test images.
+        macs: of the built network.
+        params: of the built network.
+    """
+
+    reward_accuracy: float
+    test_accuracy: float
+    macs: int
+    params: int
+
+
+class Referee:
+    """Rules on the plans of one submission.
+
+    Args:
+        submission: what it says of itself.
+        data_root: folder of data sets that are read from disk.
+
+    Raises:
+        RejectedError: the task is not a registered one, or the options are not those of its
+            environment.
+        OSError: weights or data are missing here, which is nobody's fault.
+    """
+
+    def __init__(self, submission: Submission, data_root: Path | None = None) -> None:
+        name, options = submission.env, submission.options
+        if ":" in name or name not in NETWORKS:
+            raise RejectedError(
+                f"another task: {name!r} is not one of {', '.join(NETWORKS)}; code of a submission "
+                "is never imported"
+            )
+        if submission.dataset not in DATASETS:
+            raise RejectedError(f"another task: the data set must be one of {', '.join(DATASETS)}")
+        if submission.weights not in WEIGHTS:
+            raise RejectedError(f"another task: the weights must be one of {', '.join(WEIGHTS)}")
+        if options.get("preserve_ratio") is None:
+            raise RejectedError("there is no budget: preserve_ratio must be a number")
+        try:
+            # Only the names of options are looked up; none of them makes anything be imported.
+            self.env = AMCEnv(
+                NETWORKS[name],
+                dataset=submission.dataset,
+                weights=submission.weights,
+                data_root=data_root,
+                **options,
+            )
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise RejectedError(f"the options make no environment: {error}") from error
+        if difference := _difference(options, self.env.options):
+            raise RejectedError(f"the options are not all that the environment has: {difference}")
+        source = dict(self.env.task.source)
+        self.named = {key: source[key] for key in ("task", "dataset", "weights")}
+        self.full = self.env.cost.full
+
+    def rule(self, plan: CompressionPlan) -> Found:
+        """Replay a plan.
+
+        Raises:
+            RejectedError: it is of another task, has other options, is over the budget, decides
+                what the environment does not allow, or is not as accurate or as small as it says.
+        """
+        check_form(plan)
+        self._check_task(plan)
+        if difference := _difference(plan.options, self.env.options):
+            raise RejectedError(f"its options are not those of the submission: {difference}")
+        if plan.measured["images"] != self.env.options["reward_images"]:
+            raise RejectedError("wrong images: it was not measured on the reward images")
+        self._check_decisions(plan)
+        if not self.env.budget.admits(plan.counts):
+            raise RejectedError(self._over(self.env.cost.total(plan.counts)))
+        try:
+            validation = amc_gym.validate(self.env.task, plan)
+        except PlanError as error:
+            raise RejectedError(str(error)) from error
+        if validation.problems:
+            raise RejectedError("; ".join(f"wrong {problem}" for problem in validation.problems))
+        found, resource = validation.found, self.env.options["resource"]
+        limit = self.env.budget.limit
+        # Counted on the built network, which no closed form can be wrong about.
+        if limit is not None and found[resource] > limit:
+            raise RejectedError(self._over(int(found[resource])))
+        network = amc_gym.compress(self.env.task, plan)
+        metric = self.env.options["metric"]
+        return Found(
+            reward_accuracy=found["accuracy"],
+            test_accuracy=amc_gym.accuracy(network, self.env.task.test, metric),
+            macs=int(found["macs"]),
+            params=int(found["params"]),
+        )
+
+    def _over(self, cost: int) -> str:
+        ratio, resource = self.env.options["preserve_ratio"], self.env.options["resource"]
+        return (
+            f"over budget: {cost:,} {resource}, but {100 * ratio:.4g} % of the network's "
+            f"{self.full:,} are {self.env.budget.limit:,}"
+        )
+
+    def _check_task(self, plan: CompressionPlan) -> None:
+        """Its names and its fingerprints are those of the registered task."""
+        if any(":" in (name or "") for name in plan.task.values()):
+            raise RejectedError("another task: code of a submission is never imported")
+        if difference := _difference(plan.task, self.named):
+            raise RejectedError(f"another task: {difference}")
+        theirs, ours = plan.fingerprints, self.env.task.fingerprints
+        for what in ours:
+            if theirs.get(what) != ours[what]:
+                raise RejectedError(
+                    f"another task: the fingerprint of its {what} is not that of the registered "
+                    f"one ({str(theirs.get(what))[:12]} is not {ours[what][:12]})"
+                )
+
+    def _check_decisions(self, plan: CompressionPlan) -> None:
+        """Units and counts are what an episode could have decided."""
+        decided = plan.weights if self.env.options["granularity"] == "weight" else plan.kept
+        other = plan.kept if decided is plan.weights else plan.weights
+        units = [unit.name for unit in self.env.engine.graph.units]
+        if list(decided) != units or other:
+            raise RejectedError("it does not decide the units of the environment")
+        for name, count, allowed in zip(
+            units, plan.counts, self.env.budget.admissible, strict=True
+        ):
+            if count not in allowed:
+                raise RejectedError(
+                    f"it keeps {count} of unit {name!r}, which max_sparsity and channel_multiple "
+                    f"do not allow (from {allowed[0]} to {allowed[-1]})"
+                )
+
+
+def check_form(plan: CompressionPlan) -> None:
+    """Whether the fields hold what a plan's hold, so that reading on cannot go wrong.
+
+    Raises:
+        RejectedError: they do not.
+    """
+    tables = (plan.task, plan.options, plan.fingerprints, plan.measured, plan.versions)
+    if not all(isinstance(table, dict) for table in (*tables, plan.kept, plan.weights)):
+        raise RejectedError("not a plan: a field is not a table")
+    if not all(name is None or isinstance(name, str) for name in plan.task.values()):
+        raise RejectedError("not a plan: its task is not named by texts")
+    for name, channels in plan.kept.items():
+        whole = all(type(channel) is int for channel in channels)
+        if not whole or any(a >= b for a, b in pairwise(channels)):
+            raise RejectedError(f"not a plan: the channels of unit {name!r} do not ascend")
+    if not all(type(count) is int for count in plan.weights.values()):
+        raise RejectedError("not a plan: it keeps a number of weights that is not whole")
+    measured = plan.measured
+    for what in ("accuracy", "images", "macs", "params"):
+        if type(measured.get(what)) not in (int, float):
+            raise RejectedError(f"not a plan: its measured {what} is not a number")
+    if not 0 <= measured["accuracy"] <= 1:
+        raise RejectedError("not a plan: its accuracy is not in [0, 1]")
+
+
+def _difference(claimed: Mapping[str, Any], real: Mapping[str, Any]) -> str:
+    """The first name that differs, or an empty text; types count, since 1 is not True."""
+    for name in dict.fromkeys((*real, *claimed)):
+        if name not in claimed:
+            return f"{name} is missing"
+        if name not in real:
+            return f"{name!r:.40} is not one of them"
+        if json.dumps(claimed[name]) != json.dumps(real[name]):
+            return f"{name} is {real[name]!r}, not {claimed[name]!r:.80}"
+    return ""

@@ -1,0 +1,127 @@
+"""A whole submission: a verdict on every plan, and on every file that should not be there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from amc_gym import CompressionPlan, PlanError
+from benchmarks.leaderboard.referee import Found, Referee, RejectedError
+from benchmarks.leaderboard.submission import (
+    FILE,
+    Entry,
+    Submission,
+    read_limited,
+    sha256_of,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """On one plan, or on a file of the folder.
+
+    Attributes:
+        file: which one, below the folder.
+        reason: why it is rejected; empty if it is accepted.
+        found: what its replay gave, if it is accepted.
+    """
+
+    file: str
+    reason: str = ""
+    found: Found | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not self.reason
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """On a submission.
+
+    Attributes:
+        submission: which one.
+        task: fingerprint of the registered task; empty where there is none.
+        full: cost of the uncompressed network in the budget's resource; 0 likewise.
+        test_images: how many decide the rank; 0 likewise.
+        verdicts: on each plan, in order, and then on whatever else is wrong in the folder.
+    """
+
+    submission: Submission
+    task: str
+    full: int
+    test_images: int
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every plan counts and nothing else is wrong."""
+        return all(verdict.accepted for verdict in self.verdicts)
+
+    @property
+    def found(self) -> list[Found]:
+        """Of the accepted plans."""
+        return [verdict.found for verdict in self.verdicts if verdict.found is not None]
+
+
+def validate(folder: Path, data_root: Path | None = None) -> Ruling:
+    """Replay every plan of a submission.
+
+    Args:
+        folder: the submission.
+        data_root: folder of data sets that are read from disk.
+
+    Raises:
+        SubmissionError: the folder is no submission.
+        OSError: weights or data are missing here.
+    """
+    submission = Submission.read(folder)
+    others = _strangers(folder, submission)
+    try:
+        referee = Referee(submission, data_root)
+    except RejectedError as error:
+        verdicts = [Verdict(entry.file, str(error)) for entry in submission.plans]
+        return Ruling(submission, "", 0, 0, (*verdicts, *others))
+    verdicts = [_verdict(folder, entry, referee) for entry in submission.plans]
+    task = referee.env.task
+    every = (*verdicts, *others)
+    return Ruling(submission, task.fingerprint, referee.full, len(task.test), every)
+
+
+def _strangers(folder: Path, submission: Submission) -> list[Verdict]:
+    """Files and links that no entry lists."""
+    listed = {FILE, *(entry.file for entry in submission.plans)}
+    verdicts = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            verdicts.append(Verdict(name, "extra file: a link"))
+        elif name != "plans" and name not in listed:
+            verdicts.append(Verdict(name, f"extra file: {FILE} does not list it"))
+    return verdicts
+
+
+def _verdict(folder: Path, entry: Entry, referee: Referee) -> Verdict:
+    try:
+        return Verdict(entry.file, found=referee.rule(_load(folder, entry)))
+    except RejectedError as error:
+        return Verdict(entry.file, " ".join(str(error).split()))
+
+
+def _load(folder: Path, entry: Entry) -> CompressionPlan:
+    path = folder / entry.file
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        raise RejectedError("missing file")
+    try:
+        content = read_limited(path)
+    except (OSError, ValueError) as error:
+        raise RejectedError(f"cannot be read: {error}") from error
+    if sha256_of(content) != entry.sha256:
+        raise RejectedError(f"tampered file: its sha256 is not the one in {FILE}")
+    try:
+        return CompressionPlan.from_json(content.decode())
+    except (PlanError, UnicodeDecodeError) as error:
+        raise RejectedError(f"tampered file: {error}") from error
+    except (TypeError, AttributeError, RecursionError) as error:  # a field of another type
+        raise RejectedError(f"not a plan: {error}") from error
