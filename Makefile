@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-PYTEST_ARGS ?= -n 2 tests
+PYTEST_ARGS ?= -n 2 --dist loadgroup tests
 
 AGENTS ?= amc-ddpg,sb3-ddpg,sb3-td3,sb3-sac,random,uniform
 ENV ?= AMC-MobileNet-v0
@@ -16,13 +16,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed bench-gpu weights weights-cifar10 lint type format clean
+.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu weights weights-cifar10 lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
 	@echo
 	@echo '  make install      set up .venv with everything; the other targets do so by themselves'
 	@echo '  make test         run the tests'
+	@echo '  make test-integrations  rl_zoo3, TorchRL, Tianshou and RLlib on the environment'
 	@echo '  make lint         check style and formatting (ruff)'
 	@echo '  make type         check types (pyright)'
 	@echo '  make format       put style and formatting right, where a tool can'
@@ -63,7 +64,11 @@ $(INSTALLED): pyproject.toml
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench-full: AGENTS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-ddpg-default,sb3-td3,sb3-td3-default,sb3-sac,sb3-sac-default,random,uniform
+# Makes a virtual environment for each library, below .venvs.
+test-integrations: $(INSTALLED)
+	$(BIN)/python tests/integrations/run.py
+
+bench-full: AGENTS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-ddpg-default,sb3-td3,sb3-td3-default,sb3-sac,sb3-sac-default,random,random-shares,tpe,cma-es,gp,evolution,error-allocation,uniform,shallow,deep
 bench-full: SEEDS = 10
 bench-full: EPISODES = 400
 bench-full: OUT = benchmarks/results/mobilenet-digits-full
@@ -103,5 +108,5 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venvs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

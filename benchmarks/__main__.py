@@ -1,17 +1,22 @@
-"""The command line: ``python -m benchmarks run`` and ``python -m benchmarks report``."""
+"""The command line: ``python -m benchmarks run``, ``report``, and what the leaderboard needs."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from benchmarks.leaderboard.commands import leaderboard, submit, validate
 from benchmarks.runs import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmarks.executor import Executor
 
 
 def run(
@@ -21,8 +26,10 @@ def run(
     seeds: int = 3,
     episodes: int = 200,
     workers: int | None = None,
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
     env_kwargs: Annotated[str, arg(metavar="JSON")] = "{}",
     modules: Annotated[str, arg(metavar="A,B,...")] = "",
+    tensorboard: Path | None = None,
 ) -> int:
     """Compare agents on one environment: one JSON file per finished run.
 
@@ -35,15 +42,16 @@ def run(
         agents: Names of agents, joined by commas.
         seeds: Seeds 0, 1, ... of each agent; deterministic rules run once.
         episodes: Evaluations that each run may spend.
-        workers: Runs at a time; by default, as many as there are cores.
+        workers: Runs at a time on this machine; by default, as many as there are cores.
+        ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
+            running on this machine, or else on this machine alone.  See docs/clusters.md.
         env_kwargs: Options of the environment, as in '{"preserve_ratio": 0.3}'.
         modules: Modules to import first, which register agents or environments of your own.
+        tensorboard: Folder for TensorBoard logs, one of each finished run.
     """
     from agents import FACTORIES
     from amc_gym.names import choose
-    from benchmarks.execution import import_modules, setting_of, work
-    from benchmarks.executor import LocalExecutor
-    from benchmarks.machine import cores
+    from benchmarks.execution import import_modules, setting_of
     from benchmarks.records import Store
     from benchmarks.runs import runs_of
     from benchmarks.study import complete
@@ -58,12 +66,17 @@ def run(
             choose("agent", name, FACTORIES)
         except ValueError as error:
             raise BenchmarkError(str(error)) from error
-    if workers is not None and workers < 1:
-        raise BenchmarkError(f"--workers must be at least 1, not {workers}")
-    store = Store(out)
+    kwargs = _object(env_kwargs)
+    make_executor = _on_this_machine(workers) if ray is None else _on_ray(ray, workers)
+    if tensorboard is None:
+        store = Store(out)
+    else:
+        from benchmarks.tensorboard_logs import LoggedStore
+
+        store = LoggedStore(out, tensorboard)
     store.prepare()
-    runs = runs_of(setting_of(env, _object(env_kwargs), episodes), names, seeds)
-    executor = LocalExecutor(work, workers or cores(), extra)
+    runs = runs_of(setting_of(env, kwargs, episodes), names, seeds)
+    executor = make_executor(env, kwargs, extra)
     console = Console(stderr=True)
     try:
         return 0 if complete(runs, store, executor, console) else 1
@@ -73,7 +86,7 @@ def run(
 
 
 def report(folder: Positional[Path]) -> int:
-    """Tables and pictures of the runs that are finished: report.md, report.csv and PNG files.
+    """Tables and pictures of the runs that are finished: report.md, .csv, .html and PNG files.
 
     Args:
         folder: The results folder, as it was named by --out.
@@ -82,6 +95,36 @@ def report(folder: Positional[Path]) -> int:
 
     write(folder, Console())
     return 0
+
+
+MakeExecutor = Callable[[str, dict[str, Any], tuple[str, ...]], "Executor"]
+"""(environment, its options, modules) -> executor."""
+
+
+def _on_this_machine(workers: int | None) -> MakeExecutor:
+    from benchmarks.execution import work
+    from benchmarks.executor import LocalExecutor
+    from benchmarks.machine import cores
+
+    if workers is not None and workers < 1:
+        raise BenchmarkError(f"--workers must be at least 1, not {workers}")
+    return lambda _env, _kwargs, modules: LocalExecutor(work, workers or cores(), modules)
+
+
+def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
+    if workers is not None:
+        raise BenchmarkError(
+            "--workers is for this machine; with --ray there are as many runs at a time as the "
+            "cluster has cores (`ray start --num-cpus N` says how many a node gives)"
+        )
+    if len(address) > 1:
+        raise BenchmarkError(f"--ray takes one address, not {' '.join(address)}")
+    from benchmarks.execution import task_of, work
+    from benchmarks.ray_executor import RayExecutor
+
+    return lambda env, kwargs, modules: RayExecutor(
+        work, address[0] if address else None, modules, common=(task_of(env, kwargs),)
+    )
 
 
 def _split(names: str) -> list[str]:
@@ -99,13 +142,22 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 (a run failed), 2 (bad input)."""
+    """Run the command line and return its exit status.
+
+    0; 1: a run failed, or a plan is rejected; 2: bad input.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return tyro.extras.subcommand_cli_from_dict(
-            {"run": run, "report": report},
+            {
+                "run": run,
+                "report": report,
+                "submit": submit,
+                "validate": validate,
+                "leaderboard": leaderboard,
+            },
             prog="python -m benchmarks",
-            description="Compare agents over seeds, and report what was found.",
+            description="Compare agents over seeds, report what was found, and rank submissions.",
             args=arguments or ["--help"],
         )
     except BenchmarkError as error:

@@ -14,10 +14,14 @@ import gymnasium as gym
 import agents
 import amc_gym
 from agents import Episode
+from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
 from benchmarks.machine import machine, versions
 from benchmarks.records import Best, Full, History, Record
 from benchmarks.runs import BenchmarkError, Run, Setting
+
+UNNAMED = {"dataset": "digits", "data_root": None, "weights": "bundled"}
+"""Options of an environment whose task is an object, at their defaults."""
 
 
 def import_modules(modules: Iterable[str]) -> None:
@@ -69,13 +73,28 @@ def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
     )
 
 
-def work(run: Run, progressed: Callable[[int], None]) -> Record:
+def task_of(env: str, kwargs: Mapping[str, Any]) -> CompressionTask:
+    """The task of runs on an environment.
+
+    Raises:
+        BenchmarkError: the environment cannot be made.
+    """
+    return _inner(make_env(env, kwargs)).task
+
+
+def work(
+    run: Run, progressed: Callable[[int], None], task: CompressionTask | None = None
+) -> Record:
     """``execute`` for an executor, which is told of the episodes so far."""
     episodes = itertools.count(1)
-    return execute(run, lambda _: progressed(next(episodes)))
+    return execute(run, lambda _: progressed(next(episodes)), task)
 
 
-def execute(run: Run, on_episode: Callable[[Episode], None] | None = None) -> Record:
+def execute(
+    run: Run,
+    on_episode: Callable[[Episode], None] | None = None,
+    task: CompressionTask | None = None,
+) -> Record:
     """Carry out one run in this process and judge its best plan on the test images.
 
     The times are honest only in a fresh process: plans and re-fitted weights are remembered.
@@ -83,12 +102,15 @@ def execute(run: Run, on_episode: Callable[[Episode], None] | None = None) -> Re
     Args:
         run: what to do.
         on_episode: called with each finished episode.
+        task: of the setting, where it has been loaded already; ``None``: it is loaded here.
 
     Raises:
         BenchmarkError: the environment is not that of the run's setting any more.
     """
     setting = run.setting
-    env = make_env(setting.env, setting.kwargs)
+    # A task of its own brings its data and weights: the options that name them must not.
+    own = {} if task is None else UNNAMED | {"task": task}
+    env = make_env(setting.env, {**setting.kwargs, **own})
     inner = _inner(env)
     if inner.task.fingerprint != setting.task:
         raise BenchmarkError("the task's weights or images have changed since the study began")

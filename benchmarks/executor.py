@@ -1,4 +1,4 @@
-"""Jobs on this machine's cores, each in a fresh process.
+"""Jobs on this machine's cores, each in a fresh process; `ray_executor` has them on a cluster.
 
 A fresh process has remembered no plan and no factor, so times are comparable; and whatever
 happens to it, a crash inside a library or a kill for want of memory, the other jobs go on.
@@ -42,7 +42,7 @@ class Job(Protocol):
         ...
 
 
-Work = Callable[[Any, Callable[[int], None]], Any]
+Work = Callable[..., Any]
 """(job, told of the steps done so far) -> result; a function of a module."""
 
 
@@ -141,6 +141,26 @@ class LocalExecutor:
 
 def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Connection) -> None:
     """The body of a worker: carry out one job and send what happens."""
+    tell = limited(lambda steps: sender.send(Progressed(job, steps)), REPORT_EVERY)
+    sender.send(attempt(work, job, modules, tell))
+
+
+def attempt(
+    work: Work,
+    job: Job,
+    modules: tuple[str, ...],
+    progressed: Callable[[int], None],
+    common: tuple[Any, ...] = (),
+) -> Finished | Failed:
+    """Carry out one job in this process, on one thread; what it raises is an event too.
+
+    Args:
+        work: how to do a job.
+        job: what to do.
+        modules: imported first.
+        progressed: told of the steps done so far.
+        common: more arguments of ``work``, the same for every job.
+    """
     try:
         import torch
 
@@ -148,19 +168,23 @@ def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Con
 
         torch.set_num_threads(1)
         import_modules(modules)
-        reported = time.monotonic()
-
-        def progressed(steps: int) -> None:
-            nonlocal reported
-            if time.monotonic() - reported > REPORT_EVERY:
-                reported = time.monotonic()
-                sender.send(Progressed(job, steps))
-
-        event = Finished(job, work(job, progressed))
+        return Finished(job, work(job, progressed, *common))
     except Exception as error:
         summary = " ".join(f"{type(error).__name__}: {error}".split())
-        event = Failed(job, summary, traceback.format_exc())
-    sender.send(event)
+        return Failed(job, summary, traceback.format_exc())
+
+
+def limited(tell: Callable[[int], None], seconds: float) -> Callable[[int], None]:
+    """``tell``, called at most once in so many seconds; what is said in between is left out."""
+    told = time.monotonic()
+
+    def tell_now_and_then(steps: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > seconds:
+            told = time.monotonic()
+            tell(steps)
+
+    return tell_now_and_then
 
 
 @contextmanager

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 import agents
+from amc_gym import CompressionTask
+from amc_gym.tasks.task import resolve
 
 
 class Guess:
@@ -45,3 +50,52 @@ class Die(Guess):
 
     def learn(self, episodes: int) -> None:
         os._exit(9)
+
+
+FOLDER = "SMALL_LEARNERS"
+"""Variable with the folder through which tests and the learners below hear of each other."""
+
+
+class Logged(Guess):
+    """Leaves a file for each time that it was begun."""
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+        super().__init__(env, seed)
+        self.folder = Path(os.environ[FOLDER])
+        self.seed = seed
+        name = f"{type(self).__name__}-{seed}"
+        self.attempt = len(list(self.folder.glob(f"{name}-*"))) + 1
+        (self.folder / f"{name}-{self.attempt}").touch()
+
+
+agents.register("logged")(Logged)
+
+
+@agents.register("stumble")
+class Stumble(Logged):
+    """Dies once, half-way."""
+
+    def learn(self, episodes: int) -> None:
+        if self.attempt == 1:
+            super().learn(1)
+            os._exit(9)
+        super().learn(episodes)
+
+
+@agents.register("wait")
+class Wait(Logged):
+    """Waits for a file named "go" after its first episode; the second time it is begun it goes."""
+
+    def learn(self, episodes: int) -> None:
+        super().learn(1)
+        (self.folder / f"waiting-{self.seed}").touch()
+        while self.attempt == 1 and not (self.folder / "go").exists():
+            time.sleep(0.1)
+        super().learn(episodes - 1)
+
+
+def counted_task() -> CompressionTask:
+    """MobileNet with random weights; leaves a file for each time that it was made."""
+    folder = Path(os.environ[FOLDER])
+    (folder / f"task-{os.getpid()}-{time.time_ns()}").touch()
+    return copy.copy(resolve("MobileNet", weights="random"))  # it is given another source

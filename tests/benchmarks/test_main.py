@@ -47,6 +47,7 @@ def test_alone_it_prints_help() -> None:
         (["--seeds", "0"], "--seeds must be at least 1"),
         (["--episodes", "0"], "--episodes must be at least 1"),
         (["--workers", "0"], "--workers must be at least 1"),
+        (["--workers", "2", "--ray", "auto"], "--workers is for this machine"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -60,6 +61,21 @@ def test_bad_input_is_one_line(
     assert error.count("\n") == 1
     assert message in error
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_without_ray_its_extra_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "benchmarks.ray_executor", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    assert main(["run", "--env", ENV, "--out", str(tmp_path / "out"), "--ray"]) == 2
+    assert capsys.readouterr().err == "error: --ray needs Ray: pip install 'amc-gym[ray]'\n"
+
+
+def test_ray_takes_one_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out")
+    assert main(["run", "--env", ENV, "--out", out, "--ray", "head:1", "head:2"]) == 2
+    assert capsys.readouterr().err == "error: --ray takes one address, not head:1 head:2\n"
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
