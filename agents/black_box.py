@@ -98,13 +98,18 @@ def _stable(make: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
         return make(**options)
 
 
+def gaussian_process(samplers: Any, seed: int, drawn: int = 10) -> BaseSampler:
+    """A Gaussian process for an objective without noise, after ``drawn`` random trials."""
+    return _stable(
+        samplers.GPSampler, seed=seed, n_startup_trials=drawn, deterministic_objective=True
+    )
+
+
 SAMPLERS: dict[str, Callable[[Any, int], BaseSampler]] = {
     "random-shares": lambda samplers, seed: samplers.RandomSampler(seed=seed),
     "tpe": lambda samplers, seed: _stable(samplers.TPESampler, seed=seed, multivariate=True),
     "cma-es": lambda samplers, seed: samplers.CmaEsSampler(seed=seed),
-    "gp": lambda samplers, seed: _stable(
-        samplers.GPSampler, seed=seed, deterministic_objective=True
-    ),
+    "gp": lambda samplers, seed: gaussian_process(samplers, seed),
 }
 """Name -> (optuna.samplers, seed) -> the sampler."""
 

@@ -1,15 +1,16 @@
-"""A searcher of our own: where the layers' errors are to lie is all that is searched.
+"""A searcher of our own: it begins where the layers' errors say, and looks around from there.
 
 What a plan does to each layer is known before any evaluation: the least-squares factors say how
 much of a layer's output is lost when it keeps k channels (`Engine.errors`, from the calibration
-images).  What is not known is how much a loss in one layer matters against a loss in another.  So a
-plan is named by one weight per unit, and is that of least weighted error within the budget:
+images).  The plan of least total error within the budget,
 
-    minimise  sum over units of exp(w_u) error_u(k_u)   so that the cost of k is within the budget
+    minimise  sum over units of error_u(k_u)   so that the cost of k is within the budget,
 
-The first evaluation has all weights equal.  The others come from a Gaussian process over the
-weights (Optuna's), which needs few evaluations: every weight vector is a sensible plan that uses
-the budget up, and reward changes slowly with the weights, where it is rugged in channel counts.
+is the first to be evaluated.  What the errors do not know is how much a loss in one layer matters
+against a loss in another.  So a Gaussian process (Optuna's) searches one log-factor for each
+unit's share of channels, zero being that first plan, and each plan is scaled to what the budget
+just allows.  Near a good plan few evaluations are enough: the reward changes slowly with the
+factors, and none of them wastes the budget.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.black_box import SAMPLERS, maximise, optuna
+from agents.black_box import gaussian_process, maximise, optuna
 from agents.plans import amc, execute
 from agents.registry import register
 from amc_gym.compression.cost import Cost
 from amc_gym.envs.budget import Budget
 
-RANGE = 1.5
-"""Of log-weights to either side: the loss of one unit counts up to 20 times that of another."""
+RANGE = 0.7
+"""Of log-factors to either side: a share of channels is at most halved or doubled."""
+
+DRAWN = 5
+"""Plans drawn around the first one before the process is asked."""
 
 STEPS = (1, 2, 4, 8, 16)
 """Admissible counts that one removal may skip: errors do not fall evenly with every channel."""
@@ -82,7 +86,7 @@ def allocate(
 
 @register("error-allocation")
 class ErrorAllocation:
-    """A Gaussian process over the weights of the layers' errors.
+    """A Gaussian process around the plan of least total error.
 
     Without a budget the share of the full cost is searched as well.
 
@@ -99,34 +103,41 @@ class ErrorAllocation:
         self._optuna = optuna("error-allocation")
         self.env, inner = env, amc(env)
         self.errors = inner.engine.errors()
-        self.sampler = SAMPLERS["gp"](self._optuna.samplers, seed)
+        self.start = None if inner.budget.limit is None else self.least_error()
+        self.sampler = gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
 
     def learn(self, episodes: int) -> None:
-        """Evaluate ``episodes`` plans, that of equal weights first."""
+        """Evaluate ``episodes`` plans, that of least total error first."""
         names = [str(unit) for unit in range(len(self.errors))]
         first = dict.fromkeys(names, 0.0)
         if amc(self.env).budget.limit is None:
             first["size"] = 0.5
 
         def objective(trial: Any) -> float:
-            weights = [trial.suggest_float(name, -RANGE, RANGE) for name in names]
+            factors = [trial.suggest_float(name, -RANGE, RANGE) for name in names]
             size = trial.suggest_float("size", 0.0, 1.0) if "size" in first else None
-            return execute(self.env, self.plan(weights, size))["reward"]
+            return execute(self.env, self.plan(factors, size))["reward"]
 
         maximise(self._optuna, objective, self.sampler, episodes, first)
 
-    def plan(self, weights: Sequence[float], size: float | None = None) -> tuple[int, ...]:
-        """Counts of the plan that log-weights name.
+    def plan(self, factors: Sequence[float], size: float | None = None) -> tuple[int, ...]:
+        """Counts of the plan that log-factors name.
 
         Args:
-            weights: of each unit.
+            factors: of each unit's share of channels.
             size: where there is no budget, from 0, the smallest admissible cost, to 1, the full.
         """
+        budget = amc(self.env).budget
+        start = self.least_error(size) if self.start is None else self.start
+        shares = np.array(start) / budget.channels * np.exp(factors)
+        return budget.scaled(shares)
+
+    def least_error(self, size: float | None = None) -> tuple[int, ...]:
+        """Counts of the plan of least total error within the budget; without one, of a size."""
         inner = amc(self.env)
-        weighted = [np.exp(w) * error for w, error in zip(weights, self.errors, strict=True)]
         limit = inner.budget.limit
         if limit is None:
             assert size is not None, "without a budget a size is needed"
             least = inner.cost.total([counts[0] for counts in inner.budget.admissible])
             limit = int(least + size * (inner.cost.full - least))
-        return allocate(inner.budget, inner.cost, weighted, limit)
+        return allocate(inner.budget, inner.cost, self.errors, limit)

@@ -87,22 +87,27 @@ class Pruner:
             for unit, order, count in kept
         )
 
-    def errors(self) -> list[np.ndarray]:
+    def errors(self, grams: Mapping[str, torch.Tensor] | None = None) -> list[np.ndarray]:
         """Of each unit, what the layers that read it lose if it keeps k channels, (channels + 1,).
 
-        Relative squared error of each layer's output, its weights re-fitted and all its other
-        inputs there, on the calibration samples; summed over the layers.  It falls from the number
-        of layers at 0 to 0 at all channels.  Where a layer is not re-fitted, its share of squared
-        weights stands for the error.
+        Relative squared error of each layer's output on the calibration samples, all its other
+        inputs there; summed over the layers.  It falls from the number of layers at 0 to 0 at all
+        channels.  A layer that this pruner re-fits is judged with its weights re-fitted, any other
+        with its weights as they are.
+
+        Args:
+            grams: Gram matrices of layers that are not re-fitted.  For those that are not among
+                them the share of squared weights stands for the error.
         """
+        grams = grams or {}
         errors = [np.zeros(unit.channels + 1) for unit in self.graph.units]
         for name, layer in self.graph.layers.items():
             if layer.inputs is None:
                 continue
             for unit in layer.inputs.units:
-                explained = self._layers[name].explained(unit, self.orders[unit])
-                left = explained.sum() - np.concatenate([[0.0], np.cumsum(explained)])
-                errors[unit] += np.maximum(left, 0) / max(explained.sum(), np.finfo(float).tiny)
+                lost = self._layers[name].lost(unit, self.orders[unit], grams.get(name))
+                lost = np.maximum.accumulate(np.maximum(lost, 0)[::-1])[::-1]
+                errors[unit] += lost / max(lost[0], np.finfo(float).tiny)
         return errors
 
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
@@ -129,7 +134,7 @@ class SortedLayer:
         # Units that own the axes, and positions for each of their channels.
         self._rows = _owner(layer.outputs, everything)
         self._columns = _owner(layer.inputs, everything)
-        self._taps = layer.weights
+        self._layer = layer
         rows = torch.from_numpy(layer.outputs.kept(everything))
         self._vectors = {name: vector[rows] for name, vector in _vectors(module).items()}
         weight = _weight(module)[rows]
@@ -142,12 +147,14 @@ class SortedLayer:
             weight = weight[:, torch.from_numpy(columns)]
         self._weight = weight.contiguous()
 
-    def explained(self, unit: int, order: np.ndarray) -> np.ndarray:
-        """What each channel of the unit adds to the output, by rank, (channels,)."""
-        if self._nested is not None:
-            return self._nested.explained().reshape(len(order), -1).sum(1).numpy()
-        by_column = _squares(self._weight).sum(0)
-        return by_column.reshape(len(order), -1).sum(1).cpu().numpy()
+    def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
+        """Squared error of the output with the unit's first k channels by rank, (channels + 1,)."""
+        if self._nested is None:
+            assert self._layer.inputs is not None
+            columns = np.argsort(np.argsort(order)[self._layer.inputs.channel], kind="stable")
+            weight = self._weight[:, torch.from_numpy(np.argsort(columns))]  # as it was
+            return _lost(weight, gram, self._layer, unit, order)
+        return _left(self._nested.explained().reshape(len(order), -1).sum(1).numpy())
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
         rows = self._rows and counts[self._rows[0]] * self._rows[1]
@@ -158,7 +165,7 @@ class SortedLayer:
         elif self._nested is None:
             tensors["weight"] = self._weight[:rows, :columns]
         else:
-            solved = self._nested.weights(columns * self._taps, rows)
+            solved = self._nested.weights(columns * self._layer.weights, rows)
             shape = (len(solved), columns, *self._weight.shape[2:])
             tensors["weight"] = solved.reshape(shape).to(self._weight)
         return tensors
@@ -190,20 +197,18 @@ class IndexedLayer:
         axes = (layer.outputs,) if layer.inputs is None else (layer.outputs, layer.inputs)
         self._units = sorted({unit for axis in axes for unit in axis.units})
 
-    def explained(self, unit: int, order: np.ndarray) -> np.ndarray:
-        """What each channel of the unit adds to the output, by rank, (channels,)."""
+    def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
+        """Squared error of the output with the unit's first k channels by rank, (channels + 1,).
+
+        In groups the unit keeps equally many channels of each; between two such counts the error
+        falls evenly.  Behind a concatenation the weights stay as they are.
+        """
         layer, inputs = self._layer, self._layer.inputs
         assert inputs is not None
         if self._nested is not None and inputs.units == (unit,):
             by_rank = self._nested.explained().reshape(len(order) // layer.groups, -1).sum(1)
-            return by_rank.repeat_interleave(layer.groups).div(layer.groups).numpy()
-        # Positions of the axis in which each group reads its own: (positions,) squared weights.
-        by_input = _squares(self._weight)
-        grouped = by_input.reshape(layer.groups, -1, by_input.shape[1]).sum(1).reshape(-1)
-        mine = inputs.unit == unit
-        by_channel = np.zeros(len(order))
-        np.add.at(by_channel, inputs.channel[mine], grouped.cpu().numpy()[mine])
-        return by_channel[order]
+            return _left(by_rank.repeat_interleave(layer.groups).div(layer.groups).numpy())
+        return _lost(self._weight, self._gram if gram is None else gram, layer, unit, order)
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
         key = (self._layer.name, tuple(counts[u] for u in self._units))
@@ -277,9 +282,42 @@ def _weight(module: nn.Module) -> torch.Tensor:
     return weight.detach()
 
 
-def _squares(weight: torch.Tensor) -> torch.Tensor:
-    """Squared weights between each output and input, (outputs, inputs)."""
-    return weight.double().square().reshape(*weight.shape[:2], -1).sum(-1)
+def _left(explained: np.ndarray) -> np.ndarray:
+    """Of what channels explain by rank, (channels,), all that those after the first k do."""
+    return explained.sum() - np.concatenate([[0.0], np.cumsum(explained)])
+
+
+def _lost(
+    weight: torch.Tensor, gram: torch.Tensor | None, layer: Layer, unit: int, order: np.ndarray
+) -> np.ndarray:
+    """Squared error of a layer's output with k channels of a unit, nothing re-fitted.
+
+    Channels D that go take X_D W_D along: |X_D W_D|^2 is the sum over the block D x D of
+    X^T X * W W^T.  Without a Gram matrix the inputs count as independent and equally large.
+
+    Args:
+        weight: of the layer, all channels of the original network, in their order.
+        gram: of its unfolded input, (groups, columns, columns).
+        layer: which one.
+        unit: whose channels go; all other inputs stay.
+        order: its channels by rank, (channels,).
+    """
+    assert layer.inputs is not None
+    matrix = as_matrix(weight, layer.groups)  # (groups, columns, outputs)
+    if gram is None:
+        products = torch.diag_embed(matrix.square().sum(-1))
+    else:
+        products = gram * (matrix @ matrix.mT)
+    rank = np.argsort(order)
+    mine = layer.inputs.unit == unit
+    # Columns of other units add up in one row and column more, which is cut off.
+    place = np.where(mine, rank[np.where(mine, layer.inputs.channel, 0)], len(order))
+    places = torch.from_numpy(place.repeat(layer.weights).reshape(layer.groups, -1))
+    block = torch.zeros(len(order) + 1, len(order) + 1, dtype=torch.float64)
+    for where, product in zip(places, products, strict=True):
+        block.index_put_((where[:, None], where[None]), product, accumulate=True)
+    blocks = block[:-1, :-1].flip(0, 1).cumsum(0).cumsum(1).diagonal().flip(0)
+    return np.append(blocks.numpy(), 0.0)
 
 
 def _vectors(module: nn.Module) -> dict[str, torch.Tensor]:

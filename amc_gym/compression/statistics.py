@@ -6,7 +6,7 @@ Gram matrices are summed batch by batch in float64, so memory does not grow with
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,9 @@ POSITIONS_PER_IMAGE = 10
 MIN_SAMPLES_PER_COLUMN = 2
 """A layer with fewer calibration samples per column is left as it is."""
 
+MOST_COLUMNS = 8192
+"""Of a layer whose error is measured without re-fitting: half a gigabyte of Gram matrix."""
+
 
 def grams(
     model: nn.Module,
@@ -33,6 +36,7 @@ def grams(
     n_images: int,
     seed: int = 0,
     fast: nn.Module | None = None,
+    wanted: Callable[[Layer, int], bool] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Gram matrix of the unfolded input of every convolution and linear layer that is re-fitted.
 
@@ -45,14 +49,16 @@ def grams(
         n_images: how many there are in all: decides which layers have enough samples.
         seed: of the sampled positions.
         fast: a network that gives its layers of the same names the same inputs in less time.
+        wanted: whether a layer is among them, by the number of images; ``can_refit`` by default.
 
     Returns:
         Layer name -> (groups, columns, columns) float64; a column is one (input channel, kernel
         position) in the order of ``weight.flatten(1)``.  Layers that no unit feeds or that have too
         few samples (``MIN_SAMPLES_PER_COLUMN``) are missing.
     """
+    wanted = wanted or can_refit
     generator = torch.Generator().manual_seed(seed)
-    layers = {layer.name: layer for layer in graph.layers.values() if can_refit(layer, n_images)}
+    layers = {layer.name: layer for layer in graph.layers.values() if wanted(layer, n_images)}
     run = _Sampled(model, fast or model, layers)
     sums: dict[str, torch.Tensor] = {}
     try:
@@ -186,6 +192,13 @@ def can_refit(layer: Layer, n_images: int) -> bool:
     columns = len(layer.inputs) // layer.groups * layer.weights
     samples = n_images * min(POSITIONS_PER_IMAGE, layer.sites)
     return samples >= MIN_SAMPLES_PER_COLUMN * columns
+
+
+def only_measurable(layer: Layer, n_images: int) -> bool:
+    """Whether a unit feeds this layer, which is not re-fitted but small enough to be measured."""
+    if layer.inputs is None or not layer.inputs.units or can_refit(layer, n_images):
+        return False
+    return len(layer.inputs) // layer.groups * layer.weights <= MOST_COLUMNS
 
 
 def random_positions(images: int, sites: int, generator: torch.Generator) -> torch.Tensor:

@@ -17,7 +17,7 @@ from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.fine_grained import SparseCost, sparse, sparse_pruner, weight_graph
 from amc_gym.compression.folding import fold_norms
-from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.importance import (
     IMPORTANCES,
     NEEDS_GRAM,
@@ -30,7 +30,7 @@ from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
 from amc_gym.compression.recovery import Calibration
 from amc_gym.compression.slim import Kept, verify
-from amc_gym.compression.statistics import grams, saliencies
+from amc_gym.compression.statistics import can_refit, grams, only_measurable, saliencies
 from amc_gym.compression.tracing import trace
 from amc_gym.names import choose
 from amc_gym.remembered import Remembered
@@ -180,10 +180,10 @@ class Engine:
         """
         if self.options.granularity == "weight":
             raise ValueError("reconstruction errors belong to channels, not to single weights")
-        if any(step.name == "reconstruct" for step in self.steps):
-            return self._pruner.errors()
-        orders = self._pruner.orders
-        return Pruner(self.task.model, self.graph, orders, calibrate(self.task)).errors()
+        pruner = self._pruner
+        if not any(step.name == "reconstruct" for step in self.steps):
+            pruner = Pruner(self.task.model, self.graph, pruner.orders, calibrate(self.task))
+        return pruner.errors(measure(self.task))
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
         """What a plan of these counts says: ``kept`` channels by unit, or ``weights`` by layer."""
@@ -230,14 +230,28 @@ def channel_graph(task: CompressionTask) -> ChannelGraph:
 
 @Remembered
 def calibrate(task: CompressionTask) -> dict[str, Tensor]:
-    """Gram matrices of a task's layers on its calibration images."""
+    """Gram matrices of a task's layers on its calibration images: those that are re-fitted."""
+    return _grams(task, can_refit)
+
+
+@Remembered
+def measure(task: CompressionTask) -> dict[str, Tensor]:
+    """The same of layers that have too few calibration samples to be re-fitted."""
+    wanted = (
+        only_measurable(layer, len(task.calibration))
+        for layer in channel_graph(task).layers.values()
+    )
+    return _grams(task, only_measurable) if any(wanted) else {}
+
+
+def _grams(task: CompressionTask, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
     split = task.calibration
     device = next(task.model.parameters()).device
     batches = (images.to(device) for images, _ in split.batches(CALIBRATION_BATCH))
     graph = channel_graph(task)
     folded, _ = fold_norms(task.model, graph)
     fast = with_pointwise(folded.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
-    return grams(task.model, graph, batches, n_images=len(split), fast=fast)
+    return grams(task.model, graph, batches, n_images=len(split), fast=fast, wanted=wanted)
 
 
 @Remembered

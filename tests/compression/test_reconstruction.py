@@ -76,6 +76,28 @@ def test_errors_of_units_are_those_of_direct_fits(plain_task):
             assert error[count] == pytest.approx((lost / total).item(), rel=1e-3, abs=1e-4)
 
 
+def test_errors_of_layers_as_they_are_are_those_without_their_columns(plain_task):
+    model = plain_task.model
+    graph = trace(model, plain_task.example)
+    statistics = grams(model, graph, [plain_task.calibration.images], n_images=400)
+    orders = rank(model, graph, statistics, "magnitude")
+    errors = Pruner(model, graph, orders, {}).errors(statistics)
+    for index, (unit, order, error) in enumerate(zip(graph.units, orders, errors, strict=True)):
+        (name,) = unit.consumers
+        layer, gram = graph.layers[name], statistics[name]
+        matrix = as_matrix(model.get_submodule(name).weight, layer.groups)
+
+        def lost(channels: np.ndarray, layer=layer, gram=gram, matrix=matrix) -> float:
+            gone = torch.from_numpy(np.isin(layer.inputs.channel, channels))
+            left = matrix * gone.repeat_interleave(layer.weights).reshape(*matrix.shape[:2], 1)
+            return (left.mT @ gram @ left).diagonal(dim1=-2, dim2=-1).sum().item()
+
+        assert set(layer.inputs.unit) == {index}
+        all_lost = [lost(order[k:]) for k in range(unit.channels + 1)]
+        rising = np.maximum.accumulate(all_lost[::-1])[::-1]  # with fewer channels never less
+        np.testing.assert_allclose(error, rising / rising[0], rtol=1e-6, atol=1e-9)
+
+
 def test_keeping_everything_returns_the_original_weights_whatever_the_ridge():
     for ridge in (1e-6, 1.0, 100.0):
         kept = least_squares(GRAM, WEIGHT, torch.arange(24), ridge)

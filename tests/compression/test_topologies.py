@@ -121,11 +121,13 @@ def test_identities(name):
     folded, folded_graph = fold_norms(model, graph)
     orders = rank(model, graph, statistics, "magnitude")
     pruner = Pruner(folded, folded_graph, orders, statistics)
-    for unit, error in zip(graph.units, pruner.errors(), strict=True):
-        assert error.shape == (unit.channels + 1,)
-        assert error[0] == pytest.approx(len(unit.consumers))
-        assert error[-1] == pytest.approx(0, abs=1e-9)
-        assert (np.diff(error) <= 1e-12).all()
+    as_they_are = Pruner(folded, folded_graph, orders, {})
+    for errors in (pruner.errors(), as_they_are.errors(statistics), as_they_are.errors()):
+        for unit, error in zip(graph.units, errors, strict=True):
+            assert error.shape == (unit.channels + 1,)
+            assert error[0] == pytest.approx(len(unit.consumers))
+            assert error[-1] == pytest.approx(0, abs=1e-9)
+            assert (np.diff(error) <= 1e-12).all()
     fast = SwappedNetwork(folded, pruner, device=torch.device("cpu"), dtype=torch.float32)
     rng = np.random.default_rng(0)
     counts = [unit.blocks * int(rng.integers(1, c // unit.blocks + 1)) for unit, c in units(graph)]
