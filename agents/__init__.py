@@ -4,7 +4,18 @@ Importing the package registers every agent; what an agent needs beyond that, St
 one, is imported when it is made.
 """
 
-from agents import amc_ddpg, black_box, error_allocation, evolution, random_search, rules, sb3  # noqa: F401  # they register themselves
+from agents import (  # noqa: F401  # they register themselves
+    amc_ddpg,
+    black_box,
+    error_allocation,
+    evolution,
+    netadapt,
+    random_search,
+    rules,
+    sb3,
+    sb3_ppo,
+    width_multiplier,
+)
 from agents.recording import Episode, Recorder, Result
 from agents.registry import FACTORIES, Agent, Learner, make, register
 

@@ -1,15 +1,20 @@
-"""What an agent found, recorded outside of it: every finished episode counts as one evaluation."""
+"""What an agent found, recorded outside of it.
+
+An evaluation is one plan whose accuracy the agent got to know: every finished episode, and every
+plan that it asked for on the side, as NetAdapt does with those over the budget.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from agents.plans import amc
 from agents.threads import environment_threads
 from amc_gym import CompressionPlan
 
@@ -25,6 +30,7 @@ class Episode:
         params: of the compressed network.
         channels: kept channels of each unit; kept weights in weight pruning.
         seconds: since learning began.
+        evaluation: which evaluation of the run it was, from 1.
     """
 
     reward: float
@@ -33,6 +39,7 @@ class Episode:
     params: int
     channels: tuple[int, ...]
     seconds: float
+    evaluation: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Result:
         seed: its seed.
         best: the plan with the highest reward, the earliest of equals.
         history: every finished episode, in order.
+        evaluations: how many plans were evaluated, those seen before and on the side included.
+        distinct: how many different ones.
         seconds: wall-clock of the whole run.
         environment_seconds: the part of it that is not the agent's own: spent in the environment,
             the record of its episodes included.
@@ -53,6 +62,8 @@ class Result:
     seed: int
     best: CompressionPlan
     history: tuple[Episode, ...]
+    evaluations: int
+    distinct: int
     seconds: float
     environment_seconds: float
 
@@ -60,16 +71,6 @@ class Result:
     def best_episode(self) -> Episode:
         """The episode of the best plan."""
         return max(self.history, key=lambda episode: episode.reward)
-
-    @property
-    def evaluations(self) -> int:
-        """Finished episodes, plans seen before included."""
-        return len(self.history)
-
-    @property
-    def distinct(self) -> int:
-        """Distinct plans among them."""
-        return len({episode.channels for episode in self.history})
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
@@ -80,6 +81,8 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
     Attributes:
         history: finished episodes since ``start``.
         best: their plan with the highest reward, the earliest of equals.
+        evaluations: plans evaluated since ``start``.
+        plans: the different ones among them, by their counts.
         seconds: spent inside the environment since ``start``, this record included.
     """
 
@@ -87,13 +90,24 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self.start()
 
-    def start(self, on_episode: Callable[[Episode], None] | None = None) -> None:
-        """Begin a new record; ``on_episode`` is called with each finished episode."""
+    def start(
+        self,
+        on_episode: Callable[[Episode], None] | None = None,
+        on_evaluation: Callable[[int], None] | None = None,
+    ) -> None:
+        """Begin a new record.
+
+        Args:
+            on_episode: called with each finished episode.
+            on_evaluation: called after each evaluation with how many there were.
+        """
         self.history: list[Episode] = []
         self.best: CompressionPlan | None = None
+        self.evaluations = 0
+        self.plans: set[tuple[int, ...]] = set()
         self.seconds = 0.0
         self._best_reward = -np.inf
-        self._on_episode = on_episode
+        self._on_episode, self._on_evaluation = on_episode, on_evaluation
         self._channels: list[int] = []
         self._began = time.perf_counter()
 
@@ -115,15 +129,42 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self.seconds += time.perf_counter() - began
         return observation, reward, terminated, truncated, info
 
+    def aside(self, counts: Sequence[int]) -> float:
+        """Accuracy of a plan without an episode, so that it may be over the budget; it counts.
+
+        Args:
+            counts: of each unit, admissible.
+
+        Raises:
+            TypeError: beneath it is no AMC environment.
+        """
+        began = time.perf_counter()
+        engine = amc(self).engine
+        with environment_threads():
+            accuracy = engine.evaluator(counts).accuracy(engine.options.metric)
+        self._count(tuple(counts))
+        self.seconds += time.perf_counter() - began
+        return accuracy
+
+    def _count(self, counts: tuple[int, ...]) -> None:
+        self.evaluations += 1
+        self.plans.add(counts)
+        if self._on_evaluation is not None:
+            self._on_evaluation(self.evaluations)
+
     def _finish(self, reward: float, info: dict[str, Any]) -> None:
         """Record a finished episode and tell of it."""
+        seconds = time.perf_counter() - self._began
+        channels = tuple(self._channels)
+        self._count(channels)
         episode = Episode(
             reward=reward,
             accuracy=info["accuracy"],
             macs=info["macs"],
             params=info["params"],
-            channels=tuple(self._channels),
-            seconds=time.perf_counter() - self._began,
+            channels=channels,
+            seconds=seconds,
+            evaluation=self.evaluations,
         )
         self.history.append(episode)
         if reward > self._best_reward:

@@ -13,10 +13,13 @@ from amc_gym.names import choose
 
 
 class Learner(Protocol):
-    """Anything that can spend a number of episodes on the environment it was made with."""
+    """Anything that can spend a number of evaluations on the environment it was made with."""
 
     def learn(self, episodes: int) -> object:
-        """Finish at most ``episodes`` episodes; what is returned is ignored."""
+        """Finish at least one episode, and spend at most ``episodes`` evaluations.
+
+        An episode is an evaluation; what is returned is ignored.
+        """
         ...
 
 
@@ -51,30 +54,44 @@ class Agent:
         self.recorder = Recorder(env)
         self.learner = FACTORIES[name](self.recorder, seed)
 
-    def learn(self, episodes: int, on_episode: Callable[[Episode], None] | None = None) -> Result:
+    def learn(
+        self,
+        episodes: int,
+        on_episode: Callable[[Episode], None] | None = None,
+        on_evaluation: Callable[[int], None] | None = None,
+    ) -> Result:
         """Learn for at most ``episodes`` evaluations and report what was found.
 
         Args:
             episodes: budget of evaluations; rules that need fewer use fewer.
             on_episode: called with each finished episode.
+            on_evaluation: called after each evaluation with how many there were.
 
         Raises:
             ValueError: ``episodes`` below 1.
-            RuntimeError: the learner finished no episode, or more than its budget.
+            RuntimeError: the learner finished no episode, or spent more than its budget.
         """
         if episodes < 1:
             raise ValueError(f"episodes must be at least 1, not {episodes}")
-        self.recorder.start(on_episode)
+        self.recorder.start(on_episode, on_evaluation)
         began = time.perf_counter()
         self.learner.learn(episodes)
         seconds = time.perf_counter() - began
-        history = tuple(self.recorder.history)
-        if not 0 < len(history) <= episodes or self.recorder.best is None:
+        recorder = self.recorder
+        if recorder.best is None or recorder.evaluations > episodes:
             raise RuntimeError(
-                f"agent {self.name!r} finished {len(history)} episodes of a budget of {episodes}"
+                f"agent {self.name!r} finished {len(recorder.history)} episodes and spent "
+                f"{recorder.evaluations} evaluations of a budget of {episodes}"
             )
         return Result(
-            self.name, self.seed, self.recorder.best, history, seconds, self.recorder.seconds
+            self.name,
+            self.seed,
+            recorder.best,
+            tuple(recorder.history),
+            recorder.evaluations,
+            len(recorder.plans),
+            seconds,
+            recorder.seconds,
         )
 
 

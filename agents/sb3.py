@@ -61,7 +61,7 @@ class SB3:
         hyperparams: str | Path,
         warmup_episodes: int | None = None,
     ) -> None:
-        sb3 = _stable_baselines3(f"sb3-{algorithm}")
+        sb3 = stable_baselines3(f"sb3-{algorithm}")
         row = read_row(HYPERPARAMS / hyperparams / f"{algorithm}.yml", env.spec and env.spec.id)
         self._callbacks = row.pop("callback", None)
         self._steps = steps_per_episode(env)
@@ -114,12 +114,17 @@ def arguments(row: dict[str, Any], env: gym.Env[Any, Any]) -> dict[str, Any]:
 
 
 def callbacks(names: Any) -> list[Any]:
-    """New callbacks of a row: ``callback`` is a class's name, {name: arguments}, or a list."""
-    made = []
+    """New callbacks of a row's ``callback``."""
+    return [callback(**kwargs) for callback, kwargs in named_classes(names)]
+
+
+def named_classes(names: Any) -> list[tuple[type[Any], dict[str, Any]]]:
+    """Classes and arguments as rows name them: a class's name, {name: arguments}, or a list."""
+    found = []
     for entry in names if isinstance(names, list) else [names] if names else []:
         ((name, kwargs),) = entry.items() if isinstance(entry, dict) else ((entry, {}),)
-        made.append(named_class(name)(**kwargs))
-    return made
+        found.append((named_class(name), kwargs))
+    return found
 
 
 def named_class(name: str) -> type[Any]:
@@ -147,7 +152,7 @@ def _noise(kind: str, std: float, env: gym.Env[Any, Any]) -> ActionNoise:
     return NormalActionNoise(np.zeros(shape), np.full(shape, float(std)))
 
 
-def _stable_baselines3(name: str) -> Any:
+def stable_baselines3(name: str) -> Any:
     """The package, or one clear error.
 
     Raises:

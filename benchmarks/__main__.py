@@ -97,6 +97,24 @@ def report(folder: Positional[Path]) -> int:
     return 0
 
 
+def compare(folders: Positional[tuple[Path, ...]], out: Path, against: str = "amc-ddpg") -> int:
+    """Scores over several tasks, with intervals: comparison.md, .csv and PNG files.
+
+    Only agents that were run on every task are compared.
+
+    Args:
+        folders: Results folders, as they were named by --out of run.
+        out: Folder for the report.
+        against: Agent that every other one is compared with.
+    """
+    from benchmarks.comparison.report import write
+
+    if not folders:
+        raise BenchmarkError("name at least one results folder")
+    write(folders, out, against, Console())
+    return 0
+
+
 MakeExecutor = Callable[[str, dict[str, Any], tuple[str, ...]], "Executor"]
 """(environment, its options, modules) -> executor."""
 
@@ -152,6 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
             {
                 "run": run,
                 "report": report,
+                "compare": compare,
                 "submit": submit,
                 "validate": validate,
                 "leaderboard": leaderboard,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ import gymnasium as gym
 
 import agents
 import amc_gym
-from agents import Episode
 from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
 from benchmarks.machine import machine, versions
@@ -85,14 +83,13 @@ def task_of(env: str, kwargs: Mapping[str, Any]) -> CompressionTask:
 def work(
     run: Run, progressed: Callable[[int], None], task: CompressionTask | None = None
 ) -> Record:
-    """``execute`` for an executor, which is told of the episodes so far."""
-    episodes = itertools.count(1)
-    return execute(run, lambda _: progressed(next(episodes)), task)
+    """``execute`` for an executor, which is told of the evaluations so far."""
+    return execute(run, progressed, task)
 
 
 def execute(
     run: Run,
-    on_episode: Callable[[Episode], None] | None = None,
+    on_evaluation: Callable[[int], None] | None = None,
     task: CompressionTask | None = None,
 ) -> Record:
     """Carry out one run in this process and judge its best plan on the test images.
@@ -101,7 +98,7 @@ def execute(
 
     Args:
         run: what to do.
-        on_episode: called with each finished episode.
+        on_evaluation: called after each evaluation with how many there were.
         task: of the setting, where it has been loaded already; ``None``: it is loaded here.
 
     Raises:
@@ -114,7 +111,9 @@ def execute(
     inner = _inner(env)
     if inner.task.fingerprint != setting.task:
         raise BenchmarkError("the task's weights or images have changed since the study began")
-    result = agents.make(run.agent, env, run.seed).learn(setting.episodes, on_episode)
+    result = agents.make(run.agent, env, run.seed).learn(
+        setting.episodes, on_evaluation=on_evaluation
+    )
     full = _full(inner)
     best = result.best_episode
     network = amc_gym.compress(inner.task, result.best)

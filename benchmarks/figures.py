@@ -48,18 +48,19 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
     with mpl.rc_context(STYLE):
         figure = new_figure(4.8)
         axes = figure.subplots()
-        styles = _styles([row.agent for row in rows])
+        looks = looks_of([row.agent for row in rows])
         lows, highs = [], []
         for row in sorted(rows, key=lambda row: -row.curve.value[-1]):
-            colour, dashes = styles[row.agent]
+            colour, dashes = looks[row.agent]
             curve, x = row.curve, np.arange(1, len(row.curve.value) + 1)
             label = f"{row.agent} ({row.seeds} seed{'s'[: row.seeds > 1]})"
             axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
             if row.seeds > 1:
                 axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
             highs.append(np.nanmax(np.maximum(curve.value, np.nan_to_num(curve.high, nan=-np.inf))))
-            # Every curve rises steeply at first; the frame begins where that is over.
-            lows.append(curve.value[len(x) // 10])
+            lows.append(row.early)
+            if row.begins > 0:
+                axes.plot(x[row.begins], curve.value[row.begins], "o", color=colour)
         low, high = min(lows), max(highs)
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
         axes.set_ylim(low - margin, high + margin)
@@ -86,9 +87,9 @@ def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
     with mpl.rc_context(STYLE):
         figure = new_figure(0.9 + 1.55 * lines + 0.6)
         panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        styles = _styles([row.agent for row in rows])
+        looks = looks_of([row.agent for row in rows])
         for row, axes in zip(rows, panels.flat, strict=False):
-            _policy(row, axes, styles[row.agent][0])
+            _policy(row, axes, looks[row.agent][0])
         for axes in panels.flat[len(rows) :]:
             axes.axis("off")
         for axes in panels[:, 0]:
@@ -116,7 +117,7 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
     axes.set_title(judged, loc="right", fontsize=9, color=GREY)
 
 
-def _styles(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
+def looks_of(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
     """Agent -> colour and dashes, by the alphabet, so that both pictures agree."""
     return {
         agent: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])

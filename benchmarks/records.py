@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class History:
         params: of the compressed network.
         channels: kept channels of each unit.
         seconds: since learning began.
+        evaluation: which evaluations of the run they were, from 1; 1, 2, ... where an agent
+            evaluated nothing on the side.
     """
 
     reward: list[float]
@@ -45,6 +47,11 @@ class History:
     params: list[int]
     channels: list[list[int]]
     seconds: list[float]
+    evaluation: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.evaluation:
+            object.__setattr__(self, "evaluation", list(range(1, len(self.reward) + 1)))
 
     @classmethod
     def of(cls, episodes: Iterable[Episode]) -> History:
@@ -57,6 +64,7 @@ class History:
             params=[e.params for e in episodes],
             channels=[list(e.channels) for e in episodes],
             seconds=[round(e.seconds, 4) for e in episodes],
+            evaluation=[e.evaluation for e in episodes],
         )
 
 
@@ -110,7 +118,7 @@ class Record:
         history: its episodes.
         best: its best plan.
         full: the network that it compressed.
-        evaluations: finished episodes, plans seen before included.
+        evaluations: plans evaluated, those seen before and on the side included.
         distinct: distinct plans among them.
         seconds: wall-clock of the search.
         environment_seconds: the part of it spent inside the environment, its record included.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-DETERMINISTIC = frozenset({"uniform", "shallow", "deep"})
+DETERMINISTIC = frozenset({"uniform", "shallow", "deep", "width-multiplier", "netadapt"})
 """Agents that do the same with every seed: they run once."""
 
 
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Episodes that it may take."""
+        """Evaluations that it may spend."""
         return self.setting.episodes
 
     def __str__(self) -> str:

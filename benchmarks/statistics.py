@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmarks.records import Record
+from benchmarks.records import History, Record
 
 TRIM = 0.25
 CONFIDENCE = 0.95
@@ -38,12 +38,17 @@ class Estimate:
     low: np.ndarray
     high: np.ndarray
 
+    def __getitem__(self, part: int | slice) -> Estimate:
+        """A point of a curve, or some of them."""
+        return Estimate(*(np.asarray(each[part]) for each in (self.value, self.low, self.high)))
+
 
 def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
     """IQM and 95 % percentile bootstrap interval over the first axis.
 
     Args:
-        samples: one value per seed, (seeds,), or one curve per seed, (seeds, points).
+        samples: one value per seed, (seeds,), or one curve per seed, (seeds, points).  Points at
+            which a seed has no value, NaN, have no estimate.
 
     Raises:
         ValueError: no samples.
@@ -51,6 +56,13 @@ def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
     samples = np.asarray(samples, dtype=np.float64)
     if not len(samples):
         raise ValueError("no samples to estimate from")
+    if samples.ndim == 2 and np.isnan(samples).any():
+        known = ~np.isnan(samples).any(0)
+        parts = np.full((3, samples.shape[1]), np.nan)
+        if known.any():
+            some = estimate(samples[:, known])
+            parts[:, known] = some.value, some.low, some.high
+        return Estimate(*parts)
     value = np.asarray(stats.trim_mean(samples, TRIM, axis=0))
     if len(samples) == 1:
         nothing = np.full_like(value, np.nan)
@@ -68,10 +80,15 @@ def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
     return Estimate(value, np.asarray(interval.low), np.asarray(interval.high))
 
 
-def best_so_far(rewards: Sequence[float], length: int) -> np.ndarray:
-    """Best reward after each of ``length`` evaluations, (length,); a run that ended stays level."""
-    best = np.maximum.accumulate(np.asarray(rewards, dtype=np.float64))
-    return np.concatenate([best, np.full(length - len(best), best[-1])])
+def best_so_far(history: History, length: int) -> np.ndarray:
+    """Best reward after each of ``length`` evaluations, (length,).
+
+    NaN before the first finished episode; a run that ended stays level.
+    """
+    best = np.full(length, np.nan)
+    for reward, evaluation in zip(history.reward, history.evaluation, strict=True):
+        best[evaluation - 1 :] = np.fmax(best[evaluation - 1 :], reward)
+    return best
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,19 @@ class Row:
     seconds: float
     agent_seconds: float
     curve: Estimate
+
+    @property
+    def begins(self) -> int:
+        """The evaluation at which every run has finished an episode, from 0."""
+        return int(np.argmin(np.isnan(self.curve.value)))
+
+    @property
+    def early(self) -> float:
+        """Best reward after a tenth of the budget, or where the curve begins if that is later.
+
+        Every curve rises steeply at first: this is where a picture's frame begins.
+        """
+        return float(self.curve.value[max(self.begins, len(self.curve.value) // 10)])
 
     @property
     def seeds(self) -> int:
@@ -142,5 +172,5 @@ def _row(agent: str, records: list[Record]) -> Row:
         distinct=float(np.median([r.distinct for r in records])),
         seconds=float(np.median([r.seconds for r in records])),
         agent_seconds=float(np.median([r.agent_seconds for r in records])),
-        curve=estimate(np.stack([best_so_far(r.history.reward, length) for r in records])),
+        curve=estimate(np.stack([best_so_far(r.history, length) for r in records])),
     )

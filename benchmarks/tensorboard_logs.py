@@ -72,8 +72,10 @@ def write(record: Record, logs: Path) -> Path:
     try:
         with SummaryWriter(str(partial)) as writer:
             for name, values in _scalars(record).items():
-                moments = zip(values, record.history.seconds, strict=True)
-                for step, (value, seconds) in enumerate(moments, start=1):
+                history = record.history
+                for value, step, seconds in zip(
+                    values, history.evaluation, history.seconds, strict=True
+                ):
                     writer.add_scalar(name, value, step, began + seconds)
         os.replace(partial, folder)
     finally:

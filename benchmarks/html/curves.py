@@ -18,9 +18,11 @@ def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
     ordered = _best_first(rows)
     x = np.arange(1, len(rows[0].curve.value) + 1)
     for row in ordered:  # behind all lines
-        _band(figure, row, x, row.curve, style[row.agent])
+        part = slice(row.begins, None)
+        _band(figure, row, x[part], row.curve[part], style[row.agent])
     for row in ordered:
-        _line(figure, row, x, row.curve, style[row.agent], "%{x} evaluations")
+        part = slice(row.begins, None)
+        _line(figure, row, x[part], row.curve[part], style[row.agent], "%{x} evaluations")
     figure.update_yaxes(range=_span(rows))
     return figure
 
@@ -54,8 +56,8 @@ def _best_first(rows: Sequence[Row]) -> list[Row]:
 
 
 def _span(rows: Sequence[Row]) -> tuple[float, float]:
-    """The frame: every curve rises steeply at first, and it begins where that is over."""
-    low = min(float(row.curve.value[len(row.curve.value) // 10]) for row in rows)
+    """The frame, which leaves out how steeply every curve rises at first."""
+    low = min(row.early for row in rows)
     high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return low - margin, high + margin
@@ -85,7 +87,8 @@ def _line(
         x=x.tolist(),
         y=y.value.tolist(),
         name=f"{row.agent}, n = {row.seeds}",
-        mode="lines",
+        mode="lines" if row.begins == 0 else "lines+markers",  # a line may be a single point
+        marker={"size": 4},
         line={"color": colour, "dash": dash, "width": 2.2},
         legendgroup=row.agent,
         hovertemplate=f"{row.agent}: %{{y:.4g}} after {where}<extra></extra>",

@@ -20,10 +20,13 @@ NAMES = (
     "error-allocation",
     "evolution",
     "gp",
+    "netadapt",
     "random",
     "random-shares",
     "sb3-ddpg",
     "sb3-ddpg-default",
+    "sb3-ppo",
+    "sb3-ppo-default",
     "sb3-sac",
     "sb3-sac-default",
     "sb3-td3",
@@ -31,8 +34,9 @@ NAMES = (
     "shallow",
     "tpe",
     "uniform",
+    "width-multiplier",
 )
-DETERMINISTIC = ("deep", "shallow", "uniform")
+DETERMINISTIC = ("deep", "netadapt", "shallow", "uniform", "width-multiplier")
 
 
 def learn(name: str, env: gym.Env[Any, Any], seed: int, episodes: int = 4) -> agents.Result:

@@ -51,7 +51,7 @@ def test_learner_that_spends_more_than_its_budget_is_refused(make_env: Any) -> N
             for _ in range(episodes + 1):
                 play(self.env, [0.5])
 
-    with pytest.raises(RuntimeError, match="'spendthrift' finished 3 episodes of a budget of 2"):
+    with pytest.raises(RuntimeError, match="spent 3 evaluations of a budget of 2"):
         agents.make("spendthrift", make_env(), seed=0).learn(2)
 
 

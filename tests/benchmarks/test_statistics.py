@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.records import Record
+from benchmarks.records import History, Record
 from benchmarks.runs import Run
 from benchmarks.statistics import best_so_far, estimate, rows_of
 
@@ -58,9 +58,22 @@ def test_no_samples_are_refused() -> None:
         estimate([])
 
 
+def history(rewards: list[float], evaluation: list[int] | None = None) -> History:
+    n = len(rewards)
+    return History(rewards, rewards, [1] * n, [1] * n, [[1]] * n, [1.0] * n, evaluation or [])
+
+
 def test_best_so_far_rises_and_stays() -> None:
-    assert best_so_far([1, 3, 2], 5).tolist() == [1, 3, 3, 3, 3]
-    assert best_so_far([-2, -3, -1], 3).tolist() == [-2, -2, -1]
+    assert best_so_far(history([1, 3, 2]), 5).tolist() == [1, 3, 3, 3, 3]
+    assert best_so_far(history([-2, -3, -1]), 3).tolist() == [-2, -2, -1]
+
+
+def test_what_is_evaluated_on_the_side_comes_before_a_reward() -> None:
+    best = best_so_far(history([1, 3], [3, 5]), 6)
+    np.testing.assert_array_equal(best, [np.nan, np.nan, 1, 1, 3, 3])
+    together = estimate(np.stack([best, best + 2]))
+    np.testing.assert_array_equal(together.value, [np.nan, np.nan, 2, 2, 4, 4])
+    np.testing.assert_array_equal(together.low, best)
 
 
 def test_rows_gather_the_seeds_of_each_agent(record: Record) -> None:

@@ -1,0 +1,90 @@
+"""Stable-Baselines3's PPO, from rows of hyper-parameters in rl_zoo3's schema.
+
+| name            | row                   | rollout                                |
+|-----------------|-----------------------|----------------------------------------|
+| sb3-ppo         | hyperparams/paper/ppo | 8 episodes, minibatches of 2           |
+| sb3-ppo-default | hyperparams/sb3/ppo   | SB3's 2,048 steps, minibatches of 64   |
+
+On-policy, so it differs from `agents.sb3` in what a budget means: rollouts are whole numbers of
+steps, and learning stops where the episodes are spent, in the middle of a rollout if need be.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from agents.plans import steps_per_episode
+from agents.registry import register
+from agents.sb3 import HYPERPARAMS, arguments, named_classes, read_row, stable_baselines3
+from agents.threads import learner_threads
+
+if TYPE_CHECKING:
+    from stable_baselines3 import PPO
+
+ROLLOUT_EPISODES, BATCH_EPISODES = 8, 2
+"""Of sb3-ppo: 49 updates in 400 episodes.  The paper has no PPO to take them from."""
+
+
+class SB3PPO:
+    """PPO on one environment, on the CPU.
+
+    Args:
+        env: an AMC environment.
+        seed: of networks, exploration and batches.  SB3 seeds and uses the global generators of
+            numpy, torch and random, so two learners are not to be interleaved.
+        hyperparams: folder below ``agents/hyperparams``, or any folder of rl_zoo3 files.
+        in_episodes: rollouts and minibatches are ``ROLLOUT_EPISODES`` and ``BATCH_EPISODES``
+            instead of the row's steps.
+
+    Raises:
+        ImportError: SB3 or PyYAML is not installed.
+        ValueError: the row asks for something that only rl_zoo3 does.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        seed: int,
+        *,
+        hyperparams: str | Path,
+        in_episodes: bool = False,
+    ) -> None:
+        sb3 = stable_baselines3("sb3-ppo")
+        row = read_row(HYPERPARAMS / hyperparams / "ppo.yml", env.spec and env.spec.id)
+        self._steps = steps_per_episode(env)
+        if in_episodes:
+            row["n_steps"] = ROLLOUT_EPISODES * self._steps
+            row["batch_size"] = BATCH_EPISODES * self._steps
+        env = wrapped(env, row.pop("env_wrapper", None))
+        self.model: PPO = sb3.PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
+
+    def learn(self, episodes: int) -> None:
+        """Finish ``episodes`` episodes, T steps each."""
+        from stable_baselines3.common.callbacks import StopTrainingOnMaxEpisodes
+
+        with learner_threads():
+            self.model.learn(
+                episodes * self._steps,
+                callback=StopTrainingOnMaxEpisodes(episodes),
+                log_interval=None,  # type: ignore[arg-type]
+            )
+
+
+def wrapped(env: gym.Env[Any, Any], wrappers: Any) -> gym.Env[Any, Any]:
+    """The environment in the wrappers of a row's ``env_wrapper``, the first innermost.
+
+    Args:
+        env: the environment.
+        wrappers: a class's name, {name: arguments}, or a list of them.
+    """
+    for wrapper, kwargs in named_classes(wrappers):
+        env = wrapper(env, **kwargs)
+    return env
+
+
+register("sb3-ppo")(partial(SB3PPO, hyperparams="paper", in_episodes=True))
+register("sb3-ppo-default")(partial(SB3PPO, hyperparams="sb3"))

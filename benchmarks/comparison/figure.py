@@ -1,0 +1,115 @@
+"""Scores, performance profiles, sample efficiency and pairwise probabilities as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from benchmarks.comparison.resampling import performance_profile
+from benchmarks.comparison.scores import POINTS, Scores
+from benchmarks.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
+from benchmarks.statistics import Estimate
+
+
+def draw(
+    scores: Sequence[Scores],
+    ends: dict[str, Estimate],
+    curves: dict[str, Estimate],
+    path: Path,
+) -> None:
+    """Scores with intervals, the profile of each agent's runs, and scores against evaluations.
+
+    Args:
+        scores: of each agent, best first.
+        ends: interquartile mean at the end, by agent.
+        curves: the same after each hundredth of the budget.
+        path: the PNG to write.
+    """
+    looks = looks_of([each.agent for each in scores])
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.9 + 0.24 * len(scores))
+        grid = figure.add_gridspec(2, 2, height_ratios=[0.24 * len(scores) + 0.6, 3.3])
+        _intervals(figure.add_subplot(grid[0, :]), scores, ends, looks)
+        _profiles(figure.add_subplot(grid[1, 0]), scores, looks)
+        _curves(figure.add_subplot(grid[1, 1]), scores, curves, looks)
+        figure.savefig(path, dpi=DPI)
+
+
+def _intervals(
+    axes: Axes, scores: Sequence[Scores], ends: dict[str, Estimate], looks: dict
+) -> None:
+    for y, each in enumerate(scores):
+        end, colour = ends[each.agent], looks[each.agent][0]
+        if np.isfinite(end.low):
+            axes.plot([end.low, end.high], [y, y], color=colour, linewidth=7, alpha=0.3)
+        axes.plot(end.value, y, "o", color=colour)
+    axes.set_yticks(range(len(scores)), [each.agent for each in scores])
+    axes.invert_yaxis()
+    axes.set_title("score (0: uniform, 1: the full network)", loc="left")
+    axes.grid(axis="x", color=FAINT)
+    axes.set_axisbelow(True)
+
+
+def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
+    everything = np.concatenate([part for each in scores for part in each.reward])
+    grid = np.linspace(min(0.0, np.quantile(everything, 0.05)), everything.max(), 200)
+    for each in scores:
+        colour, dashes = looks[each.agent]
+        profile = performance_profile(each.reward, grid)
+        axes.plot(grid, profile.value, color=colour, linestyle=dashes, label=each.agent)
+        if np.isfinite(profile.low).all():
+            axes.fill_between(grid, profile.low, profile.high, color=colour, alpha=0.12, lw=0)
+    axes.set_xlabel("score")
+    axes.set_title("share of runs above a score", loc="left")
+    axes.grid(color=FAINT)
+
+
+def _curves(axes: Axes, scores: Sequence[Scores], curves: dict[str, Estimate], looks: dict) -> None:
+    share = np.arange(1, POINTS + 1)
+    for each in scores:
+        curve, (colour, dashes) = curves[each.agent], looks[each.agent]
+        axes.plot(share, curve.value, color=colour, linestyle=dashes)
+        axes.fill_between(share, curve.low, curve.high, color=colour, alpha=0.12, lw=0)
+    tops = [curve.value[-1] for curve in curves.values()]
+    low = min(0.0, *tops)
+    axes.set_ylim(low - 0.05 * (max(tops) - low), max(tops) + 0.1 * (max(tops) - low))
+    axes.set_xlabel("evaluations spent, % of the budget")
+    axes.set_title("score so far", loc="left")
+    axes.grid(color=FAINT)
+
+
+def draw_pairs(agents: Sequence[str], better: np.ndarray, path: Path) -> None:
+    """P(the row's agent beats the column's), as a table in colour.
+
+    Args:
+        agents: best first.
+        better: probabilities, (agents, agents).
+        path: the PNG to write.
+    """
+    n = len(agents)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(1.6 + 0.34 * n)
+        axes = figure.subplots()
+        axes.imshow(better, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
+        for i in range(n):
+            for j in range(n):
+                if i != j:
+                    dark = abs(better[i, j] - 0.5) > 0.35
+                    axes.text(
+                        j,
+                        i,
+                        f"{100 * better[i, j]:.0f}",
+                        ha="center",
+                        va="center",
+                        fontsize=8,
+                        color="white" if dark else GREY,
+                    )
+        axes.set_xticks(range(n), agents, rotation=40, ha="right", fontsize=9)
+        axes.set_yticks(range(n), agents, fontsize=9)
+        axes.spines[:].set_visible(False)
+        axes.set_title("probability in % that a run of the row beats one of the column", loc="left")
+        figure.savefig(path, dpi=DPI)

@@ -1,0 +1,176 @@
+"""What a comparison over tasks comes to: comparison.md, comparison.csv and two pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.comparison.figure import draw, draw_pairs
+from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
+from benchmarks.comparison.scores import Scores, scores_of
+from benchmarks.records import Record, Store
+from benchmarks.runs import BenchmarkError, Setting
+from benchmarks.statistics import Estimate
+
+EARLY = 10
+"""Percent of the budget at which a score is told beside the one at the end."""
+
+FIXED = 5
+"""Columns before that of the comparison with one agent."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One agent.
+
+    Attributes:
+        scores: its runs.
+        early: score after a tenth of the budget.
+        end: score at the end.
+        test: score of the same plans on the test images.
+        improvement: probability that a run beats one of the agent that all are compared with.
+    """
+
+    scores: Scores
+    early: Estimate
+    end: Estimate
+    test: Estimate
+    improvement: Estimate | None
+
+
+def write(folders: Sequence[Path], out: Path, against: str, console: Console) -> list[Line]:
+    """Compare the agents of several studies and write what was found to a folder.
+
+    Args:
+        folders: of the studies.
+        out: where the report goes.
+        against: agent that all others are compared with.
+        console: where the table is shown.
+
+    Raises:
+        BenchmarkError: no runs, no scores, or nobody was run on every task.
+    """
+    records: list[Record] = []
+    for folder in folders:
+        found, _ = Store(folder).load()
+        if not found:
+            raise BenchmarkError(f"no finished runs in {folder}")
+        records += found
+    scores, settings, partial = scores_of(records)
+    if not scores:
+        raise BenchmarkError("no agent was run on every task; nobody can be compared")
+    by_name = {each.agent: each for each in scores}
+    reference = by_name.get(against)
+    lines, curves = [], {}
+    for each in scores:
+        curve = curves[each.agent] = pooled_iqm(each.curves)
+        lines.append(
+            Line(
+                each,
+                curve[EARLY - 1],
+                pooled_iqm(each.reward),
+                pooled_iqm(each.test),
+                None
+                if reference is None or reference is each
+                else probability_of_improvement(each.reward, reference.reward),
+            )
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    ends = {line.scores.agent: line.end for line in lines}
+    draw(scores, ends, curves, out / "comparison.png")
+    better = np.array(
+        [
+            [float(probability_of_improvement(a.reward, b.reward).value) for b in scores]
+            for a in scores
+        ]
+    )
+    draw_pairs(list(by_name), better, out / "pairs.png")
+    header = _header(against if reference else None)
+    text = _markdown(lines, header, settings, partial)
+    (out / "comparison.md").write_text(text, encoding="utf-8")
+    (out / "comparison.csv").write_text(_csv(lines), encoding="utf-8")
+    table = Table(title=f"{len(settings)} task{'s'[: len(settings) != 1]}", title_justify="left")
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for line in lines:
+        table.add_row(*_cells(line, reference is not None))
+    console.print(table)
+    console.print(f"written to {out}: comparison.md, comparison.csv, comparison.png, pairs.png")
+    return lines
+
+
+def _header(against: str | None) -> list[str]:
+    names = ["agent", "runs", f"score at {EARLY} %", "score", "on test images"]
+    assert len(names) == FIXED
+    return names if against is None else [*names, f"beats {against}, %"]
+
+
+def _cells(line: Line, against: bool) -> list[str]:
+    cells = [line.scores.agent, str(line.scores.runs)]
+    cells += [_interval(each) for each in (line.early, line.end, line.test)]
+    if against:
+        cells.append("" if line.improvement is None else _interval(line.improvement, 100, 0))
+    return cells
+
+
+def _interval(estimate: Estimate, scale: float = 1, digits: int = 2) -> str:
+    if math.isnan(float(estimate.value)):
+        return "none yet"
+    value, low, high = (
+        f"{scale * float(x):.{digits}f}" for x in (estimate.value, estimate.low, estimate.high)
+    )
+    return value if math.isnan(float(estimate.low)) else f"{value} [{low}, {high}]"
+
+
+def _markdown(
+    lines: Sequence[Line], header: Sequence[str], settings: Sequence[Setting], partial: list[str]
+) -> str:
+    rows = [f"| {' | '.join(_cells(line, len(header) > FIXED))} |" for line in lines]
+    text = ["# Agents over tasks", "", f"| {' | '.join(header)} |"]
+    text += ["|:--|" + "--:|" * (len(header) - 1), *rows, ""]
+    text += [
+        "A score is the share of what the uniform plan loses that a search wins back: 0 is the "
+        "uniform plan's accuracy at the same budget, 1 the uncompressed network's. Interquartile "
+        "mean over all runs [95 % stratified bootstrap interval: seeds are drawn anew within each "
+        "task]; one run on each task, a deterministic rule, has no interval. Scores count the "
+        "reward images, which the search saw, unless it says test images.",
+        "",
+        "![Scores, profiles and curves](comparison.png)",
+        "",
+        "![Probability of improvement](pairs.png)",
+        "",
+        "| task | budget | evaluations |",
+        "|:--|--:|--:|",
+    ]
+    for setting in settings:
+        ratio, resource = setting.options["preserve_ratio"], setting.options["resource"]
+        source = " ".join(value for value in setting.source.values() if value)
+        text.append(
+            f"| {setting.env} ({source}) | {ratio:.0%} of {resource} | {setting.episodes} |"
+        )
+    if partial:
+        text += ["", f"Not on every task, and so left out: {', '.join(partial)}."]
+    return "\n".join([*text, ""])
+
+
+def _csv(lines: Sequence[Line]) -> str:
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    names = ("early", "score", "test", "improvement")
+    out.writerow(["agent", "runs", *(f"{n}{end}" for n in names for end in ("", "_low", "_high"))])
+    for line in lines:
+        row: list[object] = [line.scores.agent, line.scores.runs]
+        for estimate in (line.early, line.end, line.test, line.improvement):
+            for part in ("value", "low", "high"):
+                number = math.nan if estimate is None else float(getattr(estimate, part))
+                row.append("" if math.isnan(number) else number)
+        out.writerow(row)
+    return text.getvalue()

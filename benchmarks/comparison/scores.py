@@ -1,0 +1,107 @@
+"""Runs as scores between 0 and 1 that mean the same on every task.
+
+    score = (accuracy - uniform's) / (full network's - uniform's)
+
+0 is the uniform plan's accuracy at the same budget, 1 the uncompressed network's: the share of what
+the uniform plan loses that a search wins back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.records import Record
+from benchmarks.runs import BenchmarkError, Setting
+from benchmarks.statistics import best_so_far
+
+ZERO = "uniform"
+POINTS = 100
+"""Of a curve: after each hundredth of the budget of evaluations."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All runs of one agent, task by task in the same order for every agent.
+
+    Attributes:
+        agent: its name.
+        reward: of the best plans, on the reward images, (seeds,) for each task.
+        test: of the same plans, on the test images.
+        curves: best so far, (seeds, POINTS); NaN where there was none yet.
+    """
+
+    agent: str
+    reward: tuple[np.ndarray, ...]
+    test: tuple[np.ndarray, ...]
+    curves: tuple[np.ndarray, ...]
+
+    @property
+    def runs(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.reward))
+
+
+def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], list[str]]:
+    """Scores of every agent that was run on all tasks.
+
+    Returns:
+        The scores, best first; the tasks; and the agents left out because a task lacks them.
+
+    Raises:
+        BenchmarkError: a task without the uniform plan, with a reward other than accuracy, or one
+            whose uniform plan loses nothing.
+    """
+    tasks: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        tasks[record.run.setting][record.run.agent].append(record)
+    settings = sorted(tasks, key=lambda setting: (setting.env, setting.digest))
+    everywhere = set.intersection(*(set(tasks[setting]) for setting in settings))
+    somewhere = {agent for setting in settings for agent in tasks[setting]}
+    made = [_scores(agent, [tasks[setting] for setting in settings]) for agent in everywhere]
+    ordered = sorted(
+        made, key=lambda each: (-float(np.mean([*map(np.mean, each.reward)])), each.agent)
+    )
+    return ordered, settings, sorted(somewhere - everywhere)
+
+
+def _scores(agent: str, tasks: Sequence[dict[str, list[Record]]]) -> Scores:
+    reward, test, curves = [], [], []
+    for task in tasks:
+        records = sorted(task[agent], key=lambda record: record.run.seed)
+        setting = records[0].run.setting
+        on_reward = _scale(task, lambda r: r.best.reward_accuracy, records[0].full.reward_accuracy)
+        on_test = _scale(task, lambda r: r.best.test_accuracy, records[0].full.test_accuracy)
+        reward.append(on_reward(np.array([r.best.reward_accuracy for r in records])))
+        test.append(on_test(np.array([r.best.test_accuracy for r in records])))
+        after = np.ceil(np.arange(1, POINTS + 1) / POINTS * setting.episodes).astype(int) - 1
+        best = np.stack([best_so_far(r.history, setting.episodes)[after] for r in records])
+        curves.append(on_reward(best))
+    return Scores(agent, tuple(reward), tuple(test), tuple(curves))
+
+
+def _scale(
+    task: dict[str, list[Record]], accuracy: Callable[[Record], float], full: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Accuracies on a task -> scores."""
+    setting = next(iter(task.values()))[0].run.setting
+    if setting.options["reward"] != "accuracy":
+        raise BenchmarkError(
+            f"{setting.env} with reward={setting.options['reward']!r}: only runs with "
+            "reward='accuracy' have scores that can be compared over tasks"
+        )
+    if ZERO not in task:
+        raise BenchmarkError(
+            f"{setting.env} has no run of {ZERO!r}, which scores are measured from: run it with "
+            "the same options and --episodes"
+        )
+    zero = accuracy(task[ZERO][0])
+    if full <= zero:
+        raise BenchmarkError(
+            f"{setting.env}: the uniform plan loses nothing ({zero:.1%} of {full:.1%}), so there "
+            "is nothing to score; choose a smaller budget"
+        )
+    return lambda values: (values - zero) / (full - zero)
