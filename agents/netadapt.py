@@ -1,9 +1,10 @@
 """NetAdapt: greedily, layer by layer, always the reduction that costs the least accuracy.
 
 Yang et al., "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications", ECCV
-2018.  A round brings the network's cost down by one step.  For each unit there is one candidate,
-which reaches the round's target by that unit alone and takes no more channels than that needs; all
-are evaluated, and the most accurate one is the next round's network.
+2018.  A round brings the network's cost down by a constant share of what is left, as the authors'
+schedules decay.  For each unit there is one candidate, which reaches the round's target by that
+unit alone and takes no more channels than that needs; all are evaluated, and the most accurate one
+is the next round's network.
 
 Candidates are evaluated as the environment evaluates plans (its recovery in place of NetAdapt's
 short fine-tuning), and each counts as an evaluation.  The budget of evaluations decides how many
@@ -56,7 +57,7 @@ class NetAdapt:
         rounds = episodes // per_round if budget.limit is None else (episodes - 1) // len(counts)
         spent, full = 0, self.cost.full
         for n in range(1, rounds + 1):
-            target = full - (full - goal) * n // rounds
+            target = max(goal, round(full * (goal / full) ** (n / rounds)))
             counts, evaluated = self.round(counts, target, episodes - 1 - spent)
             spent += evaluated
             if budget.limit is None:

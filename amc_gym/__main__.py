@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from amc_gym.cli import catalogue, compression, delivery
+from amc_gym.cli import catalogue, compression, delivery, latency
 from amc_gym.cli.console import CommandError
 
 COMMANDS = {
@@ -19,6 +19,8 @@ COMMANDS = {
     "validate": compression.validate,
     "export": delivery.export,
     "finetune": delivery.finetune,
+    "latency-table": latency.latency_table,
+    "bench-latency": latency.bench_latency,
 }
 
 DESCRIPTION = """Compress neural networks by pruning channels.
@@ -30,6 +32,7 @@ the smaller network with you:
   amc-gym validate plan.json
   amc-gym finetune plan.json --out tuned.safetensors
   amc-gym export plan.json --network tuned.safetensors --format onnx --out small.onnx
+  amc-gym bench-latency plan.json --network tuned.safetensors
 """
 
 

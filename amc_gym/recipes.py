@@ -17,6 +17,16 @@ from amc_gym.tasks import bundled, models
 from amc_gym.tasks.datasets import load
 from amc_gym.training import accuracy, train
 
+DIGITS = Recipe(
+    epochs=60,
+    batch_size=64,
+    learning_rate=0.1,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    shift=2,
+)
+"""A minute or two on one processor core."""
+
 CIFAR10 = Recipe(
     epochs=60,
     batch_size=128,
@@ -30,14 +40,12 @@ CIFAR10 = Recipe(
 """Minutes on a GPU; on one processor core some 2 to 8 minutes an epoch, by network."""
 
 RECIPES: dict[tuple[str, str], Recipe] = {
-    ("MobileNet", "digits"): Recipe(
-        epochs=60,
-        batch_size=64,
-        learning_rate=0.1,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        shift=2,
-    ),
+    ("MobileNet", "digits"): DIGITS,
+    ("MobileNetV2", "digits"): DIGITS,
+    ("VGG16", "digits"): DIGITS,
+    ("ResNet50", "digits"): DIGITS,
+    ("ResNet56", "digits"): DIGITS,
+    ("Plain20", "digits"): DIGITS,
     ("Plain20", "cifar10"): CIFAR10,
     ("ResNet56", "cifar10"): CIFAR10,
     ("MobileNet", "cifar10"): CIFAR10,

@@ -92,7 +92,7 @@ def _read_torch_export(contents: Contents, original: nn.Module) -> Runner:
 def _write_onnx(
     network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
 ) -> Contents:
-    _onnxruntime()
+    onnxruntime()
     program = torch.onnx.export(
         _traced(network, images),
         input_names=["images"],
@@ -105,7 +105,7 @@ def _write_onnx(
 
 
 def _read_onnx(contents: Contents, original: nn.Module) -> Runner:
-    session = _onnxruntime().InferenceSession(contents[0], providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(contents[0], providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
 
 
@@ -127,7 +127,12 @@ def _traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
     return program
 
 
-def _onnxruntime() -> Any:
+def onnxruntime() -> Any:
+    """The package, with all that writing ONNX needs.
+
+    Raises:
+        ImportError: naming the extra to install.
+    """
     try:
         import onnx  # noqa: F401
         import onnxruntime

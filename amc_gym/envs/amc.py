@@ -11,26 +11,23 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.cost import RESOURCES, Cost
 from amc_gym.compression.evaluator import Hits
 from amc_gym.compression.importance import Importance
+from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.embedding import SIZE, Embedding
 from amc_gym.envs.finished import finished_plan, terminal_info
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
-from amc_gym.envs.rewards import PLANNED, REWARDS, Outcome
+from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS, outcome
+from amc_gym.envs.sparsity import MAX_SPARSITY, per_unit, sparsity
 from amc_gym.names import choose
 from amc_gym.tasks.engine import EngineOptions, engine
+from amc_gym.tasks.latency import latency_cost
 from amc_gym.tasks.task import CompressionTask, TaskLike, resolve
 
 ACTION_MODES = ("clamp", "feasible")
-
-MAX_SPARSITY: dict[str, float | dict[str, float]] = {
-    "channel": 0.8,
-    "weight": {"conv": 0.8, "linear": 0.98},
-}
-"""The paper's a_max (section 3.2)."""
 
 
 class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -75,7 +72,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Rewards
 
     0 until the last step, then as `reward` says: `"accuracy"` in [0, 1], `"error"` (-error),
-    `"error-log-macs"` and `"error-log-params"` (-error ln(size), for `preserve_ratio=None`).
+    `"error-log-macs"` and `"error-log-params"` (-error ln(size), for `preserve_ratio=None`),
+    `"error-log-latency"` (the same of nanoseconds).
 
     ## Starting state and episode end
 
@@ -87,7 +85,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     Each step: `layer` (the unit's name), `sparsity` (executed), `channels` (kept; `weights` in
     weight pruning).  The last one
     adds `accuracy`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
-    `CompressionPlan`; `env.unwrapped.plan` is the same as an object.
+    `CompressionPlan`; `env.unwrapped.plan` is the same as an object.  Where latency is measured it
+    adds `latency_ns` and `latency_ratio`.
 
     ## Arguments
 
@@ -97,7 +96,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     | `dataset`          | `"digits"`      | `"digits"`, `"cifar10"`, `"imagenet"`, `"folder"`  |
     | `data_root`        | `None`          | folder of data that is read from disk              |
     | `weights`          | `"bundled"`     | `"bundled"`, `"torchvision"`, `"random"`, a path   |
-    | `resource`         | `"macs"`        | what the budget counts: `"macs"` or `"params"`     |
+    | `resource`         | `"macs"`        | `"macs"`, `"params"` or `"latency"`: the budget's  |
     | `preserve_ratio`   | `"default"`     | share to keep, in (0, 1]; `None`: unconstrained    |
     | `granularity`      | `"channel"`     | `"channel"` or `"weight"`                          |
     | `reward`           | `"accuracy"`    | see above                                          |
@@ -109,8 +108,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     | `channel_multiple` | `None`          | kept counts are multiples of this                  |
     | `reward_images`    | `None`          | use only the first so many                         |
     | `precision`        | `"float32"`     | `"float32"` or `"bf16"`                            |
-    | `runtime`          | `"torch"`       | what runs the candidates                           |
-    | `latency_table`    | `None`          | not available yet                                  |
+    | `runtime`          | `"torch"`       | whose latency: `"torch"`, `"compile"`, `"onnx"`    |
+    | `latency_table`    | `None`          | a file of times; `None`: measured here, see below  |
     | `device`           | `"auto"`        | `"auto"`, `"cpu"`, `"cuda"`, ...                   |
     | `render_mode`      | `None`          | `"ansi"` (a table) or `"rgb_array"` (bars)         |
 
@@ -131,6 +130,10 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     With `granularity="weight"` each convolution and linear layer is a step, first and last
     included; weights of least magnitude become zero, `resource="params"` counts those that are
     not, and `recovery` must be `"none"`, `"bn"` or `"finetune:STEPS"`.
+
+    Latency is that of one image in `runtime` on one thread, by a table of the layers' times (see
+    docs/latency.md).  The first environment of a network measures it, which takes minutes, and
+    keeps it in the cache; `latency_table` names another one, of a phone for instance.
 
     Raises:
         ValueError: an argument is unknown, out of range or infeasible; the message names the fix.
@@ -167,12 +170,21 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         device: str = "auto",
         render_mode: str | None = None,
     ) -> None:
-        choose("resource", resource, RESOURCES, planned=("latency",))
-        choose("reward", reward, REWARDS, planned=PLANNED)
+        choose("resource", resource, (*RESOURCES, "latency"))
+        choose("reward", reward, REWARDS)
         choose("action mode", action_mode, ACTION_MODES)
-        choose("runtime", runtime, ("torch",), planned=("onnx",))
-        if latency_table is not None:
-            raise ValueError("latency_table is not available yet; leave it None")
+        choose("runtime", runtime, RUNTIMES)
+        timed = resource == "latency" or reward in NEEDS_LATENCY
+        if not timed and (latency_table is not None or runtime != "torch"):
+            raise ValueError(
+                "latency_table and runtime say how latency is measured: they go with "
+                "resource='latency' or reward='error-log-latency'"
+            )
+        if timed and granularity == "weight":
+            raise ValueError(
+                "single weights that are zero make no runtime faster: latency is for "
+                "granularity='channel'"
+            )
         if render_mode is not None:
             choose("render mode", render_mode, self.metadata["render_modes"])
         options = EngineOptions(
@@ -188,7 +200,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
         graph = self.engine.graph
         self._units = graph.units
-        self.cost = self.engine.costs[resource]
+        self._latency = latency_cost(self.task, runtime, latency_table, device) if timed else None
+        costs = {**self.engine.costs, "latency": self._latency}
+        self.cost: Cost = costs[resource]
         self.embedding = Embedding(graph, self.cost)
         self._reward = REWARDS[reward]
         if isinstance(preserve_ratio, str):
@@ -204,7 +218,7 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             self.cost.total,
             graph.full,
             preserve_ratio=preserve_ratio,
-            max_sparsity=_per_unit(max_sparsity, kinds),
+            max_sparsity=per_unit(max_sparsity, kinds),
             steps=[lcm(multiple, unit.blocks) for unit in self._units],
         )
         self.action_mode = action_mode
@@ -230,6 +244,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             "reward_images": self.engine.reward_images,
             "precision": precision,
         }
+        if self._latency is not None:
+            table = self._latency.table
+            self.options["latency"] = {"device": str(table.device), "table": table.fingerprint}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
 
@@ -293,10 +310,10 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         """Reward and info of the last step, whose plan was evaluated to ``hits``."""
         assert self._executed is not None
         self._plan = plan = finished_plan(
-            self.task, self.engine, self.options, tuple(self._executed), hits
+            self.task, self.engine, self._latency, self.options, tuple(self._executed), hits
         )
-        info = self.decided() | terminal_info(plan, self.engine)
-        return self._reward(Outcome(info["accuracy"], info["macs"], info["params"])), info
+        info = self.decided() | terminal_info(plan, self.engine, self._latency)
+        return self._reward(outcome(plan)), info
 
     def render(self) -> Any:
         """The episode so far: a table as text, or bars as (320, 640, 3) uint8.
@@ -319,38 +336,3 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             accuracy=None if self._plan is None else self._plan.measured["accuracy"],
         )
         return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
-
-
-def sparsity(action: np.ndarray) -> float:
-    """The action as a ratio in [0, 1].
-
-    Raises:
-        ValueError: another shape than (1,), or NaN.
-    """
-    array = np.asarray(action, dtype=np.float64)
-    if array.shape != (1,):
-        raise ValueError(f"the action must have shape (1,), not {array.shape}")
-    value = float(array[0])
-    if value != value:
-        raise ValueError("the action is NaN; did the agent's network diverge?")
-    return min(max(value, 0.0), 1.0)
-
-
-def _per_unit(max_sparsity: float | Mapping[str, float], kinds: list[str]) -> list[float]:
-    """a_max of each unit.
-
-    Raises:
-        ValueError: a ratio outside [0, 1), or a kind of layer that has none.
-    """
-    kinds = ["linear" if kind == "linear" else "conv" for kind in kinds]
-    if not isinstance(max_sparsity, Mapping):
-        max_sparsity = dict.fromkeys(kinds, max_sparsity)
-    for kind in max_sparsity:
-        choose("layer kind of max_sparsity", kind, ("conv", "linear"))
-    if missing := set(kinds) - set(max_sparsity):
-        raise ValueError(f"max_sparsity says nothing about {', '.join(sorted(missing))} layers")
-    ratios = [max_sparsity[kind] for kind in kinds]
-    for ratio in ratios:
-        if not 0 <= ratio < 1:
-            raise ValueError(f"max_sparsity must be in [0, 1), not {ratio}")
-    return ratios

@@ -1,11 +1,12 @@
 """Named rewards of a finished plan (paper, section 3.3).
 
-| name               | reward                | for                                             |
-|--------------------|-----------------------|-------------------------------------------------|
-| "accuracy"         | accuracy              | resource-constrained search, in [0, 1]          |
-| "error"            | -error                | the same up to a constant: the paper's R_err    |
-| "error-log-macs"   | -error * ln(MACs)     | accuracy-guaranteed: the paper's R_FLOPs        |
-| "error-log-params" | -error * ln(#params)  | accuracy-guaranteed: the paper's R_Param        |
+| name                | reward                | for                                            |
+|---------------------|-----------------------|------------------------------------------------|
+| "accuracy"          | accuracy              | resource-constrained search, in [0, 1]         |
+| "error"             | -error                | the same up to a constant: the paper's R_err   |
+| "error-log-macs"    | -error * ln(MACs)     | accuracy-guaranteed: the paper's R_FLOPs       |
+| "error-log-params"  | -error * ln(#params)  | accuracy-guaranteed: the paper's R_Param       |
+| "error-log-latency" | -error * ln(ns)       | the same shape for measured latency            |
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from amc_gym.compression.plan import CompressionPlan
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,13 @@ class Outcome:
     accuracy: float  # in [0, 1]
     macs: int
     params: int
+    latency_ns: int | None = None  # where it is measured
+
+
+def outcome(plan: CompressionPlan) -> Outcome:
+    """What a finished plan comes to."""
+    found = plan.measured
+    return Outcome(found["accuracy"], found["macs"], found["params"], found.get("latency_ns"))
 
 
 Reward = Callable[[Outcome], float]
@@ -51,6 +61,8 @@ REWARDS: dict[str, Reward] = {
     "error": error,
     "error-log-macs": lambda outcome: error_log(outcome, outcome.macs),
     "error-log-params": lambda outcome: error_log(outcome, outcome.params),
+    "error-log-latency": lambda outcome: error_log(outcome, outcome.latency_ns or 0),
 }
 
-PLANNED = frozenset({"error-log-latency"})
+NEEDS_LATENCY = frozenset({"error-log-latency"})
+"""Rewards that only exist where latency is measured."""

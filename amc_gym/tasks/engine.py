@@ -105,7 +105,7 @@ class Engine:
         folded, graph = fold_norms(task.model, channel_graph(task))
         decide = self._decide_channels if options.granularity == "channel" else self._decide_weights
         pruner, build = decide(task, folded, graph)
-        like = {"device": _device(options.device), "dtype": PRECISIONS[options.precision]}
+        like = {"device": device_of(options.device), "dtype": PRECISIONS[options.precision]}
         if options.precision == "bf16" and not has_bf16(like["device"]):
             warnings.warn(
                 f"this {like['device'].type} has no bf16 arithmetic: an evaluation takes some ten "
@@ -282,7 +282,12 @@ def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
     return saliencies(task.model, channel_graph(task), batches)
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of a name; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: it is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -77,7 +77,8 @@ NETWORKS: dict[str, Network] = {
         mobilenet_v2,
         {
             "digits": Setting(
-                GREY | {"width": 0.5, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)}
+                GREY | {"width": 0.5, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)},
+                preserve_ratio=0.35,
             ),
             "cifar10": Setting(
                 {"num_classes": 10, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)},
@@ -90,7 +91,10 @@ NETWORKS: dict[str, Network] = {
     "VGG16": Network(
         vgg16,
         {
-            "digits": Setting(GREY | {"small_images": True, "width": 0.125, "pools": (1, 2, 3)}),
+            "digits": Setting(
+                GREY | {"small_images": True, "width": 0.125, "pools": (1, 2, 3)},
+                preserve_ratio=0.2,
+            ),
             "cifar10": Setting({"num_classes": 10, "small_images": True}, channel_multiple=8),
             "imagenet": Setting(preserve_ratio=0.2, channel_multiple=8),
         },
@@ -99,7 +103,7 @@ NETWORKS: dict[str, Network] = {
     "ResNet50": Network(
         resnet50,
         {
-            "digits": Setting(GREY | {"small_images": True, "width": 0.125}),
+            "digits": Setting(GREY | {"small_images": True, "width": 0.125}, preserve_ratio=0.35),
             "cifar10": Setting({"num_classes": 10, "small_images": True}, channel_multiple=8),
             "imagenet": Setting(channel_multiple=8),
         },
@@ -111,6 +115,9 @@ NETWORKS: dict[str, Network] = {
     ),
     "Plain20": Network(
         partial(CifarResNet, 20, residual=False),
-        {"digits": Setting(GREY), "cifar10": Setting({"num_classes": 10})},
+        {
+            "digits": Setting(GREY, preserve_ratio=0.25),
+            "cifar10": Setting({"num_classes": 10}),
+        },
     ),
 }

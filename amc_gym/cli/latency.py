@@ -1,0 +1,129 @@
+"""``latency-table`` and ``bench-latency``: milliseconds on the machine at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from rich.table import Table
+from tyro.conf import Positional
+
+from amc_gym import api
+from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
+from amc_gym.compression.cost import counted_macs, counted_params
+from amc_gym.compression.latency.measurement import build, check
+from amc_gym.compression.latency.table import LatencyTable
+from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.tasks.latency import subject_of
+from amc_gym.tasks.task import resolve
+
+RuntimeName = Literal["onnx", "torch", "compile"]
+
+
+def latency_table(
+    network: Positional[str],
+    out: Path,
+    dataset: str = "digits",
+    weights: str = "bundled",
+    data_root: Path | None = None,
+    runtime: RuntimeName = "onnx",
+    threads: int = 1,
+    batch: int = 1,
+    rounds: int = ROUNDS,
+    check_on: int = 0,
+    device: str = "auto",
+    force: bool = False,
+) -> None:
+    """Measure a network's layers on this machine, for `latency_table=` of an environment.
+
+    The file may be used on other machines: times of a phone, say, for a search on a server. If it
+    exists, and there are networks to check it on, it is checked instead of measured again.
+
+    Args:
+        network: a registered network, such as MobileNet, or package.module:function.
+        out: the file (.json).
+        dataset: digits, cifar10, imagenet or folder.
+        weights: bundled, torchvision, random or a file; times do not depend on them.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        runtime: what runs the network; onnx (needs amc-gym[onnx]) is what it is handed over for.
+        threads: that the runtime may use.
+        batch: images at a time.
+        rounds: how often each layer is timed.
+        check_on: so many random plans are then timed end to end and compared with the table.
+        device: auto, cpu, cuda, ... of the torch runtimes.
+        force: replace the file if it exists.
+    """
+    task = resolve(network, dataset=dataset, weights=weights, data_root=data_root)
+    subject = subject_of(task, runtime, threads=threads, batch=batch, device=device)
+    if out.exists() and check_on and not force:
+        table = LatencyTable.load(out, subject.device.name)
+        if table.device != subject.device:
+            raise CommandError(f"{out} was measured on {table.device}; this is {subject.device}")
+    else:
+        refuse_to_overwrite(out, force=force, suffixes=(".json",))
+        table = build(subject, rounds=rounds, portable=True, progress=watched())
+        table.save(out)
+        say(f"{out}: {len(table.grids)} kinds of layers on {table.device}")
+    if check_on:
+        found = check(subject, table, check_on, rounds=rounds, progress=watched())
+        low, middle, high = 100 * np.quantile(found.errors, (0.25, 0.5, 0.75))
+        say(
+            f"{check_on} random plans end to end, {found.measured.min() / 1e6:.2f} to "
+            f"{found.measured.max() / 1e6:.2f} ms: the table is off by {middle:.1f} % in the "
+            f"median, quartiles {low:.1f} and {high:.1f} %; the measurements themselves spread "
+            f"over {found.spread:.1%}"
+        )
+
+
+def bench_latency(
+    plan: Positional[Path],
+    network: Path | None = None,
+    data_root: Path | None = None,
+    runtime: RuntimeName = "onnx",
+    threads: int = 1,
+    batch: int = 1,
+    rounds: int = 50,
+    device: str = "auto",
+) -> None:
+    """Time the original and the compressed network side by side on this machine.
+
+    Args:
+        plan: the plan's file.
+        network: the .safetensors file of the fine-tuned network; without it, the plan's own.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        runtime: what runs them; onnx needs amc-gym[onnx].
+        threads: that the runtime may use.
+        batch: images at a time.
+        rounds: how often each is timed, by turns.
+        device: auto, cpu, cuda, ... of the torch runtimes.
+    """
+    loaded = CompressionPlan.load(plan)
+    task = api.task_of(loaded, data_root)
+    if loaded.options["granularity"] == "weight":
+        raise CommandError("single weights that are zero make no runtime faster: nothing to time")
+    small = api.compress(task, loaded) if network is None else api.load(network, task.model)
+    subject = subject_of(task, runtime, threads=threads, batch=batch, device=device)
+    networks = {"original": task.model, "compressed": small}
+    with pinned(threads):
+        passes = {name: subject.prepare(net, subject.images) for name, net in networks.items()}
+        timings = measure(passes, rounds=rounds)
+    example = task.example[:1]
+    shown = Table(title=f"{subject.device}, {rounds} rounds by turns", title_justify="left")
+    for i, name in enumerate(("network", "MACs", "parameters", "ms [quartiles]", "faster")):
+        shown.add_column(name, justify="left" if i == 0 else "right")
+    for name, net in networks.items():
+        ratio, low, high = timings["original"].ratio(timings[name])
+        first, third = (x / 1e6 for x in timings[name].quartiles)
+        shown.add_row(
+            name,
+            f"{counted_macs(net, example):,}",
+            f"{counted_params(net):,}",
+            f"{timings[name].median / 1e6:.3f} [{first:.3f}, {third:.3f}]",
+            "" if name == "original" else f"{ratio:.2f} x [{low:.2f}, {high:.2f}]",
+        )
+    say(shown)
+    if device == "auto" and runtime == "onnx" and torch.cuda.is_available():
+        say("ONNX Runtime ran on the processor; --runtime torch uses the GPU")

@@ -1,0 +1,109 @@
+"""What runs a network: PyTorch as it is, compiled by it, or ONNX Runtime; one forward pass each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from amc_gym.compression.formats import FORMATS, onnxruntime
+from amc_gym.compression.latency.layers import as_onnx
+
+Pass = Callable[[], object]
+"""Runs a network once, and returns when it is done."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One way to run networks.
+
+    Attributes:
+        prepare: (network in eval mode, images (N, C, H, W) on the device, threads) -> its pass.
+        package: whose version the times depend on.
+    """
+
+    prepare: Callable[[nn.Module, Tensor, int], Pass]
+    package: str
+
+    @property
+    def version(self) -> str:
+        """Of the package.
+
+        Raises:
+            ImportError: it is not installed.
+        """
+        if self.package == "onnxruntime":
+            onnxruntime()
+        return version(self.package)
+
+
+def _torch(network: nn.Module, images: Tensor, threads: int) -> Pass:
+    return _timed_on(*_channels_last(network, images))
+
+
+def _compiled(network: nn.Module, images: Tensor, threads: int) -> Pass:
+    network, images = _channels_last(network, images)
+    torch._dynamo.reset()
+    optimised: Any = torch.compile(network, dynamic=False, options={"freezing": True})
+    with torch.no_grad():  # freezing wants no_grad rather than inference_mode
+        optimised(images)
+    return _timed_on(optimised, images)
+
+
+def _channels_last(network: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+    """A copy where the images are; what is fastest for convolutions."""
+    network = copy.deepcopy(network).to(images.device)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if images.dim() == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return network, images
+
+
+def _timed_on(network: Callable[[Tensor], Tensor], images: Tensor) -> Pass:
+    def run() -> None:
+        with torch.no_grad():
+            network(images)
+            if images.is_cuda:
+                torch.cuda.synchronize()
+
+    return run
+
+
+def _onnx(network: nn.Module, images: Tensor, threads: int) -> Pass:
+    ort = onnxruntime()
+    images = images.cpu().contiguous()
+    content = as_onnx(network, images)  # a single layer: milliseconds instead of seconds
+    if content is None:
+        (content,) = FORMATS["onnx"].write(network.cpu(), images, "network.onnx", {})
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    name, array = session.get_inputs()[0].name, images.numpy()
+    return lambda: session.run(None, {name: array})
+
+
+RUNTIMES = {
+    "torch": Runtime(_torch, "torch"),
+    "compile": Runtime(_compiled, "torch"),
+    "onnx": Runtime(_onnx, "onnxruntime"),
+}
+"""Name -> runtime.  "onnx" is what networks are handed over for."""
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """PyTorch has so many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

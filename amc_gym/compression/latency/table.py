@@ -1,0 +1,197 @@
+"""Times of layers over (channels in, channels out) on a coarse grid, in a file that can be shared.
+
+Between the points of the grid times are interpolated bilinearly.  They never fall when a channel is
+added: measured times are made monotone by least squares, so that the budget's bound (Algorithm 1)
+holds for latency as it does for MACs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from amc_gym.compression.latency.layers import Geometry
+from amc_gym.compression.latency.timing import LatencyError
+
+FORMAT = "amc-gym latency 1"
+
+LONGEST_NS = 3_600 * 10**9
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Times of one geometry.
+
+    Attributes:
+        inputs: channel counts, ascending, (I,).  Depthwise convolutions have one: (1,).
+        outputs: likewise, (O,).
+        ns: nanoseconds, (I, O), not falling along either axis.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    ns: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, inputs: tuple[int, ...], outputs: tuple[int, ...], ns: np.ndarray) -> Grid:
+        """Of measured times, made monotone.
+
+        Least squares along one axis and then the other: the second regression keeps the order that
+        the first one made, since it never turns two rows that are in order around.
+        """
+        for axis in (0, 1):
+            ns = np.apply_along_axis(lambda line: isotonic_regression(line).x, axis, ns)
+        rounded = np.rint(ns).astype(np.int64)
+        return cls(inputs, outputs, tuple(tuple(map(int, row)) for row in rounded))
+
+
+@dataclass(frozen=True)
+class Device:
+    """What times belong to.
+
+    Attributes:
+        name: of the processor or GPU.
+        runtime: a name in ``runtimes.RUNTIMES``.
+        version: of the runtime's package.
+        threads: that it ran with.
+        batch: images at a time.
+    """
+
+    name: str
+    runtime: str
+    version: str
+    threads: int
+    batch: int
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s'[: self.threads > 1]}"
+        return f"{self.name}, {self.runtime} {self.version}, {threads}, batch {self.batch}"
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """A device's times for the layers of one network.
+
+    Attributes:
+        device: whose.
+        grids: geometry's key -> times.
+        overhead: nanoseconds of a whole network besides its layers.
+        portable: whether it may be used on other machines: it was written to be shared.
+    """
+
+    device: Device
+    grids: Mapping[str, Grid]
+    overhead: int
+    portable: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of device and times."""
+        return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()
+
+    def check(self, layers: Mapping[str, Geometry], widths: Mapping[str, tuple[int, int]]) -> None:
+        """Make sure that it holds every layer of a network.
+
+        Args:
+            layers: name -> geometry.
+            widths: name -> channels in and out of the uncompressed network.
+
+        Raises:
+            LatencyError: it was measured for another network.
+        """
+        for name, geometry in layers.items():
+            grid = self.grids.get(geometry.key)
+            if grid is None:
+                raise LatencyError(
+                    f"the latency table is of another network: it has no times of layer {name!r}, "
+                    f"{geometry.key}; it has {', '.join(list(self.grids)[:3])}, ..."
+                )
+            inputs, outputs = widths[name]
+            if outputs > grid.outputs[-1] or (len(grid.inputs) > 1 and inputs > grid.inputs[-1]):
+                raise LatencyError(
+                    f"the latency table is of a narrower network: layer {name!r} has {inputs} "
+                    f"inputs and {outputs} outputs, and its times end at {grid.inputs[-1]} and "
+                    f"{grid.outputs[-1]}"
+                )
+
+    def save(self, path: Path) -> Path:
+        """Write the table; the file is whole or not there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"format": FORMAT, "sha256": self.fingerprint, **self._content()}
+        content["portable"] = self.portable
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: Path, here: str | None = None) -> LatencyTable:
+        """Read what ``save`` wrote.
+
+        Args:
+            path: the file.
+            here: name of the device that it is to be used on; None asks nothing.
+
+        Raises:
+            LatencyError: no such table, a changed one, one with times that cannot be, or another
+                device's that was not written to be shared.
+            OSError: the file is missing.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("format") != FORMAT:
+                raise LatencyError(f"{path} is not of the format {FORMAT!r}; build it again")
+            claimed, portable = content.pop("sha256"), bool(content.pop("portable"))
+            grids = {
+                key: Grid(
+                    tuple(grid["inputs"]), tuple(grid["outputs"]), tuple(map(tuple, grid["ns"]))
+                )
+                for key, grid in content["grids"].items()
+            }
+            table = cls(Device(**content["device"]), grids, content["overhead"], portable)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if isinstance(error, LatencyError):
+                raise
+            raise LatencyError(f"{path} is no latency table ({error!r})") from error
+        if claimed != table.fingerprint:
+            raise LatencyError(f"{path} was changed since it was written; build it again")
+        table._check_times(path)
+        if here is not None and not portable and table.device.name != here:
+            raise LatencyError(
+                f"{path} was measured on {table.device.name!r}, and this is {here!r}: build one "
+                "here, or write it there with `amc-gym latency-table --out`, to be shared"
+            )
+        return table
+
+    def _check_times(self, path: Path) -> None:
+        for key, grid in self.grids.items():
+            ns = np.array(grid.ns)
+            shaped = ns.shape == (len(grid.inputs), len(grid.outputs))
+            ascending = all(list(c) == sorted(set(c)) for c in (grid.inputs, grid.outputs))
+            if not shaped or not ascending:
+                raise LatencyError(f"{path}: the grid of {key!r} has no times for its channels")
+            if (ns <= 0).any() or (ns > LONGEST_NS).any():
+                raise LatencyError(f"{path}: {key!r} has times of zero, below it, or of hours")
+            if (np.diff(ns, axis=0) < 0).any() or (np.diff(ns, axis=1) < 0).any():
+                raise LatencyError(f"{path}: times of {key!r} fall when channels are added")
+        if not 0 <= self.overhead < LONGEST_NS:
+            raise LatencyError(f"{path}: an overhead of {self.overhead} ns cannot be")
+
+    def _content(self) -> dict[str, Any]:
+        grids = {key: asdict(grid) for key, grid in self.grids.items()}
+        return {"device": asdict(self.device), "overhead": self.overhead, "grids": grids}
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,173 @@
+"""How long passes take on a machine that does other things too.
+
+All passes are timed by turns, round after round, so that a slow minute of the machine slows all of
+them alike; the median over rounds is what counts, and its spread is told.  What a broken clock
+says is refused, and so is a machine on which nothing can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from amc_gym.compression.latency.runtimes import Pass, torch_threads
+from amc_gym.machine import cores
+
+ROUNDS = 15
+LEAST_NS = 1_000_000
+"""A figure covers as many passes as take so long: clocks and calls cost a microsecond."""
+
+LONGEST_NS = 3_600 * 10**9
+"""No pass of a network takes an hour."""
+
+NOISIEST = 0.5
+"""Spread of the typical pass beyond which a machine is too noisy."""
+
+PROBE_NS = 50_000_000
+"""Work by which quiet cores are told from busy ones: some turns of the scheduler."""
+
+Clock = Callable[[], int]
+"""Nanoseconds."""
+
+
+class LatencyError(ValueError):
+    """Times that cannot be measured, or a table of them that does not belong here."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one pass, in nanoseconds.
+
+    Attributes:
+        rounds: one figure each, (rounds,).
+    """
+
+    rounds: np.ndarray
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return float(np.median(self.rounds))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Of the rounds."""
+        low, high = np.quantile(self.rounds, (0.25, 0.75))
+        return float(low), float(high)
+
+    @property
+    def spread(self) -> float:
+        """Between the quartiles, as a share of the median."""
+        low, high = self.quartiles
+        return (high - low) / self.median
+
+    def ratio(self, other: Timing) -> tuple[float, float, float]:
+        """This over the other, round by round: median and quartiles.
+
+        Round by round, so that what slows the machine for a while cancels out.
+        """
+        low, middle, high = np.quantile(self.rounds / other.rounds, (0.25, 0.5, 0.75))
+        return float(middle), float(low), float(high)
+
+
+def measure(
+    passes: Mapping[Any, Pass],
+    *,
+    rounds: int = ROUNDS,
+    noisiest: float = NOISIEST,
+    clock: Clock = time.perf_counter_ns,
+    told: Callable[[int], None] | None = None,
+) -> dict[Any, Timing]:
+    """Time passes by turns.
+
+    Args:
+        passes: name -> pass.
+        rounds: how often each is timed, at least 3.
+        noisiest: spread of the typical pass that is still accepted.
+        clock: nanoseconds that never run backwards.
+        told: of each finished round.
+
+    Returns:
+        The same names -> times.
+
+    Raises:
+        LatencyError: the clock says zero, negative times or hours, or the machine is too noisy.
+        ValueError: fewer than 3 rounds.
+    """
+    if rounds < 3:
+        raise ValueError(f"rounds must be at least 3, not {rounds}")
+    loops = {name: _loops(run, clock) for name, run in passes.items()}
+    figures: dict[Any, list[float]] = {name: [] for name in passes}
+    for number in range(rounds):
+        for name, run in passes.items():
+            figures[name].append(_timed(run, loops[name], clock) / loops[name])
+        if told is not None:
+            told(number + 1)
+    timings = {name: Timing(np.array(values)) for name, values in figures.items()}
+    typical = float(np.median([timing.spread for timing in timings.values()]))
+    if typical > noisiest:
+        raise LatencyError(
+            f"this machine is too noisy to measure: the middle half of {rounds} figures of the "
+            f"same pass spreads over {typical:.0%} of their median, and {noisiest:.0%} is allowed; "
+            "stop what else is running, or raise the number of rounds"
+        )
+    return timings
+
+
+def _loops(run: Pass, clock: Clock) -> int:
+    """How many passes a figure is to cover; they also warm the pass up."""
+    run()
+    run()
+    once = min(_timed(run, 1, clock) for _ in range(3))
+    return max(1, math.ceil(LEAST_NS / once))
+
+
+def _timed(run: Pass, loops: int, clock: Clock) -> int:
+    began = clock()
+    for _ in range(loops):
+        run()
+    took = clock() - began
+    if not 0 < took < LONGEST_NS * loops:
+        raise LatencyError(
+            f"the clock says that {loops} pass{'es'[: 2 * (loops > 1)]} took {took} ns; "
+            "nothing is kept of this measurement"
+        )
+    return took
+
+
+@contextmanager
+def pinned(threads: int) -> Iterator[None]:
+    """So many threads on so many cores, the quietest ones, where the system lets choose.
+
+    Raises:
+        ValueError: fewer threads than one, or more than there are cores.
+    """
+    available = cores()
+    if not 1 <= threads <= available:
+        raise ValueError(f"threads must be from 1 to the {available} cores here, not {threads}")
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+    with torch_threads(threads):
+        try:
+            if before:
+                # All threads of a process share its cores; a pool that exists keeps its own.
+                os.sched_setaffinity(0, sorted(before, key=_busy)[:threads])
+            yield
+        finally:
+            if before:
+                os.sched_setaffinity(0, before)
+
+
+def _busy(core: int) -> int:
+    """How long a core takes to give this thread ``PROBE_NS`` of work."""
+    os.sched_setaffinity(0, [core])
+    began, worked = time.perf_counter_ns(), time.thread_time_ns()
+    while time.thread_time_ns() - worked < PROBE_NS:
+        pass
+    return time.perf_counter_ns() - began

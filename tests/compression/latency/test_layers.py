@@ -1,0 +1,90 @@
+"""Layers as modules of their own: the geometry that a network's layers have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from amc_gym.compression.latency.layers import Geometry, as_onnx, geometries
+from amc_gym.compression.latency.runtimes import RUNTIMES
+from amc_gym.compression.tracing import trace
+
+
+def test_layers_of_a_network_take_and_give_the_shapes_of_their_own(plain_task: Any) -> None:
+    model, shapes = plain_task.model, {}
+    graph = trace(model, plain_task.example)
+    for name in geometries(model, graph):
+        model.get_submodule(name).register_forward_hook(
+            lambda _, args, out, name=name: shapes.update({name: (args[0].shape, out.shape)})
+        )
+    with torch.no_grad():
+        model(plain_task.example[:1])
+    found = geometries(model, graph)
+    assert [*found] == ["first", "depthwise", "second", "third", "hidden", "classifier"]
+    assert [geometry.norm for geometry in found.values()] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    for name, geometry in found.items():
+        taken, given = shapes[name]
+        images = geometry.input(1, taken[1], given[1])
+        assert images.shape == taken
+        with torch.no_grad():
+            assert geometry.module(taken[1], given[1])(images).shape == given
+
+
+GEOMETRIES = {
+    "conv": (Geometry("conv", (3, 3), (2, 2), (1, 1), 9, 9, 1, norm=True), 6, 10),
+    "uneven": (Geometry("conv", (1, 5), (1, 2), (0, 2), 8, 9, 1, norm=False), 6, 10),
+    "groups": (Geometry("conv", (3, 3), (1, 1), (1, 1), 8, 8, 2, norm=True), 6, 10),
+    "depthwise": (Geometry("depthwise", (3, 3), (1, 1), (1, 1), 8, 8, 1, norm=True), 1, 10),
+    "linear": (Geometry("linear", (1, 1), (1, 1), (0, 0), 1, 1, 1, norm=False), 6, 10),
+}
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_the_short_way_to_onnx_gives_the_same_outputs(name: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    geometry, inputs, outputs = GEOMETRIES[name]
+    module, images = geometry.module(inputs, outputs), geometry.input(2, inputs, outputs)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            assert part.running_var is not None
+            part.running_var.uniform_(0.5, 2)
+    content = as_onnx(module, images)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, module(images), rtol=1e-4, atol=1e-5)
+
+
+def test_other_networks_take_the_long_way(plain_task: Any) -> None:
+    assert as_onnx(plain_task.model, plain_task.example) is None
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
+    calls: list[int] = []
+    model = plain_task.model
+    if runtime == "torch":  # a copy runs, which has the hook
+        model.register_forward_hook(lambda *_: calls.append(1))
+    run = RUNTIMES[runtime].prepare(model, plain_task.example[:2], 1)
+    before = model.state_dict()["first.weight"].clone()
+    outputs = run()
+    run()
+    if runtime == "torch":
+        assert len(calls) == 2
+    else:
+        with torch.no_grad():
+            np.testing.assert_allclose(
+                outputs[0], model(plain_task.example[:2]), rtol=1e-3, atol=1e-4
+            )
+    assert torch.equal(model.state_dict()["first.weight"], before)

@@ -1,0 +1,118 @@
+"""Tables that are really measured.  How well they predict is told by a command, not by a test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.latency.layers import geometries
+from amc_gym.compression.latency.measurement import (
+    Subject,
+    _fitted,
+    build,
+    check,
+    random_plans,
+    this_device,
+)
+from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.compression.tracing import trace
+from amc_gym.machine import processor
+from amc_gym.tasks.engine import channel_graph
+from amc_gym.tasks.latency import cache_folder, subject_of, table_of
+
+QUICK = {"rounds": 3, "noisiest": math.inf, "progress": False}
+
+
+@pytest.fixture
+def subject(plain_task: Any) -> Subject:
+    graph = trace(plain_task.model, plain_task.example)
+    device = this_device(torch.device("cpu"), "torch", 1, 2)
+    return Subject(plain_task.model, graph, plain_task.example[:1], device)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_a_measured_table_prices_its_network(
+    runtime: str, subject: Subject, tmp_path: Path
+) -> None:
+    subject = replace(subject, device=this_device(torch.device("cpu"), runtime, 1, 2))
+    table = build(subject, **QUICK)
+    assert (table.device.name, table.device.batch, table.portable) == (processor(), 2, False)
+    cost = LatencyCost(subject.graph, geometries(subject.model, subject.graph), table)
+    smallest = cost.total([1] * len(subject.graph.units))
+    assert 0 < smallest <= cost.full < 10**9
+    path = table.save(tmp_path / "table.json")
+    assert type(table).load(path, processor()) == table
+
+
+def test_a_check_times_networks_that_the_table_was_not_fitted_to(subject: Subject) -> None:
+    table = build(subject, **QUICK)
+    found = check(subject, table, 4, **QUICK)
+    assert found.predicted.shape == found.measured.shape == found.errors.shape == (4,)
+    assert (found.measured > 1000).all()
+    np.testing.assert_allclose(found.errors, abs(found.predicted / found.measured - 1))
+
+
+def test_scale_and_overhead_are_those_of_the_networks(subject: Subject) -> None:
+    table = build(subject, **QUICK)
+    plans = random_plans(subject.graph, 12, 1, seed=5)
+    cost = LatencyCost(
+        subject.graph, geometries(subject.model, subject.graph), replace(table, overhead=0)
+    )
+    networks = 1.7 * cost.totals(np.array(plans)) + 40_000
+    fitted = _fitted(subject, dict(table.grids), plans, networks)
+    assert fitted.overhead == pytest.approx(40_000, rel=0.02)
+    for key, grid in table.grids.items():
+        np.testing.assert_allclose(fitted.grids[key].ns, 1.7 * np.array(grid.ns), rtol=0.02, atol=1)
+
+
+def test_random_plans_are_admissible_and_of_all_sizes() -> None:
+    from amc_gym.tasks.task import resolve
+
+    graph = channel_graph(resolve("MobileNet"))
+    plans = np.array(random_plans(graph, 40, 8, seed=0))
+    assert (plans % 8 == 0).all()
+    assert (plans <= graph.full).all()
+    shares = (plans / graph.full).mean(1)
+    assert shares.min() < 0.4
+    assert shares.max() > 0.8
+    assert plans.tolist() == [list(plan) for plan in random_plans(graph, 40, 8, seed=0)]
+
+
+def test_a_measured_table_is_cached(
+    plain_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMC_CACHE", str(tmp_path))
+    table = table_of(plain_task, "torch", device="cpu", **QUICK)
+    (file,) = cache_folder().iterdir()
+    assert tmp_path in file.parents
+    assert table_of(plain_task, "torch", device="cpu") == table  # or the times would differ
+    file.write_text(file.read_text().replace(f'"name": "{processor()}"', '"name": "Another"'))
+    with pytest.raises(LatencyError, match="changed"):
+        table_of(plain_task, "torch", device="cpu")
+
+
+def test_a_cached_table_of_another_machine_is_refused(
+    plain_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMC_CACHE", str(tmp_path))
+    table = table_of(plain_task, "torch", device="cpu", **QUICK)
+    (file,) = cache_folder().iterdir()
+    replace(table, device=replace(table.device, name="Another")).save(file)
+    with pytest.raises(LatencyError, match="was measured on 'Another'"):
+        table_of(plain_task, "torch", device="cpu")
+
+
+def test_what_cannot_be_measured_is_refused(plain_task: Any) -> None:
+    with pytest.raises(ValueError, match="unknown runtime 'onxn'; did you mean 'onnx'"):
+        subject_of(plain_task, "onxn")
+    with pytest.raises(ValueError, match="batch must be at least 1"):
+        subject_of(plain_task, "torch", batch=0)
+    with pytest.raises(ValueError, match="threads must be from 1"):
+        build(subject_of(plain_task, "torch", threads=1000, device="cpu"), **QUICK)

@@ -1,0 +1,101 @@
+"""Times by turns, by a clock that only moves when somebody works."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from amc_gym.compression.latency.timing import LatencyError, Timing, measure, pinned
+from amc_gym.machine import cores
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+    def work(self, *ns: int) -> Callable[[], None]:
+        """A pass that takes these times by turns."""
+        calls = 0
+
+        def run() -> None:
+            nonlocal calls
+            self.now += ns[calls % len(ns)]
+            calls += 1
+
+        return run
+
+
+def test_every_pass_has_its_time_and_short_ones_are_repeated() -> None:
+    clock, rounds = Clock(), []
+    passes = {"long": clock.work(3_000_000), "short": clock.work(1_000)}
+    timings = measure(passes, rounds=4, clock=clock, told=rounds.append)
+    assert timings["long"].median == 3_000_000
+    assert timings["short"].median == 1_000
+    assert len(timings["short"].rounds) == 4
+    assert rounds == [1, 2, 3, 4]
+    # 5 passes to warm up, then 4 rounds of one millisecond of passes.
+    assert clock.now == pytest.approx(9 * 3_000_000 + 5 * 1_000 + 4 * 1_000_000)
+
+
+def test_passes_are_timed_by_turns() -> None:
+    order: list[str] = []
+    clock = Clock()
+
+    def named(name: str) -> Callable[[], None]:
+        def run() -> None:
+            order.append(name)
+            clock.now += 2_000_000
+
+        return run
+
+    measure({"a": named("a"), "b": named("b")}, rounds=3, clock=clock)
+    assert order[-6:] == ["a", "b", "a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("ns", [0, -5, 4 * 3600 * 10**9])
+def test_a_clock_that_talks_nonsense_is_refused(ns: int) -> None:
+    clock = Clock()
+    with pytest.raises(LatencyError, match="the clock says"):
+        measure({"a": clock.work(ns)}, rounds=3, clock=clock)
+
+
+def test_a_noisy_machine_is_told_so_with_the_spread_seen() -> None:
+    clock = Clock()
+    passes = {"a": clock.work(2_000_000, 9_000_000)}
+    with pytest.raises(LatencyError, match=r"too noisy .* spreads over 1\d\d% of their median"):
+        measure(passes, rounds=16, clock=clock)
+    clock = Clock()
+    assert measure({"a": clock.work(2_000_000, 9_000_000)}, rounds=16, clock=clock, noisiest=2)
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    # The machine was three times as slow in one round: the ratio is the same in all.
+    slow, fast = Timing(np.array([4.0, 12.0, 4.2])), Timing(np.array([2.0, 6.0, 2.1]))
+    assert slow.ratio(fast) == (2.0, 2.0, 2.0)
+    assert slow.quartiles == (4.1, 8.1)
+    assert slow.spread == pytest.approx(4.0 / 4.2)
+
+
+def test_too_few_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 3"):
+        measure({}, rounds=2)
+
+
+def test_threads_are_pinned_and_given_back() -> None:
+    threads, before = torch.get_num_threads(), os.sched_getaffinity(0)
+    with pinned(1):
+        assert torch.get_num_threads() == 1
+        assert len(os.sched_getaffinity(0)) == 1
+    assert torch.get_num_threads() == threads
+    assert os.sched_getaffinity(0) == before
+    for wrong in (0, cores() + 1):
+        with pytest.raises(ValueError, match="threads must be from 1 to"), pinned(wrong):
+            pass
+    assert os.sched_getaffinity(0) == before
