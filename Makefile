@@ -16,7 +16,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu weights weights-cifar10 lint type format clean
+.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto weights weights-cifar10 lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -32,6 +32,8 @@ help:
 	@echo '  make bench-speed  time the engine, the environment and the agents against what is wanted'
 	@echo '                    and against the committed baselines; BASELINES=update rewrites those'
 	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
+	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
+	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it; it goes on where it was stopped'
 	@echo '  make weights      train the bundled weights for digits again'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a'
 	@echo '                    night on two cores; it goes on where it was stopped'
@@ -86,8 +88,16 @@ bench-speed: $(INSTALLED)
 bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed.gpu --out $(SPEED_OUT)
 
+# CIFAR-10 needs weights of its own: see make weights-cifar10.
+PARETO_DATA = $(if $(AMC_DATA_ROOT),cifar10,digits)
+pareto: $(INSTALLED)
+	$(BIN)/python -m benchmarks.pareto --env-kwargs '{"dataset": "$(PARETO_DATA)"}' \
+		--out benchmarks/results/pareto-$(PARETO_DATA)
+
 weights: $(INSTALLED)
-	$(BIN)/python -m amc_gym.recipes MobileNet digits
+	for network in MobileNet MobileNetV2 VGG16 ResNet50 ResNet56 Plain20; do \
+		$(BIN)/python -m amc_gym.recipes $$network digits || exit 1; \
+	done
 
 # Each goes on after its last finished epoch.
 weights-cifar10: $(INSTALLED)

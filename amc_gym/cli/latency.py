@@ -15,7 +15,7 @@ from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.latency.measurement import build, check
 from amc_gym.compression.latency.table import LatencyTable
-from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+from amc_gym.compression.latency.timing import NOISIEST, ROUNDS, measure, pinned
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.tasks.latency import subject_of
 from amc_gym.tasks.task import resolve
@@ -33,6 +33,7 @@ def latency_table(
     threads: int = 1,
     batch: int = 1,
     rounds: int = ROUNDS,
+    noisiest: float = NOISIEST,
     check_on: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -52,6 +53,7 @@ def latency_table(
         threads: that the runtime may use.
         batch: images at a time.
         rounds: how often each layer is timed.
+        noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
         check_on: so many random plans are then timed end to end and compared with the table.
         device: auto, cpu, cuda, ... of the torch runtimes.
         force: replace the file if it exists.
@@ -64,11 +66,13 @@ def latency_table(
             raise CommandError(f"{out} was measured on {table.device}; this is {subject.device}")
     else:
         refuse_to_overwrite(out, force=force, suffixes=(".json",))
-        table = build(subject, rounds=rounds, portable=True, progress=watched())
+        table = build(subject, rounds=rounds, noisiest=noisiest, portable=True, progress=watched())
         table.save(out)
         say(f"{out}: {len(table.grids)} kinds of layers on {table.device}")
     if check_on:
-        found = check(subject, table, check_on, rounds=rounds, progress=watched())
+        found = check(
+            subject, table, check_on, rounds=rounds, noisiest=noisiest, progress=watched()
+        )
         low, middle, high = 100 * np.quantile(found.errors, (0.25, 0.5, 0.75))
         say(
             f"{check_on} random plans end to end, {found.measured.min() / 1e6:.2f} to "
@@ -86,6 +90,7 @@ def bench_latency(
     threads: int = 1,
     batch: int = 1,
     rounds: int = 50,
+    noisiest: float = NOISIEST,
     device: str = "auto",
 ) -> None:
     """Time the original and the compressed network side by side on this machine.
@@ -98,6 +103,7 @@ def bench_latency(
         threads: that the runtime may use.
         batch: images at a time.
         rounds: how often each is timed, by turns.
+        noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
         device: auto, cpu, cuda, ... of the torch runtimes.
     """
     loaded = CompressionPlan.load(plan)
@@ -109,7 +115,7 @@ def bench_latency(
     networks = {"original": task.model, "compressed": small}
     with pinned(threads):
         passes = {name: subject.prepare(net, subject.images) for name, net in networks.items()}
-        timings = measure(passes, rounds=rounds)
+        timings = measure(passes, rounds=rounds, noisiest=noisiest)
     example = task.example[:1]
     shown = Table(title=f"{subject.device}, {rounds} rounds by turns", title_justify="left")
     for i, name in enumerate(("network", "MACs", "parameters", "ms [quartiles]", "faster")):

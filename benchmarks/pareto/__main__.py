@@ -1,0 +1,241 @@
+"""The command line: ``python -m benchmarks.pareto``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import arg
+
+from amc_gym.compression.latency.measurement import build, check
+from amc_gym.compression.latency.table import LatencyTable
+from amc_gym.compression.latency.timing import NOISIEST, LatencyError
+from amc_gym.recipe import Recipe
+from amc_gym.tasks.latency import subject_of
+from benchmarks.execution import setting_of, task_of, work
+from benchmarks.executor import LocalExecutor
+from benchmarks.finetuning.__main__ import RECIPE
+from benchmarks.finetuning.jobs import FULL, Job, jobs_of
+from benchmarks.finetuning.jobs import work as finetune
+from benchmarks.finetuning.outcomes import load_all
+from benchmarks.machine import cores
+from benchmarks.pareto.figure import draw, page
+from benchmarks.pareto.latencies import measured, name_of
+from benchmarks.pareto.points import HEADER, as_csv, cells, chosen, points_of
+from benchmarks.progress import carry_out
+from benchmarks.records import Record, Store
+from benchmarks.runs import BenchmarkError, runs_of
+from benchmarks.study import complete
+
+CHECKED = 50
+"""Random plans that the latency table is checked on."""
+
+ONE_RESOURCE = ("width-multiplier",)
+"""Agents to whom the resource only says where their one family of networks is cut."""
+
+
+def pareto(
+    out: Path,
+    env: str = "AMC-MobileNet-v0",
+    env_kwargs: Annotated[str, arg(metavar="JSON")] = "{}",
+    budgets: Annotated[str, arg(metavar="A,B,...")] = "0.8,0.65,0.5,0.4,0.3",
+    agents: Annotated[
+        str, arg(metavar="A,B,...")
+    ] = "amc-ddpg,error-allocation,netadapt,width-multiplier",
+    seeds: int = 3,
+    episodes: int = 200,
+    runtime: str = "onnx",
+    threads: int = 1,
+    rounds: int = 30,
+    noisiest: float = NOISIEST,
+    epochs: int = RECIPE.epochs,
+    workers: int | None = None,
+) -> int:
+    """Accuracy against MACs and measured latency, before and after fine-tuning.
+
+    Each stage goes on where it was stopped: the latency table, the searches, the fine-tuning, and
+    the measurement of all networks end to end.
+
+    Args:
+        out: The results folder.
+        env: The environment's id.
+        env_kwargs: Options of the environment besides budget, resource and runtime.
+        budgets: Shares of MACs and of latency to keep.
+        agents: Names of agents.
+        seeds: Of each agent; the run with the median reward is fine-tuned and drawn.
+        episodes: Evaluations that each run may spend.
+        runtime: onnx, torch or compile.
+        threads: That it may use.
+        rounds: How often each network is timed, by turns.
+        noisiest: Spread between a pass's quartiles, as a share of its median, that is accepted.
+        epochs: Of the fine-tuning; 0 leaves it out.
+        workers: Runs at a time; by default, as many as there are cores.
+    """
+    console = Console(stderr=True)
+    kwargs, ratios = _object(env_kwargs), _numbers(budgets)
+    store = Store(out / "searches")
+    store.prepare()
+    task = task_of(env, kwargs)
+    table = out / "latency-table.json"
+    subject = subject_of(task, runtime, threads=threads)
+    if not table.exists():
+        build(subject, portable=True, noisiest=noisiest).save(table)
+    checked = out / "latency-check.json"
+    if not checked.exists():
+        found = check(subject, LatencyTable.load(table), CHECKED, noisiest=noisiest)
+        figures = {
+            "device": str(subject.device),
+            "plans": CHECKED,
+            "predicted_ns": found.predicted.tolist(),
+            "measured_ns": found.measured.tolist(),
+            "median_error": float(sorted(found.errors)[CHECKED // 2]),
+        }
+        checked.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    console.print(f"the table is off by {_median_error(checked):.1%} in the median")
+
+    names = [name.strip() for name in agents.split(",") if name.strip()]
+    timed = {"latency_table": str(table), "runtime": runtime}
+    executor = LocalExecutor(work, workers or cores())
+    done = True
+    for resource, extra in (("macs", {}), ("latency", timed)):
+        theirs = [name for name in names if resource == "macs" or name not in ONE_RESOURCE]
+        for ratio in ratios:
+            options = kwargs | extra | {"resource": resource, "preserve_ratio": ratio}
+            try:
+                setting = setting_of(env, options, episodes)
+            except BenchmarkError as error:
+                if "infeasible" not in str(error):
+                    raise
+                console.print(f"[yellow]{ratio:.0%} of the {resource} is left out: {error}")
+                continue
+            done &= complete(runs_of(setting, theirs, seeds), store, executor, Console(quiet=True))
+            console.print(f"searched: {ratio:.0%} of the {resource}")
+    if not done:
+        console.print("[red]some searches failed; the same command tries them again")
+        return 1
+    wanted = {(r, ratio) for r in ("macs", "latency") for ratio in ratios}
+    records = [record for record in store.load()[0] if _key(record) in wanted]
+    if epochs and not _finetuned(chosen(records), out / "finetuned", epochs, workers, console):
+        return 1
+    outcomes = load_all(out / "finetuned") if epochs else []
+    plans = {name_of(plan): plan for r in chosen(records) for plan in [json.dumps(r.best.plan)]}
+    latencies = measured(
+        task,
+        plans,
+        out / "latencies.json",
+        runtime=runtime,
+        threads=threads,
+        rounds=rounds,
+        noisiest=noisiest,
+        console=console,
+    )
+    points = points_of(records, outcomes, latencies)
+    title = f"{env}, {subject.device}"
+    draw(points, out / "pareto.png", title)
+    page(points, out / "pareto.html", title)
+    (out / "pareto.csv").write_text(as_csv(points), encoding="utf-8")
+    rows = [cells(point) for point in points]
+    (out / "pareto.md").write_text(_markdown(title, rows, checked, records), encoding="utf-8")
+    shown = Table(title=title, title_justify="left")
+    for name in HEADER:
+        shown.add_column(name)
+    for row in rows:
+        shown.add_row(*row)
+    Console().print(shown)
+    console.print(f"written to {out}: pareto.md, pareto.csv, pareto.png, pareto.html")
+    return 0
+
+
+def _finetuned(
+    records: Sequence[Record], folder: Path, epochs: int, workers: int | None, console: Console
+) -> bool:
+    """Fine-tune the full network once, and each different plan."""
+    Store(folder).prepare()
+    recipe = Recipe(**{**vars(RECIPE), "epochs": epochs})
+    # The full network's job is named by the plan that stands in for it: always the same one.
+    ordered = sorted(records, key=lambda record: record.run.name)
+    jobs: dict[str, Job] = {}
+    for record in ordered:
+        for job in jobs_of([record], recipe, 1, folder):
+            jobs.setdefault(FULL if job.agent == FULL else name_of(job.plan), job)
+    missing = [job for job in jobs.values() if not (folder / f"{job.name}.json").exists()]
+    executor = LocalExecutor(finetune, workers or cores())
+    said = ("networks", "epochs")
+    return carry_out(
+        missing, executor, console, lambda job, o: f"{job}: {o.after.accuracy:.2%}", said
+    )
+
+
+def _key(record: Record) -> tuple[str, float]:
+    options = record.run.setting.options
+    return options["resource"], options["preserve_ratio"]
+
+
+def _median_error(checked: Path) -> float:
+    return json.loads(checked.read_text(encoding="utf-8"))["median_error"]
+
+
+def _markdown(
+    title: str, rows: Sequence[Sequence[str]], checked: Path, records: Sequence[Record]
+) -> str:
+    full = records[0].full
+    lines = [f"# {title}", "", f"| {' | '.join(HEADER)} |", "|:--|" + "--:|" * (len(HEADER) - 1)]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    lines += [
+        "",
+        f"{full.test_images} test images. Latency end to end, all networks by turns: median, and "
+        "how many times as fast as the original with the quartiles of the rounds' ratios. "
+        "Differences to the full network, trained on alike, in points, with the 95 % interval of a "
+        "bootstrap over images. The latency table is off by "
+        f"{_median_error(checked):.1%} in the median on {CHECKED} random plans.",
+        "",
+        "![Fronts](pareto.png)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise BenchmarkError(f"--env-kwargs is not JSON ({error}): {text}") from error
+    if not isinstance(value, dict):
+        raise BenchmarkError(f"--env-kwargs must be a JSON object, not {text}")
+    return value
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BenchmarkError(f"--budgets must be numbers joined by commas, not {text}") from error
+    if not all(0 < ratio < 1 for ratio in found):
+        raise BenchmarkError(f"--budgets must lie between 0 and 1: {text}")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 (something failed), 2 (bad input)."""
+    try:
+        return tyro.cli(
+            pareto,
+            prog="python -m benchmarks.pareto",
+            args=sys.argv[1:] if arguments is None else arguments,
+        )
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except (BenchmarkError, LatencyError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The fronts as a PNG and as a page with hover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import plotly.graph_objects as go
+from matplotlib.axes import Axes
+from plotly.subplots import make_subplots
+
+from benchmarks.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
+from benchmarks.html.style import styles
+from benchmarks.pareto.points import Point
+
+SIZES: dict[str, Callable[[Point], float]] = {
+    "MACs kept, %": lambda point: 100 * point.macs,
+    "measured latency, ms": lambda point: point.latency.ms,
+}
+ACCURACIES: dict[str, Callable[[Point], float | None]] = {
+    "before fine-tuning": lambda point: point.before,
+    "after fine-tuning": lambda point: point.after,
+}
+
+
+def draw(points: Sequence[Point], path: Path, title: str) -> None:
+    """Accuracy against MACs and latency, before and after fine-tuning where there was any."""
+    full, methods = points[0], _by_method(points)
+    looks = looks_of(list(methods))
+    rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
+    with mpl.rc_context(STYLE):
+        figure = new_figure(3.1 * len(rows) + 0.9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        panels = figure.subplots(len(rows), 2, squeeze=False)
+        for line, row in zip(panels, rows, strict=True):
+            for axes, (size, x_of) in zip(line, SIZES.items(), strict=True):
+                for method, theirs in methods.items():
+                    colour, dashes = looks[method]
+                    _front(axes, theirs, x_of, ACCURACIES[row], method, colour, dashes)
+                whole = ACCURACIES[row](full)
+                if whole is not None:
+                    axes.plot(x_of(full), 100 * whole, "*", color=GREY, ms=11, label=full.method)
+                axes.set_xlabel(size)
+                axes.grid(color=FAINT)
+                axes.set_axisbelow(True)
+            line[0].set_ylabel(f"test accuracy, %\n{row}")
+        handles, labels = panels[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+        figure.savefig(path, dpi=DPI)
+
+
+def _front(
+    axes: Axes,
+    points: Sequence[Point],
+    x_of: Callable[[Point], float],
+    y_of: Callable[[Point], float | None],
+    method: str,
+    colour: str,
+    dashes: object,
+) -> None:
+    known = [(x_of(p), 100 * y) for p in points if (y := y_of(p)) is not None]
+    if known:
+        x, y = zip(*sorted(known), strict=True)
+        axes.plot(x, y, "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)  # type: ignore[arg-type]
+
+
+def page(points: Sequence[Point], path: Path, title: str) -> None:
+    """The same as one HTML file that needs no network; every point tells what it is."""
+    methods = {points[0].method: [points[0]], **_by_method(points)}
+    looks = styles(methods)
+    rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
+    figure = make_subplots(rows=len(rows), cols=2, horizontal_spacing=0.08)
+    for i, row in enumerate(rows, start=1):
+        for j, (size, x_of) in enumerate(SIZES.items(), start=1):
+            for method, theirs in methods.items():
+                known = [p for p in theirs if ACCURACIES[row](p) is not None]
+                colour, dash, symbol = looks[method]
+                figure.add_trace(
+                    go.Scatter(
+                        x=[x_of(p) for p in known],
+                        y=[100 * (ACCURACIES[row](p) or 0) for p in known],
+                        customdata=[
+                            (p.budget, p.macs, p.latency.ms, p.latency.faster, p.seed)
+                            for p in known
+                        ],
+                        name=method,
+                        legendgroup=method,
+                        showlegend=i == j == 1,
+                        mode="lines+markers",
+                        line={"color": colour, "dash": dash},
+                        marker={"symbol": symbol, "size": 8},
+                        hovertemplate=(
+                            f"{method}, budget %{{customdata[0]:.0%}}, seed %{{customdata[4]}}<br>"
+                            "%{y:.2f} %, %{customdata[1]:.1%} of the MACs<br>"
+                            "%{customdata[2]:.3f} ms, %{customdata[3]:.2f} x<extra></extra>"
+                        ),
+                    ),
+                    row=i,
+                    col=j,
+                )
+            figure.update_xaxes(title_text=size, row=i, col=j)
+        figure.update_yaxes(title_text=f"test accuracy, % {row}", row=i, col=1)
+    figure.update_layout(title=title, template="plotly_white", height=420 * len(rows) + 80)
+    figure.write_html(path, include_plotlyjs=True)
+
+
+def _by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
+    methods: dict[str, list[Point]] = {}
+    for point in points[1:]:
+        methods.setdefault(point.method, []).append(point)
+    return methods

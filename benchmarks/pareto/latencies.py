@@ -1,0 +1,100 @@
+"""Networks of plans timed end to end, by turns with the original, as a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+import amc_gym
+from amc_gym import CompressionPlan, CompressionTask
+from amc_gym.compression.latency.timing import measure, pinned
+from amc_gym.tasks.latency import subject_of
+
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Of one network.
+
+    Attributes:
+        ms: median over rounds.
+        low: lower quartile.
+        high: upper quartile.
+        faster: how many times as fast as the original, median of the rounds' ratios.
+        faster_low: lower quartile of these.
+        faster_high: upper quartile.
+    """
+
+    ms: float
+    low: float
+    high: float
+    faster: float
+    faster_low: float
+    faster_high: float
+
+
+def name_of(plan: str) -> str:
+    """Of a plan, by what it keeps: equal networks have equal names."""
+    kept = CompressionPlan.from_json(plan).counts
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:12]
+
+
+def measured(
+    task: CompressionTask,
+    plans: Mapping[str, str],
+    path: Path,
+    *,
+    runtime: str,
+    threads: int,
+    rounds: int,
+    noisiest: float,
+    console: Console,
+) -> dict[str, Latency]:
+    """Times of every plan's network and of the original, ``FULL``.
+
+    They are comparable because they are taken by turns, so a new plan has all of them timed again;
+    if the file holds all plans already, nothing is.
+
+    Args:
+        task: whose network.
+        plans: ``name_of`` -> JSON.
+        path: of the file.
+        runtime: a name in ``RUNTIMES``.
+        threads: that it may use.
+        rounds: how often each network is timed.
+        noisiest: spread that is accepted, see ``measure``.
+        console: where progress is shown.
+
+    Raises:
+        LatencyError: this machine is too noisy to measure.
+    """
+    subject = subject_of(task, runtime, threads=threads)
+    key = f"{subject.device}, {rounds} rounds"
+    if path.exists():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["device"] == key and set(content["networks"]) == {FULL, *plans}:
+            return {name: Latency(**each) for name, each in content["networks"].items()}
+    with pinned(threads):
+        passes = {FULL: subject.prepare(task.model, subject.images)}
+        for name, plan in track(plans.items(), "preparing networks", console=console):
+            network = amc_gym.compress(task, CompressionPlan.from_json(plan), recovery="none")
+            passes[name] = subject.prepare(network, subject.images)
+        timings = measure(passes, rounds=rounds, noisiest=noisiest)
+    found = {}
+    for name, timing in timings.items():
+        low, high = timing.quartiles
+        ratios = timings[FULL].ratio(timing)
+        found[name] = Latency(timing.median / 1e6, low / 1e6, high / 1e6, *ratios)
+    content = {"device": key, "networks": {name: asdict(each) for name, each in found.items()}}
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return found

@@ -1,0 +1,64 @@
+"""Fronts over MACs and latency, from the table to the pictures, on an untrained network."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.pareto.__main__ import main
+
+ARGUMENTS = [
+    *("--env-kwargs", '{"weights": "random", "reward_images": 20, "recovery": "none"}'),
+    *("--budgets", "0.97,0.4", "--agents", "uniform,width-multiplier", "--episodes", "1"),
+    *("--runtime", "torch", "--rounds", "3", "--noisiest", "1000", "--epochs", "0"),
+    *("--workers", "1"),
+]
+
+
+def test_every_method_and_budget_is_a_point(tmp_path: Path) -> None:
+    arguments = ["--out", str(tmp_path), *ARGUMENTS]
+    assert main(arguments) == 0
+    points = list(csv.DictReader((tmp_path / "pareto.csv").read_text().splitlines()))
+    # How little latency there can be depends on the machine; what cannot be is left out.
+    there = [(p["method"], p["budget"]) for p in points if not p["method"].endswith("latency")]
+    assert there == [
+        ("full network", "1.0"),
+        ("uniform, macs", "0.97"),
+        ("uniform, macs", "0.4"),
+        ("width-multiplier, macs", "0.97"),
+        ("width-multiplier, macs", "0.4"),
+    ]
+    for point in points:
+        if point["method"].endswith("macs"):
+            assert float(point["macs"]) <= float(point["budget"])
+        assert 0 < float(point["ms_low"]) <= float(point["ms"]) <= float(point["ms_high"])
+    assert float(points[0]["faster"]) == 1
+    found = json.loads((tmp_path / "latency-check.json").read_text())
+    assert len(found["predicted_ns"]) == len(found["measured_ns"]) == 50
+    for name in ("pareto.png", "pareto.html", "pareto.md"):
+        assert (tmp_path / name).stat().st_size > 1000
+    # Again: nothing is measured twice.
+    files = ("latency-table.json", "latency-check.json", "latencies.json")
+    before = [(tmp_path / name).stat().st_mtime_ns for name in files]
+    assert main(arguments) == 0
+    assert [(tmp_path / name).stat().st_mtime_ns for name in files] == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--budgets", "1.5"], "between 0 and 1"),
+        (["--budgets", "half"], "numbers joined by commas"),
+        (["--env-kwargs", "[]"], "JSON object"),
+        (["--env-kwargs", "{"], "not JSON"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path / "out"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
