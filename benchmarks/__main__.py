@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import tyro
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from benchmarks.arguments import json_object, split
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
 from benchmarks.runs import BenchmarkError
 
@@ -56,9 +56,9 @@ def run(
     from benchmarks.runs import runs_of
     from benchmarks.study import complete
 
-    extra = tuple(_split(modules))
+    extra = tuple(split(modules))
     import_modules(extra)
-    names = list(dict.fromkeys(_split(agents)))
+    names = list(dict.fromkeys(split(agents)))
     if not names:
         raise BenchmarkError("--agents names no agent")
     for name in names:
@@ -66,7 +66,7 @@ def run(
             choose("agent", name, FACTORIES)
         except ValueError as error:
             raise BenchmarkError(str(error)) from error
-    kwargs = _object(env_kwargs)
+    kwargs = json_object(env_kwargs)
     make_executor = _on_this_machine(workers) if ray is None else _on_ray(ray, workers)
     if tensorboard is None:
         store = Store(out)
@@ -143,20 +143,6 @@ def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
     return lambda env, kwargs, modules: RayExecutor(
         work, address[0] if address else None, modules, common=(task_of(env, kwargs),)
     )
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise BenchmarkError(f"--env-kwargs is not JSON ({error}): {text}") from error
-    if not isinstance(value, dict):
-        raise BenchmarkError(f"--env-kwargs must be a JSON object, not {text}")
-    return value
 
 
 def main(arguments: list[str] | None = None) -> int:

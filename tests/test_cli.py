@@ -137,6 +137,36 @@ def test_export_to_onnx(here: Path) -> None:
     assert session.run(None, {"images": images(3, 9).images.numpy()})[0].shape == (3, 5)
 
 
+def test_latency_from_the_table_to_the_comparison(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ["--rounds", "3", "--noisiest", "1000"]
+    table = ["latency-table", "owned_network:task", "--runtime", "torch", "--out", "times.json"]
+    assert main([*table, *quick]) == 0
+    assert "kinds of layers on" in capsys.readouterr().out
+    assert main([*table, *quick, "--check-on", "3"]) == 0  # it is there: it is only checked
+    assert "3 random plans end to end" in capsys.readouterr().out
+    assert main([*table, *quick]) == 1
+    assert "times.json exists" in capsys.readouterr().err
+    two = [*table, *quick, "--check-on", "3", "--batch", "2"]
+    assert main(two) == 1
+    assert "was measured on" in capsys.readouterr().err
+
+    # Without a bound: how much of so small a network's latency can go depends on the machine.
+    search = ["search", "owned_network:task", "--evaluations", "8", "--preserve-ratio", "none"]
+    reward = ["--reward", "error-log-latency", "--latency-table", "times.json"]
+    assert main([*search, *reward, "--out", "timed.json"]) == 0
+    assert "latency" in capsys.readouterr().out
+    assert CompressionPlan.load("timed.json").measured["latency_ns"] > 1000
+    assert main(["validate", "timed.json"]) == 0
+
+    for runtime in ("torch", "onnx"):
+        assert main(["bench-latency", "timed.json", "--runtime", runtime, *quick]) == 0
+        out = capsys.readouterr().out
+        assert "compressed" in out
+        assert " x [" in out
+
+
 def test_unconstrained_search(here: Path) -> None:
     arguments = ["--preserve-ratio", "none", "--reward", "error-log-macs", "--evaluations", "5"]
     assert main(["search", "owned_network:task", *arguments, "--out", "free.json"]) == 0

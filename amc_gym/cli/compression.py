@@ -27,9 +27,9 @@ class Budget:
     Attributes:
         preserve_ratio: share of the resource to keep, in (0, 1]; default: the task's own; none:
             no bound, for the error-log rewards.
-        resource: what the budget counts: macs or params.
+        resource: what the budget counts: macs, params or latency.
         granularity: what is pruned: channel or weight.
-        reward: accuracy, error, error-log-macs or error-log-params.
+        reward: accuracy, error, error-log-macs, error-log-params or error-log-latency.
         metric: top1 or top5.
         importance: which channels stay: magnitude, greedy, ...
         recovery: how their weights are re-fitted: reconstruct, none, ...
@@ -38,6 +38,8 @@ class Budget:
         channel_multiple: kept counts are multiples of this; without it, the task's own.
         reward_images: judge on the first so many reward images; without it, on all.
         precision: float32 or bf16.
+        runtime: of the latency: torch, compile or onnx.
+        latency_table: file of the layers' times (see latency-table); without it, this machine's.
         device: auto, cpu, cuda, ...
     """
 
@@ -52,6 +54,8 @@ class Budget:
     channel_multiple: int | None = None
     reward_images: int | None = None
     precision: str = "float32"
+    runtime: str = "torch"
+    latency_table: Path | None = None
     device: str = "auto"
 
     def environment(self, subject: Subject) -> AMCEnv:
@@ -121,6 +125,10 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
         whole = env.engine.costs[resource].full
         kept = measured[resource]
         table.add_row(name, f"{whole:,}", f"{kept:,}", f"{kept / whole:.1%}")
+    if env.latency is not None:
+        whole, kept = env.latency.full, measured["latency_ns"]
+        figures = (f"{whole / 1e6:.3f} ms", f"{kept / 1e6:.3f} ms", f"{kept / whole:.1%}")
+        table.add_row("latency, by the table", *figures)
     say(table)
 
 

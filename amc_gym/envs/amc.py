@@ -200,8 +200,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
         graph = self.engine.graph
         self._units = graph.units
-        self._latency = latency_cost(self.task, runtime, latency_table, device) if timed else None
-        costs = {**self.engine.costs, "latency": self._latency}
+        self.latency = latency_cost(self.task, runtime, latency_table, device) if timed else None
+        costs = {**self.engine.costs, "latency": self.latency}
         self.cost: Cost = costs[resource]
         self.embedding = Embedding(graph, self.cost)
         self._reward = REWARDS[reward]
@@ -244,8 +244,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             "reward_images": self.engine.reward_images,
             "precision": precision,
         }
-        if self._latency is not None:
-            table = self._latency.table
+        if self.latency is not None:
+            table = self.latency.table
             self.options["latency"] = {"device": str(table.device), "table": table.fingerprint}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
@@ -310,9 +310,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         """Reward and info of the last step, whose plan was evaluated to ``hits``."""
         assert self._executed is not None
         self._plan = plan = finished_plan(
-            self.task, self.engine, self._latency, self.options, tuple(self._executed), hits
+            self.task, self.engine, self.latency, self.options, tuple(self._executed), hits
         )
-        info = self.decided() | terminal_info(plan, self.engine, self._latency)
+        info = self.decided() | terminal_info(plan, self.engine, self.latency)
         return self._reward(outcome(plan)), info
 
     def render(self) -> Any:

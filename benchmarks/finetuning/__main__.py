@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from amc_gym.compression.recovery import parse
 from amc_gym.recipe import Recipe
+from benchmarks.arguments import split
 from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import Job, jobs_of, work
@@ -61,7 +62,7 @@ def finetune(
     """
     console = Console(stderr=True)
     records, _ = Store(folder).load()
-    wanted = {name.strip() for name in agents.split(",") if name.strip()}
+    wanted = set(split(agents))
     if missing := wanted - {record.run.agent for record in records}:
         raise BenchmarkError(f"{folder} has no finished run of {', '.join(sorted(missing))}")
     if recovery is not None:

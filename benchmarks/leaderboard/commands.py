@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from tyro.conf import Positional, arg
 
+from benchmarks.arguments import split
 from benchmarks.runs import BenchmarkError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def submit(
     """
     from benchmarks.leaderboard import submit as making
 
-    people = [author.strip() for author in authors.split(",") if author.strip()]
+    people = split(authors)
     made = making.submit(results, agent, out, people, name=name, how=how)
     console = Console()
     console.print(f"{len(made.plans)} plans written to {out}", highlight=False, soft_wrap=True)

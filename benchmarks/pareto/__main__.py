@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -18,6 +18,7 @@ from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, LatencyError
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.latency import subject_of
+from benchmarks.arguments import json_object, split
 from benchmarks.execution import setting_of, task_of, work
 from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning.__main__ import RECIPE
@@ -78,7 +79,7 @@ def pareto(
         workers: Runs at a time; by default, as many as there are cores.
     """
     console = Console(stderr=True)
-    kwargs, ratios = _object(env_kwargs), _numbers(budgets)
+    kwargs, ratios = json_object(env_kwargs), _numbers(budgets)
     store = Store(out / "searches")
     store.prepare()
     task = task_of(env, kwargs)
@@ -99,7 +100,7 @@ def pareto(
         checked.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     console.print(f"the table is off by {_median_error(checked):.1%} in the median")
 
-    names = [name.strip() for name in agents.split(",") if name.strip()]
+    names = split(agents)
     timed = {"latency_table": str(table), "runtime": runtime}
     executor = LocalExecutor(work, workers or cores())
     done = True
@@ -199,16 +200,6 @@ def _markdown(
         "",
     ]
     return "\n".join(lines)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise BenchmarkError(f"--env-kwargs is not JSON ({error}): {text}") from error
-    if not isinstance(value, dict):
-        raise BenchmarkError(f"--env-kwargs must be a JSON object, not {text}")
-    return value
 
 
 def _numbers(text: str) -> list[float]:
