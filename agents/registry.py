@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import gymnasium as gym
 
@@ -29,14 +29,17 @@ Factory = Callable[[gym.Env[Any, Any], int], Learner]
 FACTORIES: dict[str, Factory] = {}
 
 
-def register(name: str) -> Callable[[Factory], Factory]:
+F = TypeVar("F", bound=Factory)
+
+
+def register(name: str) -> Callable[[F], F]:
     """Decorator ``@agents.register("mine")`` of a function or class (environment, seed) -> learner.
 
     Raises:
         ValueError: the name is taken.
     """
 
-    def add(factory: Factory) -> Factory:
+    def add(factory: F) -> F:
         if name in FACTORIES:
             raise ValueError(f"an agent named {name!r} is registered already")
         FACTORIES[name] = factory

@@ -17,7 +17,7 @@ from amc_gym import CompressionTask, training
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss
 from amc_gym.recipes import RECIPES, main
-from amc_gym.tasks import bundled
+from amc_gym.tasks import bundled, models
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split, digits, find_root, load
 from amc_gym.training import accuracy, train
@@ -372,11 +372,23 @@ def test_unknown_pairs_are_answered_with_what_there_is() -> None:
 def test_main_writes_weights_and_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = replace(RECIPES["MobileNet", "digits"], epochs=2, batch_size=256)
-    monkeypatch.setitem(RECIPES, ("MobileNet", "digits"), recipe)
-    main("MobileNet", "digits", out=tmp_path)
-    card = bundled.find("MobileNet", "digits", tmp_path)
-    assert card["recipe"]["epochs"] == 2
-    model = bundled.load("MobileNet", "digits", tmp_path)
+    (recipe,) = RECIPES["Plain20", "digits"]
+    stages = (replace(recipe, epochs=2, batch_size=256), replace(recipe, epochs=1, batch_size=128))
+    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), stages)
+    main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+    card = bundled.find("Plain20", "digits", tmp_path)
+    assert [stage["epochs"] for stage in card["recipe"]] == [2, 1]
+    once = (tmp_path / card["file"]).read_bytes()
+    # The stages are those of the training loop, one after the other.
+    torch.manual_seed(recipe.seed)
+    model = models.build("Plain20", "digits")
+    for stage in stages:
+        train(model, digits().train, stage, progress=False)
+    assert same(bundled.load("Plain20", "digits", tmp_path), model)
+    # A run that was stopped in its second stage goes on there.
+    (tmp_path / "run-2.pt").unlink()
+    main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+    assert (tmp_path / card["file"]).read_bytes() == once
+    card = bundled.find("Plain20", "digits", tmp_path)
     assert accuracy(model, digits().reward) == card["accuracy"]["reward"]["top1"]
     assert "of 400 images" in capsys.readouterr().out

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 import agents
-from agents import netadapt as adapting
+from agents.netadapt import NetAdapt
 from agents.plans import amc
 
 UNITS = 14
 
 
-def learner(env: Any) -> adapting.NetAdapt:
+def learner(env: Any) -> NetAdapt:
     made = agents.make("netadapt", env, 0).learner
-    assert isinstance(made, adapting.NetAdapt)
+    assert isinstance(made, NetAdapt)
     return made
 
 
@@ -84,4 +84,4 @@ def test_without_a_budget_every_round_is_a_plan(make_env: Any) -> None:
 
 def test_it_is_told_when_nothing_counts_its_evaluations(make_env: Any) -> None:
     with pytest.raises(TypeError, match=r"agents\.make"):
-        adapting.NetAdapt(make_env(), 0)
+        NetAdapt(make_env(), 0)
