@@ -28,7 +28,7 @@ help:
 	@echo '  make type         check types (pyright)'
 	@echo '  make format       put style and formatting right, where a tool can'
 	@echo '  make bench        compare agents over $(SEEDS) seeds of $(EPISODES) episodes, and report'
-	@echo '  make bench-full   the same with more agents, 10 seeds and 400 episodes'
+	@echo '  make bench-full   every agent on $(FULL_NETWORKS), 10 seeds, 400 evaluations'
 	@echo '  make bench-speed  time the engine, the environment and the agents against what is wanted'
 	@echo '                    and against the committed baselines; BASELINES=update rewrites those'
 	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
@@ -70,14 +70,25 @@ test: $(INSTALLED)
 test-integrations: $(INSTALLED)
 	$(BIN)/python tests/integrations/run.py
 
-bench-full: AGENTS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-ddpg-default,sb3-td3,sb3-td3-default,sb3-sac,sb3-sac-default,random,random-shares,tpe,cma-es,gp,evolution,error-allocation,uniform,shallow,deep
-bench-full: SEEDS = 10
-bench-full: EPISODES = 400
-bench-full: OUT = benchmarks/results/mobilenet-digits-full
-bench bench-full: $(INSTALLED)
+bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks run --env $(ENV) --agents $(AGENTS) --seeds $(SEEDS) \
 		--episodes $(EPISODES) --out $(OUT)
 	$(BIN)/python -m benchmarks report $(OUT)
+
+# Everybody on several networks; what is finished stays.
+FULL_NETWORKS ?= MobileNet Plain20 VGG16
+RULES = uniform,shallow,deep,width-multiplier,netadapt
+LEARNERS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-td3,sb3-sac,sb3-ppo,sb3-ddpg-default,sb3-td3-default,sb3-sac-default,sb3-ppo-default
+SEARCHERS = random,random-shares,tpe,cma-es,gp,evolution,error-allocation
+FULL_FOLDERS = $(foreach network,$(FULL_NETWORKS),benchmarks/results/$(shell echo $(network) | tr A-Z a-z)-digits-full)
+bench-full: $(INSTALLED)
+	for network in $(FULL_NETWORKS); do \
+		out=benchmarks/results/$$(echo $$network | tr A-Z a-z)-digits-full; \
+		$(BIN)/python -m benchmarks run --env AMC-$$network-v0 --seeds 10 --episodes 400 \
+			--agents $(RULES),$(SEARCHERS),$(LEARNERS) --out $$out || exit 1; \
+		$(BIN)/python -m benchmarks report $$out || exit 1; \
+	done
+	$(BIN)/python -m benchmarks compare $(FULL_FOLDERS) --out benchmarks/results/comparison-digits
 
 # One thread, so that figures of different machines mean the same; some set their own.
 bench-speed: $(INSTALLED)

@@ -21,7 +21,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.black_box import gaussian_process, maximise, optuna
+from agents.black_box import SAMPLERS, gaussian_process, maximise, optuna
 from agents.plans import amc, execute
 from agents.registry import register
 from amc_gym.compression.cost import Cost
@@ -92,19 +92,29 @@ class ErrorAllocation:
 
     Args:
         env: an AMC environment that prunes channels, in either action mode.
-        seed: of the process.
+        seed: of the draws and the process.
+        prior: whether the errors say where to begin; otherwise it is at the uniform plan.
+        process: whether the Gaussian process chooses; otherwise plans around the start are drawn.
 
     Raises:
         ImportError: Optuna is not installed.
         ValueError: the environment prunes single weights.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+    def __init__(
+        self, env: gym.Env[Any, Any], seed: int, *, prior: bool = True, process: bool = True
+    ) -> None:
         self._optuna = optuna("error-allocation")
         self.env, inner = env, amc(env)
         self.errors = inner.engine.errors()
         self.start = None if inner.budget.limit is None else self.least_error()
-        self.sampler = gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
+        if not prior:
+            self.start = inner.budget.scaled(np.ones(len(self.errors)))
+        self.sampler = (
+            gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
+            if process
+            else SAMPLERS["random-shares"](self._optuna.samplers, seed)
+        )
 
     def learn(self, episodes: int) -> None:
         """Evaluate ``episodes`` plans, that of least total error first."""

@@ -86,3 +86,14 @@ def test_single_weights_are_refused(make_env: Any) -> None:
     env = make_env(granularity="weight")
     with pytest.raises(ValueError, match="channels, not to single weights"):
         agents.make("error-allocation", env, 0)
+
+
+def test_without_its_parts_it_is_something_else(make_env: Any) -> None:
+    """What `benchmarks.ablations` compares with."""
+    env = make_env(weights="bundled", recovery="reconstruct", reward_images=50)
+    whole = ErrorAllocation(env, 0)
+    uniform = ErrorAllocation(env, 0, prior=False)
+    assert uniform.plan([0.0] * 14) == amc(env).budget.scaled([1.0] * 14) != whole.plan([0.0] * 14)
+    assert type(ErrorAllocation(env, 0, process=False).sampler).__name__ == "RandomSampler"
+    assert type(whole.sampler) is type(uniform.sampler)
+    assert type(whole.sampler).__name__ == "GPSampler"
