@@ -14,6 +14,9 @@ from benchmarks.comparison.scores import POINTS, Scores
 from benchmarks.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
 from benchmarks.statistics import Estimate
 
+FLOOR = -0.5
+"""Scores below are only told: a frame that held them would leave no room for the others."""
+
 
 def draw(
     scores: Sequence[Scores],
@@ -44,9 +47,15 @@ def _intervals(
 ) -> None:
     for y, each in enumerate(scores):
         end, colour = ends[each.agent], looks[each.agent][0]
+        value = float(end.value)
+        if value < FLOOR:
+            axes.plot(FLOOR, y, "<", color=colour)
+            axes.annotate(f" {value:.1f}", (FLOOR, y), va="center", fontsize=9, color=GREY)
+            continue
         if np.isfinite(end.low):
-            axes.plot([end.low, end.high], [y, y], color=colour, linewidth=7, alpha=0.3)
-        axes.plot(end.value, y, "o", color=colour)
+            low = max(float(end.low), FLOOR)
+            axes.plot([low, end.high], [y, y], color=colour, linewidth=7, alpha=0.3)
+        axes.plot(value, y, "o", color=colour)
     axes.set_yticks(range(len(scores)), [each.agent for each in scores])
     axes.invert_yaxis()
     axes.set_title("score (0: uniform, 1: the full network)", loc="left")
@@ -56,7 +65,7 @@ def _intervals(
 
 def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
     everything = np.concatenate([part for each in scores for part in each.reward])
-    grid = np.linspace(min(0.0, np.quantile(everything, 0.05)), everything.max(), 200)
+    grid = np.linspace(max(FLOOR, everything.min()), everything.max(), 200)
     for each in scores:
         colour, dashes = looks[each.agent]
         profile = performance_profile(each.reward, grid)
@@ -75,8 +84,8 @@ def _curves(axes: Axes, scores: Sequence[Scores], curves: dict[str, Estimate], l
         axes.plot(share, curve.value, color=colour, linestyle=dashes)
         axes.fill_between(share, curve.low, curve.high, color=colour, alpha=0.12, lw=0)
     tops = [curve.value[-1] for curve in curves.values()]
-    low = min(0.0, *tops)
-    axes.set_ylim(low - 0.05 * (max(tops) - low), max(tops) + 0.1 * (max(tops) - low))
+    low, high = max(FLOOR, min(0.0, *tops)), max(tops)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
     axes.set_xlabel("evaluations spent, % of the budget")
     axes.set_title("score so far", loc="left")
     axes.grid(color=FAINT)
@@ -98,7 +107,7 @@ def draw_pairs(agents: Sequence[str], better: np.ndarray, path: Path) -> None:
         for i in range(n):
             for j in range(n):
                 if i != j:
-                    dark = abs(better[i, j] - 0.5) > 0.35
+                    dark = abs(better[i, j] - 0.5) > 0.25
                     axes.text(
                         j,
                         i,
