@@ -50,7 +50,7 @@ def _intervals(
         value = float(end.value)
         if value < FLOOR:
             axes.plot(FLOOR, y, "<", color=colour)
-            axes.annotate(f" {value:.1f}", (FLOOR, y), va="center", fontsize=9, color=GREY)
+            axes.annotate(f"    {value:.1f}", (FLOOR, y), va="center", fontsize=9, color=GREY)
             continue
         if np.isfinite(end.low):
             low = max(float(end.low), FLOOR)
