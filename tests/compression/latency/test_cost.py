@@ -118,6 +118,23 @@ def test_the_budget_holds_in_nanoseconds(env_of: Any, ratio: float, action_mode:
         assert inner.plan.measured["latency_ns"] == info["latency_ns"]
 
 
+def test_many_environments_at_once_are_the_same(env_of: Any) -> None:
+    env = env_of(preserve_ratio=0.6)
+    envs = gym.make_vec("AMC-MobileNet-v0", num_envs=3, **env.spec.kwargs)
+    actions = np.random.default_rng(3).random((14, 3, 1), dtype=np.float32)
+    envs.reset(seed=0)
+    for step in actions:
+        observations, rewards, *_, infos = envs.step(step)
+    for i in range(3):
+        env.reset()
+        for step in actions:
+            observation, reward, _, _, info = env.step(step[i])
+        final = infos["final_info"]
+        assert (final["latency_ns"][i], rewards[i]) == (info["latency_ns"], reward)
+        np.testing.assert_array_equal(infos["final_obs"][i], observation)
+        assert observations.shape == (3, 11)
+
+
 def test_plans_say_whose_latency_it_was(env_of: Any, tmp_path: Path) -> None:
     env = env_of(preserve_ratio=0.7)
     env.reset()
