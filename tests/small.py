@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from amc_gym import Split
 
@@ -66,3 +67,10 @@ def play(env: gym.Env[Any, Any], actions: Sequence[float], seed: int = 0) -> lis
         step = env.step(np.array([action], dtype=np.float32))
     assert step[2], "the episode is not over"
     return list(step)
+
+
+def macs_by_torch(model: nn.Module, image: torch.Tensor) -> int:
+    """Multiply-accumulates of one image by PyTorch's own counter, on the meta device too."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(image)
+    return counter.get_total_flops() // 2

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")
@@ -125,8 +125,8 @@ def save(
         "dataset": dataset,
         "architecture": models.architecture(network, dataset),
         "input_shape": input_shape,
-        "macs": count_macs(model, input_shape),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "macs": counted_macs(model, torch.zeros(1, *input_shape)),
+        "parameters": counted_params(model),
         **fields,
         "file": path.name,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -140,20 +140,3 @@ def save(
     path.write_bytes(content)
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
     return path
-
-
-@torch.no_grad()
-def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply-accumulates of one image in convolutions and linear layers; evaluation mode.
-
-    Args:
-        model: the network; its mode is put back afterwards.
-        input_shape: ``(C, H, W)`` of the image.
-    """
-    was_training = model.training
-    parameter = next(model.parameters())
-    image = torch.zeros(1, *input_shape, device=parameter.device, dtype=parameter.dtype)
-    with FlopCounterMode(display=False) as counter:
-        model.eval()(image)
-    model.train(was_training)
-    return counter.get_total_flops() // 2

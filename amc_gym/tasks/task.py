@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -204,8 +204,8 @@ def _checked(
     task = function()
     if not isinstance(task, CompressionTask):
         raise ValueError(f"{function!r} returned {type(task).__name__}, not a CompressionTask")
-    object.__setattr__(task, "source", source)
-    return task
+    # The function may keep its task, and other functions may return the same one.
+    return task if task.source == source else replace(task, source=source)
 
 
 def _shared_images(one: Split, other: Split) -> int:
