@@ -4,7 +4,9 @@ Layers are timed one by one, and a few whole networks beside them, all by turns.
 takes beyond its layers (additions, pooling, the call itself), and what layers gain or lose by being
 one after the other, is fitted to the networks:
 
-    network = scale * sum of its layers + overhead
+    network = scale * sum of (layer - empty call) + overhead
+
+An empty call does next to nothing: what a single layer takes because it is a network of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import Geometry, geometries
 from amc_gym.compression.latency.runtimes import RUNTIMES, Pass
 from amc_gym.compression.latency.table import Device, Grid, LatencyTable
-from amc_gym.compression.latency.timing import ROUNDS, Timing, measure, pinned
+from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
 from amc_gym.compression.slim import slim
 from amc_gym.machine import processor
 
@@ -34,6 +36,8 @@ SHARES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 
 ROUND_FROM = 40
 """Points of axes with so many channels or more are multiples of 8, as people choose widths."""
+
+EMPTY = "empty call"
 
 NETWORKS = 16
 """Whole networks that scale and overhead are fitted to."""
@@ -122,12 +126,20 @@ def build(
         for number, counts in enumerate(plans):
             passes[number] = subject.prepare(subject.network(counts), subject.images)
             bar.prepared(len(passes))
+        passes[EMPTY] = subject.prepare(nn.Sequential(nn.ReLU()).eval(), torch.zeros(1, 1, 1, 1))
         timings = measure(passes, rounds=rounds, told=bar.timed, **options)
+    empty = timings[EMPTY].quiet
     grids = {
-        geometry.key: Grid.of(inputs, outputs, _medians(timings, geometry.key, inputs, outputs))
+        geometry.key: Grid.of(
+            inputs,
+            outputs,
+            np.array(
+                [[timings[geometry.key, i, o].quiet - empty for o in outputs] for i in inputs]
+            ),
+        )
         for geometry, (inputs, outputs) in wanted.items()
     }
-    networks = np.array([timings[number].median for number in range(len(plans))])
+    networks = np.array([timings[number].quiet for number in range(len(plans))])
     return replace(_fitted(subject, grids, plans, networks), portable=portable)
 
 
@@ -157,12 +169,6 @@ def _spread(channels: int, pruned: bool, groups: int) -> set[int]:
     }
 
 
-def _medians(
-    timings: dict[Any, Timing], key: str, inputs: Sequence[int], outputs: Sequence[int]
-) -> np.ndarray:
-    return np.array([[timings[key, i, o].median for o in outputs] for i in inputs])
-
-
 def _fitted(
     subject: Subject,
     grids: dict[str, Grid],
@@ -177,9 +183,7 @@ def _fitted(
     columns = np.stack([sums / networks, typical / networks], axis=1)
     (scale, overhead), _ = nnls(columns, np.ones(len(plans)))
     scaled = {
-        key: Grid.of(
-            grid.inputs, grid.outputs, np.maximum(1, scale * np.array(grid.ns, dtype=float))
-        )
+        key: Grid.of(grid.inputs, grid.outputs, scale * np.array(grid.ns, dtype=float))
         for key, grid in grids.items()
     }
     return replace(bare, grids=scaled, overhead=round(overhead * typical))
@@ -247,7 +251,7 @@ def check(
             passes[number] = subject.prepare(subject.network(counts), subject.images)
             bar.prepared(number + 1)
         timings = measure(passes, rounds=rounds, told=bar.timed, **options)
-    measured = np.array([timings[number].median for number in range(n)])
+    measured = np.array([timings[number].quiet for number in range(n)])
     spread = float(np.median([timing.spread for timing in timings.values()]))
     return Check(cost.totals(np.array(plans)), measured, spread)
 

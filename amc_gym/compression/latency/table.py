@@ -49,7 +49,7 @@ class Grid:
         """
         for axis in (0, 1):
             ns = np.apply_along_axis(lambda line: isotonic_regression(line).x, axis, ns)
-        rounded = np.rint(ns).astype(np.int64)
+        rounded = np.maximum(1, np.rint(ns)).astype(np.int64)
         return cls(inputs, outputs, tuple(tuple(map(int, row)) for row in rounded))
 
 
