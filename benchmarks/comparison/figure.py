@@ -54,7 +54,7 @@ def _intervals(
             continue
         if np.isfinite(end.low):
             low = max(float(end.low), FLOOR)
-            axes.plot([low, end.high], [y, y], color=colour, linewidth=7, alpha=0.3)
+            axes.plot([low, float(end.high)], [y, y], color=colour, linewidth=7, alpha=0.3)
         axes.plot(value, y, "o", color=colour)
     axes.set_yticks(range(len(scores)), [each.agent for each in scores])
     axes.invert_yaxis()
