@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -16,6 +18,8 @@ from torch import Tensor, nn
 
 from amc_gym.compression.formats import FORMATS, onnxruntime
 from amc_gym.compression.latency.layers import as_onnx
+
+_COMPILED = itertools.count()
 
 Pass = Callable[[], object]
 """Runs a network once, and returns when it is done."""
@@ -51,8 +55,15 @@ def _torch(network: nn.Module, images: Tensor, threads: int) -> Pass:
 
 def _compiled(network: nn.Module, images: Tensor, threads: int) -> Pass:
     network, images = _channels_last(network, images)
-    torch._dynamo.reset()
-    optimised: Any = torch.compile(network, dynamic=False, options={"freezing": True})
+
+    def forward(images: Tensor) -> Tensor:
+        return network(images)
+
+    # PyTorch keeps what it compiled with a function's code and stops at eight versions of it, so
+    # each network has a function with code of its own.
+    code = forward.__code__.replace(co_name=f"network_{next(_COMPILED)}")
+    own = FunctionType(code, forward.__globals__, None, None, forward.__closure__)
+    optimised: Any = torch.compile(own, dynamic=False, options={"freezing": True})
     with torch.no_grad():  # freezing wants no_grad rather than inference_mode
         optimised(images)
     return _timed_on(optimised, images)

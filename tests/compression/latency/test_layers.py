@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo
 from torch import nn
 
 from amc_gym.compression.latency.layers import Geometry, as_onnx, geometries
@@ -88,3 +89,17 @@ def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
                 outputs[0], model(plain_task.example[:2]), rtol=1e-3, atol=1e-4
             )
     assert torch.equal(model.state_dict()["first.weight"], before)
+
+
+def test_every_compiled_network_is_compiled() -> None:
+    """PyTorch gives up on the ninth version of a function, and says so in a log only."""
+    geometry, *_ = GEOMETRIES["conv"]
+    compiled = torch._dynamo.utils.counters["stats"]
+    before = compiled["unique_graphs"]
+    passes = [
+        RUNTIMES["compile"].prepare(geometry.module(i, 4), geometry.input(1, i, 4), 1)
+        for i in range(1, 11)
+    ]
+    for run in passes:
+        run()
+    assert compiled["unique_graphs"] - before == 10
