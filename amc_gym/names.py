@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 
-def choose(
-    what: str, name: object, available: Iterable[str], *, planned: Collection[str] = ()
-) -> str:
+def choose(what: str, name: object, available: Iterable[str]) -> str:
     """Return ``name`` if it is one of ``available``.
 
     Args:
         what: what is being chosen, as the user calls it: "reward", "dataset", ...
         name: the user's choice.
         available: the names that work.
-        planned: names of the public contract that do not work yet.
 
     Raises:
         ValueError: naming the nearest match and every choice.
@@ -24,8 +21,6 @@ def choose(
     if name in names:
         return str(name)
     choices = ", ".join(repr(n) for n in names)
-    if name in planned:
-        raise ValueError(f"{what} {name!r} is not available yet; choose from {choices}")
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown {what} {name!r};{hint} choose from {choices}")

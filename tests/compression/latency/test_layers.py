@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,16 @@ from amc_gym.compression.tracing import trace
 def test_layers_of_a_network_take_and_give_the_shapes_of_their_own(plain_task: Any) -> None:
     model, shapes = plain_task.model, {}
     graph = trace(model, plain_task.example)
-    for name in geometries(model, graph):
+    hooks = [
         model.get_submodule(name).register_forward_hook(
             lambda _, args, out, name=name: shapes.update({name: (args[0].shape, out.shape)})
         )
+        for name in geometries(model, graph)
+    ]
     with torch.no_grad():
         model(plain_task.example[:1])
+    for hook in hooks:  # other tests have the same network
+        hook.remove()
     found = geometries(model, graph)
     assert [*found] == ["first", "depthwise", "second", "third", "hidden", "classifier"]
     assert [geometry.norm for geometry in found.values()] == [
@@ -74,7 +79,7 @@ def test_other_networks_take_the_long_way(plain_task: Any) -> None:
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
     calls: list[int] = []
-    model = plain_task.model
+    model = copy.deepcopy(plain_task.model)
     if runtime == "torch":  # a copy runs, which has the hook
         model.register_forward_hook(lambda *_: calls.append(1))
     run = RUNTIMES[runtime].prepare(model, plain_task.example[:2], 1)
