@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,12 @@ def opened(request: pytest.FixtureRequest, browser: Any, folder: Path) -> Any:
     screen = {"width": request.param, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     browser.get((folder / "report.html").as_uri())
+    # On a busy machine the browser may say that it is there before the page is.
+    deadline = time.monotonic() + 60
+    there = "return document.readyState == 'complete' && document.links.length > 0"
+    while not browser.execute_script(there):
+        assert time.monotonic() < deadline, "the page does not load"
+        time.sleep(0.1)
     return browser
 
 
