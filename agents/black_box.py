@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from agents.extras import imported
 from agents.plans import amc, execute
 from agents.registry import register
 from agents.threads import learner_threads
@@ -73,20 +74,13 @@ def maximise(
 
 
 def optuna(agent: str) -> Any:
-    """The package, quiet about each trial, or one clear error.
+    """The package, quiet about each trial.
 
     Raises:
-        ImportError: naming what to install.
+        ImportError: it is missing, or cmaes, which its CMA-ES is, or greenlet, without which its
+            Gaussian process is slow.
     """
-    try:
-        import cmaes  # noqa: F401  # what its CMA-ES is
-        import greenlet  # noqa: F401  # without it the Gaussian process is slow
-        import optuna
-    except ImportError as error:
-        raise ImportError(
-            f"agent {agent!r} needs {error.name}: pip install 'amc-gym[agents]' "
-            f"(from a checkout: pip install -e '.[agents]')"
-        ) from error
+    optuna = imported(agent, "optuna", "cmaes", "greenlet")
     optuna.logging.set_verbosity(logging.WARNING)
     return optuna
 

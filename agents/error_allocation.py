@@ -49,7 +49,7 @@ def allocate(
     Args:
         budget: whose admissible counts.
         cost: of plans, in the budget's resource.
-        errors: of each unit at 0, 1, ... channels, weighted.
+        errors: of each unit at 0, 1, ... channels.
         limit: on the cost; one that the smallest admissible network keeps.
     """
     choices = [np.array(counts) for counts in budget.admissible]
@@ -107,9 +107,11 @@ class ErrorAllocation:
         self._optuna = optuna("error-allocation")
         self.env, inner = env, amc(env)
         self.errors = inner.engine.errors()
-        self.start = None if inner.budget.limit is None else self.least_error()
+        self.start: tuple[int, ...] | None = None  # without a budget it depends on the size
         if not prior:
             self.start = inner.budget.scaled(np.ones(len(self.errors)))
+        elif inner.budget.limit is not None:
+            self.start = self.least_error()
         self.sampler = (
             gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
             if process

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
+from agents.extras import imported
 from agents.plans import steps_per_episode
 from agents.registry import register
 from agents.threads import learner_threads
@@ -153,20 +154,12 @@ def _noise(kind: str, std: float, env: gym.Env[Any, Any]) -> ActionNoise:
 
 
 def stable_baselines3(name: str) -> Any:
-    """The package, or one clear error.
+    """The package.
 
     Raises:
-        ImportError: naming what to install.
+        ImportError: it or PyYAML, which reads its rows, is missing.
     """
-    try:
-        import stable_baselines3
-        import yaml  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"agent {name!r} needs {error.name}: pip install 'amc-gym[agents]' "
-            f"(from a checkout: pip install -e '.[agents]')"
-        ) from error
-    return stable_baselines3
+    return imported(name, "stable_baselines3", "yaml")
 
 
 for _algorithm in ALGORITHMS:

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 import torch
 
-from amc_gym.compression.parallel import one_thread
+from amc_gym.compression.parallel import torch_threads
 
 _given: ContextVar[int] = ContextVar("_given")
 """Threads that PyTorch had before a learner took one.  Per thread, as PyTorch's own setting is."""
@@ -24,7 +24,7 @@ def learner_threads() -> Iterator[None]:
     """PyTorch has one thread inside, and afterwards as many as before, come what may."""
     before = _given.set(_given.get(torch.get_num_threads()))
     try:
-        with one_thread():
+        with torch_threads(1):
             yield
     finally:
         _given.reset(before)

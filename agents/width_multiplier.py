@@ -42,6 +42,17 @@ def widths(budget: Budget, multiplier: float) -> tuple[int, ...]:
     )
 
 
+def _widest(budget: Budget) -> float:
+    """The largest multiplier whose network fits the budget; bisected, it grows with the widths."""
+    low, high = 0.0, 1.0
+    if budget.admits(widths(budget, high)):
+        return high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if budget.admits(widths(budget, middle)) else (low, middle)
+    return low
+
+
 @register("width-multiplier")
 class WidthMultiplier:
     """Evaluates the widest network of one multiplier that fits the budget, once; deterministic.
@@ -62,12 +73,6 @@ class WidthMultiplier:
     def learn(self, episodes: int) -> None:
         """Evaluate the plan; one episode is enough."""
         budget = amc(self.env).budget
-        low, high = 0.0, 1.0
-        if budget.admits(widths(budget, high)):
-            low = high
-        for _ in range(40 if low < high else 0):
-            middle = (low + high) / 2
-            low, high = (middle, high) if budget.admits(widths(budget, middle)) else (low, middle)
-        counts = widths(budget, low)
+        counts = widths(budget, _widest(budget))
         # Round numbers may lie above the least ones that are admissible.
         execute(self.env, counts if budget.admits(counts) else budget.scaled(counts))

@@ -8,7 +8,6 @@ left to decide.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from amc_gym.api import FINETUNING, compress
 from amc_gym.compression.fine_grained import densities, nonzero_params
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.search import search
 from amc_gym.tasks.datasets import Split
@@ -150,9 +150,7 @@ def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
         "after": stage.after,
         "plan": json.loads(stage.plan.to_json()),
     }
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(description, indent=1) + "\n")
-    os.replace(partial, path.with_suffix(".json"))
+    write_json(path.with_suffix(".json"), description)
     path.with_suffix(".checkpoint").unlink(missing_ok=True)
 
 

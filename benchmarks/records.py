@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 
 from agents import Episode
 from amc_gym import CompressionPlan
+from amc_gym.files import write_whole
 from benchmarks.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
@@ -220,14 +220,7 @@ class Store:
 
     def save(self, record: Record) -> Path:
         """Write a record; its file is either whole or not there."""
-        path = self.path(record.run)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(record.to_json(), encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_whole(self.path(record.run), record.to_json())
 
     def load(self) -> tuple[list[Record], dict[Path, str]]:
         """Every finished run of the folder, and every other JSON file in it with what is wrong."""

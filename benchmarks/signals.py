@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import amc_gym
 from agents.rules import largest
 from amc_gym.compression.importance import IMPORTANCES
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import load
 from amc_gym.training import train
@@ -57,9 +57,7 @@ def main(
         if name in rows:
             continue
         rows[name] = _measure(network, dataset, key, epochs)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(rows, indent=1) + "\n")
-        os.replace(partial, path)
+        write_json(path, rows)
     n = len(AMCEnv(network, dataset=dataset).task.test)
     _report(out, rows, ratios, epochs, seeds, f"{network} on {dataset}, {n} test images")
 

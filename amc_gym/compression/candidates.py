@@ -17,7 +17,7 @@ from torch import nn
 
 from amc_gym.compression.folding import fold_norms
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.parallel import one_thread
+from amc_gym.compression.parallel import torch_threads
 from amc_gym.compression.pointwise import with_pointwise
 from amc_gym.compression.pruner import Pruner
 
@@ -74,7 +74,7 @@ class SwappedNetwork:
         """A network set to a plan; valid until the next ``overlap`` calls."""
         self._networks.rotate()
         network, modules = self._networks[0]
-        with one_thread():  # others may be at work on the remaining cores
+        with torch_threads(1):  # others may be at work on the remaining cores
             for layer, module in modules:
                 self._swap(layer, module, self._pruner.tensors(counts, layer.name))
         if isinstance(self._pruner, Pruner):

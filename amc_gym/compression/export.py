@@ -22,6 +22,7 @@ from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import nonzero_params
 from amc_gym.compression.formats import FORMATS, VERSION, ExportError, Format, decode_safetensors
 from amc_gym.compression.rebuild import RebuildError
+from amc_gym.files import write_whole
 from amc_gym.names import choose
 
 TOLERANCE = 1e-4
@@ -105,7 +106,7 @@ def export(
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     for target, content in zip(targets, contents, strict=True):
-        _write_whole(target, content)
+        write_whole(target, content)
     return Exported(path, size, macs, params, error)
 
 
@@ -198,13 +199,3 @@ def _bytes(model: nn.Module) -> int:
 def _difference(read: Tensor, expected: Tensor) -> float:
     """Largest difference of two networks' logits as a share of the largest expected one."""
     return float((read - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """All of the content or, if interrupted, nothing."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -41,14 +41,14 @@ def executor() -> Executor:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch uses one thread for what the calling thread does meanwhile."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def torch_threads(threads: int) -> Iterator[None]:
+    """Torch uses so many threads for what the calling thread does meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
+from amc_gym.files import write_json
 
 FORMAT = 1
 
@@ -114,11 +115,7 @@ class CompressionPlan:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the plan; a file is either whole or not there."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(json.loads(self.to_json()), indent=1) + "\n")
-        os.replace(partial, path)
-        return path
+        return write_json(Path(path), json.loads(self.to_json()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CompressionPlan:

@@ -187,18 +187,20 @@ def saliencies(
 
 def can_refit(layer: Layer, n_images: int) -> bool:
     """Whether a unit feeds this layer and the calibration images determine its weights."""
-    if layer.inputs is None or not layer.inputs.units:
-        return False
-    columns = len(layer.inputs) // layer.groups * layer.weights
     samples = n_images * min(POSITIONS_PER_IMAGE, layer.sites)
-    return samples >= MIN_SAMPLES_PER_COLUMN * columns
+    return 0 < MIN_SAMPLES_PER_COLUMN * _pruned_columns(layer) <= samples
 
 
 def only_measurable(layer: Layer, n_images: int) -> bool:
     """Whether a unit feeds this layer, which is not re-fitted but small enough to be measured."""
-    if layer.inputs is None or not layer.inputs.units or can_refit(layer, n_images):
-        return False
-    return len(layer.inputs) // layer.groups * layer.weights <= MOST_COLUMNS
+    return 0 < _pruned_columns(layer) <= MOST_COLUMNS and not can_refit(layer, n_images)
+
+
+def _pruned_columns(layer: Layer) -> int:
+    """Columns of the layer's unfolded input; none if no unit feeds it."""
+    if layer.inputs is None or not layer.inputs.units:
+        return 0
+    return len(layer.inputs) // layer.groups * layer.weights
 
 
 def random_positions(images: int, sites: int, generator: torch.Generator) -> torch.Tensor:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from amc_gym.compression.latency.cost import LatencyCost
-from amc_gym.compression.latency.layers import geometries
-from amc_gym.compression.latency.measurement import Subject, build, this_device
+from amc_gym.compression.latency.layers import geometries, widths
+from amc_gym.compression.latency.measurement import Subject, build, device_name, this_device
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
@@ -53,7 +53,7 @@ def subject_of(
     choose("runtime", runtime, RUNTIMES)
     if batch < 1:
         raise ValueError(f"batch must be at least 1, not {batch}")
-    where = torch.device("cpu") if runtime == "onnx" else device_of(device)
+    where = _where(runtime, device)
     return Subject(
         task.model,
         channel_graph(task),
@@ -88,10 +88,7 @@ def table_of(
     """
     choose("runtime", runtime, RUNTIMES)
     if path is not None:
-        here = this_device(torch.device("cpu"), "torch", 1, 1).name
-        if runtime != "onnx" and device_of(device).type == "cuda":
-            here = torch.cuda.get_device_name(device_of(device))
-        table = LatencyTable.load(Path(path), here)
+        table = LatencyTable.load(Path(path), device_name(_where(runtime, device)))
         if table.device.runtime != runtime:
             raise LatencyError(
                 f"{path} was measured with runtime {table.device.runtime!r}, not {runtime!r}: "
@@ -107,6 +104,10 @@ def table_of(
     return table
 
 
+def _where(runtime: str, device: str) -> torch.device:
+    return torch.device("cpu") if runtime == "onnx" else device_of(device)
+
+
 @Remembered
 def latency_cost(
     task: CompressionTask, runtime: str, path: str | Path | None, device: str
@@ -120,9 +121,8 @@ def latency_cost(
 def _name(task: CompressionTask, subject: Subject) -> str:
     """Of a cached table: everything that its times depend on."""
     layers = {
-        name: (geometry.key, len(layer.inputs or layer.outputs), len(layer.outputs))
+        name: (geometry.key, *widths(subject.graph.layers[name]))
         for name, geometry in geometries(subject.model, subject.graph).items()
-        for layer in [subject.graph.layers[name]]
     }
     key = json.dumps([str(subject.device), layers], sort_keys=True)
     network = re.sub(r"\W+", "-", str(dict(task.source).get("task") or "network"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from amc_gym import Split
+from amc_gym.files import write_whole
 
 FORMAT = "amc-gym fine-tuning 1"
 
@@ -106,10 +106,7 @@ class Outcome:
         path = folder / f"{self.name}.json"
         fields = {"format": FORMAT} | asdict(self)
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        os.replace(partial, path)
-        return path
+        return write_whole(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
     @classmethod
     def load(cls, path: Path) -> Outcome:

@@ -16,6 +16,7 @@ from tyro.conf import arg
 from amc_gym.compression.latency.measurement import build, check
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, LatencyError
+from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.latency import subject_of
 from benchmarks.arguments import json_object, split
@@ -97,7 +98,7 @@ def pareto(
             "measured_ns": found.measured.tolist(),
             "median_error": float(sorted(found.errors)[CHECKED // 2]),
         }
-        checked.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_json(checked, figures)
     console.print(f"the table is off by {_median_error(checked):.1%} in the median")
 
     names = split(agents)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.progress import track
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
 from amc_gym.compression.latency.timing import measure, pinned
+from amc_gym.files import write_json
 from amc_gym.tasks.latency import subject_of
 
 FULL = "full"
@@ -94,7 +94,5 @@ def measured(
         ratios = timings[FULL].ratio(timing)
         found[name] = Latency(timing.median / 1e6, low / 1e6, high / 1e6, *ratios)
     content = {"device": key, "networks": {name: asdict(each) for name, each in found.items()}}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_json(path, content)
     return found

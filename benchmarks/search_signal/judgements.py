@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,6 @@ def work(job: Job, progressed: Callable[[int], None]) -> list[float]:
     accuracies = job.finished
     for plan in plans[len(accuracies) :]:
         accuracies.append(env.engine.evaluator(plan.counts).accuracy("top1"))
-        _save(job.path, accuracies)
+        write_whole(job.path, json.dumps(accuracies) + "\n")
         progressed(len(accuracies))
     return accuracies
-
-
-def _save(path: Path, accuracies: Sequence[float]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(list(accuracies)) + "\n", "utf-8")
-    os.replace(partial, path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.compression.parallel import executor, one_thread
+from amc_gym.compression.parallel import executor, torch_threads
 from amc_gym.compression.statistics import grams
 from amc_gym.tasks.engine import (
     CALIBRATION_BATCH,
@@ -94,7 +94,7 @@ def test_each_piece_of_work_has_one_thread_and_nobody_else_loses_any(threads):
     other.start()
     other.join()
     assert seen == [2]
-    with one_thread():
+    with torch_threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
 

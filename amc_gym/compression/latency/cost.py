@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from amc_gym.compression.graph import FIXED, Axis, ChannelGraph
-from amc_gym.compression.latency.layers import Geometry
+from amc_gym.compression.latency.layers import Geometry, widths
 from amc_gym.compression.latency.table import Grid, LatencyTable
 
 
@@ -36,13 +36,7 @@ class LatencyCost:
         self.table = table
         self.names = tuple(graph.layers)
         timed = [graph.layers[name] for name in layers]
-        table.check(
-            layers,
-            {
-                layer.name: (len(layer.inputs or layer.outputs), len(layer.outputs))
-                for layer in timed
-            },
-        )
+        table.check(layers, {layer.name: widths(layer) for layer in timed})
         self._timed = np.array([self.names.index(name) for name in layers])
         n = len(graph.units)
         grids = [table.grids[geometry.key] for geometry in layers.values()]

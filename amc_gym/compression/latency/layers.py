@@ -89,6 +89,11 @@ def geometries(model: nn.Module, graph: ChannelGraph) -> dict[str, Geometry]:
     }
 
 
+def widths(layer: Layer) -> tuple[int, int]:
+    """Channels in and out of a layer of the full network; depthwise, one axis twice."""
+    return len(layer.inputs or layer.outputs), len(layer.outputs)
+
+
 def _geometry(module: nn.Module, layer: Layer) -> Geometry:
     if isinstance(module, nn.Linear):
         return Geometry("linear", (1, 1), (1, 1), (0, 0), 1, 1, 1, norm=False)

@@ -86,9 +86,12 @@ def this_device(device: torch.device, runtime: str, threads: int, batch: int) ->
     Raises:
         ImportError: the runtime is not installed.
     """
-    on_gpu = device.type == "cuda" and runtime != "onnx"  # which runs on the processor here
-    name = torch.cuda.get_device_name(device) if on_gpu else processor()
-    return Device(name, runtime, RUNTIMES[runtime].version, threads, batch)
+    return Device(device_name(device), runtime, RUNTIMES[runtime].version, threads, batch)
+
+
+def device_name(device: torch.device) -> str:
+    """Of the GPU or the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def build(

@@ -6,8 +6,7 @@ import copy
 import io
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import FunctionType
@@ -91,7 +90,8 @@ def _timed_on(network: Callable[[Tensor], Tensor], images: Tensor) -> Pass:
 def _onnx(network: nn.Module, images: Tensor, threads: int) -> Pass:
     ort = onnxruntime()
     images = images.cpu().contiguous()
-    content = as_onnx(network, images) or _exported(network.cpu(), images)
+    network = copy.deepcopy(network).cpu()  # where ONNX Runtime runs it; the caller's stays
+    content = as_onnx(network, images) or _exported(network, images)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -123,14 +123,3 @@ RUNTIMES = {
     "onnx": Runtime(_onnx, "onnxruntime"),
 }
 """Name -> runtime.  "onnx" is what networks are handed over for."""
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """PyTorch has so many threads inside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

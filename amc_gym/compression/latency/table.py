@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from amc_gym.compression.latency.layers import Geometry
-from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.compression.latency.timing import LONGEST_NS, LatencyError
+from amc_gym.files import write_json
 
 FORMAT = "amc-gym latency 1"
-
-LONGEST_NS = 3_600 * 10**9
 
 
 @dataclass(frozen=True)
@@ -127,13 +125,7 @@ class LatencyTable:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "sha256": self.fingerprint, **self._content()}
         content["portable"] = self.portable
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_json(path, content)
 
     @classmethod
     def load(cls, path: Path, here: str | None = None) -> LatencyTable:

@@ -1,8 +1,9 @@
 """How long passes take on a machine that does other things too.
 
 All passes are timed by turns, round after round, so that a slow minute of the machine slows all of
-them alike; the median over rounds is what counts, and its spread is told.  What a broken clock
-says is refused, and so is a machine on which nothing can be compared.
+them alike.  Tables are made of lower quartiles, since other jobs only ever add time; what users are
+told is the median and its spread.  What a broken clock says is refused, and so is a machine on
+which nothing can be compared.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from amc_gym.compression.latency.runtimes import Pass, torch_threads
+from amc_gym.compression.latency.runtimes import Pass
+from amc_gym.compression.parallel import torch_threads
 from amc_gym.machine import cores
 
 ROUNDS = 15
@@ -59,7 +61,7 @@ class Timing:
     @property
     def quiet(self) -> float:
         """The lower quartile: other jobs only ever add time, and disturbed most rounds less."""
-        return float(np.quantile(self.rounds, 0.25))
+        return self.quartiles[0]
 
     @property
     def quartiles(self) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torchvision.transforms import v2 as transforms
 
+from amc_gym.files import write_json
 from amc_gym.shared_memory import mapped_tensor
 
 UNREADABLE = ("refuse", "skip")
@@ -148,9 +149,7 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    note = path.with_name(f"{path.stem}.{os.getpid()}.json.partial")
-    note.write_text(json.dumps(card, indent=2) + "\n", "utf-8")
-    os.replace(note, path.with_suffix(".json"))
+    write_json(path.with_suffix(".json"), card)
     return card
 
 
