@@ -87,7 +87,7 @@ def compress(
         task: what was compressed.
         plan: how.
         recovery: how the kept weights make up for the pruned ones; by default as in the search.
-            "sequential+bn" takes a few passes over the calibration images and is worth them.
+            "nonlinear" takes a pass over the calibration images and is worth it.
 
     Raises:
         PlanError: the plan belongs to another network or other calibration images.

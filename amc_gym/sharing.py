@@ -19,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from amc_gym.compression.evaluator import Evaluator
-from amc_gym.compression.recovery import Calibration
+from amc_gym.compression.recovery import IN_SEQUENCE, Calibration
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.remembered import Remembered
 from amc_gym.shared_memory import Address, Region, State, dump, load
@@ -206,7 +206,7 @@ def _copied(env: AMCEnv, threads: int | None) -> Copied:
 
 def _states(made: Engine) -> dict[type, State]:
     """What is not sent: results that a process finds again, and those that it will not need."""
-    unused = () if any(step.name == "sequential" for step in made.steps) else ("targets",)
+    unused = () if any(step.name in IN_SEQUENCE for step in made.steps) else ("targets",)
     return {
         Split: _without("image_hashes"),
         Calibration: _without(*unused),

@@ -93,6 +93,7 @@ class Layer:
     sites: int  # positions of the output feature map: how often each weight is used
     groups: int = 1  # of a grouped convolution, which stays so; each group keeps as many channels
     norm: str | None = None  # the batch norm that reads this layer's output and nothing else does
+    relu: bool = False  # whether a ReLU reads the output, that of the norm if any, and nothing else
 
 
 @dataclass(frozen=True)

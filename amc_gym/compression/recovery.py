@@ -19,6 +19,7 @@ STEPS = {
     "none": "the kept weights as they are",
     "reconstruct": "least squares towards each layer's original output (paper, section 3.4)",
     "sequential": "the same on the inputs that the pruned layers before really produce",
+    "nonlinear": "the same with offsets, and towards what a ReLU lets through of the outputs",
     "bn": "batch norm statistics estimated anew on the calibration images",
     "finetune": "a few steps of training on the calibration images: finetune:STEPS",
 }
@@ -26,6 +27,9 @@ STEPS = {
 
 SWAPPABLE = frozenset({"reconstruct"})
 """Steps that change weights alone, by arithmetic on statistics gathered before."""
+
+IN_SEQUENCE = {"sequential": False, "nonlinear": True}
+"""Steps that fit one layer after the other, and whether behind its ReLU."""
 
 AS_BUILT = frozenset({"bn", "finetune"})
 """Steps that take any small network as it is, a sparse one too."""
@@ -99,8 +103,9 @@ def recover(kept: Kept, steps: Sequence[Step], calibration: Calibration) -> nn.M
     refits = any(step.name == "reconstruct" for step in steps)
     weights = refit(model, graph, calibration.gather(), kept) if refits else None
     network = slim(model, graph, kept, weights)
-    if any(step.name == "sequential" for step in steps):
-        refit_sequentially(network, graph, kept, calibration.targets)
+    for step in steps:
+        if (nonlinear := IN_SEQUENCE.get(step.name)) is not None:
+            refit_sequentially(network, graph, kept, calibration.targets, nonlinear=nonlinear)
     return recover_as_built(network, steps, calibration)
 
 

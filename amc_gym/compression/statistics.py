@@ -185,9 +185,9 @@ def saliencies(
     return tuple(total / max(images, 1) for total in totals)
 
 
-def can_refit(layer: Layer, n_images: int) -> bool:
+def can_refit(layer: Layer, n_images: int, positions: int = POSITIONS_PER_IMAGE) -> bool:
     """Whether a unit feeds this layer and the calibration images determine its weights."""
-    samples = n_images * min(POSITIONS_PER_IMAGE, layer.sites)
+    samples = n_images * min(positions, layer.sites)
     return 0 < MIN_SAMPLES_PER_COLUMN * _pruned_columns(layer) <= samples
 
 
@@ -203,22 +203,28 @@ def _pruned_columns(layer: Layer) -> int:
     return len(layer.inputs) // layer.groups * layer.weights
 
 
-def random_positions(images: int, sites: int, generator: torch.Generator) -> torch.Tensor:
+def random_positions(
+    images: int, sites: int, generator: torch.Generator, most: int = POSITIONS_PER_IMAGE
+) -> torch.Tensor:
     """Distinct output positions for each image, (images, positions per image)."""
-    n = min(POSITIONS_PER_IMAGE, sites)
+    n = min(most, sites)
     # The first n of a random permutation.
     return torch.rand(images, sites, generator=generator).topk(n, largest=False).indices
 
 
 def sampled_rows(
-    module: nn.Module, inputs: torch.Tensor, generator: torch.Generator
+    module: nn.Module,
+    inputs: torch.Tensor,
+    generator: torch.Generator,
+    positions: int = POSITIONS_PER_IMAGE,
 ) -> torch.Tensor:
     """Rows of the layer's unfolded input at sampled output positions, shape (samples, columns)."""
     if isinstance(module, nn.Linear):
         return rows_at(module, inputs, None)
     assert isinstance(module, nn.Conv2d)
-    height, width = _outputs(module, _padded(module, inputs))
-    return rows_at(module, inputs, random_positions(len(inputs), height * width, generator))
+    height, width = _outputs(module, inputs)
+    where = random_positions(len(inputs), height * width, generator, positions)
+    return rows_at(module, inputs, where)
 
 
 def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
@@ -237,33 +243,37 @@ def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None)
     kernel_h, kernel_w = module.kernel_size
     stride_h, stride_w = module.stride
     dilation_h, dilation_w = module.dilation
-    inputs = _padded(module, inputs)
     _, out_w = _outputs(module, inputs)
-    top = (where // out_w * stride_h).to(inputs.device)
-    left = (where % out_w * stride_w).to(inputs.device)
+    pad_left, _, pad_top, _ = padding = module._reversed_padding_repeated_twice
+    if module.padding_mode != "zeros":
+        inputs = F.pad(inputs, padding, mode=module.padding_mode)
+        pad_left = pad_top = 0
+    height, width = inputs.shape[-2:]
+    top = (where // out_w * stride_h).to(inputs.device) - pad_top
+    left = (where % out_w * stride_w).to(inputs.device) - pad_left
     image = torch.arange(len(inputs), device=inputs.device)[:, None]
+
+    def patch(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """(batch, n, channels) at these places, zeros outside: a padded copy would cost more."""
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        found = inputs[image, :, y.clamp(0, height - 1), x.clamp(0, width - 1)]
+        return found.masked_fill_(~inside[..., None], 0)
+
     patches = [
-        inputs[image, :, top + i * dilation_h, left + j * dilation_w]  # (batch, n, channels)
+        patch(top + i * dilation_h, left + j * dilation_w)
         for i in range(kernel_h)
         for j in range(kernel_w)
     ]
     return torch.stack(patches, -1).flatten(0, 1).flatten(1)
 
 
-def _padded(module: nn.Conv2d, inputs: torch.Tensor) -> torch.Tensor:
-    pad = module._reversed_padding_repeated_twice
-    if not any(pad):
-        return inputs
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    return F.pad(inputs, pad, mode=mode)
-
-
-def _outputs(module: nn.Conv2d, padded: torch.Tensor) -> tuple[int, int]:
+def _outputs(module: nn.Conv2d, inputs: torch.Tensor) -> tuple[int, int]:
     """Height and width of the layer's output."""
+    left, right, top, bottom = module._reversed_padding_repeated_twice
     height, width = (
-        (padded.shape[axis] - module.dilation[i] * (module.kernel_size[i] - 1) - 1)
+        (inputs.shape[axis] + padding - module.dilation[i] * (module.kernel_size[i] - 1) - 1)
         // module.stride[i]
         + 1
-        for i, axis in enumerate((2, 3))
+        for i, (axis, padding) in enumerate(((2, top + bottom), (3, left + right)))
     )
     return height, width

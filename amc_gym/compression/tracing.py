@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import Counter
+from dataclasses import replace
 from math import lcm
 
 import numpy as np
@@ -95,10 +96,14 @@ def trace(model: nn.Module, example: torch.Tensor) -> ChannelGraph:
         reasons = "; ".join(f"{name}: {why}" for name, why in fixed.items()) or "no convolution"
         raise GraphError(f"{type(model).__name__} has no channels that can be pruned ({reasons}).")
 
-    folds = _norms_that_fold(dependencies, names)
+    folds, before_relu = _norms_that_fold(dependencies, names), _before_relu(dependencies, names)
     layers = {
         name: _layer(name, model.get_submodule(name), outputs[name], inputs[name], shape, folds)
         for name, shape in shapes.items()
+    }
+    layers = {
+        name: replace(layer, relu=(layer.norm or name) in before_relu)
+        for name, layer in layers.items()
     }
     remaps = tuple(
         Remap(name, module.source.cpu().numpy(), inputs[name], outputs[name])
@@ -222,6 +227,18 @@ def _norms_that_fold(dependencies, names: dict[nn.Module, str]) -> dict[str, str
         ):
             folds[names[module]] = names[readers[0].module]
     return folds
+
+
+def _before_relu(dependencies, names: dict[nn.Module, str]) -> set[str]:
+    """Layers and norms whose output a ReLU reads and nothing else does."""
+    # The tracer knows operations without weights by the name of their derivative.
+    return {
+        names[module]
+        for module, node in dependencies.module2node.items()
+        if module in names
+        and len(node.outputs) == 1
+        and str(getattr(node.outputs[0].module, "_grad_fn", "")).startswith("ReluBackward")
+    }
 
 
 def _layer(name, module, outputs: Axis, inputs: Axis, shape, folds: dict[str, str]) -> Layer:

@@ -211,7 +211,7 @@ def belongings(made: Engine) -> list[tuple[Remembered[[CompressionTask], Any], A
         found.append((calibration, calibration(task)))
         if "reconstruct" in names:
             found.append((calibrate, calibrate(task)))
-        if "sequential" in names:
+        if names & recovery.IN_SEQUENCE.keys():
             _ = calibration(task).targets  # goes along with it
     return found
 

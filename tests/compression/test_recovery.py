@@ -96,7 +96,7 @@ def test_targets_use_as_many_images_as_fit(exact, monkeypatch):
     assert len(Targets(exact.model, exact.graph, exact.batches()).images) == 30
 
 
-@pytest.mark.parametrize("recovery", ["reconstruct+bn", "sequential", "bn+finetune:3"])
+@pytest.mark.parametrize("recovery", ["reconstruct+bn", "sequential", "nonlinear", "bn+finetune:3"])
 def test_search_signal_and_hand_over_are_the_same_network(plain_task, recovery):
     env = AMCEnv(plain_task, recovery=recovery, preserve_ratio=0.6)
     *_, info = play(env, [0.5] * 4)

@@ -45,6 +45,7 @@ VARIANTS = {
     "bn": {"recovery": "bn", "preserve_ratio": None, "reward": "error-log-macs"},
     "reconstruct+bn": {"recovery": "reconstruct+bn", "channel_multiple": 2, "preserve_ratio": 0.8},
     "sequential": {"recovery": "sequential"},
+    "nonlinear": {"recovery": "nonlinear"},
     "finetune": {"recovery": "reconstruct+finetune:2"},
     "weight": {"granularity": "weight", "recovery": "none", "reward": "error"},
     "weight+bn": {"granularity": "weight", "recovery": "bn+finetune:1"},

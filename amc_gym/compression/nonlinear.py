@@ -1,0 +1,89 @@
+"""Least squares behind a ReLU: only what the next layer gets to see of an output counts.
+
+Where the original output is negative, any negative value is as good.  With y the original outputs
+of a layer behind its batch norm, X~ the inputs that the pruned layers before it really produce, and
+r(x) = max(x, 0),
+
+    min over W, b and z of  |r(y) - r(z)|^2 + penalty |z - (X~ W + b)|^2
+
+by turns: the best z of given weights is known value by value, and the best weights of a given z are
+least squares with one and the same matrix (Zhang, Zou, He and Sun, "Accelerating Very Deep
+Convolutional Networks for Classification and Detection", TPAMI 2016, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+PENALTY = 1.0
+TURNS = 3
+
+SMALLEST_SCALE = 1e-6
+"""Of a batch norm's largest: below it an output is constant, and there is nothing to fit."""
+
+Fit = Callable[[Tensor], Tensor]
+"""Wanted outputs -> those of the best weights, (groups, samples, outputs) each."""
+
+
+def fit_behind_relu(fit: Fit, wanted: Tensor, scale: Tensor, shift: Tensor) -> None:
+    """Fit by turns, beginning with plain least squares.
+
+    Args:
+        fit: fits the layer; the last call's weights stay.
+        wanted: the layer's original outputs, (groups, samples, outputs).
+        scale: of the batch norm behind it, (groups, 1, outputs); ones if there is none.
+        shift: likewise.
+    """
+    seen = (scale * wanted + shift).clamp_min(0)
+    moves = scale.abs() > SMALLEST_SCALE * scale.abs().max()
+    outputs = fit(wanted)
+    for _ in range(TURNS):
+        aims = nearest_behind_relu(seen, scale * outputs + shift)
+        outputs = fit(torch.where(moves, (aims - shift) / torch.where(moves, scale, 1.0), wanted))
+
+
+def nearest_behind_relu(seen: Tensor, predicted: Tensor) -> Tensor:
+    """The z that minimise (seen - r(z))^2 + PENALTY (z - predicted)^2, value by value.
+
+    Args:
+        seen: r(y), not negative.
+        predicted: what the layer gives at the moment, of the same shape.
+    """
+    below = predicted.clamp_max(0)
+    cost_below = seen.square() + PENALTY * (below - predicted).square()
+    above = ((seen + PENALTY * predicted) / (1 + PENALTY)).clamp_min(0)
+    cost_above = (seen - above).square() + PENALTY * (above - predicted).square()
+    return torch.where(cost_below < cost_above, below, above)
+
+
+def affine(layer: nn.Module, norm: nn.Module | None, groups: int) -> tuple[Tensor, Tensor]:
+    """What becomes of a layer's output without its bias: scale and shift, (groups, 1, outputs)."""
+    bias = layer.bias
+    assert bias is None or isinstance(bias, Tensor)
+    if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = norm.bias + scale * ((0 if bias is None else bias) - norm.running_mean)
+    else:
+        assert bias is not None
+        scale, shift = torch.ones_like(bias), bias
+    return scale.detach().view(groups, 1, -1), shift.detach().view(groups, 1, -1)
+
+
+def add_offset(layer: nn.Module, norm: nn.Module | None, offset: Tensor) -> None:
+    """Add to a layer's output, (outputs,): in its bias, or in the mean that the norm takes off."""
+    with torch.no_grad():
+        if isinstance(layer.bias, Tensor):
+            layer.bias.add_(offset.to(layer.bias))
+        elif isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert norm.running_mean is not None
+            norm.running_mean.sub_(offset.to(norm.running_mean))
+
+
+def has_offset(layer: nn.Module, norm: nn.Module | None) -> bool:
+    """Whether there is a place for one."""
+    return layer.bias is not None or getattr(norm, "running_mean", None) is not None
