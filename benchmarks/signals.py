@@ -25,7 +25,15 @@ from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import load
 from amc_gym.training import train
 
-RECOVERIES = ("none", "bn", "reconstruct", "reconstruct+bn", "sequential", "sequential+bn")
+RECOVERIES = (
+    "none",
+    "bn",
+    "reconstruct",
+    "reconstruct+bn",
+    "sequential",
+    "sequential+bn",
+    "nonlinear",
+)
 FINETUNED = ("none", "reconstruct")
 
 

@@ -24,7 +24,15 @@ from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import Signal
 from benchmarks.search_signal.plans import draw
 
-RECOVERIES = ("none", "bn", "reconstruct", "reconstruct+bn", "sequential", "sequential+bn")
+RECOVERIES = (
+    "none",
+    "bn",
+    "reconstruct",
+    "reconstruct+bn",
+    "sequential",
+    "sequential+bn",
+    "nonlinear",
+)
 BRIEF = replace(RECIPE, epochs=2)
 
 
