@@ -56,7 +56,7 @@ def main(
     weights: Path,
     preserve_ratio: float = 0.5,
     evaluations: int = 200,
-    final_recovery: str = "sequential+bn",
+    final_recovery: str = "nonlinear",
     out: Path | None = None,
 ) -> None:
     """Compress a third party's ResNet-56 and print its accuracy before and after.

@@ -14,6 +14,7 @@ Convolutional Networks for Classification and Detection", TPAMI 2016, section 3.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -28,21 +29,37 @@ Fit = Callable[[Tensor], Tensor]
 """Wanted outputs -> those of the best weights, (groups, samples, outputs) each."""
 
 
-def fit_behind_relu(fit: Fit, wanted: Tensor, scale: Tensor, shift: Tensor) -> None:
-    """Fit by turns, beginning with plain least squares.
+@dataclass(frozen=True)
+class Behind:
+    """What becomes of a layer's output z: a norm, an addition and a ReLU, r(scale z + shift).
 
-    Args:
-        fit: fits the layer; the last call's weights stay.
-        wanted: the layer's original outputs, (groups, samples, outputs).
-        scale: of the batch norm behind it, (groups, 1, outputs); ones if there is none.
-        shift: likewise.
+    Attributes:
+        scale: (groups, 1, outputs); ones where there is no norm.
+        shift: (groups, 1 or samples, outputs): with what is added, if anything.
+        relu: whether there is a ReLU.
     """
-    seen = (scale * wanted + shift).clamp_min(0)
-    moves = scale.abs() > SMALLEST_SCALE * scale.abs().max()
-    outputs = fit(wanted)
-    for _ in range(TURNS):
-        aims = nearest_behind_relu(seen, scale * outputs + shift)
-        outputs = fit(torch.where(moves, (aims - shift) / torch.where(moves, scale, 1.0), wanted))
+
+    scale: Tensor
+    shift: Tensor
+    relu: bool
+
+    def fit(self, fit: Fit, aims: Tensor, plain: Tensor) -> None:
+        """Fit by turns, beginning with plain least squares.
+
+        Args:
+            fit: fits the layer; the last call's weights stay.
+            aims: what is wanted before the ReLU, (groups, samples, outputs).
+            plain: wanted outputs of the layer where the norm has no scale.
+        """
+        moves = self.scale.abs() > SMALLEST_SCALE * self.scale.abs().max()
+        scale = torch.where(moves, self.scale, 1.0)
+
+        def fitted(aims: Tensor) -> Tensor:
+            return self.scale * fit(torch.where(moves, (aims - self.shift) / scale, plain))
+
+        outputs = fitted(aims)
+        for _ in range(TURNS if self.relu else 0):
+            outputs = fitted(nearest_behind_relu(aims.clamp_min(0), outputs + self.shift))
 
 
 def nearest_behind_relu(seen: Tensor, predicted: Tensor) -> Tensor:

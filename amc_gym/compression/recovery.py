@@ -19,7 +19,7 @@ STEPS = {
     "none": "the kept weights as they are",
     "reconstruct": "least squares towards each layer's original output (paper, section 3.4)",
     "sequential": "the same on the inputs that the pruned layers before really produce",
-    "nonlinear": "the same with offsets, and towards what a ReLU lets through of the outputs",
+    "nonlinear": "the same with offsets, for shortcuts too, towards what a ReLU lets through",
     "bn": "batch norm statistics estimated anew on the calibration images",
     "finetune": "a few steps of training on the calibration images: finetune:STEPS",
 }

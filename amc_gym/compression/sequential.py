@@ -9,22 +9,23 @@ of the slim one, whose earlier layers are re-fitted already:
 It costs one pass over the images for each plan: a layer is fitted the moment its inputs arrive,
 and its outputs, on which the next layer is fitted, are computed with the new weights.
 
-The nonlinear variant has an offset for each output as well, and before a ReLU fits what comes
-behind it (`nonlinear`).
+The nonlinear variant has an offset for each output as well, makes up for the errors of what the
+output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`nonlinear`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.nonlinear import add_offset, affine, fit_behind_relu, has_offset
+from amc_gym.compression.nonlinear import Behind, add_offset, affine, has_offset
 from amc_gym.compression.reconstruction import RIDGE, as_matrix, as_weight
+from amc_gym.compression.shortcuts import Calls, find
 from amc_gym.compression.slim import Kept
-from amc_gym.compression.statistics import can_refit, sampled_rows
+from amc_gym.compression.statistics import can_refit, random_positions, rows_at
 
 IMAGE_BYTES = 256 * 2**20
 """Activations of the widest layer that the images, which go through together, may take."""
@@ -37,6 +38,10 @@ POSITIONS = 30
 
 ROWS = 4096
 """Whose products are summed in the images' own precision; the sums of these are in float64."""
+
+
+See = Callable[[Layer, torch.Tensor, torch.Tensor | None, nn.Module], None]
+"""Told (layer, inputs, what its output will be added to if anything, module) of each layer."""
 
 
 class Targets:
@@ -67,36 +72,67 @@ class Targets:
         self._seed = seed
         n = len(self.images)
         self.layers = [layer for layer in graph.layers.values() if can_refit(layer, n, POSITIONS)]
+        ends = {layer.name: layer.norm or layer.name for layer in self.layers}
+        self.shortcuts = find(model, self.images[:1], ends)
         self.outputs: dict[str, torch.Tensor] = {}
+        self.added: dict[str, torch.Tensor] = {}
 
-        def remember(layer: Layer, rows: torch.Tensor, module: nn.Module) -> None:
+        def remember(
+            layer: Layer, rows: torch.Tensor, added: torch.Tensor | None, module: nn.Module
+        ) -> None:
             weight = module.weight
             assert isinstance(weight, torch.Tensor)
             self.outputs[layer.name] = rows @ as_matrix(weight, layer.groups).to(rows)
+            if added is not None:
+                self.added[layer.name] = added
 
         self.visit(model, remember)
 
-    def visit(self, network: nn.Module, see) -> None:
-        """Run ``network``; as its inputs reach a layer, call ``see(layer, rows, module)``.
+    def visit(self, network: nn.Module, see: See) -> None:
+        """Run ``network``, and tell of each layer as its inputs reach it.
 
-        ``rows`` are the inputs at this layer's sampled positions, (groups, samples, columns): the
-        same positions for every network.
+        Inputs, (groups, samples, columns), and what the output is added to, (groups, samples,
+        outputs), are at the layer's sampled positions: the same for every network.
         """
+        calls = Calls(frozenset(shortcut.call for shortcut in self.shortcuts.values()))
         hooks = []
         for index, layer in enumerate(self.layers):
 
             def arrived(module, args, layer=layer, index=index):
-                generator = torch.Generator().manual_seed(self._seed + index)
-                rows = sampled_rows(module, args[0], generator, POSITIONS)
-                see(layer, rows.reshape(len(rows), layer.groups, -1).transpose(0, 1), module)
+                with calls.paused():
+                    self._arrived(layer, index, module, args[0], calls.results, see)
 
             hooks.append(network.get_submodule(layer.name).register_forward_pre_hook(arrived))
         try:
-            with torch.inference_mode(), torch.no_grad():
+            with torch.inference_mode(), torch.no_grad(), calls:
                 network(self.images)
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def _arrived(
+        self,
+        layer: Layer,
+        index: int,
+        module: nn.Module,
+        inputs: torch.Tensor,
+        results: Mapping[int, torch.Tensor],
+        see: See,
+    ) -> None:
+        generator = torch.Generator().manual_seed(self._seed + index)
+        where = added = None
+        if isinstance(module, nn.Conv2d):
+            where = random_positions(len(inputs), layer.sites, generator, POSITIONS)
+            if (shortcut := self.shortcuts.get(layer.name)) is not None:
+                maps = results[shortcut.call].flatten(2).transpose(1, 2)  # (images, sites, outputs)
+                image = torch.arange(len(maps))[:, None]
+                added = _grouped(maps[image, where].flatten(0, 1), layer.groups)
+        see(layer, _grouped(rows_at(module, inputs, where), layer.groups), added, module)
+
+
+def _grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
+    """(samples, columns) -> (groups, samples, columns / groups)."""
+    return rows.reshape(len(rows), groups, -1).transpose(0, 1)
 
 
 def refit_sequentially(
@@ -112,20 +148,30 @@ def refit_sequentially(
         nonlinear: whether outputs have offsets and count behind their ReLU.
     """
 
-    def fit(layer: Layer, rows: torch.Tensor, module: nn.Module) -> None:
+    def fit(
+        layer: Layer, rows: torch.Tensor, added: torch.Tensor | None, module: nn.Module
+    ) -> None:
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
         outputs = torch.from_numpy(layer.outputs.kept(kept)).to(rows.device)
-        full = targets.outputs[layer.name]  # (groups, samples, outputs / groups)
-        wanted = full.transpose(0, 1).flatten(1)[:, outputs]
-        wanted = wanted.reshape(len(wanted), layer.groups, -1).transpose(0, 1)
+
+        def of_kept(full: torch.Tensor) -> torch.Tensor:
+            return _grouped(full.transpose(0, 1).flatten(1)[:, outputs], layer.groups)
+
+        wanted = of_kept(targets.outputs[layer.name])
         norm = None if layer.norm is None else network.get_submodule(layer.norm)
         offset = nonlinear and has_offset(module, norm)
         squares = LeastSquares(rows, as_matrix(weight, layer.groups).to(rows), offset=offset)
-        if offset and layer.relu:
-            fit_behind_relu(squares.fit, wanted, *affine(module, norm, layer.groups))
-        else:
+        if not offset:
             squares.fit(wanted)
+        else:
+            scale, shift = affine(module, norm, layer.groups)
+            relu, end, original = layer.relu, shift, shift
+            if added is not None:
+                relu = targets.shortcuts[layer.name].relu
+                end, original = shift + added, shift + of_kept(targets.added[layer.name])
+            behind = Behind(scale, end, relu=relu)
+            behind.fit(squares.fit, scale * wanted + original, wanted)
         weight.data.copy_(as_weight(squares.weights, weight))
         if offset:
             add_offset(module, norm, squares.offset.flatten())

@@ -212,21 +212,6 @@ def random_positions(
     return torch.rand(images, sites, generator=generator).topk(n, largest=False).indices
 
 
-def sampled_rows(
-    module: nn.Module,
-    inputs: torch.Tensor,
-    generator: torch.Generator,
-    positions: int = POSITIONS_PER_IMAGE,
-) -> torch.Tensor:
-    """Rows of the layer's unfolded input at sampled output positions, shape (samples, columns)."""
-    if isinstance(module, nn.Linear):
-        return rows_at(module, inputs, None)
-    assert isinstance(module, nn.Conv2d)
-    height, width = _outputs(module, inputs)
-    where = random_positions(len(inputs), height * width, generator, positions)
-    return rows_at(module, inputs, where)
-
-
 def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
     """Rows of the layer's unfolded input at output positions, shape (samples, columns).
 

@@ -124,9 +124,9 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     error), or a function from a `UnitView` to a permutation of the unit's channels.  `recovery` is
     `"none"` or steps joined by `+`, in this order: `reconstruct` (least squares, remembered for
     every count), `sequential` (least squares on what the pruned layers really produce), `nonlinear`
-    (the same with offsets, and towards what each ReLU lets through), `bn` (statistics estimated
-    anew), `finetune:STEPS`.  All but the first cost a pass or more over the calibration images in
-    every episode.
+    (the same with offsets, making up for errors of shortcuts, towards what each ReLU lets through),
+    `bn` (statistics estimated anew), `finetune:STEPS`.  All but the first cost a pass or more over
+    the calibration images in every episode.
 
     With `granularity="weight"` each convolution and linear layer is a step, first and last
     included; weights of least magnitude become zero, `resource="params"` counts those that are

@@ -17,7 +17,7 @@ from amc_gym.compression.reconstruction import (
     unfolded_columns,
 )
 from amc_gym.compression.slim import slim
-from amc_gym.compression.statistics import can_refit, grams, sampled_rows
+from amc_gym.compression.statistics import can_refit, grams, random_positions, rows_at
 from amc_gym.compression.tracing import trace
 
 generator = torch.Generator().manual_seed(0)
@@ -122,10 +122,11 @@ def test_dead_inputs_do_not_break_the_fit():
 )
 def test_sampled_rows_are_rows_of_the_unfolded_input(conv):
     conv, inputs = conv.double(), torch.randn(6, 3, 12, 12, dtype=torch.float64)
-    rows = sampled_rows(conv, inputs, torch.Generator().manual_seed(0))
+    every = conv(inputs).detach().permute(0, 2, 3, 1).reshape(6, -1, 4)
+    where = random_positions(6, every.shape[1], torch.Generator().manual_seed(0))
+    rows = rows_at(conv, inputs, where)
     assert rows.shape[0] == 60
     outputs = rows @ conv.weight.detach().flatten(1).T + conv.bias.detach()
-    every = conv(inputs).detach().permute(0, 2, 3, 1).reshape(6, -1, 4)
     for image, produced in enumerate(outputs.reshape(6, 10, 4)):
         distance = (produced[:, None] - every[image][None]).abs().amax(2)
         assert distance.min(1).values.max() < 1e-12

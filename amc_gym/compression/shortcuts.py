@@ -1,0 +1,163 @@
+"""Shortcuts: what a layer's output is added to, so that the layer can make up for its errors.
+
+In a residual block y = r(f(x) + s) the errors of all blocks before are in s.  A layer that is
+re-fitted towards f(x) + (s - s~), where s~ is what the pruned network adds, corrects them; towards
+f(x) alone they add up from block to block.
+
+Additions are functions, not modules, so they are watched while a network runs: every call of a
+torch function has a number, the same for the original network and for its slim copies, and an
+addition names the calls that made its operands.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+_ADDITIONS = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__, Tensor.__radd__}
+_RELUS = {torch.relu, torch.relu_, F.relu, F.relu_, Tensor.relu, Tensor.relu_}
+
+
+@dataclass
+class Shortcut:
+    """What one layer's output is added to.
+
+    Attributes:
+        call: number of the call that makes the other operand, before the layer runs.
+        relu: whether a ReLU reads the sum, and nothing before it does.
+    """
+
+    call: int
+    relu: bool = False
+
+
+class Calls(TorchFunctionMode):
+    """Numbers the calls of torch functions while a network runs.
+
+    Args:
+        wanted: numbers of calls whose results are kept.
+        made: told (number, function, arguments, result) of each call.
+    """
+
+    def __init__(
+        self,
+        wanted: frozenset[int] = frozenset(),
+        made: Callable[[int, Any, tuple[Any, ...], Any], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.count = 0
+        self._paused = False
+        self.results: dict[int, Tensor] = {}
+        self._wanted, self._made = wanted, made
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if self._paused:
+            return result
+        self.count += 1
+        if self.count in self._wanted:
+            self.results[self.count] = result
+        if self._made is not None:
+            self._made(self.count, func, args, result)
+        return result
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Calls meanwhile, of hooks, are not the network's and have no number."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+
+class _Watch:
+    """Who made which tensor, and what is added to what."""
+
+    def __init__(self) -> None:
+        self.shortcuts: dict[str, Shortcut] = {}
+        self.started: dict[str, int] = {}
+        self._made: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+        self._outputs: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._sums: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+
+    def produced(self, name: str, output: Tensor) -> None:
+        """A layer's output, behind its norm."""
+        self._outputs[id(output)] = weakref.ref(output), name
+
+    def called(self, number: int, func: Any, args: tuple[Any, ...], result: Any) -> None:
+        tensors = [each for each in args if isinstance(each, Tensor)]
+        if func in _ADDITIONS and len(tensors) == 2:
+            self._added(tensors[0], tensors[1], result)
+        else:
+            for tensor in tensors:
+                if (name := self._sums.pop(id(tensor), (None, None))[1]) is not None:
+                    self.shortcuts[name].relu = func in _RELUS
+                self._outputs.pop(id(tensor), None)  # what reads it, or writes over it, is no sum
+        if isinstance(result, Tensor):
+            self._made[id(result)] = weakref.ref(result), number
+
+    def _added(self, one: Tensor, other: Tensor, result: Any) -> None:
+        layers = {
+            name: second
+            for first, second in ((one, other), (other, one))
+            if (name := self._known(self._outputs, first)) is not None
+        }
+        for tensor in (one, other):
+            self._outputs.pop(id(tensor), None)
+            self._sums.pop(id(tensor), None)
+        if not layers or one.shape != other.shape:
+            return
+        last = max(layers, key=self.started.__getitem__)  # which knows what the other one was
+        call = self._known(self._made, layers[last])
+        if call is not None and call <= self.started[last]:
+            self.shortcuts[last] = Shortcut(call)
+            self._sums[id(result)] = weakref.ref(result), last
+
+    @staticmethod
+    def _known(table: Mapping[int, tuple[weakref.ref[Tensor], Any]], tensor: Tensor) -> Any:
+        reference, value = table.get(id(tensor), (None, None))
+        # Numbers of objects are used again: the reference says whether it is still the same one.
+        return value if reference is not None and reference() is tensor else None
+
+
+def find(model: nn.Module, images: Tensor, layers: Mapping[str, str]) -> dict[str, Shortcut]:
+    """Shortcuts of a network's layers.
+
+    Args:
+        model: in eval mode.
+        images: a few, (N, C, H, W).
+        layers: name of each layer of interest -> of the module that ends it, its norm or itself.
+
+    Returns:
+        Layer name -> its shortcut; those whose output is added to nothing are missing, and those
+        that run before the other operand is made.
+    """
+    watch = _Watch()
+    calls = Calls(made=watch.called)
+    hooks = []
+    for name, last in layers.items():
+
+        def begins(_module: nn.Module, _args: Any, name: str = name) -> None:
+            watch.started[name] = calls.count
+
+        def ends(_module: nn.Module, _args: Any, output: Tensor, name: str = name) -> None:
+            watch.produced(name, output)
+
+        hooks.append(model.get_submodule(name).register_forward_pre_hook(begins))
+        hooks.append(model.get_submodule(last).register_forward_hook(ends))
+    try:
+        with torch.no_grad(), calls:
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return watch.shortcuts

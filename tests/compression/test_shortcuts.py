@@ -1,0 +1,132 @@
+"""What a layer's output is added to is found, whatever way the sum is written."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+
+from amc_gym.compression.recovery import Calibration, parse, recover
+from amc_gym.compression.shortcuts import find
+from amc_gym.compression.statistics import grams
+from amc_gym.compression.tracing import trace
+
+
+def ends(graph):
+    return {name: each.norm or name for name, each in graph.layers.items() if each.kind != "norm"}
+
+
+class Block(nn.Module):
+    """A residual block whose sum is written in one of several ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.inner = nn.Conv2d(8, 12, 3, padding=1)
+        self.outer = nn.Conv2d(12, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        out = self.norm(self.outer(F.relu(self.inner(x))))
+        match self.way:
+            case "operator":
+                return F.relu(out + x)
+            case "other way round":
+                return F.relu(x + out)
+            case "in place":
+                out += x
+                return F.relu(out, inplace=True)
+            case "function":
+                return torch.relu_(torch.add(out, x))
+            case "no relu":
+                return x + out
+            case "changed before":
+                return F.relu(F.relu_(out) + x)
+            case _:
+                return F.relu(x * out)
+
+
+def network(way: str) -> nn.Module:
+    torch.manual_seed(0)
+    head = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
+    tail = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
+    return nn.Sequential(*head, Block(way), Block(way), *tail).eval()
+
+
+@pytest.mark.parametrize(
+    ("way", "found", "relu"),
+    [
+        ("operator", True, True),
+        ("other way round", True, True),
+        ("in place", True, True),
+        ("function", True, True),
+        ("no relu", True, False),
+        ("changed before", False, False),
+        ("product", False, False),
+    ],
+)
+def test_sums_are_found_however_they_are_written(way, found, relu):
+    model, images = network(way), torch.randn(2, 3, 8, 8)
+    shortcuts = find(model, images, ends(trace(model, images[:1])))
+    assert set(shortcuts) == ({"3.outer", "4.outer"} if found else set())
+    assert all(shortcut.relu == relu for shortcut in shortcuts.values())
+
+
+def test_of_two_layers_that_are_added_the_later_one_makes_up():
+    model, images = torchvision.models.resnet18(num_classes=4).eval(), torch.randn(1, 3, 32, 32)
+    shortcuts = find(model, images, ends(trace(model, images)))
+    assert "layer2.0.downsample.0" in shortcuts
+    assert "layer2.0.conv2" not in shortcuts
+    assert {"layer1.0.conv2", "layer1.1.conv2", "layer2.1.conv2"} <= set(shortcuts)
+
+
+def test_networks_without_sums_have_none():
+    model, images = torchvision.models.vgg11_bn(num_classes=4).eval(), torch.randn(1, 3, 32, 32)
+    assert find(model, images, ends(trace(model, images))) == {}
+
+
+@pytest.fixture(scope="module", params=["in place", "no relu"])
+def residual(request):
+    """Calibration in float64 of a residual network, on images of which every position counts."""
+    model = network(request.param)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -1, 1)
+    images = torch.randn(400, 3, 5, 5, dtype=torch.float64)
+    graph = trace(model, images[:1].float())
+    model = copy.deepcopy(model).double()
+    statistics = grams(model, graph, [images], n_images=len(images))
+    return Calibration(
+        model, graph, lambda: statistics, lambda: iter([images]), lambda net, steps: net
+    )
+
+
+def test_keeping_everything_changes_nothing(residual):
+    kept = tuple(np.arange(c) for c in residual.graph.full)
+    same = recover(kept, parse("nonlinear"), residual)
+    images = next(iter(residual.batches()))
+    torch.testing.assert_close(same(images), residual.model(images), rtol=1e-6, atol=1e-6)
+
+
+def test_later_blocks_make_up_for_earlier_ones(residual):
+    """The error of the first block is in the second one's shortcut."""
+    images = next(iter(residual.batches()))
+    kept = tuple(
+        np.arange(c // 3 if unit.name == "3.outer" else c)
+        for c, unit in zip(residual.graph.full, residual.graph.units, strict=True)
+    )
+    errors = []
+    for blind in (False, True):
+        if blind:
+            residual.targets.shortcuts.clear()
+        small = recover(kept, parse("nonlinear"), residual)
+        with torch.no_grad():
+            maps = [
+                nn.Sequential(*list(net.children())[:5])(images) for net in (small, residual.model)
+            ]
+            errors.append(float((maps[0] - maps[1]).square().mean()))
+    assert errors[0] < 0.9 * errors[1]
