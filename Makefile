@@ -16,7 +16,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto weights weights-cifar10 lint type format clean
+.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 weights weights-cifar10 lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -34,6 +34,8 @@ help:
 	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
 	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
 	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it; it goes on where it was stopped'
+	@echo '  make cifar10      the paper'"'"'s comparison on CIFAR-10, from AMC_DATA_ROOT: searches,'
+	@echo '                    fine-tuning and search signal; it goes on where it was stopped'
 	@echo '  make weights      train the bundled weights for digits again'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a'
 	@echo '                    night on two cores; it goes on where it was stopped'
@@ -116,6 +118,18 @@ weights-cifar10: $(INSTALLED)
 		$(BIN)/python -m amc_gym.recipes $$network cifar10 \
 			--checkpoint runs/weights/$$network-cifar10.pt || exit 1; \
 	done
+
+# The paper's comparison at half the MACs (its figure 2); what is finished stays.
+CIFAR10 = benchmarks/results/cifar10
+HALF = '{"dataset": "cifar10", "preserve_ratio": 0.5, "importance": "greedy", "recovery": "nonlinear"}'
+cifar10: $(INSTALLED)
+	$(BIN)/python -m benchmarks run --env AMC-Plain20-v0 --env-kwargs $(HALF) --seeds 10 --episodes 30 \
+		--agents uniform,shallow,deep,width-multiplier,error-allocation --out $(CIFAR10)/plain20-50
+	$(BIN)/python -m benchmarks report $(CIFAR10)/plain20-50
+	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/plain20-50 --seeds 1 \
+		--agents uniform,shallow,deep,error-allocation \
+		--recipe.epochs 5 --recipe.learning-rate 0.03
+	$(BIN)/python -m benchmarks.search_signal --out $(CIFAR10)/search-signal --plans 20
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -24,16 +24,8 @@ from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import load
 from amc_gym.training import train
+from benchmarks.search_signal.judgements import RECOVERIES
 
-RECOVERIES = (
-    "none",
-    "bn",
-    "reconstruct",
-    "reconstruct+bn",
-    "sequential",
-    "sequential+bn",
-    "nonlinear",
-)
 FINETUNED = ("none", "reconstruct")
 
 

@@ -1,7 +1,8 @@
-"""A small network that has every kind of layer, images for it, and whole episodes."""
+"""A small network that has every kind of layer, images and calibration for it, whole episodes."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from amc_gym import Split
+from amc_gym.compression.recovery import Calibration
+from amc_gym.compression.statistics import grams
+from amc_gym.compression.tracing import trace
 
 
 class PlainStack(nn.Module):
@@ -56,6 +60,16 @@ def images(n: int, seed: int, size: int = 8, classes: int = 5) -> Split:
     return Split(
         torch.randn(n, 3, size, size, generator=generator),
         torch.randint(classes, (n,), generator=generator),
+    )
+
+
+def exact_calibration(model: nn.Module, images: torch.Tensor) -> Calibration:
+    """Calibration in float64 on small images, of which every position is sampled."""
+    graph = trace(model, images[:1])
+    model, images = copy.deepcopy(model).double(), images.double()
+    statistics = grams(model, graph, [images], n_images=len(images))
+    return Calibration(
+        model, graph, lambda: statistics, lambda: iter([images]), lambda net, steps: net
     )
 
 

@@ -21,18 +21,9 @@ from benchmarks.progress import carry_out
 from benchmarks.records import Store
 from benchmarks.runs import BenchmarkError
 from benchmarks.search_signal import judgements, report
-from benchmarks.search_signal.judgements import Signal
+from benchmarks.search_signal.judgements import RECOVERIES, Signal
 from benchmarks.search_signal.plans import draw
 
-RECOVERIES = (
-    "none",
-    "bn",
-    "reconstruct",
-    "reconstruct+bn",
-    "sequential",
-    "sequential+bn",
-    "nonlinear",
-)
 BRIEF = replace(RECIPE, epochs=2)
 
 

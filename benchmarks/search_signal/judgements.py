@@ -13,6 +13,17 @@ from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.files import write_whole
 
+RECOVERIES = (
+    "none",
+    "bn",
+    "reconstruct",
+    "reconstruct+bn",
+    "sequential",
+    "sequential+bn",
+    "nonlinear",
+)
+"""From nothing to the best; what stands behind a plus is done as well."""
+
 
 @dataclass(frozen=True)
 class Signal:

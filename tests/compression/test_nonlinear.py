@@ -1,17 +1,12 @@
 """Least squares behind a ReLU: values by hand, and networks that come nearer to the original."""
 
-import copy
-
-import numpy as np
 import pytest
 import torch
 import torchvision
 from torch import nn
 
 from amc_gym.compression.nonlinear import PENALTY, add_offset, affine, nearest_behind_relu
-from amc_gym.compression.recovery import Calibration, parse, recover
 from amc_gym.compression.sequential import LeastSquares
-from amc_gym.compression.statistics import grams
 from amc_gym.compression.tracing import trace
 
 
@@ -79,33 +74,3 @@ def test_relus_are_found_behind_layers_and_norms():
     plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten()).eval()
     graph = trace(nn.Sequential(plain, nn.Linear(4 * 16, 2)).eval(), torch.randn(1, 3, 8, 8))
     assert [layer.relu for layer in graph.layers.values()] == [True, False, False]
-
-
-@pytest.fixture(scope="module")
-def exact(plain_task):
-    """Calibration in float64 on images of which every position is sampled."""
-    model = copy.deepcopy(plain_task.model).double()
-    images = plain_task.calibration.images.double()
-    graph = trace(plain_task.model, plain_task.example)
-    statistics = grams(model, graph, [images], n_images=len(images))
-    return Calibration(
-        model, graph, lambda: statistics, lambda: iter([images]), lambda net, steps: net
-    )
-
-
-def test_keeping_everything_changes_nothing(exact):
-    kept = tuple(np.arange(c) for c in exact.graph.full)
-    same = recover(kept, parse("nonlinear"), exact)
-    images = next(iter(exact.batches()))
-    torch.testing.assert_close(same(images), exact.model(images), rtol=1e-6, atol=1e-6)
-
-
-def test_pruned_networks_come_nearer_to_the_original(exact):
-    images = next(iter(exact.batches()))
-    several = tuple(np.arange(c // 2) for c in exact.graph.full)
-    errors = {}
-    for recovery in ("none", "sequential", "nonlinear"):
-        network = recover(several, parse(recovery), exact)
-        with torch.no_grad():
-            errors[recovery] = float((network(images) - exact.model(images)).square().mean())
-    assert errors["nonlinear"] < errors["sequential"] < errors["none"]
