@@ -68,7 +68,9 @@ NETWORKS: dict[str, Network] = {
                 },
                 preserve_ratio=0.2,
             ),
-            "cifar10": Setting({"num_classes": 10, "stem_stride": 1}, channel_multiple=8),
+            "cifar10": Setting(
+                {"num_classes": 10, "width": 0.75, "stem_stride": 1}, channel_multiple=8
+            ),
             "imagenet": Setting(channel_multiple=8),
         },
         rename=from_published,
