@@ -43,12 +43,13 @@ def finetune(
     searches: int = 1,
     recovery: str | None = None,
     workers: int | None = None,
+    out: Path | None = None,
     recipe: Recipe = RECIPE,
 ) -> int:
     """Fine-tune the plans of a study, and the full network alike, and judge all on test images.
 
-    Of each agent the run with the median reward is taken.  Outcomes that FOLDER/finetuned already
-    holds are not computed again, and an interrupted one goes on after its last epoch.
+    Of each agent the run with the median reward is taken.  Outcomes that OUT already holds are
+    not computed again, and an interrupted one goes on after its last epoch.
 
     Args:
         folder: A results folder of `python -m benchmarks run`, with runs of one setting.
@@ -58,6 +59,7 @@ def finetune(
         recovery: Of the weights before fine-tuning, such as sequential+bn; by default as in the
             search.
         workers: Networks at a time; by default, as many as there are cores.
+        out: The folder of the outcomes, one for each recipe; by default FOLDER/finetuned.
         recipe: How to train.
     """
     console = Console(stderr=True)
@@ -75,7 +77,7 @@ def finetune(
     for name, value in (("seeds", seeds), ("searches", searches), ("workers", workers or 1)):
         if value < 1:
             raise BenchmarkError(f"--{name} must be at least 1, not {value}")
-    out = folder / "finetuned"
+    out = out or folder / "finetuned"
     Store(out).prepare()
     jobs = jobs_of(records, recipe, seeds, out, searches, recovery)
     missing_jobs = [job for job in jobs if not (out / f"{job.name}.json").exists()]

@@ -17,6 +17,9 @@ from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.runs import BenchmarkError
 
+HAND_MADE = ("uniform", "shallow", "deep", "width-multiplier")
+"""Policies without a search, which the paper compares with in its figure 2."""
+
 COLUMNS = (
     "plan of",
     "MACs %",
@@ -25,6 +28,7 @@ COLUMNS = (
     "after %",
     "against full",
     "no loss",
+    "against a rule",
     "plans x seeds",
 )
 
@@ -41,6 +45,8 @@ class Row:
         after: and afterwards, mean over plans and seeds.
         against: difference to the full network that was trained on by the same recipe; None of
             that network itself.
+        against_rule: likewise to the best of ``HAND_MADE``; None of that one, of the full network,
+            and where no such policy was fine-tuned.
         plans: how many.
         seeds: of the fine-tuning, for each plan.
     """
@@ -51,6 +57,7 @@ class Row:
     before: float
     after: float
     against: Difference | None
+    against_rule: Difference | None
     plans: int
     seeds: int
 
@@ -67,13 +74,14 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
         ("recoveries", {o.recovery for o in outcomes}),
     ):
         if len(values) > 1:
-            raise ValueError(f"the outcomes are of different {what}; give each a folder of its own")
+            raise ValueError(f"the outcomes are of different {what}; give each its own --out")
     by_agent: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_agent.setdefault(outcome.agent, []).append(outcome)
     if FULL not in by_agent:
         raise ValueError("the full network is not fine-tuned yet: nothing to compare with")
-    full = [outcome.after.array for outcome in by_agent[FULL]]
+    bits = {agent: [o.after.array for o in theirs] for agent, theirs in by_agent.items()}
+    rule = best_rule(outcomes)
     rows = [
         Row(
             agent=agent,
@@ -81,13 +89,27 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
             params=_mean(o.params_ratio for o in theirs),
             before=_mean(o.before.accuracy for o in theirs),
             after=_mean(o.after.accuracy for o in theirs),
-            against=None if agent == FULL else difference([o.after.array for o in theirs], full),
+            against=None if agent == FULL else difference(bits[agent], bits[FULL]),
+            against_rule=(
+                None
+                if rule is None or agent in (FULL, rule)
+                else difference(bits[agent], bits[rule])
+            ),
             plans=len({o.search_seed for o in theirs}),
             seeds=len({o.finetuning_seed for o in theirs}),
         )
         for agent, theirs in by_agent.items()
     ]
     return sorted(rows, key=lambda row: (row.agent != FULL, -row.after))
+
+
+def best_rule(outcomes: Iterable[Outcome]) -> str | None:
+    """Which of ``HAND_MADE`` has the best mean accuracy after fine-tuning; None: there is none."""
+    accuracies: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        if outcome.agent in HAND_MADE:
+            accuracies.setdefault(outcome.agent, []).append(outcome.after.accuracy)
+    return max(accuracies, key=lambda agent: _mean(accuracies[agent]), default=None)
 
 
 def write(folder: Path, console: Console) -> list[Row]:
@@ -133,13 +155,15 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
     start = plan["options"]["recovery"] if any_one.recovery is None else any_one.recovery
     settings = ", ".join(f"{name} {recipe[name]}" for name in shown)
+    rule = best_rule(outcomes)
+    the_rule = "" if rule is None else f"The rule compared with is the best one: {rule}. "
     notes = (
         f"{any_one.before.images} test images, which no search and no training saw. Accuracies "
         "are means over plans and fine-tuning seeds; differences to the full network, trained on "
         "alike, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
         "loss: a mean of at least -0.2 points, and an interval that is not all below 0. "
-        f"Recovery before fine-tuning: {start}; fine-tuning: {settings}. Measured on {where}; "
-        f"torch {any_one.versions['torch']}."
+        f"{the_rule}Recovery before fine-tuning: {start}; fine-tuning: {settings}. Measured on "
+        f"{where}; torch {any_one.versions['torch']}."
     )
     return f"{task['task']} on {task['dataset']}{budget}: fine-tuned", notes
 
@@ -152,6 +176,7 @@ def _cells(row: Row) -> list[str]:
         *(f"{100 * x:.2f}" for x in (row.before, row.after)),
         "" if against is None else str(against),
         "" if against is None else ("yes" if against.no_loss else "no"),
+        "" if row.against_rule is None else str(row.against_rule),
         f"{row.plans} x {row.seeds}",
     ]
 
@@ -160,12 +185,14 @@ def _csv(rows: Iterable[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("agent", "macs", "params", "before", "after", "difference", "low", "high")
-    writer.writerow([*names, "no_loss", "plans", "seeds"])
+    rule = ("against_rule", "rule_low", "rule_high")
+    writer.writerow([*names, "no_loss", *rule, "plans", "seeds"])
     for row in rows:
-        d = row.against
+        d, r = row.against, row.against_rule
         differences = ("",) * 4 if d is None else (d.mean, d.low, d.high, d.no_loss)
+        to_rule = ("",) * 3 if r is None else (r.mean, r.low, r.high)
         figures = (row.macs, row.params, row.before, row.after)
-        writer.writerow([row.agent, *figures, *differences, row.plans, row.seeds])
+        writer.writerow([row.agent, *figures, *differences, *to_rule, row.plans, row.seeds])
     return text.getvalue()
 
 

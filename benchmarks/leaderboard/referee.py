@@ -74,6 +74,9 @@ class Referee:
             raise RejectedError(f"another task: the weights must be one of {', '.join(WEIGHTS)}")
         if options.get("preserve_ratio") is None:
             raise RejectedError("there is no budget: preserve_ratio must be a number")
+        # Ranked is what plans are worth before training; and a million steps could be asked for.
+        if "finetune" in str(options.get("recovery")):
+            raise RejectedError("its recovery trains: plans are ranked without fine-tuning")
         try:
             # Only the names of options are looked up; none of them makes anything be imported.
             self.env = AMCEnv(

@@ -177,6 +177,24 @@ def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:
     assert load_all(tmp_path / "cut") == [resumed]
 
 
+def test_searches_are_compared_with_the_best_rule(uniform: Record, tmp_path: Path) -> None:
+    def judged(agent: str, right: int) -> Outcome:
+        bits = np.arange(1000) < right
+        judged = Bits(len(bits), np.packbits(bits).tobytes().hex(), outcome.after.split)
+        return replace(outcome, agent=agent, after=judged)
+
+    job = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)[1]
+    outcome = work(job, lambda epochs: None)
+    full, searched = judged(FULL, 950), judged("random", 930)
+    rows = rows_of([full, searched, judged("uniform", 900), judged("deep", 910)])
+    against = {row.agent: row.against_rule for row in rows}
+    assert against[FULL] is None
+    assert against["deep"] is None
+    assert against["random"].mean == pytest.approx(0.02)
+    assert against["uniform"].mean == pytest.approx(-0.01)
+    assert all(row.against_rule is None for row in rows_of([full, searched]))
+
+
 def test_what_cannot_be_compared_is_refused(uniform: Record, tmp_path: Path) -> None:
     job = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)[1]
     outcome = work(job, lambda epochs: None)
@@ -204,6 +222,13 @@ def test_bad_arguments(
 ) -> None:
     assert main([str(study), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_another_recipe_goes_to_another_folder(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "with less decay"
+    less = ("--recipe.weight-decay", "0.0001", "--agents", "uniform")
+    assert main([str(study), *SHORT, *less, "--out", str(out)]) == 0
+    assert {outcome.recipe["weight_decay"] for outcome in load_all(out)} == {0.0001}
 
 
 def test_an_empty_folder_is_said_to_be_empty(

@@ -178,6 +178,10 @@ DECLARED: dict[str, tuple[Callable[[Content], Any], str]] = {
         lambda s: s["options"].update(importance="evil_module:rank"),
         "make no environment: unknown importance",
     ),
+    "trains": (
+        lambda s: s["options"].update(recovery="reconstruct+finetune:1000000"),
+        "its recovery trains",
+    ),
     "odd option": (lambda s: s["options"].update(recovery=5), "make no environment"),
     "unknown option": (lambda s: s["options"].update(frameskip=1), "frameskip"),
     "another device": (
