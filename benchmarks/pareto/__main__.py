@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from benchmarks.execution import setting_of, task_of, work
 from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning.__main__ import RECIPE
 from benchmarks.finetuning.jobs import FULL, Job, jobs_of
-from benchmarks.finetuning.jobs import work as finetune
+from benchmarks.finetuning.jobs import work as work_finetuning
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.machine import cores
 from benchmarks.pareto.figure import draw, page
@@ -56,8 +57,9 @@ def pareto(
     threads: int = 1,
     rounds: int = 30,
     noisiest: float = NOISIEST,
-    epochs: int = RECIPE.epochs,
     workers: int | None = None,
+    finetune: bool = True,
+    recipe: Recipe = RECIPE,
 ) -> int:
     """Accuracy against MACs and measured latency, before and after fine-tuning.
 
@@ -76,8 +78,9 @@ def pareto(
         threads: That it may use.
         rounds: How often each network is timed, by turns.
         noisiest: Spread between a pass's quartiles, as a share of its median, that is accepted.
-        epochs: Of the fine-tuning; 0 leaves it out.
         workers: Runs at a time; by default, as many as there are cores.
+        finetune: Whether plans are fine-tuned.
+        recipe: How.
     """
     console = Console(stderr=True)
     kwargs, ratios = json_object(env_kwargs), _numbers(budgets)
@@ -123,9 +126,10 @@ def pareto(
         return 1
     wanted = {(r, ratio) for r in ("macs", "latency") for ratio in ratios}
     records = [record for record in store.load()[0] if _key(record) in wanted]
-    if epochs and not _finetuned(chosen(records), out / "finetuned", epochs, workers, console):
+    if finetune and not _finetuned(chosen(records), out / "finetuned", recipe, workers, console):
         return 1
-    outcomes = load_all(out / "finetuned") if epochs else []
+    outcomes = load_all(out / "finetuned") if finetune else []
+    outcomes = [outcome for outcome in outcomes if outcome.recipe == asdict(recipe)]
     plans = {name_of(plan): plan for r in chosen(records) for plan in [json.dumps(r.best.plan)]}
     latencies = measured(
         task,
@@ -155,11 +159,10 @@ def pareto(
 
 
 def _finetuned(
-    records: Sequence[Record], folder: Path, epochs: int, workers: int | None, console: Console
+    records: Sequence[Record], folder: Path, recipe: Recipe, workers: int | None, console: Console
 ) -> bool:
     """Fine-tune the full network once, and each different plan."""
     Store(folder).prepare()
-    recipe = Recipe(**{**vars(RECIPE), "epochs": epochs})
     # The full network's job is named by the plan that stands in for it: always the same one.
     ordered = sorted(records, key=lambda record: record.run.name)
     jobs: dict[str, Job] = {}
@@ -167,7 +170,7 @@ def _finetuned(
         for job in jobs_of([record], recipe, 1, folder):
             jobs.setdefault(FULL if job.agent == FULL else name_of(job.plan), job)
     missing = [job for job in jobs.values() if not (folder / f"{job.name}.json").exists()]
-    executor = LocalExecutor(finetune, workers or cores())
+    executor = LocalExecutor(work_finetuning, workers or cores())
     said = ("networks", "epochs")
     return carry_out(
         missing, executor, console, lambda job, o: f"{job}: {o.after.accuracy:.2%}", said

@@ -13,7 +13,7 @@ from benchmarks.pareto.__main__ import main
 ARGUMENTS = [
     *("--env-kwargs", '{"weights": "random", "reward_images": 20, "recovery": "none"}'),
     *("--budgets", "0.97,0.4", "--agents", "uniform,width-multiplier", "--episodes", "1"),
-    *("--runtime", "torch", "--rounds", "3", "--noisiest", "1000", "--epochs", "0"),
+    *("--runtime", "torch", "--rounds", "3", "--noisiest", "1000", "--no-finetune"),
     *("--workers", "1"),
 ]
 
@@ -39,12 +39,22 @@ def test_every_method_and_budget_is_a_point(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "latency-check.json").read_text())
     assert len(found["predicted_ns"]) == len(found["measured_ns"]) == 50
     for name in ("pareto.png", "pareto.html", "pareto.md"):
-        assert (tmp_path / name).stat().st_size > 1000
+        assert (tmp_path / name).stat().st_size > 500
     # Again: nothing is measured twice.
     files = ("latency-table.json", "latency-check.json", "latencies.json")
     before = [(tmp_path / name).stat().st_mtime_ns for name in files]
     assert main(arguments) == 0
     assert [(tmp_path / name).stat().st_mtime_ns for name in files] == before
+    assert not any(point["after"] for point in points)
+
+    tuned = [part for part in arguments if part != "--no-finetune"]
+    tuned += ["--recipe.epochs", "1", "--recipe.no-flip", "--recipe.shift", "1"]
+    assert main(tuned) == 0
+    points = list(csv.DictReader((tmp_path / "pareto.csv").read_text().splitlines()))
+    full, *others = points
+    for point in others:
+        difference = float(point["after"]) - float(full["after"])
+        assert float(point["difference"]) == pytest.approx(difference)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""Weight pruning in stages, beside the full network that is trained on alike."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.weight_stages import main
+
+SHORT = ("--network", "MobileNet", "--dataset", "digits", "--density", "0.7", "--stages", "2")
+SHORT += ("--evaluations", "2", "--recipe.epochs", "1", "--recipe.no-flip", "--recipe.shift", "1")
+SHORT += ("--recipe.learning-rate", "0.01")
+
+
+def test_stages_are_compared_with_the_full_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["--out", str(tmp_path), *SHORT]) == 0
+    assert "500 test images" in capsys.readouterr().out
+    with (tmp_path / "stages.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [round(float(row["density"]), 2) for row in rows] == [0.84, 0.7]
+    for row in rows:
+        before, after, full = (float(row[name]) for name in ("before", "after", "full"))
+        assert full > 0.97
+        assert after > 0.9
+        assert before <= 1
+        assert float(row["difference"]) == pytest.approx(after - full)
+        assert float(row["low"]) <= after - full <= float(row["high"])
+    stage = json.loads((tmp_path / "stage-2.json").read_text())
+    assert float(rows[1]["after"]) == pytest.approx(stage["after"])
+    assert "densities.png" in (tmp_path / "stages.md").read_text()
+    assert (tmp_path / "densities.png").stat().st_size > 10_000
+
+    # What is finished is not trained again.
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("full-*.pt")}
+    assert len(kept) == 2
+    assert main(["--out", str(tmp_path), *SHORT]) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--density", "1.5"), "--density must be in (0, 1)"),
+        (("--stages", "0"), "--stages must be at least 1"),
+        (("--network", "Nobody"), "Nobody"),
+    ],
+)
+def test_bad_arguments(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--out", str(tmp_path), *SHORT, *arguments]) == 2
+    assert message in capsys.readouterr().err
