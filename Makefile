@@ -34,8 +34,9 @@ help:
 	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
 	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
 	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it; it goes on where it was stopped'
-	@echo '  make cifar10      the paper'"'"'s comparison on CIFAR-10, from AMC_DATA_ROOT: searches,'
-	@echo '                    fine-tuning and search signal; it goes on where it was stopped'
+	@echo '  make cifar10      the paper'"'"'s comparisons on CIFAR-10, from AMC_DATA_ROOT: searches,'
+	@echo '                    fine-tuning, search signal and weight pruning in stages, for'
+	@echo '                    $(CIFAR10_STUDIES); it goes on where it was stopped'
 	@echo '  make weights      train the bundled weights for digits again'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a'
 	@echo '                    night on two cores; it goes on where it was stopped'
@@ -119,17 +120,21 @@ weights-cifar10: $(INSTALLED)
 			--checkpoint runs/weights/$$network-cifar10.pt || exit 1; \
 	done
 
-# The paper's comparison at half the MACs (its figure 2); what is finished stays.
+# The paper's comparisons (its figure 2): networks and percents of the MACs; what is finished stays.
 CIFAR10 = benchmarks/results/cifar10
-HALF = '{"dataset": "cifar10", "preserve_ratio": 0.5, "importance": "greedy", "recovery": "nonlinear"}'
+CIFAR10_STUDIES ?= Plain20-50 MobileNet-50 MobileNet-40 ResNet56-50
 cifar10: $(INSTALLED)
-	$(BIN)/python -m benchmarks run --env AMC-Plain20-v0 --env-kwargs $(HALF) --seeds 10 --episodes 30 \
-		--agents uniform,shallow,deep,width-multiplier,error-allocation --out $(CIFAR10)/plain20-50
-	$(BIN)/python -m benchmarks report $(CIFAR10)/plain20-50
-	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/plain20-50 --seeds 1 \
-		--agents uniform,shallow,deep,error-allocation \
-		--recipe.epochs 5 --recipe.learning-rate 0.03
+	for study in $(CIFAR10_STUDIES); do \
+		out=$(CIFAR10)/$$(echo $$study | tr A-Z a-z); ratio=0.$${study#*-}; \
+		$(BIN)/python -m benchmarks run --env AMC-$${study%-*}-v0 --seeds 10 --episodes 30 \
+			--env-kwargs '{"dataset": "cifar10", "preserve_ratio": '$$ratio', "importance": "greedy", "recovery": "nonlinear"}' \
+			--agents uniform,shallow,deep,width-multiplier,error-allocation --out $$out || exit 1; \
+		$(BIN)/python -m benchmarks report $$out || exit 1; \
+		$(BIN)/python -m benchmarks.finetuning $$out --seeds 1 --agents uniform,shallow,deep,error-allocation \
+			--recipe.epochs 5 --recipe.learning-rate 0.03 || exit 1; \
+	done
 	$(BIN)/python -m benchmarks.search_signal --out $(CIFAR10)/search-signal --plans 20
+	$(BIN)/python -m benchmarks.weight_stages --out $(CIFAR10)/resnet56-weight-stages
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
