@@ -1,11 +1,39 @@
-"""What command lines say in one word: lists joined by commas, and JSON objects."""
+"""Command lines: how they run and fail, lists joined by commas, and JSON objects."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from typing import Any
 
+import tyro
+
 from benchmarks.runs import BenchmarkError
+
+
+def run_command(
+    function: Callable[..., int], module: str, arguments: list[str] | None = None
+) -> int:
+    """Call a function with what the command line says; bad input is one line.
+
+    Args:
+        function: what is to be done; returns the exit status.
+        module: what follows ``python -m``.
+        arguments: None: those of this process.
+
+    Returns:
+        The exit status: the function's, 2 for bad input, 130 if it was interrupted.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return tyro.cli(function, prog=f"python -m {module}", args=given)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except (BenchmarkError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def split(names: str) -> list[str]:

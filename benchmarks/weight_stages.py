@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +25,7 @@ from amc_gym.stages import Stage, geometric, prune_in_stages
 from amc_gym.tasks.datasets import Split, load
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import train
+from benchmarks.arguments import run_command
 from benchmarks.figures import DPI, FAINT, STYLE, new_figure
 from benchmarks.finetuning.__main__ import RECIPE
 from benchmarks.finetuning.outcomes import Bits
@@ -200,16 +200,8 @@ def draw(stages: Sequence[Stage], path: Path, title: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 or 2 (bad input)."""
-    try:
-        return tyro.cli(
-            study,
-            prog="python -m benchmarks.weight_stages",
-            args=sys.argv[1:] if arguments is None else arguments,
-        )
-    except (BenchmarkError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the command line and return its exit status."""
+    return run_command(study, "benchmarks.weight_stages", arguments)
 
 
 if __name__ == "__main__":

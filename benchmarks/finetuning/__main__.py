@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 from rich.markup import escape
 from tyro.conf import Positional
 
 from amc_gym.compression.recovery import parse
 from amc_gym.recipe import Recipe
-from benchmarks.arguments import split
+from benchmarks.arguments import run_command, split
 from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import Job, jobs_of, work
@@ -84,11 +83,7 @@ def finetune(
     if len(missing_jobs) < len(jobs):
         console.print(f"{len(jobs) - len(missing_jobs)} of {len(jobs)} are finished already")
     executor = LocalExecutor(work, workers or cores())
-    try:
-        done = carry_out(missing_jobs, executor, console, _said, ("networks", "epochs"))
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on from here")
-        return 130
+    done = carry_out(missing_jobs, executor, console, _said, ("networks", "epochs"))
     report.write(out, Console())
     return 0 if done else 1
 
@@ -99,16 +94,8 @@ def _said(job: Job, outcome: Outcome) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 (a job failed), 2 (bad input)."""
-    try:
-        return tyro.cli(
-            finetune,
-            prog="python -m benchmarks.finetuning",
-            args=sys.argv[1:] if arguments is None else arguments,
-        )
-    except (BenchmarkError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the command line and return its exit status; 1 if something failed."""
+    return run_command(finetune, "benchmarks.finetuning", arguments)
 
 
 if __name__ == "__main__":

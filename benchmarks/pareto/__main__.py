@@ -9,18 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import arg
 
 from amc_gym.compression.latency.measurement import build, check
 from amc_gym.compression.latency.table import LatencyTable
-from amc_gym.compression.latency.timing import NOISIEST, LatencyError
+from amc_gym.compression.latency.timing import NOISIEST
 from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.latency import subject_of
-from benchmarks.arguments import json_object, split
+from benchmarks.arguments import json_object, run_command, split
 from benchmarks.execution import setting_of, task_of, work
 from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning.__main__ import RECIPE
@@ -217,19 +216,8 @@ def _numbers(text: str) -> list[float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 (something failed), 2 (bad input)."""
-    try:
-        return tyro.cli(
-            pareto,
-            prog="python -m benchmarks.pareto",
-            args=sys.argv[1:] if arguments is None else arguments,
-        )
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except (BenchmarkError, LatencyError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the command line and return its exit status; 1 if something failed."""
+    return run_command(pareto, "benchmarks.pareto", arguments)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 
 from amc_gym.compression.importance import IMPORTANCES
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.task import resolve
+from benchmarks.arguments import run_command
 from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning import jobs as finetuning
 from benchmarks.finetuning.__main__ import RECIPE
@@ -85,16 +85,12 @@ def study(
         for importance in importances
         for recovery in recoveries
     ]
-    try:
-        executor = LocalExecutor(judgements.work, workers or cores())
-        missing = [job for job in judging if len(job.finished) < plans]
-        done = carry_out(missing, executor, console, _judged, ("signals", "plans"))
-        executor = LocalExecutor(finetuning.work, workers or cores())
-        untuned = [job for job in tuning if not (folder / f"{job.name}.json").exists()]
-        done &= carry_out(untuned, executor, console, _tuned, ("plans", "epochs"))
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on from here")
-        return 130
+    executor = LocalExecutor(judgements.work, workers or cores())
+    missing = [job for job in judging if len(job.finished) < plans]
+    done = carry_out(missing, executor, console, _judged, ("signals", "plans"))
+    executor = LocalExecutor(finetuning.work, workers or cores())
+    untuned = [job for job in tuning if not (folder / f"{job.name}.json").exists()]
+    done &= carry_out(untuned, executor, console, _tuned, ("plans", "epochs"))
     if not done:
         return 1
     outcomes = [Outcome.load(folder / f"{job.name}.json") for job in tuning]
@@ -113,16 +109,8 @@ def _tuned(job: finetuning.Job, outcome: Outcome) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 (a job failed), 2 (bad input)."""
-    try:
-        return tyro.cli(
-            study,
-            prog="python -m benchmarks.search_signal",
-            args=sys.argv[1:] if arguments is None else arguments,
-        )
-    except (BenchmarkError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the command line and return its exit status; 1 if something failed."""
+    return run_command(study, "benchmarks.search_signal", arguments)
 
 
 if __name__ == "__main__":
