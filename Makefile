@@ -16,7 +16,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 weights weights-cifar10 lint type format clean
+.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -34,9 +34,10 @@ help:
 	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
 	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
 	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it; it goes on where it was stopped'
-	@echo '  make cifar10      the paper'"'"'s comparisons on CIFAR-10, from AMC_DATA_ROOT: searches,'
-	@echo '                    fine-tuning, search signal and weight pruning in stages, for'
-	@echo '                    $(CIFAR10_STUDIES); it goes on where it was stopped'
+	@echo '  make cifar10      the paper'"'"'s comparisons on CIFAR-10, from AMC_DATA_ROOT, searched and'
+	@echo '                    fine-tuned: $(CIFAR10_STUDIES)'
+	@echo '                    and it goes on where it was stopped'
+	@echo '  make cifar10-more the search signal, weight pruning in stages, and parameters at no loss'
 	@echo '  make weights      train the bundled weights for digits again'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a'
 	@echo '                    night on two cores; it goes on where it was stopped'
@@ -53,6 +54,8 @@ help:
 	@echo '  AGENTS=$(AGENTS)'
 	@echo '  SEEDS=$(SEEDS)  EPISODES=$(EPISODES)'
 	@echo '  OUT=$(OUT)'
+	@echo '  CIFAR10_SEEDS=$(CIFAR10_SEEDS)  CIFAR10_EPISODES=$(CIFAR10_EPISODES)'
+	@echo '  CIFAR10_TUNING=   fine-tuning, by default $(CIFAR10_TUNING)'
 	@echo '  SPEED_OUT=$(SPEED_OUT)  BASELINES=$(BASELINES)'
 
 install: $(INSTALLED)
@@ -123,18 +126,32 @@ weights-cifar10: $(INSTALLED)
 # The paper's comparisons (its figure 2): networks and percents of the MACs; what is finished stays.
 CIFAR10 = benchmarks/results/cifar10
 CIFAR10_STUDIES ?= Plain20-50 MobileNet-50 MobileNet-40 ResNet56-50
+CIFAR10_SEEDS ?= 10
+CIFAR10_EPISODES ?= 30
+CIFAR10_TUNING ?= --seeds 1 --recipe.epochs 5 --recipe.learning-rate 0.03
 cifar10: $(INSTALLED)
 	for study in $(CIFAR10_STUDIES); do \
 		out=$(CIFAR10)/$$(echo $$study | tr A-Z a-z); ratio=0.$${study#*-}; \
-		$(BIN)/python -m benchmarks run --env AMC-$${study%-*}-v0 --seeds 10 --episodes 30 \
+		$(BIN)/python -m benchmarks run --env AMC-$${study%-*}-v0 \
+			--seeds $(CIFAR10_SEEDS) --episodes $(CIFAR10_EPISODES) \
 			--env-kwargs '{"dataset": "cifar10", "preserve_ratio": '$$ratio', "importance": "greedy", "recovery": "nonlinear"}' \
 			--agents uniform,shallow,deep,width-multiplier,error-allocation --out $$out || exit 1; \
 		$(BIN)/python -m benchmarks report $$out || exit 1; \
-		$(BIN)/python -m benchmarks.finetuning $$out --seeds 1 --agents uniform,shallow,deep,error-allocation \
-			--recipe.epochs 5 --recipe.learning-rate 0.03 || exit 1; \
+		$(BIN)/python -m benchmarks.finetuning $$out \
+			--agents uniform,shallow,deep,error-allocation $(CIFAR10_TUNING) || exit 1; \
 	done
+
+# Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages, and
+# how small a network gets when accuracy counts as much as its size (the paper's R_Param).
+cifar10-more: $(INSTALLED)
 	$(BIN)/python -m benchmarks.search_signal --out $(CIFAR10)/search-signal --plans 20
 	$(BIN)/python -m benchmarks.weight_stages --out $(CIFAR10)/resnet56-weight-stages
+	$(BIN)/python -m benchmarks run --env AMC-ResNet56-v0 \
+		--seeds $(CIFAR10_SEEDS) --episodes $(CIFAR10_EPISODES) \
+		--env-kwargs '{"dataset": "cifar10", "preserve_ratio": null, "resource": "params", "reward": "error-log-params", "importance": "greedy", "recovery": "nonlinear"}' \
+		--agents error-allocation --out $(CIFAR10)/resnet56-params
+	$(BIN)/python -m benchmarks report $(CIFAR10)/resnet56-params
+	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/resnet56-params $(CIFAR10_TUNING)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
