@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,47 +32,66 @@ class Agreement:
         pearson: of all plans.
         spearman: of all plans.
         upper: Spearman's, of the half of the plans that are best after fine-tuning.
+        beyond: Spearman's of all plans, with what both owe to the plans' sizes taken off (partial
+            correlation): bigger networks are better, which needs no signal to be known.
     """
 
     pearson: Correlation
     spearman: Correlation
     upper: Correlation
+    beyond: Correlation
 
 
-def agreement(signal: Sequence[float], tuned: Sequence[float]) -> Agreement:
+def agreement(signal: Sequence[float], tuned: Sequence[float], sizes: Sequence[float]) -> Agreement:
     """The correlations.
 
     Args:
         signal: of each plan.
         tuned: accuracy of each plan after fine-tuning.
+        sizes: share of the MACs of each plan.
 
     Raises:
-        ValueError: fewer than 6 plans, or not as many of both.
+        ValueError: fewer than 6 plans, or not as many of each.
     """
-    x, y = np.asarray(signal, dtype=np.float64), np.asarray(tuned, dtype=np.float64)
-    if x.shape != y.shape or len(x) < 6:
+    x, y, z = (np.asarray(each, dtype=np.float64) for each in (signal, tuned, sizes))
+    if not x.shape == y.shape == z.shape or len(x) < 6:
         raise ValueError(f"at least 6 plans with both accuracies are needed, not {len(x)}")
     upper = np.argsort(-y, kind="stable")[: (len(y) + 1) // 2]
     return Agreement(
-        pearson=_correlation(x, y, ranked=False),
-        spearman=_correlation(x, y, ranked=True),
-        upper=_correlation(x[upper], y[upper], ranked=True),
+        pearson=_correlation(_coefficients, x, y),
+        spearman=_correlation(_ranked, x, y),
+        upper=_correlation(_ranked, x[upper], y[upper]),
+        beyond=_correlation(_partial, x, y, z),
     )
 
 
-def _correlation(x: np.ndarray, y: np.ndarray, *, ranked: bool) -> Correlation:
-    drawn = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))
-    values = _coefficients(x[drawn], y[drawn], ranked)
+def _correlation(coefficients: Callable[..., np.ndarray], *sides: np.ndarray) -> Correlation:
+    """Of the sides, an entry per plan each."""
+    plans = len(sides[0])
+    drawn = np.random.default_rng(0).integers(plans, size=(RESAMPLES, plans))
+    values = coefficients(*(side[drawn] for side in sides))
     low, high = np.quantile(values, [0.025, 0.975])
-    value = _coefficients(x[None], y[None], ranked)[0]
-    return Correlation(float(value), float(low), float(high), len(x))
+    value = coefficients(*(side[None] for side in sides))[0]
+    return Correlation(float(value), float(low), float(high), plans)
 
 
-def _coefficients(x: np.ndarray, y: np.ndarray, ranked: bool) -> np.ndarray:
-    """Pearson's coefficient of each row, or Spearman's; 0 where all plans of a row are alike."""
-    if ranked:
-        x, y = (stats.rankdata(side, axis=1) for side in (x, y))
+def _coefficients(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Pearson's coefficient of each row; 0 where all plans of a row are alike."""
     x, y = (side - side.mean(axis=1, keepdims=True) for side in (x, y))
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
-    covariance = (x * y).sum(axis=1)
-    return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 1e-12)
+    return _quotient((x * y).sum(axis=1), scale)
+
+
+def _ranked(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Spearman's coefficient of each row."""
+    return _coefficients(stats.rankdata(x, axis=1), stats.rankdata(y, axis=1))
+
+
+def _partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Spearman's coefficient of x and y in each row, given z; 0 where z alone decides either."""
+    xy, xz, yz = _ranked(x, y), _ranked(x, z), _ranked(y, z)
+    return _quotient(xy - xz * yz, np.sqrt(np.clip((1 - xz**2) * (1 - yz**2), 0, None)))
+
+
+def _quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 1e-12)

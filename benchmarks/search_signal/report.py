@@ -17,7 +17,15 @@ from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal
 
-COLUMNS = ("importance", "recovery", "Pearson", "Spearman", "Spearman, upper half", "mean %")
+COLUMNS = (
+    "importance",
+    "recovery",
+    "Pearson",
+    "Spearman",
+    "Spearman, upper half",
+    "beyond size",
+    "mean %",
+)
 
 
 def write(
@@ -37,21 +45,25 @@ def write(
         console: where the table is shown.
     """
     tuned = [outcome.after.accuracy for outcome in outcomes]
-    found = {signal: agreement(each, tuned) for signal, each in accuracies.items()}
+    sizes = [outcome.macs_ratio for outcome in outcomes]
+    found = {signal: agreement(each, tuned, sizes) for signal, each in accuracies.items()}
     ordered = sorted(found, key=lambda signal: -found[signal].spearman.value)
     recipe, one = outcomes[0].recipe, outcomes[0]
     notes = (
-        f"{len(tuned)} random plans of {min(o.macs_ratio for o in outcomes):.0%} to "
-        f"{max(o.macs_ratio for o in outcomes):.0%} of the MACs. Each signal's accuracy on the "
-        f"reward images, before fine-tuning, against the accuracy on {one.after.images} test "
-        f"images after {recipe['epochs']} epochs (batch size {recipe['batch_size']}, learning "
+        f"{len(tuned)} random plans of {min(sizes):.0%} to {max(sizes):.0%} of the MACs. Each "
+        f"signal's accuracy on the reward images, before fine-tuning, against the accuracy "
+        f"on {one.after.images} test images after {recipe['epochs']} epochs (batch size {recipe['batch_size']}, learning "
         f"rate {recipe['learning_rate']}, {recipe['schedule']}; one seed, from the magnitude "
         f"ranking, reconstructed): {min(tuned):.1%} to {max(tuned):.1%}. 95 % bootstrap intervals "
-        "over plans; the upper half is that of the plans which are best after fine-tuning. "
+        "over plans; the upper half is that of the plans which are best after fine-tuning; beyond "
+        "size is Spearman's partial correlation, given the share of the MACs. "
         f"Measured on {one.machine['cpu']}, torch {one.versions['torch']}."
     )
     title = f"{what}: what predicts fine-tuned accuracy"
     rows = [_cells(signal, found[signal], accuracies[signal]) for signal in ordered]
+    size = agreement(sizes, tuned, sizes)
+    alone = map(str, (size.pearson, size.spearman, size.upper))
+    rows.append(["share of the MACs alone", "", *alone, "", ""])
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
@@ -59,7 +71,12 @@ def write(
         table.add_row(*row)
     console.print(table)
     console.print(notes, highlight=False)
-    lines = [f"# {title}", "", "| " + " | ".join(COLUMNS) + " |", "|:--|:--|--:|--:|--:|--:|"]
+    lines = [
+        f"# {title}",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|:--|:--|" + "--:|" * len(COLUMNS[2:]),
+    ]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", notes, "", "![Scatter plots](signal.png)"]
     (out / "signal.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -74,7 +91,7 @@ def write(
 
 def _cells(signal: Signal, found: Agreement, accuracies: Sequence[float]) -> list[str]:
     mean = 100 * sum(accuracies) / len(accuracies)
-    coefficients = (found.pearson, found.spearman, found.upper)
+    coefficients = (found.pearson, found.spearman, found.upper, found.beyond)
     return [signal.importance, signal.recovery, *map(str, coefficients), f"{mean:.1f}"]
 
 

@@ -33,16 +33,30 @@ def test_coefficients_are_scipys() -> None:
     rng = np.random.default_rng(0)
     tuned = np.round(rng.random(40), 2)  # with ties
     signal = tuned + 0.3 * rng.random(40)
-    found = agreement(signal.tolist(), tuned.tolist())
+    found = agreement(signal.tolist(), tuned.tolist(), rng.random(40).tolist())
     assert found.pearson.value == pytest.approx(stats.pearsonr(signal, tuned).statistic)
     assert found.spearman.value == pytest.approx(stats.spearmanr(signal, tuned).statistic)
     best = np.argsort(-tuned, kind="stable")[:20]
     upper = stats.spearmanr(signal[best], tuned[best]).statistic
     assert found.upper.value == pytest.approx(upper)
     assert found.upper.plans == 20
-    for one in (found.pearson, found.spearman, found.upper):
+    for one in (found.pearson, found.spearman, found.upper, found.beyond):
         assert -1 <= one.low < one.value < one.high <= 1
     assert found.upper.high - found.upper.low > found.spearman.high - found.spearman.low
+
+
+def test_beyond_size_is_what_is_left_of_the_ranks() -> None:
+    """Partial correlation: of the residuals, once each side's ranks are regressed on the size's."""
+    rng = np.random.default_rng(2)
+    size = rng.random(30)
+    tuned, signal = size + 0.3 * rng.random(30), size + 0.3 * rng.random(30)
+    found = agreement(signal.tolist(), tuned.tolist(), size.tolist())
+    z, x, y = (stats.rankdata(side) for side in (size, signal, tuned))
+    left = [side - np.polyval(np.polyfit(z, side, 1), z) for side in (x, y)]
+    assert found.beyond.value == pytest.approx(stats.pearsonr(*left).statistic)
+    assert found.spearman.value > 0.7 > abs(found.beyond.value)
+    alone = agreement(size.tolist(), tuned.tolist(), size.tolist())
+    assert alone.beyond.value == 0
 
 
 def test_interval_covers_the_truth() -> None:
@@ -52,19 +66,19 @@ def test_interval_covers_the_truth() -> None:
     covered = 0
     for _ in range(60):
         x, y = rng.multivariate_normal([0, 0], covariance, size=40).T
-        found = agreement(x.tolist(), y.tolist()).pearson
+        found = agreement(x.tolist(), y.tolist(), rng.random(40).tolist()).pearson
         covered += found.low <= truth <= found.high
     assert covered >= 50
 
 
 def test_a_constant_signal_predicts_nothing() -> None:
-    found = agreement([0.1] * 8, np.linspace(0, 1, 8).tolist())
-    assert found.pearson.value == found.spearman.value == 0
+    found = agreement([0.1] * 8, np.linspace(0, 1, 8).tolist(), np.arange(8).tolist())
+    assert found.pearson.value == found.spearman.value == found.beyond.value == 0
 
 
 def test_few_plans_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 6 plans"):
-        agreement([0.1] * 5, [0.2] * 5)
+        agreement([0.1] * 5, [0.2] * 5, [0.3] * 5)
 
 
 def test_judgements_go_on_where_they_stopped(tmp_path: Path) -> None:
@@ -93,6 +107,7 @@ def test_a_study_from_end_to_end(
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "6 random plans" in said
+    assert "share of the MACs alone" in said
     with (tmp_path / "signal.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6
