@@ -51,12 +51,13 @@ def write(
     recipe, one = outcomes[0].recipe, outcomes[0]
     notes = (
         f"{len(tuned)} random plans of {min(sizes):.0%} to {max(sizes):.0%} of the MACs. Each "
-        f"signal's accuracy on the reward images, before fine-tuning, against the accuracy "
-        f"on {one.after.images} test images after {recipe['epochs']} epochs (batch size {recipe['batch_size']}, learning "
-        f"rate {recipe['learning_rate']}, {recipe['schedule']}; one seed, from the magnitude "
-        f"ranking, reconstructed): {min(tuned):.1%} to {max(tuned):.1%}. 95 % bootstrap intervals "
-        "over plans; the upper half is that of the plans which are best after fine-tuning; beyond "
-        "size is Spearman's partial correlation, given the share of the MACs. "
+        "signal's accuracy on the reward images, before fine-tuning, against the accuracy on "
+        f"{one.after.images} test images after {recipe['epochs']} epochs (batch size "
+        f"{recipe['batch_size']}, learning rate {recipe['learning_rate']}, {recipe['schedule']}; "
+        "one seed, from the magnitude ranking, reconstructed): "
+        f"{min(tuned):.1%} to {max(tuned):.1%}. 95 % bootstrap intervals over plans; the upper "
+        "half is that of the plans which are best after fine-tuning; beyond size is Spearman's "
+        "partial correlation, given the share of the MACs. "
         f"Measured on {one.machine['cpu']}, torch {one.versions['torch']}."
     )
     title = f"{what}: what predicts fine-tuned accuracy"
