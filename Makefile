@@ -56,6 +56,9 @@ help:
 	@echo '  OUT=$(OUT)'
 	@echo '  CIFAR10_SEEDS=$(CIFAR10_SEEDS)  CIFAR10_EPISODES=$(CIFAR10_EPISODES)'
 	@echo '  CIFAR10_TUNING=   fine-tuning, by default $(CIFAR10_TUNING)'
+	@echo '  PARETO_ARGS=      of the fronts, by default $(PARETO_ARGS)'
+	@echo '  SPEEDUP_BUDGET=$(SPEEDUP_BUDGET)  of the latency, for the headline; SPEEDUP_TUNING=, by default'
+	@echo '                    $(SPEEDUP_TUNING)'
 	@echo '  SPEED_OUT=$(SPEED_OUT)  BASELINES=$(BASELINES)'
 
 install: $(INSTALLED)
@@ -119,9 +122,9 @@ pareto: $(INSTALLED)
 		--episodes 100 --out $(PARETO)/speed-up \
 		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES), "resource": "latency", "runtime": "onnx", "latency_table": "$(PARETO)/latency-table.json", "preserve_ratio": $(SPEEDUP_BUDGET)}'
 	$(BIN)/python -m benchmarks.finetuning $(PARETO)/speed-up $(SPEEDUP_TUNING)
-	for plan in $(PARETO)/speed-up/finetuned/plans/*.json; do \
-		$(BIN)/python -m amc_gym bench-latency "$$plan" --runtime onnx || exit 1; \
-	done
+	$(BIN)/python -m amc_gym bench-latency $(PARETO)/speed-up/finetuned/plans/*.json \
+		--runtime onnx --rounds 100 > $(PARETO)/speed-up/latency.txt
+	cat $(PARETO)/speed-up/latency.txt
 
 weights: $(INSTALLED)
 	for network in MobileNet MobileNetV2 VGG16 ResNet50 ResNet56 Plain20; do \

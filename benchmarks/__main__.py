@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
 from rich.console import Console
 from tyro.conf import Positional, arg
 
-from benchmarks.arguments import json_object, split
+from benchmarks.arguments import json_object, run_command, split
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
 from benchmarks.runs import BenchmarkError
 
@@ -78,11 +77,7 @@ def run(
     runs = runs_of(setting_of(env, kwargs, episodes), names, seeds)
     executor = make_executor(env, kwargs, extra)
     console = Console(stderr=True)
-    try:
-        return 0 if complete(runs, store, executor, console) else 1
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on from here")
-        return 130
+    return 0 if complete(runs, store, executor, console) else 1
 
 
 def report(folder: Positional[Path]) -> int:
@@ -145,29 +140,23 @@ def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
     )
 
 
+COMMANDS = {
+    "run": run,
+    "report": report,
+    "compare": compare,
+    "submit": submit,
+    "validate": validate,
+    "leaderboard": leaderboard,
+}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0; 1: a run failed, or a plan is rejected; 2: bad input.
+    0; 1: a run failed, or a plan is rejected; 2: bad input; 130: interrupted.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        return tyro.extras.subcommand_cli_from_dict(
-            {
-                "run": run,
-                "report": report,
-                "compare": compare,
-                "submit": submit,
-                "validate": validate,
-                "leaderboard": leaderboard,
-            },
-            prog="python -m benchmarks",
-            description="Compare agents over seeds, report what was found, and rank submissions.",
-            args=arguments or ["--help"],
-        )
-    except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    description = "Compare agents over seeds, report what was found, and rank submissions."
+    return run_command(COMMANDS, "benchmarks", arguments, description)
 
 
 if __name__ == "__main__":

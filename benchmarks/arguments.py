@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tyro
 
 from benchmarks.runs import BenchmarkError
 
+Command = Callable[..., int]
+"""Takes what the command line says and returns the exit status."""
+
 
 def run_command(
-    function: Callable[..., int], module: str, arguments: list[str] | None = None
+    command: Command | Mapping[str, Command],
+    module: str,
+    arguments: list[str] | None = None,
+    description: str | None = None,
 ) -> int:
     """Call a function with what the command line says; bad input is one line.
 
     Args:
-        function: what is to be done; returns the exit status.
+        command: what is to be done, or several by the name that is their first argument.
         module: what follows ``python -m``.
         arguments: None: those of this process.
+        description: of several commands, for ``--help``, which is what they say without arguments.
 
     Returns:
         The exit status: the function's, 2 for bad input, 130 if it was interrupted.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    program = f"python -m {module}"
     try:
-        return tyro.cli(function, prog=f"python -m {module}", args=given)
+        if isinstance(command, Mapping):
+            return tyro.extras.subcommand_cli_from_dict(
+                dict(command), prog=program, description=description, args=given or ["--help"]
+            )
+        return tyro.cli(command, prog=program, args=given)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130

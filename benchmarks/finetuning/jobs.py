@@ -61,7 +61,16 @@ class Job:
         """Of its files: readable, and unique by plan and recipe."""
         decided = [self.agent == FULL, self.plan, asdict(self.recipe), self.recovery]
         digest = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:8]
-        return f"{self.agent.replace(' ', '-')}-seed{self.search_seed}-{digest}"
+        return f"{self._source}-{digest}"
+
+    @property
+    def plan_name(self) -> str:
+        """Of the plan's file: one for all fine-tunings of a plan."""
+        return f"{self._source}-{hashlib.sha256(self.plan.encode()).hexdigest()[:8]}"
+
+    @property
+    def _source(self) -> str:
+        return f"{self.agent.replace(' ', '-')}-seed{self.search_seed}"
 
     @property
     def steps(self) -> int:
@@ -154,7 +163,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if compressed:
-        path = job.folder / "plans" / f"{job.agent}-seed{job.search_seed}.json"
+        path = job.folder / "plans" / f"{job.plan_name}.json"
         path.parent.mkdir(exist_ok=True)
         plan.save(path)
     outcome.save(job.folder)

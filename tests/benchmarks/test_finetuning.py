@@ -127,6 +127,14 @@ def test_jobs_have_names_of_their_own(uniform: Record, tmp_path: Path) -> None:
     assert len({job.name for job in jobs + longer}) == 8
 
 
+def test_plans_of_one_agent_have_files_of_their_own(uniform: Record, tmp_path: Path) -> None:
+    # As on a front, where an agent has one seed and many budgets.
+    other = replace(uniform, best=replace(uniform.best, plan=uniform.best.plan | {"counts": {}}))
+    of_one, of_other = (jobs_of([r], RECIPE, 2, tmp_path)[1::2] for r in (uniform, other))
+    assert of_one[0].plan_name == of_one[1].plan_name
+    assert of_one[0].plan_name != of_other[0].plan_name
+
+
 def test_a_study_is_fine_tuned_once(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +154,8 @@ def test_a_study_is_fine_tuned_once(
     network = amc_gym.load(folder / outcome.network)
     plan = CompressionPlan.from_json(json.dumps(outcome.plan))
     assert Bits.of(network, amc_gym.task_of(plan).test) == outcome.after
-    assert CompressionPlan.load(folder / "plans" / "uniform-seed0.json") == plan
+    (path,) = (folder / "plans").glob("uniform-seed0-*.json")
+    assert CompressionPlan.load(path) == plan
     with (folder / "finetuned.csv").open() as file:
         assert [row["agent"] for row in csv.DictReader(file)] == [FULL, "uniform"]
     assert "500 test images" in (folder / "finetuned.md").read_text()

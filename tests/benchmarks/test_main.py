@@ -63,6 +63,19 @@ def test_bad_input_is_one_line(
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_interrupted_it_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.records.Store.save", interrupt)  # after the first run
+    out = str(tmp_path / "out")
+    arguments = ["--env", ENV, "--out", out, "--env-kwargs", json.dumps(KWARGS), "--workers", "1"]
+    assert main(["run", *arguments, "--agents", "uniform", "--episodes", "1"]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
 def test_without_ray_its_extra_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
