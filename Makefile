@@ -113,8 +113,8 @@ PARETO_DATA = $(if $(AMC_DATA_ROOT),cifar10,digits)
 PARETO = benchmarks/results/pareto-$(PARETO_DATA)
 PARETO_IMAGES = $(if $(AMC_DATA_ROOT),500,400)
 PARETO_ARGS ?= --seeds 1 --episodes 100 --recipe.epochs 1 --recipe.learning-rate 0.01
-SPEEDUP_BUDGET ?= 0.58
-SPEEDUP_TUNING ?= --seeds 1 --recovery nonlinear --recipe.epochs 5 --recipe.learning-rate 0.03
+SPEEDUP_BUDGET ?= 0.62
+SPEEDUP_TUNING ?= --seeds 1 --recovery nonlinear --recipe.epochs 5 --recipe.learning-rate 0.02 --recipe.distillation 0.9
 pareto: $(INSTALLED)
 	$(BIN)/python -m benchmarks.pareto --out $(PARETO) $(PARETO_ARGS) \
 		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES)}'
