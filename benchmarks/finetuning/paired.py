@@ -39,12 +39,14 @@ class Difference:
 
 
 def difference(
-    ours: Sequence[NDArray[np.bool_]], theirs: Sequence[NDArray[np.bool_]], seed: int = 0
+    ours: Sequence[NDArray[np.bool_ | np.float64]],
+    theirs: Sequence[NDArray[np.bool_ | np.float64]],
+    seed: int = 0,
 ) -> Difference:
     """Mean accuracy of ours less that of theirs, with a 95 % percentile bootstrap interval.
 
     Args:
-        ours: for each seed, which images are right, (images,).
+        ours: for each seed, which images are right, or how often in [0, 1], (images,).
         theirs: the same images, any number of seeds.
         seed: of the bootstrap.
 

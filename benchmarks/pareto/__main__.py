@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import arg
 
 from amc_gym.compression.latency.measurement import build, check
@@ -27,9 +26,9 @@ from benchmarks.finetuning.jobs import FULL, Job, jobs_of
 from benchmarks.finetuning.jobs import work as work_finetuning
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.machine import cores
-from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.latencies import measured, name_of
-from benchmarks.pareto.points import HEADER, as_csv, cells, chosen, points_of
+from benchmarks.pareto.points import chosen, points_of
+from benchmarks.pareto.report import write
 from benchmarks.progress import carry_out
 from benchmarks.records import Record, Store
 from benchmarks.runs import BenchmarkError, runs_of
@@ -140,20 +139,12 @@ def pareto(
         noisiest=noisiest,
         console=console,
     )
-    points = points_of(records, outcomes, latencies)
     title = f"{env}, {subject.device}"
-    draw(points, out / "pareto.png", title)
-    page(points, out / "pareto.html", title)
-    (out / "pareto.csv").write_text(as_csv(points), encoding="utf-8")
-    rows = [cells(point) for point in points]
-    (out / "pareto.md").write_text(_markdown(title, rows, checked, records), encoding="utf-8")
-    shown = Table(title=title, title_justify="left")
-    for name in HEADER:
-        shown.add_column(name)
-    for row in rows:
-        shown.add_row(*row)
-    Console().print(shown)
-    console.print(f"written to {out}: pareto.md, pareto.csv, pareto.png, pareto.html")
+    note = (
+        f"{records[0].full.test_images} test images. The latency table is off by "
+        f"{_median_error(checked):.1%} in the median on {CHECKED} random plans."
+    )
+    write(points_of(records, outcomes, latencies), out, title, note, Console())
     return 0
 
 
@@ -183,26 +174,6 @@ def _key(record: Record) -> tuple[str, float]:
 
 def _median_error(checked: Path) -> float:
     return json.loads(checked.read_text(encoding="utf-8"))["median_error"]
-
-
-def _markdown(
-    title: str, rows: Sequence[Sequence[str]], checked: Path, records: Sequence[Record]
-) -> str:
-    full = records[0].full
-    lines = [f"# {title}", "", f"| {' | '.join(HEADER)} |", "|:--|" + "--:|" * (len(HEADER) - 1)]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    lines += [
-        "",
-        f"{full.test_images} test images. Latency end to end, all networks by turns: median, and "
-        "how many times as fast as the original with the quartiles of the rounds' ratios. "
-        "Differences to the full network, trained on alike, in points, with the 95 % interval of a "
-        "bootstrap over images. The latency table is off by "
-        f"{_median_error(checked):.1%} in the median on {CHECKED} random plans.",
-        "",
-        "![Fronts](pareto.png)",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def _numbers(text: str) -> list[float]:

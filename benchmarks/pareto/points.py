@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.finetuning.jobs import FULL, middle
 from benchmarks.finetuning.outcomes import Outcome
@@ -31,6 +30,9 @@ class Point:
         before: test accuracy before fine-tuning.
         after: and afterwards, mean over fine-tuning seeds; None: not fine-tuned.
         against: difference to the full network that was trained on alike.
+        right_before: share of fine-tuning seeds that have each test image right, (images,), before
+            fine-tuning; None: not fine-tuned.
+        right_after: and afterwards.
     """
 
     method: str
@@ -41,6 +43,8 @@ class Point:
     before: float
     after: float | None
     against: Difference | None
+    right_before: NDArray[np.float64] | None = None
+    right_after: NDArray[np.float64] | None = None
 
 
 def chosen(records: Sequence[Record]) -> list[Record]:
@@ -60,6 +64,14 @@ def points_of(
         plan = FULL if outcome.plan is None else name_of(json.dumps(outcome.plan))
         tuned.setdefault(plan, []).append(outcome)
     full = [outcome.after.array for outcome in tuned.get(FULL, [])]
+
+    def right(name: str) -> list[NDArray[np.float64] | None]:
+        """Images that are right before and after."""
+        if name not in tuned:
+            return [None, None]
+        pairs = [(outcome.before.array, outcome.after.array) for outcome in tuned[name]]
+        return list(np.mean(pairs, axis=0))
+
     whole = records[0].full
     points = [
         Point(
@@ -71,6 +83,7 @@ def points_of(
             whole.test_accuracy,
             float(np.mean(full)) if full else None,
             None,
+            *right(FULL),
         )
     ]
     for record in chosen(records):
@@ -86,40 +99,7 @@ def points_of(
                 record.best.test_accuracy,
                 float(np.mean(after)) if after else None,
                 difference(after, full) if after and full else None,
+                *right(name),
             )
         )
     return points[:1] + sorted(points[1:], key=lambda point: (point.method, -point.budget))
-
-
-HEADER = ("method", "budget %", "MACs %", "ms", "faster", "before %", "after %", "against full")
-
-
-def cells(point: Point) -> list[str]:
-    """A row of the table."""
-    latency = point.latency
-    return [
-        point.method,
-        f"{100 * point.budget:.0f}",
-        f"{100 * point.macs:.1f}",
-        f"{latency.ms:.3f}",
-        f"{latency.faster:.2f} x [{latency.faster_low:.2f}, {latency.faster_high:.2f}]",
-        f"{100 * point.before:.2f}",
-        "" if point.after is None else f"{100 * point.after:.2f}",
-        "" if point.against is None else str(point.against),
-    ]
-
-
-def as_csv(points: Sequence[Point]) -> str:
-    """In full precision."""
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    names = ("method", "budget", "seed", "macs", "ms", "ms_low", "ms_high")
-    names += ("faster", "faster_low", "faster_high", "before", "after", "difference", "low", "high")
-    out.writerow(names)
-    for p in points:
-        t, d = p.latency, p.against
-        timed = (t.ms, t.low, t.high, t.faster, t.faster_low, t.faster_high)
-        against = ("", "", "") if d is None else (d.mean, d.low, d.high)
-        after = "" if p.after is None else p.after
-        out.writerow([p.method, p.budget, p.seed, p.macs, *timed, p.before, after, *against])
-    return text.getvalue()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.pareto.__main__ import main
+from benchmarks.pareto.fronts import HUMAN, compare, markdown
+from benchmarks.pareto.latencies import Latency
+from benchmarks.pareto.points import Point
 
 ARGUMENTS = [
     *("--env-kwargs", '{"weights": "random", "reward_images": 20, "recovery": "none"}'),
@@ -55,6 +60,52 @@ def test_every_method_and_budget_is_a_point(tmp_path: Path) -> None:
     for point in others:
         difference = float(point["after"]) - float(full["after"])
         assert float(point["difference"]) == pytest.approx(difference)
+    assert "## Front against front" in (tmp_path / "pareto.md").read_text()
+
+
+def made(method: str, budget: float, macs: float, right: list[int]) -> Point:
+    """A point of four images, as fast as it is small."""
+    latency = Latency(10 * macs, 10 * macs, 10 * macs, 1 / macs, 1 / macs, 1 / macs)
+    bits = np.array(right, dtype=float)
+    return Point(
+        method,
+        budget,
+        0,
+        macs,
+        latency,
+        bits.mean(),
+        None,
+        None,
+        right_before=bits / 2,
+        right_after=bits,
+    )
+
+
+def test_fronts_are_compared_at_equal_sizes() -> None:
+    points = [
+        made("full network", 1.0, 1.0, [1, 1, 1, 1]),
+        made(HUMAN, 0.5, 0.5, [1, 1, 0, 0]),
+        made("gp, macs", 0.75, 0.75, [1, 1, 1, 1]),
+        made("gp, macs", 0.4, 0.4, [1, 1, 1, 1]),  # the human's has nothing as small
+        made("gp, latency", 0.6, 0.5, [1, 1, 1, 0]),
+    ]
+    found = {(c.stage, c.method, c.other, c.size): c.differences for c in compare(points)}
+    human = found["after", "gp, macs", HUMAN, "MACs"]
+    assert list(human) == [0.75]
+    # Halfway between two and four right images.
+    assert human[0.75].mean == pytest.approx(0.25)
+    assert found["before", "gp, macs", HUMAN, "MACs"][0.75].mean == pytest.approx(0.125)
+    assert found["after", "gp, latency", HUMAN, "ms"][0.6].mean == pytest.approx(0.25)
+    assert found["after", "gp, latency", "gp, macs", "ms"][0.6].mean == pytest.approx(-0.25)
+    assert len(found) == 10
+    assert "| after | gp, macs | width-multiplier, macs | MACs | +25.00 [+0.00, +50.00] |" in (
+        "\n".join(markdown(compare(points)))
+    )
+
+
+def test_without_fine_tuning_there_is_nothing_to_compare() -> None:
+    point = made(HUMAN, 0.5, 0.5, [1, 1, 0, 0])
+    assert compare([replace(point, right_before=None, right_after=None)] * 3) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""Fronts against each other: accuracy at equal MACs, and at equal milliseconds.
+
+Budgets are in one resource, and two searches hardly ever end at the same size of the other.  So
+each point is compared with the other front at its own size: between two networks a front is the
+straight line, what one has that draws one of the two for each image by lot.  That is linear in
+what each image says, so the difference stays one of the same images, and has a paired interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.finetuning.paired import Difference, difference
+from benchmarks.pareto.points import Point
+
+HUMAN = "width-multiplier, macs"
+"""The human expert's front."""
+
+SIZES: dict[str, Callable[[Point], float]] = {
+    "MACs": lambda point: point.macs,
+    "ms": lambda point: point.latency.ms,
+}
+STAGES: dict[str, Callable[[Point], NDArray[np.float64] | None]] = {
+    "before": lambda point: point.right_before,
+    "after": lambda point: point.right_after,
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A front's points against another front.
+
+    Attributes:
+        method: whose points.
+        other: whose front.
+        size: what is equal, a name in ``SIZES``.
+        stage: of the fine-tuning, a name in ``STAGES``.
+        differences: budget -> difference; points beyond the other front's ends are left out.
+    """
+
+    method: str
+    other: str
+    size: str
+    stage: str
+    differences: dict[float, Difference]
+
+
+def compare(points: Sequence[Point]) -> list[Comparison]:
+    """Every method with the human expert's, and each latency search with that of the MACs.
+
+    Args:
+        points: the full network's first, where all fronts end.
+    """
+    full, *others = points
+    fronts: dict[str, list[Point]] = {}
+    for point in others:
+        fronts.setdefault(point.method, []).append(point)
+    pairs = [(m, HUMAN, size) for size in SIZES for m in fronts if m != HUMAN and HUMAN in fronts]
+    for method in fronts:
+        agent, _, resource = method.rpartition(", ")
+        if resource == "latency" and f"{agent}, macs" in fronts:
+            pairs.append((method, f"{agent}, macs", "ms"))
+    found = []
+    for stage, right_of in STAGES.items():
+        for method, other, size in pairs:
+            size_of = SIZES[size]
+            front = [full, *fronts[other]]
+            differences = {}
+            for point in fronts[method]:
+                ours, theirs = right_of(point), at(front, size_of(point), size_of, right_of)
+                if ours is not None and theirs is not None:
+                    differences[point.budget] = difference([ours], [theirs])
+            if differences:
+                found.append(Comparison(method, other, size, stage, differences))
+    return found
+
+
+def at(
+    front: Sequence[Point],
+    size: float,
+    size_of: Callable[[Point], float],
+    right_of: Callable[[Point], NDArray[np.float64] | None],
+) -> NDArray[np.float64] | None:
+    """How often a front has each image right at a size, (images,); None beyond its ends."""
+    known = sorted((size_of(p), i) for i, p in enumerate(front) if right_of(p) is not None)
+    sizes = [each for each, _ in known]
+    if not sizes or not sizes[0] <= size <= sizes[-1]:
+        return None
+    above = max(1, int(np.searchsorted(sizes, size)))
+    (low, i), (high, j) = known[above - 1], known[above]
+    share = (size - low) / (high - low) if high > low else 1.0
+    smaller, larger = right_of(front[i]), right_of(front[j])
+    assert smaller is not None
+    assert larger is not None
+    return (1 - share) * smaller + share * larger
+
+
+def markdown(comparisons: Sequence[Comparison]) -> list[str]:
+    """The table's lines, one row for each comparison."""
+    budgets = sorted({b for each in comparisons for b in each.differences}, reverse=True)
+    header = ["fine-tuning", "front", "against", "at equal", *(f"{100 * b:.0f} %" for b in budgets)]
+    lines = [f"| {' | '.join(header)} |", "|:--|:--|:--|:--|" + "--:|" * len(budgets)]
+    for each in comparisons:
+        cells = [str(each.differences.get(budget, "")) for budget in budgets]
+        lines.append(
+            f"| {each.stage} | {each.method} | {each.other} | {each.size} | {' | '.join(cells)} |"
+        )
+    return lines
