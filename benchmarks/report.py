@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -14,41 +13,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import figures
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError, Setting
-from benchmarks.statistics import Estimate, Row, rows_of
-
-REWARDS: dict[str, str] = {
-    "accuracy": "accuracy on the reward images",
-    "error": "−error on the reward images",
-}
-"""Reward option -> axis label; others are named as they are."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """The runs of one setting.
-
-    Attributes:
-        setting: which one.
-        records: its finished runs, at least one.
-        rows: one per agent.
-        suffix: of the names of its pictures.
-    """
-
-    setting: Setting
-    records: tuple[Record, ...]
-    rows: tuple[Row, ...]
-    suffix: str
-
-    @property
-    def title(self) -> str:
-        """The environment and its budgets."""
-        options = self.setting.options
-        ratio, resource = options["preserve_ratio"], options["resource"]
-        resource = {"macs": "MACs", "params": "parameters"}.get(resource, resource)
-        budget = "no budget" if ratio is None else f"at most {ratio:.0%} of the {resource}"
-        return f"{self.setting.env}, {budget}, {self.setting.episodes} evaluations"
+from benchmarks.records import Store
+from benchmarks.runs import BenchmarkError
+from benchmarks.sections import (
+    HEADER,
+    REWARDS,
+    Section,
+    caption,
+    cells,
+    distinct,
+    explanation,
+    sections_of,
+)
 
 
 def write(folder: Path, console: Console) -> list[Section]:
@@ -70,7 +46,7 @@ def write(folder: Path, console: Console) -> list[Section]:
             f"no finished runs in {folder}; first: python -m benchmarks run --out {folder} ..."
         )
     store.prepare()
-    sections = _sections(records)
+    sections = sections_of(records)
     for section in sections:
         _draw(section, folder)
         console.print(_table(section))
@@ -94,16 +70,6 @@ def _write_page(sections: Sequence[Section], foreign: dict[Path, str], path: Pat
     path.write_text(page(sections, foreign), encoding="utf-8")
 
 
-def _sections(records: Sequence[Record]) -> list[Section]:
-    settings = dict.fromkeys(record.run.setting for record in records)
-    sections = []
-    for setting in sorted(settings, key=lambda s: (s.env, s.episodes, s.digest)):
-        mine = tuple(record for record in records if record.run.setting == setting)
-        suffix = f"-{setting.digest}" if len(settings) > 1 else ""
-        sections.append(Section(setting, mine, tuple(rows_of(mine)), suffix))
-    return sections
-
-
 def _draw(section: Section, folder: Path) -> None:
     reward = str(section.setting.options["reward"])
     figures.learning_curves(
@@ -115,80 +81,14 @@ def _draw(section: Section, folder: Path) -> None:
     figures.policies(section.rows, folder / f"policies{section.suffix}.png", title=section.title)
 
 
-HEADER = {
-    "agent": "agent",
-    "seeds": "seeds",
-    "evaluations": "evals",
-    "distinct plans": "plans",
-    "reward accuracy %": "reward %",
-    "test accuracy %": "test %",
-    "MACs %": "MACs %",
-    "seconds per run": "s",
-    "agent's own seconds": "own s",
-}
-"""Column -> its name where space is short."""
-
-
-def cells(section: Section) -> list[tuple[str, ...]]:
-    """The table's rows as text, the full network first."""
-    full = section.records[0].full
-    accuracies = _percent(full.reward_accuracy), _percent(full.test_accuracy)
-    rows: list[tuple[str, ...]] = [("full network", "", "", "", *accuracies, "100.0", "", "")]
-    for row in section.rows:
-        rows.append(
-            (
-                row.agent,
-                str(row.seeds),
-                f"{row.evaluations:.0f}",
-                f"{row.distinct:.0f}",
-                _interval(row.reward_accuracy),
-                _interval(row.test_accuracy),
-                _percent(float(row.macs_ratio.value)),
-                f"{row.seconds:.1f}",
-                f"{row.agent_seconds:.1f}",
-            )
-        )
-    return rows
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _interval(estimate: Estimate) -> str:
-    if math.isnan(float(estimate.low)):
-        return _percent(float(estimate.value))
-    low, high = _percent(float(estimate.low)), _percent(float(estimate.high))
-    return f"{_percent(float(estimate.value))} [{low}, {high}]"
-
-
 def _table(section: Section) -> Table:
     table = Table(title=section.title, title_justify="left", title_style="bold")
-    table.caption, table.caption_justify = _caption(section), "left"
+    table.caption, table.caption_justify = caption(section), "left"
     for i, name in enumerate(HEADER.values()):
         table.add_column(name, justify="left" if i == 0 else "right")
     for i, row in enumerate(cells(section)):
         table.add_row(*row, end_section=i == 0)
     return table
-
-
-def _caption(section: Section) -> str:
-    full = section.records[0].full
-    return (
-        f"Interquartile mean over seeds [95 % bootstrap interval]; {full.reward_images} reward "
-        f"images, which the search saw; {full.test_images} test images, which it did not."
-    )
-
-
-def explanation(section: Section) -> str:
-    """The caption where there is room for all of it."""
-    full = section.records[0].full
-    return (
-        f"{_caption(section)} Each agent's best plan is the one with the highest reward of a run. "
-        "An interval is missing where there is one run; with fewer than four seeds the "
-        "interquartile mean is the mean, and the interval is too narrow to lean on. "
-        f"The full network has {full.macs:,} MACs and {full.params:,} parameters."
-    )
 
 
 def _markdown(sections: Iterable[Section], foreign: dict[Path, str]) -> str:
@@ -237,12 +137,6 @@ def _markdown_section(section: Section) -> list[str]:
         "",
     ]
     return lines
-
-
-def distinct(tables: Iterable[dict]) -> list[str]:
-    """Each different table once, as text."""
-    texts = (", ".join(f"{name} {value}" for name, value in table.items()) for table in tables)
-    return list(dict.fromkeys(texts))
 
 
 def _csv(sections: Iterable[Section]) -> str:

@@ -17,7 +17,7 @@ from benchmarks.html.policies import policies
 from benchmarks.html.style import Style, styles
 from benchmarks.html.tables import agents_table, runs_table
 from benchmarks.records import Record
-from benchmarks.report import HEADER, REWARDS, Section, cells, distinct, explanation
+from benchmarks.sections import HEADER, REWARDS, Section, cells, distinct, explanation
 from benchmarks.statistics import Row
 
 _HERE = Path(__file__).parent

@@ -1,0 +1,127 @@
+"""What a report says of the runs of one setting, whatever it is written to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.records import Record
+from benchmarks.runs import Setting
+from benchmarks.statistics import Estimate, Row, rows_of
+
+REWARDS: dict[str, str] = {
+    "accuracy": "accuracy on the reward images",
+    "error": "−error on the reward images",
+}
+"""Reward option -> axis label; others are named as they are."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """The runs of one setting.
+
+    Attributes:
+        setting: which one.
+        records: its finished runs, at least one.
+        rows: one per agent.
+        suffix: of the names of its pictures.
+    """
+
+    setting: Setting
+    records: tuple[Record, ...]
+    rows: tuple[Row, ...]
+    suffix: str
+
+    @property
+    def title(self) -> str:
+        """The environment and its budgets."""
+        options = self.setting.options
+        ratio, resource = options["preserve_ratio"], options["resource"]
+        resource = {"macs": "MACs", "params": "parameters"}.get(resource, resource)
+        budget = "no budget" if ratio is None else f"at most {ratio:.0%} of the {resource}"
+        return f"{self.setting.env}, {budget}, {self.setting.episodes} evaluations"
+
+
+def sections_of(records: Sequence[Record]) -> list[Section]:
+    """The settings in order of environment and evaluations, each with its runs."""
+    settings = dict.fromkeys(record.run.setting for record in records)
+    sections = []
+    for setting in sorted(settings, key=lambda s: (s.env, s.episodes, s.digest)):
+        mine = tuple(record for record in records if record.run.setting == setting)
+        suffix = f"-{setting.digest}" if len(settings) > 1 else ""
+        sections.append(Section(setting, mine, tuple(rows_of(mine)), suffix))
+    return sections
+
+
+HEADER = {
+    "agent": "agent",
+    "seeds": "seeds",
+    "evaluations": "evals",
+    "distinct plans": "plans",
+    "reward accuracy %": "reward %",
+    "test accuracy %": "test %",
+    "MACs %": "MACs %",
+    "seconds per run": "s",
+    "agent's own seconds": "own s",
+}
+"""Column -> its name where space is short."""
+
+
+def cells(section: Section) -> list[tuple[str, ...]]:
+    """The table's rows as text, the full network first."""
+    full = section.records[0].full
+    accuracies = _percent(full.reward_accuracy), _percent(full.test_accuracy)
+    rows: list[tuple[str, ...]] = [("full network", "", "", "", *accuracies, "100.0", "", "")]
+    for row in section.rows:
+        rows.append(
+            (
+                row.agent,
+                str(row.seeds),
+                f"{row.evaluations:.0f}",
+                f"{row.distinct:.0f}",
+                _interval(row.reward_accuracy),
+                _interval(row.test_accuracy),
+                _percent(float(row.macs_ratio.value)),
+                f"{row.seconds:.1f}",
+                f"{row.agent_seconds:.1f}",
+            )
+        )
+    return rows
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(float(estimate.low)):
+        return _percent(float(estimate.value))
+    low, high = _percent(float(estimate.low)), _percent(float(estimate.high))
+    return f"{_percent(float(estimate.value))} [{low}, {high}]"
+
+
+def caption(section: Section) -> str:
+    """What is to be known of the table, in short."""
+    full = section.records[0].full
+    return (
+        f"Interquartile mean over seeds [95 % bootstrap interval]; {full.reward_images} reward "
+        f"images, which the search saw; {full.test_images} test images, which it did not."
+    )
+
+
+def explanation(section: Section) -> str:
+    """The caption where there is room for all of it."""
+    full = section.records[0].full
+    return (
+        f"{caption(section)} Each agent's best plan is the one with the highest reward of a run. "
+        "An interval is missing where there is one run; with fewer than four seeds the "
+        "interquartile mean is the mean, and the interval is too narrow to lean on. "
+        f"The full network has {full.macs:,} MACs and {full.params:,} parameters."
+    )
+
+
+def distinct(tables: Iterable[dict]) -> list[str]:
+    """Each different table once, as text."""
+    texts = (", ".join(f"{name} {value}" for name, value in table.items()) for table in tables)
+    return list(dict.fromkeys(texts))
