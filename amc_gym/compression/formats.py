@@ -38,10 +38,24 @@ Contents = list[bytes]
 Runner = Callable[[Tensor], Tensor]
 
 
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A ``state_dict`` with kernels, but no vectors and numbers, in half precision."""
+    return {
+        key: t.half() if t.dtype == torch.float32 and t.ndim > 1 else t for key, t in state.items()
+    }
+
+
+def _compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file holds: half precision where that says the very same."""
+    halves = halved(state)
+    exact = all(torch.equal(halves[key].to(tensor.dtype), tensor) for key, tensor in state.items())
+    return {key: tensor.contiguous() for key, tensor in (halves if exact else state).items()}
+
+
 def _write_safetensors(
     network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
 ) -> Contents:
-    content = save_bytes({key: t.contiguous() for key, t in network.state_dict().items()})
+    content = save_bytes(_compact(network.state_dict()))
     description = {
         "format": VERSION,
         **fields,

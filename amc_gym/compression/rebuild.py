@@ -100,7 +100,7 @@ def _refuse_larger(name: str, layer: Mapping[str, Any], original: Mapping[str, A
 
 def _replace(module: nn.Module, key: str, tensor: torch.Tensor) -> None:
     old = getattr(module, key)
-    value = tensor.to(old.device)
+    value = tensor.to(old.device, old.dtype)
     if isinstance(old, nn.Parameter):
         value = nn.Parameter(value, requires_grad=old.requires_grad)
     setattr(module, key, value)

@@ -16,6 +16,7 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
+from amc_gym.compression.formats import halved
 from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")
@@ -93,7 +94,7 @@ def stored(model: nn.Module) -> dict[str, Tensor]:
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     if sum(tensor.nbytes for tensor in state.values()) <= LARGEST:
         return state
-    return {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+    return halved(state)
 
 
 def save(

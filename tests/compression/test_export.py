@@ -16,6 +16,7 @@ import amc_gym
 from amc_gym import ExportError
 from amc_gym.compression import export as hand_over
 from amc_gym.compression.export import description_of, export, load
+from amc_gym.compression.formats import halved
 
 BATCH = images(9, 7).images
 
@@ -48,6 +49,17 @@ def test_safetensors_are_rebuilt_without_pickle(plain_task, small, tmp_path, mon
     assert torch.equal(logits(original), logits(plain_task.model))
     assert all(p.requires_grad for p in rebuilt.parameters())
     assert not rebuilt.training
+
+
+def test_kernels_that_half_precision_holds_take_half_the_room(plain_task, small, tmp_path):
+    rounded = copy.deepcopy(small)
+    rounded.load_state_dict(halved(small.state_dict()))
+    assert not torch.equal(logits(rounded), logits(small))
+    exported = write(rounded, tmp_path / "rounded.safetensors", plain_task)
+    assert exported.bytes < 0.7 * write(small, tmp_path / "small.safetensors", plain_task).bytes
+    rebuilt = load(exported.path, plain_task.model)
+    assert torch.equal(logits(rebuilt), logits(rounded))
+    assert {p.dtype for p in rebuilt.parameters()} == {torch.float32}
 
 
 def test_the_original_is_found_by_name(digits_task, tmp_path):
