@@ -6,16 +6,17 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
+from amc_gym.compression.formats import halved
 from amc_gym.recipe import Recipe
 from amc_gym.training import train
 from benchmarks.finetuning.outcomes import Bits, Outcome
@@ -143,6 +144,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
     began = time.perf_counter()
     network = _tune(job, task, plan, images, checkpoint, progressed)
     seconds = time.perf_counter() - began
+    kept = compressed and job.keep and _rounded(network)
     outcome = Outcome(
         name=job.name,
         agent=job.agent,
@@ -156,7 +158,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
         before=before,
         after=Bits.of(network, task.test),
         reward_accuracy=amc_gym.accuracy(network, task.reward),
-        network=_keep(job, network, task) if compressed and job.keep else None,
+        network=_save(job, network, task) if kept else None,
         seconds=round(seconds, 1),
         machine=machine(),
         versions=versions(),
@@ -203,10 +205,26 @@ def _tune(
     )
 
 
-def _keep(job: Job, network: nn.Module, task: CompressionTask) -> str | None:
-    """The name of the file that the network is in, if it may be kept."""
-    if sum(p.nbytes for p in network.state_dict().values()) > LARGEST:
-        return None
+def _rounded(network: nn.Module) -> bool:
+    """Whether the network may be kept, its kernels rounded to half precision if it is large.
+
+    It is judged afterwards, as it will be in the file.
+    """
+    state = network.state_dict()
+    if _bytes(state) > LARGEST:
+        state = halved(state)
+        if _bytes(state) > LARGEST:
+            return False
+        network.load_state_dict(state)
+    return True
+
+
+def _bytes(state: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in state.values())
+
+
+def _save(job: Job, network: nn.Module, task: CompressionTask) -> str:
+    """The name of the file that the network is in."""
     path = job.folder / "networks" / f"{job.name}.safetensors"
     amc_gym.export(network.cpu(), task, path, overwrite=True)
     return str(path.relative_to(job.folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -158,7 +158,9 @@ def _finetuned(
     jobs: dict[str, Job] = {}
     for record in ordered:
         for job in jobs_of([record], recipe, 1, folder):
-            jobs.setdefault(FULL if job.agent == FULL else name_of(job.plan), job)
+            # The fronts need what the networks have right, not the networks: some 20 MB.
+            kept = FULL if job.agent == FULL else name_of(job.plan)
+            jobs.setdefault(kept, replace(job, keep=False))
     missing = [job for job in jobs.values() if not (folder / f"{job.name}.json").exists()]
     executor = LocalExecutor(work_finetuning, workers or cores())
     said = ("networks", "epochs")

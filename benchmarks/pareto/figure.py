@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,8 +11,7 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
-from benchmarks.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
-from benchmarks.html.style import styles
+from benchmarks.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 from benchmarks.pareto.points import Point
 
 SIZES: dict[str, Callable[[Point], float]] = {
@@ -27,7 +27,7 @@ ACCURACIES: dict[str, Callable[[Point], float | None]] = {
 def draw(points: Sequence[Point], path: Path, title: str) -> None:
     """Accuracy against MACs and latency, before and after fine-tuning where there was any."""
     full, methods = points[0], _by_method(points)
-    looks = looks_of(list(methods))
+    colours = _colours(methods)
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
     with mpl.rc_context(STYLE):
         figure = new_figure(3.1 * len(rows) + 0.9)
@@ -36,8 +36,8 @@ def draw(points: Sequence[Point], path: Path, title: str) -> None:
         for line, row in zip(panels, rows, strict=True):
             for axes, (size, x_of) in zip(line, SIZES.items(), strict=True):
                 for method, theirs in methods.items():
-                    colour, dashes = looks[method]
-                    _front(axes, theirs, x_of, ACCURACIES[row], method, colour, dashes)
+                    dashes = "--" if _by_latency(method) else "-"
+                    _front(axes, theirs, x_of, ACCURACIES[row], method, colours[method], dashes)
                 whole = ACCURACIES[row](full)
                 if whole is not None:
                     axes.plot(x_of(full), 100 * whole, "*", color=GREY, ms=11, label=full.method)
@@ -57,25 +57,24 @@ def _front(
     y_of: Callable[[Point], float | None],
     method: str,
     colour: str,
-    dashes: object,
+    dashes: str,
 ) -> None:
     known = [(x_of(p), 100 * y) for p in points if (y := y_of(p)) is not None]
     if known:
         x, y = zip(*sorted(known), strict=True)
-        axes.plot(x, y, "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)  # type: ignore[arg-type]
+        axes.plot(x, y, "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)
 
 
 def page(points: Sequence[Point], path: Path, title: str) -> None:
     """The same as one HTML file that needs no network; every point tells what it is."""
     methods = {points[0].method: [points[0]], **_by_method(points)}
-    looks = styles(methods)
+    colours = _colours(methods)
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
     figure = make_subplots(rows=len(rows), cols=2, horizontal_spacing=0.08)
     for i, row in enumerate(rows, start=1):
         for j, (size, x_of) in enumerate(SIZES.items(), start=1):
             for method, theirs in methods.items():
                 known = [p for p in theirs if ACCURACIES[row](p) is not None]
-                colour, dash, symbol = looks[method]
                 figure.add_trace(
                     go.Scatter(
                         x=[x_of(p) for p in known],
@@ -88,8 +87,11 @@ def page(points: Sequence[Point], path: Path, title: str) -> None:
                         legendgroup=method,
                         showlegend=i == j == 1,
                         mode="lines+markers",
-                        line={"color": colour, "dash": dash},
-                        marker={"symbol": symbol, "size": 8},
+                        line={
+                            "color": colours.get(method, GREY),
+                            "dash": "dash" if _by_latency(method) else "solid",
+                        },
+                        marker={"symbol": "circle" if method in colours else "star", "size": 8},
                         hovertemplate=(
                             f"{method}, budget %{{customdata[0]:.0%}}, seed %{{customdata[4]}}<br>"
                             "%{y:.2f} %, %{customdata[1]:.1%} of the MACs<br>"
@@ -103,6 +105,23 @@ def page(points: Sequence[Point], path: Path, title: str) -> None:
         figure.update_yaxes(title_text=f"test accuracy, % {row}", row=i, col=1)
     figure.update_layout(title=title, template="plotly_white", height=420 * len(rows) + 80)
     figure.write_html(path, include_plotlyjs=True)
+
+
+def _colours(methods: Iterable[str]) -> dict[str, str]:
+    """Method -> the colour of its agent; the resource is told by the dashes."""
+    agents = sorted({_agent(method) for method in methods} - {""})
+    colours = dict(zip(agents, cycle(COLOURS), strict=False))
+    return {method: colours[_agent(method)] for method in methods if _agent(method)}
+
+
+def _agent(method: str) -> str:
+    """Empty for the full network."""
+    return method.rpartition(", ")[0]
+
+
+def _by_latency(method: str) -> bool:
+    """Whether the method's budgets are of latency."""
+    return method.endswith(", latency")
 
 
 def _by_method(points: Sequence[Point]) -> dict[str, list[Point]]:

@@ -186,6 +186,24 @@ def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:
     assert load_all(tmp_path / "cut") == [resumed]
 
 
+@pytest.mark.parametrize(("room", "kept"), [(0.7, True), (0.3, False)])
+def test_large_networks_are_kept_in_half_precision_or_not(
+    uniform: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: float, kept: bool
+) -> None:
+    (_, job) = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)
+    plan = CompressionPlan.from_json(job.plan)
+    task = amc_gym.task_of(plan)
+    state = amc_gym.compress(task, plan).state_dict()
+    size = sum(tensor.nbytes for tensor in state.values())
+    monkeypatch.setattr("benchmarks.finetuning.jobs.LARGEST", room * size)
+    outcome = work(job, lambda _: None)
+    assert (outcome.network is not None) == kept
+    if outcome.network is not None:
+        path = tmp_path / outcome.network
+        assert path.stat().st_size < 0.8 * size
+        assert Bits.of(amc_gym.load(path), task.test) == outcome.after
+
+
 def test_searches_are_compared_with_the_best_rule(uniform: Record, tmp_path: Path) -> None:
     def judged(agent: str, right: int) -> Outcome:
         bits = np.arange(1000) < right
