@@ -4,9 +4,11 @@ Layers are timed one by one, and a few whole networks beside them, all by turns.
 takes beyond its layers (additions, pooling, the call itself), and what layers gain or lose by being
 one after the other, is fitted to the networks:
 
-    network = scale * sum of (layer - empty call) + overhead
+    network = scale * sum of (layer - empty call - call) + overhead
 
 An empty call does next to nothing: what a single layer takes because it is a network of its own.
+Where that says too little, as for small networks whose layers hand over what the cache still holds,
+`call` is what is taken off each layer besides; then there is no overhead, which it would cancel.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from scipy.optimize import nnls
+from scipy.optimize import fminbound, nnls
 from torch import Tensor, nn
 
 from amc_gym.compression.graph import ChannelGraph
@@ -179,17 +181,36 @@ def _fitted(
     networks: np.ndarray,
 ) -> LatencyTable:
     """The table whose networks come nearest to the measured ones, in relative errors."""
-    bare = LatencyTable(subject.device, grids, overhead=0)
     layers = geometries(subject.model, subject.graph)
-    sums = LatencyCost(subject.graph, layers, bare).totals(np.array(plans))
+
+    def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
+        """The table with so much taken off each layer, and then scaled."""
+        times = {
+            key: Grid.of(
+                grid.inputs, grid.outputs, scale * np.maximum(np.array(grid.ns) - call, 1.0)
+            )
+            for key, grid in grids.items()
+        }
+        return LatencyTable(subject.device, times, round(overhead))
+
+    def shares(call: float) -> np.ndarray:
+        """Of the measured times, (networks,)."""
+        sums = LatencyCost(subject.graph, layers, less(call)).totals(np.array(plans))
+        return sums / networks
+
+    def misfit(call: float) -> float:
+        """Where there is no overhead, with the best scale."""
+        return nnls(shares(call)[:, None], np.ones(len(plans)))[1]
+
     typical = networks.mean()  # or the second column would be lost in rounding
-    columns = np.stack([sums / networks, typical / networks], axis=1)
+    columns = np.stack([shares(0.0), typical / networks], axis=1)
     (scale, overhead), _ = nnls(columns, np.ones(len(plans)))
-    scaled = {
-        key: Grid.of(grid.inputs, grid.outputs, scale * np.array(grid.ns, dtype=float))
-        for key, grid in grids.items()
-    }
-    return replace(bare, grids=scaled, overhead=round(overhead * typical))
+    if overhead > 0:
+        return less(0.0, scale, overhead * typical)
+    most = float(np.median([grid.ns[-1][-1] for grid in grids.values()]))
+    call = np.asarray(fminbound(misfit, 0.0, most)).item()
+    (scale,), _ = nnls(shares(call)[:, None], np.ones(len(plans)))
+    return less(call, scale)
 
 
 def random_plans(graph: ChannelGraph, n: int, multiple: int, seed: int) -> list[tuple[int, ...]]:

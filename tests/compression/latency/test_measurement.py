@@ -21,6 +21,7 @@ from amc_gym.compression.latency.measurement import (
     random_plans,
     this_device,
 )
+from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.tracing import trace
 from amc_gym.machine import processor
@@ -70,6 +71,22 @@ def test_scale_and_overhead_are_those_of_the_networks(subject: Subject) -> None:
     assert fitted.overhead == pytest.approx(40_000, rel=0.02)
     for key, grid in table.grids.items():
         np.testing.assert_allclose(fitted.grids[key].ns, 1.7 * np.array(grid.ns), rtol=0.02, atol=1)
+
+
+def test_layers_that_take_less_in_a_network_than_alone(subject: Subject) -> None:
+    layers = geometries(subject.model, subject.graph)
+    table = build(subject, **QUICK)
+    ns = {key: np.array(grid.ns) + 50_000 for key, grid in table.grids.items()}
+    alone = {key: Grid.of(g.inputs, g.outputs, ns[key]) for key, g in table.grids.items()}
+    plans = random_plans(subject.graph, 12, 1, seed=5)
+    sums = LatencyCost(subject.graph, layers, replace(table, grids=alone, overhead=0)).totals(
+        np.array(plans)
+    )
+    networks = 1.3 * (sums - 40_000 * len(layers))  # without 40 of the 50 microseconds
+    fitted = _fitted(subject, alone, plans, networks)
+    assert fitted.overhead == 0
+    found = LatencyCost(subject.graph, layers, fitted).totals(np.array(plans))
+    np.testing.assert_allclose(found, networks, rtol=0.01)
 
 
 def test_random_plans_are_admissible_and_of_all_sizes() -> None:
