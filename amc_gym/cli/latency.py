@@ -74,11 +74,13 @@ def latency_table(
             subject, table, check_on, rounds=rounds, noisiest=noisiest, progress=watched()
         )
         low, middle, high = 100 * np.quantile(found.errors, (0.25, 0.5, 0.75))
+        besides = 100 * np.median(found.errors_at_pace)
         say(
             f"{check_on} random plans end to end, {found.measured.min() / 1e6:.2f} to "
             f"{found.measured.max() / 1e6:.2f} ms: the table is off by {middle:.1f} % in the "
-            f"median, quartiles {low:.1f} and {high:.1f} %; the measurements themselves spread "
-            f"over {found.spread:.1%}"
+            f"median, quartiles {low:.1f} and {high:.1f} %; by {besides:.1f} % besides the "
+            f"{found.pace:.2f} times that everything takes as long as when the table was measured; "
+            f"the measurements themselves spread over {found.spread:.1%}"
         )
 
 

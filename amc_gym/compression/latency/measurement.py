@@ -242,6 +242,19 @@ class Check:
         """Relative, (n,)."""
         return np.abs(self.predicted - self.measured) / self.measured
 
+    @property
+    def pace(self) -> float:
+        """How many times as long as the table says everything takes at the moment.
+
+        Shared machines change their speed within minutes; budgets are ratios, which that leaves be.
+        """
+        return float(np.median(self.measured / self.predicted))
+
+    @property
+    def errors_at_pace(self) -> np.ndarray:
+        """Relative, besides the pace, (n,)."""
+        return np.abs(self.pace * self.predicted - self.measured) / self.measured
+
 
 def check(
     subject: Subject,

@@ -58,6 +58,11 @@ def test_a_check_times_networks_that_the_table_was_not_fitted_to(subject: Subjec
     assert found.predicted.shape == found.measured.shape == found.errors.shape == (4,)
     assert (found.measured > 1000).all()
     np.testing.assert_allclose(found.errors, abs(found.predicted / found.measured - 1))
+    slower = replace(found, measured=2 * found.measured)
+    assert slower.pace == pytest.approx(2 * found.pace)
+    np.testing.assert_allclose(slower.errors_at_pace, found.errors_at_pace)
+    exact = replace(found, measured=3 * found.predicted)
+    np.testing.assert_allclose(exact.errors_at_pace, 0, atol=1e-12)
 
 
 def test_scale_and_overhead_are_those_of_the_networks(subject: Subject) -> None:
