@@ -20,7 +20,14 @@ from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import nonzero_params
-from amc_gym.compression.formats import FORMATS, VERSION, ExportError, Format, decode_safetensors
+from amc_gym.compression.formats import (
+    FORMATS,
+    VERSION,
+    ExportError,
+    Format,
+    decode_safetensors,
+    nbytes,
+)
 from amc_gym.compression.rebuild import RebuildError
 from amc_gym.files import write_whole
 from amc_gym.names import choose
@@ -90,7 +97,7 @@ def export(
     size = len(contents[0])
     # Most files are smaller than the original's bare tensors.  Where names and graph weigh more
     # than the weights, the original is written for comparison.
-    if size >= _bytes(original):
+    if size >= nbytes(original.state_dict()):
         full = len(chosen.write(original, images, path.name, {})[0])
         if size >= full:
             raise ExportError(
@@ -190,10 +197,6 @@ def _smaller(network: nn.Module, original: nn.Module, images: Tensor) -> tuple[i
                 "it was not compressed, so there is nothing to hand over"
             )
     return counted[0]
-
-
-def _bytes(model: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in model.state_dict().values())
 
 
 def _difference(read: Tensor, expected: Tensor) -> float:

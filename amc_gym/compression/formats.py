@@ -38,6 +38,11 @@ Contents = list[bytes]
 Runner = Callable[[Tensor], Tensor]
 
 
+def nbytes(state: Mapping[str, Tensor]) -> int:
+    """Of all tensors together."""
+    return sum(tensor.nbytes for tensor in state.values())
+
+
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A ``state_dict`` with kernels, but no vectors and numbers, in half precision."""
     return {

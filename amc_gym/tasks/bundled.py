@@ -16,7 +16,7 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.formats import halved
+from amc_gym.compression.formats import halved, nbytes
 from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")
@@ -92,7 +92,7 @@ def stored(model: nn.Module) -> dict[str, Tensor]:
     Load it into the model before measuring what is to be true of the file.
     """
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    if sum(tensor.nbytes for tensor in state.values()) <= LARGEST:
+    if nbytes(state) <= LARGEST:
         return state
     return halved(state)
 

@@ -6,17 +6,17 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
-from amc_gym.compression.formats import halved
+from amc_gym.compression.formats import halved, nbytes
 from amc_gym.recipe import Recipe
 from amc_gym.training import train
 from benchmarks.finetuning.outcomes import Bits, Outcome
@@ -211,16 +211,12 @@ def _rounded(network: nn.Module) -> bool:
     It is judged afterwards, as it will be in the file.
     """
     state = network.state_dict()
-    if _bytes(state) > LARGEST:
+    if nbytes(state) > LARGEST:
         state = halved(state)
-        if _bytes(state) > LARGEST:
+        if nbytes(state) > LARGEST:
             return False
         network.load_state_dict(state)
     return True
-
-
-def _bytes(state: Mapping[str, Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in state.values())
 
 
 def _save(job: Job, network: nn.Module, task: CompressionTask) -> str:

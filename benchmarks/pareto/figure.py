@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
 from benchmarks.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
-from benchmarks.pareto.points import Point
+from benchmarks.pareto.points import Point, by_method
 
 SIZES: dict[str, Callable[[Point], float]] = {
     "MACs kept, %": lambda point: 100 * point.macs,
@@ -26,8 +26,8 @@ ACCURACIES: dict[str, Callable[[Point], float | None]] = {
 
 def draw(points: Sequence[Point], path: Path, title: str) -> None:
     """Accuracy against MACs and latency, before and after fine-tuning where there was any."""
-    full, methods = points[0], _by_method(points)
-    colours = _colours(methods)
+    full, methods = points[0], by_method(points)
+    colours = _colours(points[1:])
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
     with mpl.rc_context(STYLE):
         figure = new_figure(3.1 * len(rows) + 0.9)
@@ -36,8 +36,9 @@ def draw(points: Sequence[Point], path: Path, title: str) -> None:
         for line, row in zip(panels, rows, strict=True):
             for axes, (size, x_of) in zip(line, SIZES.items(), strict=True):
                 for method, theirs in methods.items():
-                    dashes = "--" if _by_latency(method) else "-"
-                    _front(axes, theirs, x_of, ACCURACIES[row], method, colours[method], dashes)
+                    dashes = "--" if theirs[0].resource == "latency" else "-"
+                    colour = colours[theirs[0].agent]
+                    _front(axes, theirs, x_of, ACCURACIES[row], method, colour, dashes)
                 whole = ACCURACIES[row](full)
                 if whole is not None:
                     axes.plot(x_of(full), 100 * whole, "*", color=GREY, ms=11, label=full.method)
@@ -67,8 +68,8 @@ def _front(
 
 def page(points: Sequence[Point], path: Path, title: str) -> None:
     """The same as one HTML file that needs no network; every point tells what it is."""
-    methods = {points[0].method: [points[0]], **_by_method(points)}
-    colours = _colours(methods)
+    methods = {points[0].method: [points[0]], **by_method(points)}
+    colours = {points[0].agent: GREY} | _colours(points[1:])
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
     figure = make_subplots(rows=len(rows), cols=2, horizontal_spacing=0.08)
     for i, row in enumerate(rows, start=1):
@@ -88,10 +89,10 @@ def page(points: Sequence[Point], path: Path, title: str) -> None:
                         showlegend=i == j == 1,
                         mode="lines+markers",
                         line={
-                            "color": colours.get(method, GREY),
-                            "dash": "dash" if _by_latency(method) else "solid",
+                            "color": colours[theirs[0].agent],
+                            "dash": "dash" if theirs[0].resource == "latency" else "solid",
                         },
-                        marker={"symbol": "circle" if method in colours else "star", "size": 8},
+                        marker={"symbol": "circle" if theirs[0].resource else "star", "size": 8},
                         hovertemplate=(
                             f"{method}, budget %{{customdata[0]:.0%}}, seed %{{customdata[4]}}<br>"
                             "%{y:.2f} %, %{customdata[1]:.1%} of the MACs<br>"
@@ -107,25 +108,6 @@ def page(points: Sequence[Point], path: Path, title: str) -> None:
     figure.write_html(path, include_plotlyjs=True)
 
 
-def _colours(methods: Iterable[str]) -> dict[str, str]:
-    """Method -> the colour of its agent; the resource is told by the dashes."""
-    agents = sorted({_agent(method) for method in methods} - {""})
-    colours = dict(zip(agents, cycle(COLOURS), strict=False))
-    return {method: colours[_agent(method)] for method in methods if _agent(method)}
-
-
-def _agent(method: str) -> str:
-    """Empty for the full network."""
-    return method.rpartition(", ")[0]
-
-
-def _by_latency(method: str) -> bool:
-    """Whether the method's budgets are of latency."""
-    return method.endswith(", latency")
-
-
-def _by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
-    methods: dict[str, list[Point]] = {}
-    for point in points[1:]:
-        methods.setdefault(point.method, []).append(point)
-    return methods
+def _colours(points: Iterable[Point]) -> dict[str, str]:
+    """Agent -> colour, by the alphabet; the resource is told by the dashes."""
+    return dict(zip(sorted({point.agent for point in points}), cycle(COLOURS), strict=False))

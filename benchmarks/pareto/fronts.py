@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.finetuning.paired import Difference, difference
-from benchmarks.pareto.points import Point
+from benchmarks.pareto.points import Point, by_method
 
 HUMAN = "width-multiplier, macs"
 """The human expert's front."""
@@ -55,15 +55,11 @@ def compare(points: Sequence[Point]) -> list[Comparison]:
     Args:
         points: the full network's first, where all fronts end.
     """
-    full, *others = points
-    fronts: dict[str, list[Point]] = {}
-    for point in others:
-        fronts.setdefault(point.method, []).append(point)
+    full, fronts = points[0], by_method(points)
     pairs = [(m, HUMAN, size) for size in SIZES for m in fronts if m != HUMAN and HUMAN in fronts]
-    for method in fronts:
-        agent, _, resource = method.rpartition(", ")
-        if resource == "latency" and f"{agent}, macs" in fronts:
-            pairs.append((method, f"{agent}, macs", "ms"))
+    for method, (one, *_) in fronts.items():
+        if one.resource == "latency" and f"{one.agent}, macs" in fronts:
+            pairs.append((method, f"{one.agent}, macs", "ms"))
     found = []
     for stage, right_of in STAGES.items():
         for method, other, size in pairs:

@@ -22,29 +22,47 @@ class Point:
     """A method at a budget: the run with the median reward of its seeds.
 
     Attributes:
-        method: agent and the resource of its budget.
+        agent: whose plan, or ``FULL``.
+        resource: of its budget; empty for the full network.
         budget: share of the resource.
         seed: of the run.
         macs: share of the full network's.
         latency: measured end to end.
         before: test accuracy before fine-tuning.
-        after: and afterwards, mean over fine-tuning seeds; None: not fine-tuned.
         against: difference to the full network that was trained on alike.
         right_before: share of fine-tuning seeds that have each test image right, (images,), before
             fine-tuning; None: not fine-tuned.
         right_after: and afterwards.
     """
 
-    method: str
+    agent: str
+    resource: str
     budget: float
     seed: int
     macs: float
     latency: Latency
     before: float
-    after: float | None
     against: Difference | None
     right_before: NDArray[np.float64] | None = None
     right_after: NDArray[np.float64] | None = None
+
+    @property
+    def method(self) -> str:
+        """Agent and resource: what has a front."""
+        return f"{self.agent}, {self.resource}" if self.resource else self.agent
+
+    @property
+    def after(self) -> float | None:
+        """Test accuracy after fine-tuning, mean over its seeds; None: not fine-tuned."""
+        return None if self.right_after is None else float(self.right_after.mean())
+
+
+def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """The fronts, without the full network's point, which is the first."""
+    fronts: dict[str, list[Point]] = {}
+    for point in points[1:]:
+        fronts.setdefault(point.method, []).append(point)
+    return fronts
 
 
 def chosen(records: Sequence[Record]) -> list[Record]:
@@ -75,13 +93,13 @@ def points_of(
     whole = records[0].full
     points = [
         Point(
-            "full network",
+            FULL,
+            "",
             1.0,
             0,
             1.0,
             latencies[ORIGINAL],
             whole.test_accuracy,
-            float(np.mean(full)) if full else None,
             None,
             *right(FULL),
         )
@@ -91,13 +109,13 @@ def points_of(
         after = [outcome.after.array for outcome in tuned.get(name, [])]
         points.append(
             Point(
-                f"{record.run.agent}, {options['resource']}",
+                record.run.agent,
+                options["resource"],
                 options["preserve_ratio"],
                 record.run.seed,
                 record.best.macs_ratio,
                 latencies[name],
                 record.best.test_accuracy,
-                float(np.mean(after)) if after else None,
                 difference(after, full) if after and full else None,
                 *right(name),
             )

@@ -67,18 +67,8 @@ def made(method: str, budget: float, macs: float, right: list[int]) -> Point:
     """A point of four images, as fast as it is small."""
     latency = Latency(10 * macs, 10 * macs, 10 * macs, 1 / macs, 1 / macs, 1 / macs)
     bits = np.array(right, dtype=float)
-    return Point(
-        method,
-        budget,
-        0,
-        macs,
-        latency,
-        bits.mean(),
-        None,
-        None,
-        right_before=bits / 2,
-        right_after=bits,
-    )
+    agent, _, resource = method.partition(", ")
+    return Point(agent, resource, budget, 0, macs, latency, bits.mean(), None, bits / 2, bits)
 
 
 def test_fronts_are_compared_at_equal_sizes() -> None:

@@ -198,9 +198,10 @@ def _fitted(
         sums = LatencyCost(subject.graph, layers, less(call)).totals(np.array(plans))
         return sums / networks
 
-    def misfit(call: float) -> float:
-        """Where there is no overhead, with the best scale."""
-        return nnls(shares(call)[:, None], np.ones(len(plans)))[1]
+    def fit(call: float) -> tuple[float, float]:
+        """The best scale where there is no overhead, and its misfit."""
+        (scale,), misfit = nnls(shares(call)[:, None], np.ones(len(plans)))
+        return scale, misfit
 
     typical = networks.mean()  # or the second column would be lost in rounding
     columns = np.stack([shares(0.0), typical / networks], axis=1)
@@ -208,9 +209,8 @@ def _fitted(
     if overhead > 0:
         return less(0.0, scale, overhead * typical)
     most = float(np.median([grid.ns[-1][-1] for grid in grids.values()]))
-    call = np.asarray(fminbound(misfit, 0.0, most)).item()
-    (scale,), _ = nnls(shares(call)[:, None], np.ones(len(plans)))
-    return less(call, scale)
+    call = np.asarray(fminbound(lambda call: fit(call)[1], 0.0, most)).item()
+    return less(call, fit(call)[0])
 
 
 def random_plans(graph: ChannelGraph, n: int, multiple: int, seed: int) -> list[tuple[int, ...]]:
