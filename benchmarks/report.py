@@ -25,6 +25,7 @@ from benchmarks.sections import (
     explanation,
     sections_of,
 )
+from benchmarks.tables import markdown, terminal
 
 
 def write(folder: Path, console: Console) -> list[Section]:
@@ -82,12 +83,9 @@ def _draw(section: Section, folder: Path) -> None:
 
 
 def _table(section: Section) -> Table:
-    table = Table(title=section.title, title_justify="left", title_style="bold")
+    table = terminal(section.title, list(HEADER.values()), cells(section))
     table.caption, table.caption_justify = caption(section), "left"
-    for i, name in enumerate(HEADER.values()):
-        table.add_column(name, justify="left" if i == 0 else "right")
-    for i, row in enumerate(cells(section)):
-        table.add_row(*row, end_section=i == 0)
+    table.rows[0].end_section = True  # the full network's
     return table
 
 
@@ -103,10 +101,10 @@ def _markdown(sections: Iterable[Section], foreign: dict[Path, str]) -> str:
 
 def _markdown_section(section: Section) -> list[str]:
     full, setting = section.records[0].full, section.setting
-    lines = [f"## {section.title}", "", f"| {' | '.join(HEADER)} |"]
-    lines += ["|:--|" + "--:|" * (len(HEADER) - 1)]
-    lines += [f"| {' | '.join(row)} |" for row in cells(section)]
-    lines += [
+    lines = [
+        f"## {section.title}",
+        "",
+        *markdown(list(HEADER), cells(section)),
         "",
         explanation(section),
         "",
@@ -119,11 +117,10 @@ def _markdown_section(section: Section) -> list[str]:
         "",
         "Kept channels in the best plan of each agent, over its seeds.",
         "",
-        "| unit | layer | channels |",
-        "|--:|:--|--:|",
     ]
     units = enumerate(full.channels.items(), start=1)
-    lines += [f"| {i} | `{name}` | {channels} |" for i, (name, channels) in units]
+    layers = [[str(i), f"`{name}`", str(channels)] for i, (name, channels) in units]
+    lines += markdown(["unit", "layer", "channels"], layers, words=2)
     options = ", ".join(f"{name}={value!r}" for name, value in setting.options.items())
     source = ", ".join(f"{name} {value}" for name, value in setting.source.items() if value)
     lines += [

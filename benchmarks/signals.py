@@ -25,6 +25,7 @@ from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import load
 from amc_gym.training import train
 from benchmarks.search_signal.judgements import RECOVERIES
+from benchmarks.tables import markdown
 
 FINETUNED = ("none", "reconstruct")
 
@@ -114,17 +115,16 @@ def _report(
         f"{what}; uniform plans; accuracy in %, fine-tuned for {epochs} epochs: mean of {seeds} "
         "seeds.",
         "",
-        "| MACs kept | importance | " + " | ".join((*RECOVERIES, *tuned)) + " |",
-        "|--:|:--|" + "--:|" * (len(RECOVERIES) + len(tuned)),
     ]
+    table = []
     for ratio in ratios:
         for importance in IMPORTANCES:
             cells = [cell(ratio, importance, recovery, -1) for recovery in RECOVERIES]
             for recovery in FINETUNED:
                 each = [cell(ratio, importance, recovery, seed) for seed in range(seeds)]
                 cells.append(sum(each) / seeds)
-            numbers = " | ".join(f"{value:.1f}" for value in cells)
-            lines.append(f"| {ratio:.0%} | {importance} | {numbers} |")
+            table.append([f"{ratio:.0%}", importance, *(f"{value:.1f}" for value in cells)])
+    lines += markdown(["MACs kept", "importance", *RECOVERIES, *tuned], table, words=2)
     (out / "signals.md").write_text("\n".join(lines) + "\n")
 
 

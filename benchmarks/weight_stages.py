@@ -17,7 +17,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 from rich.console import Console
-from rich.table import Table
 
 import amc_gym
 from amc_gym.recipe import Recipe
@@ -33,6 +32,7 @@ from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import machine, versions
 from benchmarks.records import Store
 from benchmarks.runs import BenchmarkError
+from benchmarks.tables import markdown, terminal
 
 COLUMNS = ("stage", "density %", "as pruned %", "fine-tuned %", "full, alike %", "difference")
 
@@ -129,9 +129,6 @@ def write(
     rows: Sequence[Row], task: CompressionTask, out: Path, title: str, notes: str, console: Console
 ) -> None:
     """Stages.md, stages.csv and the picture; the table on ``console``."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
     before = f"{amc_gym.accuracy(task.model, task.test):.2%}"[:-1]
     cells = [["0", "100.0", "", "", before, ""]]
     for number, row in enumerate(rows, start=1):
@@ -139,12 +136,9 @@ def write(
         shown = [f"{100 * value:.{1 + (i > 1)}f}" for i, value in enumerate(values)]
         loss = ", no loss" if row.against.no_loss else ""
         cells.append([str(number), *shown, f"{row.against}{loss}"])
-    for line in cells:
-        table.add_row(*line)
-    console.print(table)
+    console.print(terminal(title, COLUMNS, cells, words=0))
     console.print(notes, highlight=False)
-    lines = [f"# {title}", "", "| " + " | ".join(COLUMNS) + " |", "|" + "--:|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(line) + " |" for line in cells]
+    lines = [f"# {title}", "", *markdown(COLUMNS, cells, words=0)]
     lines += ["", notes, "", "![Density of each layer after each stage](densities.png)"]
     (out / "stages.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with (out / "stages.csv").open("w", newline="", encoding="utf-8") as file:

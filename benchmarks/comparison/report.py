@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.comparison.figure import draw, draw_pairs
 from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
@@ -19,6 +18,7 @@ from benchmarks.comparison.scores import Scores, scores_of
 from benchmarks.records import Record, Store
 from benchmarks.runs import BenchmarkError, Setting
 from benchmarks.statistics import Estimate
+from benchmarks.tables import markdown, terminal
 
 EARLY = 10
 """Percent of the budget at which a score is told beside the one at the end."""
@@ -97,12 +97,9 @@ def write(folders: Sequence[Path], out: Path, against: str, console: Console) ->
     text = _markdown(lines, header, settings, partial)
     (out / "comparison.md").write_text(text, encoding="utf-8")
     (out / "comparison.csv").write_text(_csv(lines), encoding="utf-8")
-    table = Table(title=f"{len(settings)} task{'s'[: len(settings) != 1]}", title_justify="left")
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 else "right")
-    for line in lines:
-        table.add_row(*_cells(line, reference is not None))
-    console.print(table)
+    title = f"{len(settings)} task{'s'[: len(settings) != 1]}"
+    rows = [_cells(line, reference is not None) for line in lines]
+    console.print(terminal(title, header, rows))
     console.print(f"written to {out}: comparison.md, comparison.csv, comparison.png, pairs.png")
     return lines
 
@@ -133,10 +130,11 @@ def _interval(estimate: Estimate, scale: float = 1, digits: int = 2) -> str:
 def _markdown(
     lines: Sequence[Line], header: Sequence[str], settings: Sequence[Setting], partial: list[str]
 ) -> str:
-    rows = [f"| {' | '.join(_cells(line, len(header) > FIXED))} |" for line in lines]
-    text = ["# Agents over tasks", "", f"| {' | '.join(header)} |"]
-    text += ["|:--|" + "--:|" * (len(header) - 1), *rows, ""]
-    text += [
+    text = [
+        "# Agents over tasks",
+        "",
+        *markdown(header, (_cells(line, len(header) > FIXED) for line in lines)),
+        "",
         "A score is the share of what the uniform plan loses that a search wins back: 0 is the "
         "uniform plan's accuracy at the same budget, 1 the uncompressed network's. Interquartile "
         "mean over all runs [95 % stratified bootstrap interval: seeds are drawn anew within each "
@@ -147,15 +145,14 @@ def _markdown(
         "",
         "![Probability of improvement](pairs.png)",
         "",
-        "| task | budget | evaluations |",
-        "|:--|--:|--:|",
     ]
+    tasks = []
     for setting in settings:
         ratio, resource = setting.options["preserve_ratio"], setting.options["resource"]
         source = " ".join(value for value in setting.source.values() if value)
-        text.append(
-            f"| {setting.env} ({source}) | {ratio:.0%} of {resource} | {setting.episodes} |"
-        )
+        tasks.append([f"{setting.env} ({source})", f"{ratio:.0%} of {resource}"])
+        tasks[-1].append(str(setting.episodes))
+    text += markdown(["task", "budget", "evaluations"], tasks)
     if partial:
         text += ["", f"Not on every task, and so left out: {', '.join(partial)}."]
     return "\n".join([*text, ""])

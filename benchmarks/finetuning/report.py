@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.runs import BenchmarkError
+from benchmarks.tables import markdown, terminal
 
 HAND_MADE = ("uniform", "shallow", "deep", "width-multiplier")
 """Policies without a search, which the paper compares with in its figure 2."""
@@ -126,17 +126,11 @@ def write(folder: Path, console: Console) -> list[Row]:
     except (OSError, ValueError) as error:
         raise BenchmarkError(str(error)) from error
     title, notes = _words(outcomes)
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == COLUMNS[0] else "right")
-    for row in rows:
-        table.add_row(*_cells(row))
-    console.print(table)
+    cells = [_cells(row) for row in rows]
+    console.print(terminal(title, COLUMNS, cells))
     console.print(notes, highlight=False)
-    lines = [f"# {title}", "", "| " + " | ".join(COLUMNS) + " |"]
-    lines += ["|:--|" + "--:|" * (len(COLUMNS) - 1)]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    lines += ["", notes, "", "![Accuracy before and after](finetuned.png)"]
+    lines = [f"# {title}", "", *markdown(COLUMNS, cells), "", notes, ""]
+    lines.append("![Accuracy before and after](finetuned.png)")
     (folder / "finetuned.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "finetuned.csv").write_text(_csv(rows), encoding="utf-8")
     draw(outcomes, folder / "finetuned.png", title=title)

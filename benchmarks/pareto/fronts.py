@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import tables
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.pareto.points import Point, by_method
 
@@ -99,10 +100,9 @@ def markdown(comparisons: Sequence[Comparison]) -> list[str]:
     """The table's lines, one row for each comparison."""
     budgets = sorted({b for each in comparisons for b in each.differences}, reverse=True)
     header = ["fine-tuning", "front", "against", "at equal", *(f"{100 * b:.0f} %" for b in budgets)]
-    lines = [f"| {' | '.join(header)} |", "|:--|:--|:--|:--|" + "--:|" * len(budgets)]
-    for each in comparisons:
-        cells = [str(each.differences.get(budget, "")) for budget in budgets]
-        lines.append(
-            f"| {each.stage} | {each.method} | {each.other} | {each.size} | {' | '.join(cells)} |"
-        )
-    return lines
+    rows = [
+        [each.stage, each.method, each.other, each.size]
+        + [str(each.differences.get(budget, "")) for budget in budgets]
+        for each in comparisons
+    ]
+    return tables.markdown(header, rows, words=4)

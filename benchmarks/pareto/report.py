@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.fronts import compare
 from benchmarks.pareto.fronts import markdown as compared
 from benchmarks.pareto.points import Point
+from benchmarks.tables import markdown, terminal
 
 HEADER = ("method", "budget %", "MACs %", "ms", "faster", "before %", "after %", "against full")
 
@@ -34,12 +34,7 @@ def write(points: Sequence[Point], out: Path, title: str, note: str, console: Co
     rows = [cells(point) for point in points]
     text = "\n".join(_markdown(points, rows, title, note))
     (out / "pareto.md").write_text(text, encoding="utf-8")
-    shown = Table(title=title, title_justify="left")
-    for name in HEADER:
-        shown.add_column(name)
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
+    console.print(terminal(title, HEADER, rows))
     console.print(f"written to {out}: pareto.md, pareto.csv, pareto.png, pareto.html")
 
 
@@ -77,9 +72,10 @@ def as_csv(points: Sequence[Point]) -> str:
 def _markdown(
     points: Sequence[Point], rows: Sequence[Sequence[str]], title: str, note: str
 ) -> list[str]:
-    lines = [f"# {title}", "", f"| {' | '.join(HEADER)} |", "|:--|" + "--:|" * (len(HEADER) - 1)]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    lines += [
+    lines = [
+        f"# {title}",
+        "",
+        *markdown(HEADER, rows),
         "",
         "Latency end to end, all networks by turns: median, and how many times as fast as the "
         "original with the quartiles of the rounds' ratios. Differences to the full network, "

@@ -10,12 +10,12 @@ from typing import Any
 
 import matplotlib as mpl
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.figures import COLOURS, DPI, FAINT, STYLE, new_figure
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal
+from benchmarks.tables import markdown, terminal
 
 COLUMNS = (
     "importance",
@@ -65,20 +65,9 @@ def write(
     size = agreement(sizes, tuned, sizes)
     alone = map(str, (size.pearson, size.spearman, size.upper))
     rows.append(["share of the MACs alone", "", *alone, "", ""])
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    console.print(terminal(title, COLUMNS, rows, words=2))
     console.print(notes, highlight=False)
-    lines = [
-        f"# {title}",
-        "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|:--|:--|" + "--:|" * len(COLUMNS[2:]),
-    ]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines = [f"# {title}", "", *markdown(COLUMNS, rows, words=2)]
     lines += ["", notes, "", "![Scatter plots](signal.png)"]
     (out / "signal.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with (out / "signal.csv").open("w", newline="", encoding="utf-8") as file:

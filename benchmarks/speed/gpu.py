@@ -32,6 +32,7 @@ from amc_gym.tasks.engine import engine
 from benchmarks.machine import machine, versions
 from benchmarks.speed.cases import seeded
 from benchmarks.speed.timing import channels_last
+from benchmarks.tables import markdown
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: images are kept as bytes and normalised in flight, as real ones are."""
@@ -207,10 +208,11 @@ def write(figures: Sequence[Figure], options: Options, out: Path) -> None:
     (out / "gpu.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     lines = [f"# Episodes per second on {device}", ""]
     lines += [f"Images of {options.size} x {options.size}, random; torch {torch.__version__}.", ""]
-    lines += ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    for row in rows:
-        cells = (f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row.values())
-        lines.append(f"| {' | '.join(cells)} |")
+    cells = [
+        [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row.values()]
+        for row in rows
+    ]
+    lines += markdown(list(rows[0]), cells)
     (out / "gpu.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 

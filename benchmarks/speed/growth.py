@@ -30,6 +30,7 @@ from benchmarks.machine import machine
 from benchmarks.speed.cases import cifar10, mobilenet, seeded, synthetic
 from benchmarks.speed.growth_figure import PARTS, draw
 from benchmarks.speed.timing import plans, timed
+from benchmarks.tables import markdown
 
 OUT = Path("benchmarks/results/speed")
 
@@ -137,13 +138,14 @@ def write_table(points: Sequence[Point], out: Path) -> None:
     for axis, (subject, _) in AXES.items():
         mine = [point for point in points if point.axis == axis]
         lines += ["", f"## Against {axis} ({subject})", ""]
-        lines += [f"| {axis} | episode | {' | '.join(PARTS.values())} | forward, % | plans |"]
-        lines += ["|" + "---:|" * (len(PARTS) + 4)]
+        rows = []
         for point in mine:
             times = [point.episode, *(getattr(point, part) for part in PARTS)]
             cells = [f"{point.x:g}", *(f"{ms:.1f}" for ms in times)]
             cells += [f"{point.forward / point.episode:.0%}", str(point.plans)]
-            lines.append(f"| {' | '.join(cells)} |")
+            rows.append(cells)
+        header = [axis, "episode", *PARTS.values(), "forward, %", "plans"]
+        lines += markdown(header, rows, words=0)
     (out / "growth.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 

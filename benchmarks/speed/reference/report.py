@@ -11,7 +11,8 @@ from statistics import median
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from benchmarks.tables import markdown, terminal
 
 Answer = Mapping[str, Any]
 """What a worker answered."""
@@ -160,16 +161,11 @@ def _agreement_cells(document: Mapping[str, Any]) -> list[list[str]]:
 
 def show(document: Mapping[str, Any], table: Sequence[Row], console: Console) -> None:
     """Print the tables."""
-    speed = Table(title=document["title"], title_justify="left")
-    accuracy = Table(title=_accuracy_title(document), title_justify="left")
-    for shown, columns in ((speed, COLUMNS), (accuracy, AGREEMENT)):
-        for number, column in enumerate(columns):
-            shown.add_column(column, justify="right" if number else "left")
+    speed = terminal(document["title"], COLUMNS, [])
     for row in table:
         colour = {None: None, True: "green", False: "yellow"}[row.met]
         speed.add_row(*_cells(row), style=colour)
-    for cells in _agreement_cells(document):
-        accuracy.add_row(*cells)
+    accuracy = terminal(_accuracy_title(document), AGREEMENT, _agreement_cells(document))
     console.print(speed, accuracy)
     for note in document["notes"]:
         console.print(note, markup=False)
@@ -185,9 +181,9 @@ def write(folder: Path, document: Mapping[str, Any], table: Sequence[Row]) -> No
         writer.writerow(list(Row.__dataclass_fields__))
         writer.writerows(list(asdict(row).values()) for row in table)
     lines = [f"# {document['title']}", ""]
-    lines += _markdown(COLUMNS, [_cells(row) for row in table])
+    lines += markdown(COLUMNS, [[cell.strip() for cell in _cells(row)] for row in table])
     lines += ["", _accuracy_title(document) + ".", ""]
-    lines += _markdown(AGREEMENT, _agreement_cells(document))
+    lines += markdown(AGREEMENT, _agreement_cells(document))
     lines += ["", *(f"- {note}" for note in document["notes"])]
     path.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
@@ -195,9 +191,3 @@ def write(folder: Path, document: Mapping[str, Any], table: Sequence[Row]) -> No
 def _accuracy_title(document: Mapping[str, Any]) -> str:
     images, original = document["setting"]["reward_images"], document["original_accuracy"]
     return f"Accuracy on {images} reward images; uncompressed {100 * original:.1f} %"
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    marks = "|:--|" + "--:|" * (len(columns) - 1)
-    body = (" | ".join(cell.strip() for cell in cells) for cells in rows)
-    return ["| " + " | ".join(columns) + " |", marks, *(f"| {line} |" for line in body)]
