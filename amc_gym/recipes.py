@@ -57,7 +57,7 @@ RECIPES: dict[tuple[str, str], tuple[Recipe, ...]] = {
     ("ResNet56", "digits"): (DIGITS,),
     ("Plain20", "digits"): (DIGITS,),
     ("Plain20", "cifar10"): (replace(CIFAR10, epochs=46), AGAIN),
-    ("ResNet56", "cifar10"): (replace(CIFAR10, epochs=12),),
+    ("ResNet56", "cifar10"): (replace(CIFAR10, epochs=40),),
     ("MobileNet", "cifar10"): (replace(CIFAR10, epochs=30),),
 }
 """(network, data set) -> one recipe after the other.

@@ -151,7 +151,8 @@ class _Run:
         """Pass over the images once; the mean loss of the steps."""
         recipe, device = self.recipe, next(self.model.parameters()).device
         steps = _steps(len(split), recipe)
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, device))
+        low = uses_bf16(recipe, self.model)
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=low)
         total = torch.zeros((), device=device)
         self.model.train()
         # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and

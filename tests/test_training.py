@@ -16,7 +16,7 @@ import amc_gym
 from amc_gym import CompressionTask, training
 from amc_gym.compression.cost import counted_macs
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss
+from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
 from amc_gym.recipes import RECIPES, main
 from amc_gym.tasks import bundled, models
 from amc_gym.tasks.augmentation import augment
@@ -277,6 +277,16 @@ def test_bf16_trains_in_float32_weights(split: Split) -> None:
     model = train(tiny(), split, replace(RECIPE, precision="bf16"), progress=False)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert not same(model, train(tiny(), split, RECIPE, progress=False))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_auto_is_bf16_where_it_is_fast(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amc_gym.recipe.has_bf16", lambda device: able)
+    depthwise = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4))
+    assert uses_bf16(replace(RECIPE, precision="auto"), tiny()) == able
+    assert not uses_bf16(replace(RECIPE, precision="auto"), depthwise)  # on a processor
+    assert uses_bf16(replace(RECIPE, precision="bf16"), depthwise)
+    assert not uses_bf16(RECIPE, tiny())
 
 
 def test_accuracy_counts_over_batches_and_keeps_the_mode(split: Split) -> None:
