@@ -63,9 +63,16 @@ RECIPES: dict[tuple[str, str], tuple[Recipe, ...]] = {
 """(network, data set) -> one recipe after the other.
 
 The epochs of the networks for CIFAR-10 are what two processor cores allowed; with a GPU, give 60.
+Recipes with distillation are taught by ``TEACHERS``.
 The bundled Plain-20 was trained on processors that other jobs shared: its first 36 epochs followed
 the schedule of 60, and the other 10 that of 46.
 """
+
+TEACHERS: dict[tuple[str, str], str] = {
+    ("Plain20", "cifar10"): "ResNet56",
+    ("MobileNet", "cifar10"): "ResNet56",
+}
+"""(network, data set) -> whose bundled weights teach it."""
 
 
 def main(
@@ -99,7 +106,11 @@ def main(
         place = checkpoint
         if checkpoint is not None and number:
             place = checkpoint.with_name(f"{checkpoint.stem}-{number + 1}{checkpoint.suffix}")
-        train(model, splits.train, recipe, checkpoint=place)
+        teacher, origin = None, ""
+        if recipe.distillation:
+            name = TEACHERS[network, dataset]
+            teacher, origin = bundled.load(name, dataset), bundled.find(name, dataset)["sha256"]
+        train(model, splits.train, recipe, teacher=teacher, checkpoint=place, origin=origin)
     seconds = time.perf_counter() - start
 
     model.load_state_dict(bundled.stored(model))

@@ -96,6 +96,8 @@ def train(
             if evaluate_on is not None:
                 shown += f", accuracy {accuracy(model, evaluate_on):.2%}"
             bar.update(task, completed=epoch + 1, description=shown)
+            if progress and not bar.console.is_terminal:  # a log, where no bar moves
+                bar.console.print(f"epoch {epoch + 1} of {recipe.epochs}: {shown}")
             if on_epoch is not None:
                 on_epoch(epoch + 1)
     return model.eval()

@@ -17,7 +17,7 @@ from amc_gym import CompressionTask, training
 from amc_gym.compression.cost import counted_macs
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
-from amc_gym.recipes import RECIPES, main
+from amc_gym.recipes import RECIPES, TEACHERS, main
 from amc_gym.tasks import bundled, models
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split, digits, find_root, load
@@ -289,6 +289,15 @@ def test_auto_is_bf16_where_it_is_fast(able: bool, monkeypatch: pytest.MonkeyPat
     assert not uses_bf16(RECIPE, tiny())
 
 
+def test_a_log_has_a_line_for_each_epoch(split: Split, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tiny(), split, replace(RECIPE, epochs=2), evaluate_on=split)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert all("loss" in line and "accuracy" in line for line in lines)
+    train(tiny(), split, replace(RECIPE, epochs=2), progress=False)
+    assert not capsys.readouterr().err
+
+
 def test_accuracy_counts_over_batches_and_keeps_the_mode(split: Split) -> None:
     model = tiny().train()
     expected = (model.eval()(split.images).argmax(1) == split.labels).double().mean().item()
@@ -403,3 +412,22 @@ def test_main_writes_weights_and_card(
     card = bundled.find("Plain20", "digits", tmp_path)
     assert accuracy(model, digits().reward) == card["accuracy"]["reward"]["top1"]
     assert "of 400 images" in capsys.readouterr().out
+
+
+def test_main_distils_from_the_bundled_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all((teacher, dataset) in RECIPES for (_, dataset), teacher in TEACHERS.items())
+    recipe = Recipe(epochs=1, batch_size=256, learning_rate=0.05, warmup=0.5, distillation=0.9)
+    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), (recipe,))
+    monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "ResNet56")
+    main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+    torch.manual_seed(recipe.seed)
+    model = models.build("Plain20", "digits")
+    taught = bundled.load("ResNet56", "digits")
+    train(model, digits().train, recipe, teacher=taught, progress=False)
+    assert same(bundled.load("Plain20", "digits", tmp_path), model)
+    # Another teacher's answers are another run's.
+    monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "MobileNet")
+    with pytest.raises(ValueError, match="belongs to another run: it differs in origin"):
+        main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
