@@ -1,4 +1,4 @@
-"""A searcher of our own: it begins where the layers' errors say, and looks around from there.
+"""Searchers of our own: they begin where the layers' errors say, and look around from there.
 
 What a plan does to each layer is known before any evaluation: the least-squares factors say how
 much of a layer's output is lost when it keeps k channels (`Engine.errors`, from the calibration
@@ -11,11 +11,17 @@ against a loss in another.  So a Gaussian process (Optuna's) searches one log-fa
 unit's share of channels, zero being that first plan, and each plan is scaled to what the budget
 just allows.  Near a good plan few evaluations are enough: the reward changes slowly with the
 factors, and none of them wastes the budget.
+
+That is `error-allocation`.  `loss-allocation` also weights each layer's error by how much the loss
+reacts to it (`compression/sensitivity.py`): in full, by its square root, and not at all.  Which of
+the three is right depends on the network, by a lot where there are shortcuts, so all three plans
+are evaluated, and the process looks around the best.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -32,6 +38,9 @@ RANGE = 0.7
 
 DRAWN = 5
 """Plans drawn around the first one before the process is asked."""
+
+CURVATURES = (1.0, 0.5, 0.0)
+"""Powers of the loss's sensitivity that loss-allocation weights errors by."""
 
 STEPS = (1, 2, 4, 8, 16)
 """Admissible counts that one removal may skip: errors do not fall evenly with every channel."""
@@ -93,6 +102,8 @@ class ErrorAllocation:
     Args:
         env: an AMC environment that prunes channels, in either action mode.
         seed: of the draws and the process.
+        curvatures: how the errors are weighted, see ``Engine.errors``.  Of several the one whose
+            plan has the best reward is taken, at an evaluation each.
         prior: whether the errors say where to begin; otherwise it is at the uniform plan.
         process: whether the Gaussian process chooses; otherwise plans around the start are drawn.
 
@@ -102,16 +113,18 @@ class ErrorAllocation:
     """
 
     def __init__(
-        self, env: gym.Env[Any, Any], seed: int, *, prior: bool = True, process: bool = True
+        self,
+        env: gym.Env[Any, Any],
+        seed: int,
+        *,
+        curvatures: Sequence[float] = (0.0,),
+        prior: bool = True,
+        process: bool = True,
     ) -> None:
         self._optuna = optuna("error-allocation")
-        self.env, inner = env, amc(env)
-        self.errors = inner.engine.errors()
-        self.start: tuple[int, ...] | None = None  # without a budget it depends on the size
-        if not prior:
-            self.start = inner.budget.scaled(np.ones(len(self.errors)))
-        elif inner.budget.limit is not None:
-            self.start = self.least_error()
+        self.env, self.prior = env, prior
+        self.errors = {curvature: amc(env).engine.errors(curvature) for curvature in curvatures}
+        self.begin(curvatures[0])
         self.sampler = (
             gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
             if process
@@ -119,18 +132,36 @@ class ErrorAllocation:
         )
 
     def learn(self, episodes: int) -> None:
-        """Evaluate ``episodes`` plans, that of least total error first."""
-        names = [str(unit) for unit in range(len(self.errors))]
+        """Evaluate ``episodes`` plans, those of least total error first."""
+        names = [str(unit) for unit in range(len(amc(self.env).budget.channels))]
         first = dict.fromkeys(names, 0.0)
+        size = None
         if amc(self.env).budget.limit is None:
-            first["size"] = 0.5
+            size = first["size"] = 0.5
+        rewards: dict[float, float] = {}
+        for curvature in [*self.errors][:episodes]:
+            self.begin(curvature)
+            plan = self.plan([0.0] * len(names), size)
+            rewards[curvature] = execute(self.env, plan)["reward"]
+        self.begin(max(rewards, key=rewards.__getitem__))
 
         def objective(trial: Any) -> float:
             factors = [trial.suggest_float(name, -RANGE, RANGE) for name in names]
             size = trial.suggest_float("size", 0.0, 1.0) if "size" in first else None
+            if trial.number == 0:  # told, not evaluated again
+                return rewards[self.curvature]
             return execute(self.env, self.plan(factors, size))["reward"]
 
-        maximise(self._optuna, objective, self.sampler, episodes, first)
+        maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
+
+    def begin(self, curvature: float) -> None:
+        """Weight errors by this power from now on: where factors of 0 are follows from it."""
+        self.curvature, budget = curvature, amc(self.env).budget
+        self.start: tuple[int, ...] | None = None  # without a budget it depends on the size
+        if not self.prior:
+            self.start = budget.scaled(np.ones(len(budget.channels)))
+        elif budget.limit is not None:
+            self.start = self.least_error()
 
     def plan(self, factors: Sequence[float], size: float | None = None) -> tuple[int, ...]:
         """Counts of the plan that log-factors name.
@@ -152,4 +183,7 @@ class ErrorAllocation:
             assert size is not None, "without a budget a size is needed"
             least = inner.cost.total([counts[0] for counts in inner.budget.admissible])
             limit = int(least + size * (inner.cost.full - least))
-        return allocate(inner.budget, inner.cost, self.errors, limit)
+        return allocate(inner.budget, inner.cost, self.errors[self.curvature], limit)
+
+
+register("loss-allocation")(partial(ErrorAllocation, curvatures=CURVATURES))

@@ -23,8 +23,8 @@ from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.recovery import parse, recover, recover_as_built
 from amc_gym.recipe import Recipe
 from amc_gym.tasks import datasets, models
+from amc_gym.tasks.calibration import calibration, channel_graph
 from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.engine import calibration, channel_graph
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, resolve
 from amc_gym.training import accuracy, train
 from amc_gym.versions import versions

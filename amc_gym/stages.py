@@ -23,8 +23,8 @@ from amc_gym.envs.amc import AMCEnv
 from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.search import search
+from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.engine import channel_graph
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import accuracy, train
 

@@ -13,7 +13,7 @@ from amc_gym.compression.cost import CostModel
 from amc_gym.names import choose
 from amc_gym.registration import NETWORKS
 from amc_gym.tasks import models
-from amc_gym.tasks.engine import channel_graph
+from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.task import CompressionTask, resolve
 
 

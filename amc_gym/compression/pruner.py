@@ -87,17 +87,22 @@ class Pruner:
             for unit, order, count in kept
         )
 
-    def errors(self, grams: Mapping[str, torch.Tensor] | None = None) -> list[np.ndarray]:
+    def errors(
+        self,
+        grams: Mapping[str, torch.Tensor] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> list[np.ndarray]:
         """Of each unit, what the layers that read it lose if it keeps k channels, (channels + 1,).
 
         Relative squared error of each layer's output on the calibration samples, all its other
-        inputs there; summed over the layers.  It falls from the number of layers at 0 to 0 at all
-        channels.  A layer that this pruner re-fits is judged with its weights re-fitted, any other
-        with its weights as they are.
+        inputs there; weighted and summed over the layers.  It falls from the sum of the weights at
+        0 to 0 at all channels.  A layer that this pruner re-fits is judged with its weights
+        re-fitted, any other with its weights as they are.
 
         Args:
             grams: Gram matrices of layers that are not re-fitted.  For those that are not among
                 them the share of squared weights stands for the error.
+            weights: how much each layer's error counts, by name; all of them 1 by default.
         """
         grams = grams or {}
         errors = [np.zeros(unit.channels + 1) for unit in self.graph.units]
@@ -107,7 +112,8 @@ class Pruner:
             for unit in layer.inputs.units:
                 lost = self._layers[name].lost(unit, self.orders[unit], grams.get(name))
                 lost = np.maximum.accumulate(np.maximum(lost, 0)[::-1])[::-1]
-                errors[unit] += lost / max(lost[0], np.finfo(float).tiny)
+                weight = 1.0 if weights is None else weights[name]
+                errors[unit] += weight * lost / max(lost[0], np.finfo(float).tiny)
         return errors
 
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:

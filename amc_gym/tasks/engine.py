@@ -1,15 +1,15 @@
-"""Everything about a task that does not depend on an agent's decisions, made once per process."""
+"""What ranks, re-fits and evaluates the plans of a task: one engine for all environments alike."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from amc_gym.compression import recovery
 from amc_gym.compression.candidates import RecoveredNetwork, SwappedNetwork, TensorSource
@@ -17,27 +17,28 @@ from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.fine_grained import SparseCost, sparse, sparse_pruner, weight_graph
 from amc_gym.compression.folding import fold_norms
-from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.importance import (
     IMPORTANCES,
     NEEDS_GRAM,
     NEEDS_SALIENCY,
     Importance,
 )
-from amc_gym.compression.pointwise import with_pointwise
 from amc_gym.compression.precision import has_bf16
 from amc_gym.compression.pruner import Pruner
 from amc_gym.compression.ranking import rank
-from amc_gym.compression.recovery import Calibration
-from amc_gym.compression.slim import Kept, verify
-from amc_gym.compression.statistics import can_refit, grams, only_measurable, saliencies
-from amc_gym.compression.tracing import trace
+from amc_gym.compression.slim import Kept
 from amc_gym.names import choose
 from amc_gym.remembered import Remembered
+from amc_gym.tasks.calibration import (
+    calibrate,
+    calibration,
+    channel_graph,
+    measure,
+    saliency,
+    sensitivity,
+)
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training import finetune_steps
-
-CALIBRATION_BATCH = 128
 
 GRANULARITIES = ("channel", "weight")
 
@@ -170,10 +171,15 @@ class Engine:
         """Channels of each unit that a plan of these counts keeps, ascending."""
         return self._pruner.kept(counts)
 
-    def errors(self) -> list[np.ndarray]:
+    def errors(self, curvature: float = 0.0) -> list[np.ndarray]:
         """Of each unit, what its layers lose when it keeps k channels; see ``Pruner.errors``.
 
         It costs no evaluation: only the calibration statistics are asked, whatever the recovery.
+
+        Args:
+            curvature: what power of the loss's sensitivity to a layer's output its error is
+                weighted by.  0: relative errors, all layers alike; 1: the expected rise of the loss
+                to second order, which is right for small errors of single layers.
 
         Raises:
             ValueError: single weights are pruned.
@@ -183,7 +189,10 @@ class Engine:
         pruner = self._pruner
         if not any(step.name == "reconstruct" for step in self.steps):
             pruner = Pruner(self.task.model, self.graph, pruner.orders, calibrate(self.task))
-        return pruner.errors(measure(self.task))
+        weights = None
+        if curvature:
+            weights = {name: s**curvature for name, s in sensitivity(self.task).items()}
+        return pruner.errors(measure(self.task), weights)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
         """What a plan of these counts says: ``kept`` channels by unit, or ``weights`` by layer."""
@@ -214,72 +223,6 @@ def belongings(made: Engine) -> list[tuple[Remembered[[CompressionTask], Any], A
         if names & recovery.IN_SEQUENCE.keys():
             _ = calibration(task).targets  # goes along with it
     return found
-
-
-@Remembered
-def channel_graph(task: CompressionTask) -> ChannelGraph:
-    """The verified channel graph of a task's network.
-
-    Raises:
-        GraphError: the network cannot be compressed.
-    """
-    graph = trace(task.model, task.example)
-    verify(task.model, graph, task.example)
-    return graph
-
-
-@Remembered
-def calibrate(task: CompressionTask) -> dict[str, Tensor]:
-    """Gram matrices of a task's layers on its calibration images: those that are re-fitted."""
-    return _grams(task, can_refit)
-
-
-@Remembered
-def measure(task: CompressionTask) -> dict[str, Tensor]:
-    """The same of layers that have too few calibration samples to be re-fitted."""
-    wanted = (
-        only_measurable(layer, len(task.calibration))
-        for layer in channel_graph(task).layers.values()
-    )
-    return _grams(task, only_measurable) if any(wanted) else {}
-
-
-def _grams(task: CompressionTask, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
-    split = task.calibration
-    device = next(task.model.parameters()).device
-    batches = (images.to(device) for images, _ in split.batches(CALIBRATION_BATCH))
-    graph = channel_graph(task)
-    folded, _ = fold_norms(task.model, graph)
-    fast = with_pointwise(folded.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
-    return grams(task.model, graph, batches, n_images=len(split), fast=fast, wanted=wanted)
-
-
-@Remembered
-def calibration(task: CompressionTask) -> Calibration:
-    """What the recovery of a task's slim networks may use."""
-    device = next(task.model.parameters()).device
-
-    def batches() -> Iterator[Tensor]:
-        return (images.to(device) for images, _ in task.calibration.batches(CALIBRATION_BATCH))
-
-    return Calibration(
-        task.model,
-        channel_graph(task),
-        lambda: calibrate(task),
-        batches,
-        lambda network, steps: finetune_steps(network, task.calibration, steps),
-    )
-
-
-@Remembered
-def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
-    """First-order Taylor importance of a task's channels on its calibration images."""
-    device = next(task.model.parameters()).device
-    batches = (
-        (images.to(device), labels)
-        for images, labels in task.calibration.batches(CALIBRATION_BATCH)
-    )
-    return saliencies(task.model, channel_graph(task), batches)
 
 
 def device_of(name: str) -> torch.device:

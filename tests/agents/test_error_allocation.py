@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import agents
-from agents.error_allocation import ErrorAllocation, allocate
+from agents.error_allocation import CURVATURES, ErrorAllocation, allocate
 from agents.plans import amc
 from agents.rules import largest
 from amc_gym.envs.budget import Budget
@@ -70,6 +71,30 @@ def test_without_evaluations_it_beats_the_uniform_plan(make_env: Any) -> None:
     evaluator = amc(env).engine.evaluator
     uniform = evaluator(largest(amc(env).budget)).accuracy("top1")
     assert result.best_episode.accuracy > uniform + 0.05
+
+
+def test_a_residual_network_begins_better_by_the_loss() -> None:
+    """Relative errors count branches of ResNet-56 as much as the streams they add little to."""
+    env = gym.make("AMC-ResNet56-v0", preserve_ratio=0.5)
+    by_error = agents.make("error-allocation", env, 0).learn(1)
+    by_loss = agents.make("loss-allocation", env, 0).learn(1)
+    assert by_loss.best_episode.accuracy > by_error.best_episode.accuracy + 0.03
+
+
+def test_it_looks_around_the_best_of_its_beginnings(make_env: Any) -> None:
+    env = make_env(weights="bundled", recovery="reconstruct", reward_images=100)
+    learner = ErrorAllocation(env, 0, curvatures=CURVATURES)
+    zeros = [0.0] * len(amc(env).budget.channels)
+    begun = []
+    for curvature in CURVATURES:
+        learner.begin(curvature)
+        begun.append(learner.plan(zeros))
+    result = agents.make("loss-allocation", env, 0).learn(5)
+    assert [episode.channels for episode in result.history[:3]] == begun
+    best = max(result.history[:3], key=lambda episode: episode.reward)
+    learner.begin(CURVATURES[begun.index(best.channels)])
+    assert learner.plan(zeros) == best.channels
+    assert len({episode.channels for episode in result.history}) == 5
 
 
 def test_without_a_budget_the_size_is_searched(make_env: Any) -> None:

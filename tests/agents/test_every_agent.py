@@ -20,6 +20,7 @@ NAMES = (
     "error-allocation",
     "evolution",
     "gp",
+    "loss-allocation",
     "netadapt",
     "random",
     "random-shares",

@@ -9,7 +9,8 @@ from amc_gym.compression.precision import has_bf16
 from amc_gym.compression.pruner import _Remembered
 from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.slim import slim
-from amc_gym.tasks.engine import Engine, EngineOptions, calibrate, engine
+from amc_gym.tasks.calibration import calibrate
+from amc_gym.tasks.engine import Engine, EngineOptions, engine
 
 
 def random_counts(graph, n, seed=0):

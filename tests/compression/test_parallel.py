@@ -10,13 +10,8 @@ import torch
 
 from amc_gym.compression.parallel import executor, torch_threads
 from amc_gym.compression.statistics import grams
-from amc_gym.tasks.engine import (
-    CALIBRATION_BATCH,
-    Engine,
-    EngineOptions,
-    calibrate,
-    channel_graph,
-)
+from amc_gym.tasks.calibration import calibrate, channel_graph
+from amc_gym.tasks.engine import CALIBRATION_BATCH, Engine, EngineOptions
 
 
 @pytest.fixture

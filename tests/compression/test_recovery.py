@@ -12,7 +12,7 @@ from amc_gym.compression.recovery import Step, parse, recalibrate, recover
 from amc_gym.compression.sequential import Targets
 from amc_gym.compression.slim import slim
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks.engine import calibration
+from amc_gym.tasks.calibration import calibration
 
 
 def test_parsing():

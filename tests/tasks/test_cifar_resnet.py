@@ -15,8 +15,9 @@ from amc_gym.compression.reconstruction import refit
 from amc_gym.compression.remap import NOWHERE, ChannelMap
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
+from amc_gym.tasks.calibration import calibrate
 from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.engine import Engine, EngineOptions, calibrate
+from amc_gym.tasks.engine import Engine, EngineOptions
 from amc_gym.tasks.models import CifarResNet
 
 torch.manual_seed(0)

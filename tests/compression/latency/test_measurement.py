@@ -25,7 +25,7 @@ from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.tracing import trace
 from amc_gym.machine import processor
-from amc_gym.tasks.engine import channel_graph
+from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.latency import cache_folder, subject_of, table_of
 
 QUICK = {"rounds": 3, "noisiest": math.inf, "progress": False}

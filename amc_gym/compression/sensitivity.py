@@ -1,0 +1,83 @@
+"""How much the loss reacts to errors in a layer's output.
+
+Errors d of a layer's outputs, d numbers for an image, raise the loss by d'Hd / 2 to second order,
+H being close to the Fisher information E[g g'], with g the loss's gradient by the outputs and the
+labels drawn from the network's own answers.  Errors that point nowhere in particular and have a
+share e of the outputs' energy |y|^2 (a relative squared error) then raise it by
+
+    e E|y|^2 E|g|^2 / (2 d).
+
+Relative errors alone count all layers alike.  They mislead most about residual networks, where a
+branch adds little to a stream that carries nearly everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from amc_gym.compression.graph import ChannelGraph
+
+
+class _Energies:
+    """Sums over the images of a layer's squared outputs and their squared gradients."""
+
+    def __init__(self) -> None:
+        self.outputs = self.gradients = 0.0
+        self.numbers = 0  # of one image's output
+
+    def __call__(self, module: nn.Module, _inputs: object, outputs: torch.Tensor) -> None:
+        bias = module.bias
+        linear = outputs.detach()
+        if isinstance(bias, torch.Tensor):
+            shape = [-1] + [1] * (outputs.dim() - 2) if isinstance(module, nn.Conv2d) else [-1]
+            linear = linear - bias.detach().view(shape)
+        self.outputs += float(linear.double().square().sum())
+        self.numbers = outputs[0].numel()
+        outputs.register_hook(self._behind)
+
+    def _behind(self, gradient: torch.Tensor) -> None:
+        self.gradients += float(gradient.double().square().sum())
+
+
+def sensitivities(
+    model: nn.Module, graph: ChannelGraph, batches: Iterable[torch.Tensor], seed: int = 0
+) -> dict[str, float]:
+    """What a relative squared error of 1 in each layer's output adds to the loss, in nats.
+
+    Args:
+        model: in eval mode; only run, never changed.
+        graph: its channel graph.
+        batches: calibration images (B, C, H, W).
+        seed: of the labels, which are drawn from the network's answers.
+
+    Returns:
+        The figure of each layer that reads a unit, by name.
+    """
+    readers = {name for unit in graph.units for name in unit.consumers}
+    energies = {name: _Energies() for name in graph.layers if name in readers}
+    hooks = [
+        model.get_submodule(name).register_forward_hook(energy) for name, energy in energies.items()
+    ]
+    generator, images = torch.Generator().manual_seed(seed), 0
+    try:
+        for inputs in batches:
+            with torch.enable_grad():
+                inputs = inputs.detach().requires_grad_()
+                logits = model(inputs)
+                answers = logits.detach().softmax(1).cpu()
+                labels = torch.multinomial(answers, 1, generator=generator)[:, 0]
+                loss = F.cross_entropy(logits, labels.to(logits.device), reduction="sum")
+                # By the images alone: what is in between passes the hooks, parameters get nothing.
+                torch.autograd.grad(loss, inputs)
+            images += len(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {
+        name: energy.outputs * energy.gradients / images**2 / (2 * energy.numbers)
+        for name, energy in energies.items()
+    }

@@ -1,0 +1,97 @@
+"""What a task's network and its calibration images say before any decision, found out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from amc_gym.compression.folding import fold_norms
+from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.pointwise import with_pointwise
+from amc_gym.compression.recovery import Calibration
+from amc_gym.compression.sensitivity import sensitivities
+from amc_gym.compression.slim import verify
+from amc_gym.compression.statistics import can_refit, grams, only_measurable, saliencies
+from amc_gym.compression.tracing import trace
+from amc_gym.remembered import Remembered
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training import finetune_steps
+
+BATCH = 128
+
+SENSITIVITY_IMAGES = 512
+"""Fewer than for Gram matrices: one number for each layer is asked of them."""
+
+
+@Remembered
+def channel_graph(task: CompressionTask) -> ChannelGraph:
+    """The verified channel graph of a task's network.
+
+    Raises:
+        GraphError: the network cannot be compressed.
+    """
+    graph = trace(task.model, task.example)
+    verify(task.model, graph, task.example)
+    return graph
+
+
+@Remembered
+def calibrate(task: CompressionTask) -> dict[str, Tensor]:
+    """Gram matrices of a task's layers on its calibration images: those that are re-fitted."""
+    return _grams(task, can_refit)
+
+
+@Remembered
+def measure(task: CompressionTask) -> dict[str, Tensor]:
+    """The same of layers that have too few calibration samples to be re-fitted."""
+    wanted = (
+        only_measurable(layer, len(task.calibration))
+        for layer in channel_graph(task).layers.values()
+    )
+    return _grams(task, only_measurable) if any(wanted) else {}
+
+
+def _grams(task: CompressionTask, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
+    graph = channel_graph(task)
+    folded, _ = fold_norms(task.model, graph)
+    fast = with_pointwise(folded.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
+    n = len(task.calibration)
+    return grams(task.model, graph, _images(task), n_images=n, fast=fast, wanted=wanted)
+
+
+@Remembered
+def calibration(task: CompressionTask) -> Calibration:
+    """What the recovery of a task's slim networks may use."""
+    return Calibration(
+        task.model,
+        channel_graph(task),
+        lambda: calibrate(task),
+        lambda: _images(task),
+        lambda network, steps: finetune_steps(network, task.calibration, steps),
+    )
+
+
+@Remembered
+def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
+    """First-order Taylor importance of a task's channels on its calibration images."""
+    return saliencies(task.model, channel_graph(task), _batches(task))
+
+
+@Remembered
+def sensitivity(task: CompressionTask) -> dict[str, float]:
+    """How much the loss reacts to each layer's output on the first calibration images."""
+    batches = islice(_images(task), -(-SENSITIVITY_IMAGES // BATCH))
+    return sensitivities(task.model, channel_graph(task), batches)
+
+
+def _images(task: CompressionTask) -> Iterator[Tensor]:
+    return (images for images, _ in _batches(task))
+
+
+def _batches(task: CompressionTask) -> Iterator[tuple[Tensor, Tensor]]:
+    """Calibration images, on the device of the task's network, and their labels."""
+    device = next(task.model.parameters()).device
+    return ((images.to(device), labels) for images, labels in task.calibration.batches(BATCH))

@@ -1,0 +1,75 @@
+"""The loss's sensitivity against what noise in a layer's output really does to the answers."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from amc_gym.compression.sensitivity import sensitivities
+from amc_gym.tasks.calibration import channel_graph, sensitivity
+from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.tasks.task import resolve
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"), [("MobileNet", 3), ("MobileNet", -1), ("Plain20", 2)]
+)
+def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
+    """The answers' divergence, which the Fisher information is the curvature of."""
+    task = resolve(network, dataset="digits")
+    model, graph = copy.deepcopy(task.model).double(), channel_graph(task)
+    images = task.calibration.first(200).batch(torch.arange(200)).double()
+    # Labels are drawn, so unsure answers make for a mean that few draws come close to.
+    model.register_forward_hook(lambda _m, _i, logits: logits / 20)
+    foretold = [sensitivities(model, graph, [images], seed) for seed in range(4)]
+    name = [*foretold[0]][layer]
+    expected = sum(each[name] for each in foretold) / len(foretold)
+
+    module = model.get_submodule(name)
+    share, outputs = 1e-4, []
+    with torch.inference_mode():
+        recording = module.register_forward_hook(lambda _m, _i, y: outputs.append(y))
+        logits = model(images)
+        recording.remove()
+        linear = outputs[0]
+        if isinstance(module.bias, torch.Tensor):
+            linear = linear - module.bias.view(1, -1, *[1] * (linear.dim() - 2))
+        scale = (share * linear.square().mean()).sqrt()
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(
+            (4, *linear.shape), generator=generator, dtype=linear.dtype, device=linear.device
+        )
+        rises = []
+        for each in noise:
+            adding = module.register_forward_hook(lambda _m, _i, y, each=each: y + scale * each)
+            answers = model(images).log_softmax(1)
+            adding.remove()
+            before = logits.log_softmax(1)
+            rises.append(float((before.exp() * (before - answers)).sum(1).mean()))
+    # Four draws of either are within a fifth or so; a factor of 2 is not.
+    assert sum(rises) / len(rises) == pytest.approx(share * expected, rel=0.35)
+
+
+def test_it_changes_nothing() -> None:
+    task = resolve("MobileNet", dataset="digits")
+    before = copy.deepcopy(task.model.state_dict())
+    images = task.calibration.batch(torch.arange(4))
+    once = sensitivities(task.model, channel_graph(task), [images])
+    assert once == sensitivities(task.model, channel_graph(task), [images])
+    assert all(torch.equal(value, before[key]) for key, value in task.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in task.model.parameters())
+    assert not any(module._forward_hooks for module in task.model.modules())
+
+
+def test_errors_are_weighted_by_it() -> None:
+    task = resolve("MobileNet", dataset="digits")
+    engine = Engine(task, EngineOptions())
+    weights = sensitivity(task)
+    graph = engine.graph
+    for curvature in (1.0, 0.5):
+        for unit, errors in zip(graph.units, engine.errors(curvature), strict=True):
+            total = sum(weights[name] ** curvature for name in unit.consumers)
+            assert errors[0] == pytest.approx(total)
+            assert errors[-1] == pytest.approx(0, abs=1e-9 * total)
