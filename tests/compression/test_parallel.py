@@ -10,8 +10,8 @@ import torch
 
 from amc_gym.compression.parallel import executor, torch_threads
 from amc_gym.compression.statistics import grams
-from amc_gym.tasks.calibration import calibrate, channel_graph
-from amc_gym.tasks.engine import CALIBRATION_BATCH, Engine, EngineOptions
+from amc_gym.tasks.calibration import BATCH, calibrate, channel_graph
+from amc_gym.tasks.engine import Engine, EngineOptions
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, t
         threads(cores)
         calibrate.forget()
         found.append(calibrate(digits_task))
-    plain = grams(digits_task.model, graph, images.split(CALIBRATION_BATCH), n_images=len(images))
+    plain = grams(digits_task.model, graph, images.split(BATCH), n_images=len(images))
     assert found[0].keys() == found[1].keys() == plain.keys()
     for name, gram in plain.items():
         assert torch.equal(found[0][name], found[1][name])
