@@ -123,8 +123,10 @@ class ErrorAllocation:
     ) -> None:
         self._optuna = optuna("error-allocation")
         self.env, self.prior = env, prior
-        self.errors = {curvature: amc(env).engine.errors(curvature) for curvature in curvatures}
-        self.begin(curvatures[0])
+        self.errors = dict(zip(curvatures, amc(env).engine.errors(*curvatures), strict=True))
+        # Allocated once for each power; without a budget they depend on the size.
+        self.starts = {curvature: self._start(curvature) for curvature in curvatures}
+        self.curvature = curvatures[0]
         self.sampler = (
             gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
             if process
@@ -140,10 +142,10 @@ class ErrorAllocation:
             size = first["size"] = 0.5
         rewards: dict[float, float] = {}
         for curvature in [*self.errors][:episodes]:
-            self.begin(curvature)
+            self.curvature = curvature
             plan = self.plan([0.0] * len(names), size)
             rewards[curvature] = execute(self.env, plan)["reward"]
-        self.begin(max(rewards, key=rewards.__getitem__))
+        self.curvature = max(rewards, key=rewards.__getitem__)
 
         def objective(trial: Any) -> float:
             factors = [trial.suggest_float(name, -RANGE, RANGE) for name in names]
@@ -154,14 +156,12 @@ class ErrorAllocation:
 
         maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
 
-    def begin(self, curvature: float) -> None:
-        """Weight errors by this power from now on: where factors of 0 are follows from it."""
-        self.curvature, budget = curvature, amc(self.env).budget
-        self.start: tuple[int, ...] | None = None  # without a budget it depends on the size
+    def _start(self, curvature: float) -> tuple[int, ...] | None:
+        """The plan that factors are of, if it is the same for all sizes."""
+        budget = amc(self.env).budget
         if not self.prior:
-            self.start = budget.scaled(np.ones(len(budget.channels)))
-        elif budget.limit is not None:
-            self.start = self.least_error()
+            return budget.scaled(np.ones(len(budget.channels)))
+        return None if budget.limit is None else self.least_error(curvature)
 
     def plan(self, factors: Sequence[float], size: float | None = None) -> tuple[int, ...]:
         """Counts of the plan that log-factors name.
@@ -171,11 +171,11 @@ class ErrorAllocation:
             size: where there is no budget, from 0, the smallest admissible cost, to 1, the full.
         """
         budget = amc(self.env).budget
-        start = self.least_error(size) if self.start is None else self.start
+        start = self.starts[self.curvature] or self.least_error(self.curvature, size)
         shares = np.array(start) / budget.channels * np.exp(factors)
         return budget.scaled(shares)
 
-    def least_error(self, size: float | None = None) -> tuple[int, ...]:
+    def least_error(self, curvature: float, size: float | None = None) -> tuple[int, ...]:
         """Counts of the plan of least total error within the budget; without one, of a size."""
         inner = amc(self.env)
         limit = inner.budget.limit
@@ -183,7 +183,7 @@ class ErrorAllocation:
             assert size is not None, "without a budget a size is needed"
             least = inner.cost.total([counts[0] for counts in inner.budget.admissible])
             limit = int(least + size * (inner.cost.full - least))
-        return allocate(inner.budget, inner.cost, self.errors[self.curvature], limit)
+        return allocate(inner.budget, inner.cost, self.errors[curvature], limit)
 
 
 register("loss-allocation")(partial(ErrorAllocation, curvatures=CURVATURES))

@@ -171,13 +171,15 @@ class Engine:
         """Channels of each unit that a plan of these counts keeps, ascending."""
         return self._pruner.kept(counts)
 
-    def errors(self, curvature: float = 0.0) -> list[np.ndarray]:
-        """Of each unit, what its layers lose when it keeps k channels; see ``Pruner.errors``.
+    def errors(self, *curvatures: float) -> list[list[np.ndarray]]:
+        """What layers lose when a unit keeps k channels, unit by unit for each curvature.
+
+        See ``Pruner.errors``.
 
         It costs no evaluation: only the calibration statistics are asked, whatever the recovery.
 
         Args:
-            curvature: what power of the loss's sensitivity to a layer's output its error is
+            curvatures: what powers of the loss's sensitivity to a layer's output its error is
                 weighted by.  0: relative errors, all layers alike; 1: the expected rise of the loss
                 to second order, which is right for small errors of single layers.
 
@@ -189,10 +191,14 @@ class Engine:
         pruner = self._pruner
         if not any(step.name == "reconstruct" for step in self.steps):
             pruner = Pruner(self.task.model, self.graph, pruner.orders, calibrate(self.task))
-        weights = None
-        if curvature:
-            weights = {name: s**curvature for name, s in sensitivity(self.task).items()}
-        return pruner.errors(measure(self.task), weights)
+        grams = measure(self.task)
+        return [
+            pruner.errors(
+                grams,
+                {name: s**power for name, s in sensitivity(self.task).items()} if power else None,
+            )
+            for power in curvatures
+        ]
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
         """What a plan of these counts says: ``kept`` channels by unit, or ``weights`` by layer."""

@@ -87,12 +87,12 @@ def test_it_looks_around_the_best_of_its_beginnings(make_env: Any) -> None:
     zeros = [0.0] * len(amc(env).budget.channels)
     begun = []
     for curvature in CURVATURES:
-        learner.begin(curvature)
+        learner.curvature = curvature
         begun.append(learner.plan(zeros))
     result = agents.make("loss-allocation", env, 0).learn(5)
     assert [episode.channels for episode in result.history[:3]] == begun
     best = max(result.history[:3], key=lambda episode: episode.reward)
-    learner.begin(CURVATURES[begun.index(best.channels)])
+    learner.curvature = CURVATURES[begun.index(best.channels)]
     assert learner.plan(zeros) == best.channels
     assert len({episode.channels for episode in result.history}) == 5
 

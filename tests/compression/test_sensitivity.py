@@ -68,8 +68,9 @@ def test_errors_are_weighted_by_it() -> None:
     engine = Engine(task, EngineOptions())
     weights = sensitivity(task)
     graph = engine.graph
-    for curvature in (1.0, 0.5):
-        for unit, errors in zip(graph.units, engine.errors(curvature), strict=True):
+    curvatures = (1.0, 0.5)
+    for curvature, by_unit in zip(curvatures, engine.errors(*curvatures), strict=True):
+        for unit, errors in zip(graph.units, by_unit, strict=True):
             total = sum(weights[name] ** curvature for name in unit.consumers)
             assert errors[0] == pytest.approx(total)
             assert errors[-1] == pytest.approx(0, abs=1e-9 * total)
