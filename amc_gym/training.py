@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import os
@@ -17,6 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn, optim
 
 from amc_gym.compression.evaluator import count_hits
+from amc_gym.compression.folding import fold_norms
+from amc_gym.compression.graph import GraphError
+from amc_gym.compression.tracing import trace
 from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split
@@ -72,7 +76,7 @@ def train(
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     guide = None
     if teacher is not None and recipe.distillation:
-        guide = copy.deepcopy(teacher).to(device).eval()
+        guide = _teacher(teacher, split).to(device)
     resident = split.to(device) if split.images.nbytes <= RESIDENT else split
     optimizer = make_optimizer(model, recipe)
     scheduler = make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe))
@@ -153,8 +157,7 @@ class _Run:
         """Pass over the images once; the mean loss of the steps."""
         recipe, device = self.recipe, next(self.model.parameters()).device
         steps = _steps(len(split), recipe)
-        low = uses_bf16(recipe, self.model)
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=low)
+        low = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, self.model))
         total = torch.zeros((), device=device)
         self.model.train()
         # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
@@ -166,10 +169,9 @@ class _Run:
                 images = split.batch(chosen).to(device)
                 images = augment(images, recipe.shift, recipe.flip)
                 images = images.contiguous(memory_format=torch.channels_last)
-                with autocast:
+                with low:
                     logits = self.model(images)
-                    with torch.no_grad():
-                        taught = None if self.teacher is None else self.teacher(images).float()
+                taught = None if self.teacher is None else self.answers(images)
                 loss = training_loss(
                     logits.float(), split.labels[chosen].to(device), taught, recipe
                 )
@@ -181,6 +183,14 @@ class _Run:
                     weight.data.mul_(mask)
                 total += loss.detach()
         return total.item() / steps
+
+    @torch.no_grad()
+    def answers(self, images: torch.Tensor) -> torch.Tensor:
+        """The teacher's logits, in the precision that is fast for it, not for the student."""
+        assert self.teacher is not None
+        low = uses_bf16(self.recipe, self.teacher)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
+            return self.teacher(images).float()
 
     def save(self, path: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs: all of it or, if interrupted, nothing."""
@@ -221,6 +231,15 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return state["epoch"]
+
+
+def _teacher(network: nn.Module, split: Split) -> nn.Module:
+    """A copy that answers only: its norms are folded, which halves its passes."""
+    network = copy.deepcopy(network).cpu().eval()
+    example = split.batch(torch.zeros(1, dtype=torch.long, device=split.images.device)).cpu()
+    with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is
+        network, _ = fold_norms(network, trace(network, example))
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _steps(images: int, recipe: Recipe) -> int:

@@ -21,7 +21,7 @@ from amc_gym.recipes import RECIPES, TEACHERS, main
 from amc_gym.tasks import bundled, models
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split, digits, find_root, load
-from amc_gym.training import accuracy, train
+from amc_gym.training import _teacher, accuracy, train
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, shift=1, flip=True, seed=3)
 
@@ -188,6 +188,17 @@ def test_distillation_brings_the_student_nearer_to_its_teacher(split: Split) -> 
     assert distances[1.0] < 0.8 * distances[0.0]
     assert not teacher.training
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_a_teachers_norms_are_folded_and_its_answers_are_the_same() -> None:
+    split = digits(8).reward
+    network = bundled.load("ResNet56", "digits")
+    teacher = _teacher(network, split)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in teacher.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            teacher(split.images), network(split.images), atol=1e-4, rtol=1e-4
+        )
 
 
 def test_distillation_without_a_teacher_is_refused(split: Split) -> None:
@@ -431,3 +442,16 @@ def test_main_distils_from_the_bundled_teacher(
     monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "MobileNet")
     with pytest.raises(ValueError, match="belongs to another run: it differs in origin"):
         main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+
+
+def test_main_goes_on_from_the_bundled_weights_with_the_last_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(epochs=1, batch_size=256, learning_rate=0.01, schedule="cosine")
+    stages = (*RECIPES["Plain20", "digits"], recipe)
+    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), stages)
+    main("Plain20", "digits", out=tmp_path, last=True)
+    model = bundled.load("Plain20", "digits")
+    train(model, digits().train, recipe, progress=False)
+    assert same(bundled.load("Plain20", "digits", tmp_path), model)
+    assert len(bundled.find("Plain20", "digits", tmp_path)["recipe"]) == 2

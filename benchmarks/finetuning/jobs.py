@@ -60,7 +60,11 @@ class Job:
     @property
     def name(self) -> str:
         """Of its files: readable, and unique by plan and recipe."""
-        decided = [self.agent == FULL, self.plan, asdict(self.recipe), self.recovery]
+        full = self.agent == FULL
+        # Whose plan names the full network's task differs from call to call: it does not decide.
+        subject = json.loads(self.plan)["fingerprints"] if full else self.plan
+        recovery = None if full else self.recovery
+        decided = [full, subject, asdict(self.recipe), recovery]
         digest = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:8]
         return f"{self._source}-{digest}"
 

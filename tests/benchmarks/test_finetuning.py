@@ -127,6 +127,19 @@ def test_jobs_have_names_of_their_own(uniform: Record, tmp_path: Path) -> None:
     assert len({job.name for job in jobs + longer}) == 8
 
 
+def test_the_full_network_is_trained_once_whatever_plan_stands_first(
+    uniform: Record, tmp_path: Path
+) -> None:
+    other = replace(uniform, best=replace(uniform.best, plan=uniform.best.plan | {"counts": {}}))
+    of_one = jobs_of([uniform], RECIPE, 1, tmp_path)
+    of_other = jobs_of([other], RECIPE, 1, tmp_path, recovery="nonlinear")
+    assert of_one[0].name == of_other[0].name
+    assert of_one[1].name != of_other[1].name
+    weights = uniform.best.plan | {"fingerprints": {"model": "another"}}
+    another = replace(uniform, best=replace(uniform.best, plan=weights))
+    assert jobs_of([another], RECIPE, 1, tmp_path)[0].name != of_one[0].name
+
+
 def test_plans_of_one_agent_have_files_of_their_own(uniform: Record, tmp_path: Path) -> None:
     # As on a front, where an agent has one seed and many budgets.
     other = replace(uniform, best=replace(uniform.best, plan=uniform.best.plan | {"counts": {}}))
