@@ -156,10 +156,12 @@ CIFAR10_TUNING ?= --seeds 1 --recipe.epochs 5 --recipe.learning-rate 0.03 --reci
 cifar10: $(INSTALLED)
 	for study in $(CIFAR10_STUDIES); do \
 		out=$(CIFAR10)/$$(echo $$study | tr A-Z a-z); ratio=0.$${study#*-}; \
-		own=loss-allocation; episodes=100; signal='"reconstruct"'; \
+		own=loss-allocation; tuned=uniform,deep,$$own; episodes=100; signal='"reconstruct"'; \
 		case $$study in \
-			Plain20-*) own=error-allocation; episodes=30; signal='"nonlinear"';; \
+			Plain20-*) own=error-allocation,loss-allocation; tuned=uniform,shallow,deep,$$own; \
+				episodes=30; signal='"nonlinear"';; \
 			ResNet56-*) signal='"reconstruct", "precision": "bf16"';; \
+			MobileNet-*) episodes=40;; \
 		esac; \
 		$(BIN)/python -m benchmarks run --env AMC-$${study%-*}-v0 \
 			--seeds $(CIFAR10_SEEDS) --episodes $$episodes \
@@ -167,7 +169,7 @@ cifar10: $(INSTALLED)
 			--agents uniform,shallow,deep,width-multiplier,$$own --out $$out || exit 1; \
 		$(BIN)/python -m benchmarks report $$out || exit 1; \
 		$(BIN)/python -m benchmarks.finetuning $$out --recovery nonlinear \
-			--agents uniform,deep,$$own $(CIFAR10_TUNING) || exit 1; \
+			--agents $$tuned $(CIFAR10_TUNING) || exit 1; \
 	done
 
 # Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages, and
