@@ -158,7 +158,7 @@ cifar10: $(INSTALLED)
 		out=$(CIFAR10)/$$(echo $$study | tr A-Z a-z); ratio=0.$${study#*-}; \
 		own=loss-allocation; tuned=uniform,deep,$$own; episodes=100; signal='"reconstruct"'; \
 		case $$study in \
-			Plain20-*) own=error-allocation,loss-allocation; tuned=uniform,shallow,deep,$$own; \
+			Plain20-*) own=error-allocation; tuned=uniform,shallow,deep,$$own; \
 				episodes=30; signal='"nonlinear"';; \
 			ResNet56-*) signal='"reconstruct", "precision": "bf16"';; \
 			MobileNet-*) episodes=40;; \
