@@ -153,7 +153,7 @@ def _finetuned(
 ) -> bool:
     """Fine-tune the full network once, and each different plan."""
     Store(folder).prepare()
-    # The full network's job is named by the plan that stands in for it: always the same one.
+    # A plan that several agents found is named by the same one in every call.
     ordered = sorted(records, key=lambda record: record.run.name)
     jobs: dict[str, Job] = {}
     for record in ordered:
