@@ -85,6 +85,11 @@ def pareto(
     store = Store(out / "searches")
     store.prepare()
     task = task_of(env, kwargs)
+    if any(record.run.setting.task != task.fingerprint for record in store.load()[0]):
+        raise BenchmarkError(
+            f"{out} holds searches of another network, of other weights or on other images: "
+            "name another folder with --out, or move this one away"
+        )
     table = out / "latency-table.json"
     subject = subject_of(task, runtime, threads=threads)
     if not table.exists():

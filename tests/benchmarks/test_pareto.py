@@ -23,7 +23,9 @@ ARGUMENTS = [
 ]
 
 
-def test_every_method_and_budget_is_a_point(tmp_path: Path) -> None:
+def test_every_method_and_budget_is_a_point(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--out", str(tmp_path), *ARGUMENTS]
     assert main(arguments) == 0
     points = list(csv.DictReader((tmp_path / "pareto.csv").read_text().splitlines()))
@@ -61,6 +63,9 @@ def test_every_method_and_budget_is_a_point(tmp_path: Path) -> None:
         difference = float(point["after"]) - float(full["after"])
         assert float(point["difference"]) == pytest.approx(difference)
     assert "## Front against front" in (tmp_path / "pareto.md").read_text()
+
+    assert main([*arguments, "--env", "AMC-VGG16-v0"]) == 2
+    assert "holds searches of another network" in capsys.readouterr().err
 
 
 def made(method: str, budget: float, macs: float, right: list[int]) -> Point:
