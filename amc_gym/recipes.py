@@ -49,7 +49,7 @@ AGAIN = replace(
 )
 """A second cycle, with less that holds a small network back: Plain-20 underfits."""
 
-TAUGHT = replace(AGAIN, epochs=20, learning_rate=0.1, weight_decay=5e-4, distillation=0.9)
+TAUGHT = replace(AGAIN, learning_rate=0.1, weight_decay=5e-4, distillation=0.9)
 """A last cycle that learns a better network's answers."""
 
 RECIPES: dict[tuple[str, str], tuple[Recipe, ...]] = {

@@ -157,7 +157,8 @@ class _Run:
         """Pass over the images once; the mean loss of the steps."""
         recipe, device = self.recipe, next(self.model.parameters()).device
         steps = _steps(len(split), recipe)
-        low = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, self.model))
+        low = _autocast(self.model, recipe)
+        low_teacher = None if self.teacher is None else _autocast(self.teacher, recipe)
         total = torch.zeros((), device=device)
         self.model.train()
         # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
@@ -171,7 +172,10 @@ class _Run:
                 images = images.contiguous(memory_format=torch.channels_last)
                 with low:
                     logits = self.model(images)
-                taught = None if self.teacher is None else self.answers(images)
+                taught = None
+                if self.teacher is not None and low_teacher is not None:
+                    with torch.no_grad(), low_teacher:
+                        taught = self.teacher(images).float()
                 loss = training_loss(
                     logits.float(), split.labels[chosen].to(device), taught, recipe
                 )
@@ -183,14 +187,6 @@ class _Run:
                     weight.data.mul_(mask)
                 total += loss.detach()
         return total.item() / steps
-
-    @torch.no_grad()
-    def answers(self, images: torch.Tensor) -> torch.Tensor:
-        """The teacher's logits, in the precision that is fast for it, not for the student."""
-        assert self.teacher is not None
-        low = uses_bf16(self.recipe, self.teacher)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
-            return self.teacher(images).float()
 
     def save(self, path: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs: all of it or, if interrupted, nothing."""
@@ -231,6 +227,12 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return state["epoch"]
+
+
+def _autocast(network: nn.Module, recipe: Recipe) -> torch.autocast:
+    """The precision that is fast for a network, or that the recipe names."""
+    device = next(network.parameters()).device
+    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, network))
 
 
 def _teacher(network: nn.Module, split: Split) -> nn.Module:
