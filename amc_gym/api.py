@@ -25,6 +25,7 @@ from amc_gym.recipe import Recipe
 from amc_gym.tasks import datasets, models
 from amc_gym.tasks.calibration import calibration, channel_graph
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, resolve
 from amc_gym.training import accuracy, train
 from amc_gym.versions import versions
@@ -196,10 +197,8 @@ def finetune(
                 f"{shared} training images are {name} images, whose accuracy would then mean "
                 "nothing: leave them out"
             )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return train(
-        compress(task, plan, recovery).to(device),
+        compress(task, plan, recovery).to(device_of(device)),
         train_split,
         recipe,
         teacher=task.model,

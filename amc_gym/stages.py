@@ -25,6 +25,7 @@ from amc_gym.recipe import Recipe
 from amc_gym.search import search
 from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import accuracy, train
 
@@ -64,6 +65,7 @@ def prune_in_stages(
     recipe: Recipe = FINETUNING,
     folder: Path | None = None,
     seed: int = 0,
+    device: str = "auto",
     progress: bool = True,
     **options: Any,
 ) -> list[Stage]:
@@ -77,6 +79,7 @@ def prune_in_stages(
         recipe: of each stage's fine-tuning; it may distil from the original network.
         folder: where finished stages are kept; the same call then goes on after the last one.
         seed: of the searches.
+        device: where to fine-tune; "auto": a GPU if there is one.
         progress: whether there are progress bars.
         options: of the environment, as in ``max_sparsity=...``; recovery is "none" by default.
 
@@ -113,7 +116,7 @@ def prune_in_stages(
             network = compress(current, plan)
             before = accuracy(network, task.test)
             train(
-                network,
+                network.to(device_of(device)),
                 training_images,
                 recipe,
                 teacher=task.model,
@@ -122,6 +125,7 @@ def prune_in_stages(
                 keep_zeros=True,
                 progress=progress,
             )
+            network.cpu()
             stage = Stage(
                 density=nonzero_params(network) / full,
                 layers=densities(network, channel_graph(task)),

@@ -21,7 +21,8 @@ from amc_gym.compression.evaluator import count_hits
 from amc_gym.compression.folding import fold_norms
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing import trace
-from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
+from amc_gym.gradients import Gradients, Step, fastest
+from amc_gym.recipe import Recipe, make_optimizer, make_scheduler
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split
 
@@ -141,7 +142,7 @@ def accuracy(
     return hits.accuracy(metric)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
     """What changes while a model is trained, and what it is trained by."""
 
@@ -152,13 +153,12 @@ class _Run:
     recipe: Recipe
     identity: dict[str, Any]  # what a resumed run must share with the one before it
     masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
+    step: Step | None = None  # made with the first batch, whose shape the others have
 
     def epoch(self, number: int, split: Split) -> float:
         """Pass over the images once; the mean loss of the steps."""
         recipe, device = self.recipe, next(self.model.parameters()).device
         steps = _steps(len(split), recipe)
-        low = _autocast(self.model, recipe)
-        low_teacher = None if self.teacher is None else _autocast(self.teacher, recipe)
         total = torch.zeros((), device=device)
         self.model.train()
         # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
@@ -170,22 +170,14 @@ class _Run:
                 images = split.batch(chosen).to(device)
                 images = augment(images, recipe.shift, recipe.flip)
                 images = images.contiguous(memory_format=torch.channels_last)
-                with low:
-                    logits = self.model(images)
-                taught = None
-                if self.teacher is not None and low_teacher is not None:
-                    with torch.no_grad(), low_teacher:
-                        taught = self.teacher(images).float()
-                loss = training_loss(
-                    logits.float(), split.labels[chosen].to(device), taught, recipe
-                )
-                self.optimizer.zero_grad()
-                loss.backward()
+                labels = split.labels[chosen].to(device)
+                if self.step is None:
+                    self.step = fastest(Gradients(self.model, self.teacher, recipe), images, labels)
+                total += self.step(images, labels)
                 self.optimizer.step()
                 self.scheduler.step()
                 for weight, mask in self.masks:
                     weight.data.mul_(mask)
-                total += loss.detach()
         return total.item() / steps
 
     def save(self, path: Path, epoch: int) -> None:
@@ -227,12 +219,6 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return state["epoch"]
-
-
-def _autocast(network: nn.Module, recipe: Recipe) -> torch.autocast:
-    """The precision that is fast for a network, or that the recipe names."""
-    device = next(network.parameters()).device
-    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, network))
 
 
 def _teacher(network: nn.Module, split: Split) -> nn.Module:

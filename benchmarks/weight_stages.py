@@ -22,6 +22,7 @@ import amc_gym
 from amc_gym.recipe import Recipe
 from amc_gym.stages import Stage, geometric, prune_in_stages
 from amc_gym.tasks.datasets import Split, load
+from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import train
 from benchmarks.arguments import run_command
@@ -111,17 +112,18 @@ def trained_alike(
 ) -> list[Bits]:
     """What the full network has right after the training of each stage, pruning left out."""
     model = copy.deepcopy(task.model)
+    device = device_of("auto")
     found = []
     for number in range(1, stages + 1):
         train(
-            model,
+            model.to(device),
             images,
             recipe,
             teacher=task.model,
             checkpoint=out / f"full-{number}.pt",
             origin=f"{task.fingerprint}, stage {number}",
         )
-        found.append(Bits.of(model, task.test))
+        found.append(Bits.of(model.cpu(), task.test))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -403,22 +403,19 @@ def test_unknown_pairs_are_answered_with_what_there_is() -> None:
 def test_main_writes_weights_and_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (recipe,) = RECIPES["Plain20", "digits"]
-    stages = (replace(recipe, epochs=2, batch_size=256), replace(recipe, epochs=1, batch_size=128))
-    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), stages)
-    main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+    recipe = replace(RECIPES["Plain20", "digits"], batch_size=256)
+    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), recipe)
+    main("Plain20", "digits", out=tmp_path, epochs=2, checkpoint=tmp_path / "run.pt")
     card = bundled.find("Plain20", "digits", tmp_path)
-    assert [stage["epochs"] for stage in card["recipe"]] == [2, 1]
+    recipe = replace(recipe, epochs=2)
+    assert card["recipe"] == asdict(recipe)
     once = (tmp_path / card["file"]).read_bytes()
-    # The stages are those of the training loop, one after the other.
     torch.manual_seed(recipe.seed)
     model = models.build("Plain20", "digits")
-    for stage in stages:
-        train(model, digits().train, stage, progress=False)
+    train(model, digits().train, recipe, progress=False)
     assert same(bundled.load("Plain20", "digits", tmp_path), model)
-    # A run that was stopped in its second stage goes on there.
-    (tmp_path / "run-2.pt").unlink()
-    main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+    # A finished run is read from its checkpoint.
+    main("Plain20", "digits", out=tmp_path, epochs=2, checkpoint=tmp_path / "run.pt")
     assert (tmp_path / card["file"]).read_bytes() == once
     card = bundled.find("Plain20", "digits", tmp_path)
     assert accuracy(model, digits().reward) == card["accuracy"]["reward"]["top1"]
@@ -430,7 +427,7 @@ def test_main_distils_from_the_bundled_teacher(
 ) -> None:
     assert all((teacher, dataset) in RECIPES for (_, dataset), teacher in TEACHERS.items())
     recipe = Recipe(epochs=1, batch_size=256, learning_rate=0.05, warmup=0.5, distillation=0.9)
-    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), (recipe,))
+    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), recipe)
     monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "ResNet56")
     main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
     torch.manual_seed(recipe.seed)
@@ -442,16 +439,3 @@ def test_main_distils_from_the_bundled_teacher(
     monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "MobileNet")
     with pytest.raises(ValueError, match="belongs to another run: it differs in origin"):
         main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
-
-
-def test_main_goes_on_from_the_bundled_weights_with_the_last_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = Recipe(epochs=1, batch_size=256, learning_rate=0.01, schedule="cosine")
-    stages = (*RECIPES["Plain20", "digits"], recipe)
-    monkeypatch.setitem(RECIPES, ("Plain20", "digits"), stages)
-    main("Plain20", "digits", out=tmp_path, last=True)
-    model = bundled.load("Plain20", "digits")
-    train(model, digits().train, recipe, progress=False)
-    assert same(bundled.load("Plain20", "digits", tmp_path), model)
-    assert len(bundled.find("Plain20", "digits", tmp_path)["recipe"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -95,7 +96,7 @@ class CompressionTask:
         """sha256 of the model (structure and weights) and of each split."""
         digest = hashlib.sha256()
         for name, module in self.model.named_modules():
-            digest.update(f"{name}:{type(module).__name__}:{module.extra_repr()};".encode())
+            digest.update(f"{name}:{type(module).__name__}:{_structure(module)};".encode())
         for name, tensor in self.model.state_dict().items():
             digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
             digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
@@ -115,6 +116,18 @@ class CompressionTask:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressionTask:
         return self  # Gymnasium deep-copies keywords on each access of env.spec
+
+
+def _structure(module: nn.Module) -> str:
+    """What a module says of itself, the same under every version of torch.
+
+    Norms say whether they have a bias since torch 2.12 or so, right after whether they are affine.
+    """
+    text = module.extra_repr()
+    if "affine=" in text and "bias=" not in text:
+        bias = getattr(module, "bias", None) is not None
+        text = re.sub("affine=(True|False)", rf"\g<0>, bias={bias}", text)
+    return text
 
 
 TaskLike = str | Callable[[], CompressionTask] | CompressionTask

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
 from torch import nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
 from amc_gym.compression.formats import halved, nbytes
 from amc_gym.recipe import Recipe
+from amc_gym.tasks.engine import device_of
 from amc_gym.training import train
 from benchmarks.finetuning.outcomes import Bits, Outcome
 from benchmarks.machine import machine, versions
@@ -146,7 +146,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
     before = Bits.of(network, task.test)
     checkpoint = job.folder / f"{job.name}.checkpoint.pt"
     began = time.perf_counter()
-    network = _tune(job, task, plan, images, checkpoint, progressed)
+    network = _tune(job, task, plan, images, checkpoint, progressed).cpu()
     seconds = time.perf_counter() - began
     kept = compressed and job.keep and _rounded(network)
     outcome = Outcome(
@@ -197,9 +197,8 @@ def _tune(
             progress=False,
             on_epoch=progressed,
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     return train(
-        copy.deepcopy(task.model).to(device),
+        copy.deepcopy(task.model).to(device_of("auto")),
         images,
         job.recipe,
         teacher=task.model,
@@ -226,5 +225,5 @@ def _rounded(network: nn.Module) -> bool:
 def _save(job: Job, network: nn.Module, task: CompressionTask) -> str:
     """The name of the file that the network is in."""
     path = job.folder / "networks" / f"{job.name}.safetensors"
-    amc_gym.export(network.cpu(), task, path, overwrite=True)
+    amc_gym.export(network, task, path, overwrite=True)
     return str(path.relative_to(job.folder))
