@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -24,6 +25,11 @@ def machine() -> dict[str, str | int]:
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
     return found
+
+
+def described(found: Mapping[str, str | int]) -> str:
+    """What `machine` said, for people."""
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import matplotlib as mpl
 from rich.console import Console
 
 import amc_gym
+from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.stages import Stage, geometric, prune_in_stages
 from amc_gym.tasks.datasets import Split, load
@@ -30,7 +32,7 @@ from benchmarks.figures import DPI, FAINT, STYLE, new_figure
 from benchmarks.finetuning.__main__ import RECIPE
 from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
-from benchmarks.machine import machine, versions
+from benchmarks.machine import described, machine, versions
 from benchmarks.records import Store
 from benchmarks.runs import BenchmarkError
 from benchmarks.tables import markdown, terminal
@@ -61,6 +63,7 @@ def study(
     data_root: Path | None = None,
     density: float = 0.2,
     stages: int = 4,
+    alike: int | None = None,
     evaluations: int = 150,
     seed: int = 0,
     recipe: Recipe = RECIPE,
@@ -75,6 +78,8 @@ def study(
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
         density: Share of the parameters to keep in the end.
         stages: How many; the density falls by the same factor in each.
+        alike: After how many stages the full network is trained on as well, all by default; what
+            comes later is compared with the last of these.
         evaluations: Plans that each stage's search evaluates.
         seed: Of the searches.
         recipe: Of the fine-tuning after each stage.
@@ -82,18 +87,22 @@ def study(
     for name, ok, demand in (
         ("density", 0 < density < 1, "in (0, 1)"),
         ("stages", stages >= 1, "at least 1"),
+        ("alike", alike is None or 1 <= alike <= stages, f"from 1 to the {stages} stages"),
         ("evaluations", evaluations >= 1, "at least 1"),
     ):
         if not ok:
             raise BenchmarkError(f"--{name} must be {demand}")
     Store(out).prepare()
+    where = _where(out / "machine.json")
     task = resolve(network, dataset=dataset, data_root=data_root, weights=weights)
     images = load(dataset, data_root).train
     targets = geometric(density, stages)
     finished = prune_in_stages(
         task, images, targets, evaluations=evaluations, recipe=recipe, folder=out, seed=seed
     )
-    full = trained_alike(task, images, recipe, stages, out)
+    alike = alike or stages
+    full = trained_alike(task, images, recipe, alike, out)
+    full += full[-1:] * (stages - alike)
     rows = [
         Row(
             stage,
@@ -103,7 +112,10 @@ def study(
         for stage, bits in zip(finished, full, strict=True)
     ]
     title = f"{network} on {dataset}: weights pruned in {stages} stages"
-    write(rows, task, out, title, _notes(task, evaluations, seed, recipe), Console())
+    notes = f"{_notes(task, evaluations, seed, recipe)} {where}"
+    if alike < stages:
+        notes += f" The full network was not trained on after stage {alike}: later rows repeat it."
+    write(rows, task, out, title, notes, Console())
     return 0
 
 
@@ -156,7 +168,6 @@ def write(
 
 
 def _notes(task: CompressionTask, evaluations: int, seed: int, recipe: Recipe) -> str:
-    where = ", ".join(f"{name} {value}" for name, value in machine().items())
     return (
         f"{len(task.test)} test images, which no search and no training saw. Each stage: a search "
         f"of {evaluations} evaluations on {len(task.reward)} reward images (seed {seed}), then "
@@ -164,9 +175,16 @@ def _notes(task: CompressionTask, evaluations: int, seed: int, recipe: Recipe) -
         f"{recipe.learning_rate}, {recipe.schedule}, distillation {recipe.distillation}). The "
         "full network is trained on by the same recipe, stage by stage; differences to it are in "
         "points, with the 95 % interval of a bootstrap over images. No loss: a mean of at least "
-        f"-0.2 points, and an interval that is not all below 0. Measured on {where}; torch "
-        f"{versions()['torch']}."
+        f"-0.2 points, and an interval that is not all below 0."
     )
+
+
+def _where(path: Path) -> str:
+    """On what the study was begun; that stays written, whoever goes on with it."""
+    if not path.exists():
+        write_json(path, {"machine": machine(), "versions": versions()})
+    begun = json.loads(path.read_text())
+    return f"Measured on {described(begun['machine'])}; torch {begun['versions']['torch']}."
 
 
 def draw(stages: Sequence[Stage], path: Path, title: str) -> None:

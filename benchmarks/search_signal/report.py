@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.figures import COLOURS, DPI, FAINT, STYLE, new_figure
 from benchmarks.finetuning.outcomes import Outcome
+from benchmarks.machine import described
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal
 from benchmarks.tables import markdown, terminal
@@ -58,7 +59,7 @@ def write(
         f"{min(tuned):.1%} to {max(tuned):.1%}. 95 % bootstrap intervals over plans; the upper "
         "half is that of the plans which are best after fine-tuning; beyond size is Spearman's "
         "partial correlation, given the share of the MACs. "
-        f"Measured on {one.machine['cpu']}, torch {one.versions['torch']}."
+        f"Fine-tuned on {described(one.machine)}; torch {one.versions['torch']}."
     )
     title = f"{what}: what predicts fine-tuned accuracy"
     rows = [_cells(signal, found[signal], accuracies[signal]) for signal in ordered]

@@ -24,7 +24,7 @@ from rich.console import Console
 from amc_gym.compression.cost import CostModel
 from amc_gym.compression.precision import has_bf16
 from amc_gym.compression.tracing import trace
-from benchmarks.machine import machine, versions
+from benchmarks.machine import described, machine, versions
 from benchmarks.speed.reference.problem import Problem, Setting, load, make
 from benchmarks.speed.reference.report import rows, show, write
 from benchmarks.speed.reference.theirs import check_clone
@@ -171,7 +171,7 @@ def _title(setting: Setting) -> str:
 
 
 def _where() -> str:
-    where = ", ".join(f"{name} {value}" for name, value in machine().items())
+    where = described(machine())
     return f"{where}; " + ", ".join(f"{name} {version}" for name, version in versions().items())
 
 

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine, versions
+from benchmarks.machine import described, machine, versions
 from benchmarks.speed import baselines, tables
 from benchmarks.speed.yardstick import yardstick_seconds
 
@@ -88,7 +88,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         console.print(_wanted(figures))
     if ratios := config.stash[RATIOS]:
         console.print(baselines.comparison(ratios, baselines.read()))
-        where = ", ".join(f"{name} {value}" for name, value in machine().items())
+        where = described(machine())
         threads = f"{torch.get_num_threads()} torch thread(s)"
         console.print(f"this run: {where}; {threads}; torch {versions()['torch']}")
         if config.getoption("--update-baselines"):

@@ -42,12 +42,26 @@ def test_stages_are_compared_with_the_full_network(
     assert main(["--out", str(tmp_path), *SHORT]) == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
+    # The full network's training may end earlier, and what was measured stays where it was.
+    machine = json.loads((tmp_path / "machine.json").read_text())
+    machine["machine"]["cpu"] = "an abacus"
+    (tmp_path / "machine.json").write_text(json.dumps(machine))
+    assert main(["--out", str(tmp_path), *SHORT, "--alike", "1"]) == 0
+    with (tmp_path / "stages.csv").open() as file:
+        again = list(csv.DictReader(file))
+    assert [row["full"] for row in again] == [rows[0]["full"]] * 2
+    assert [row["after"] for row in again] == [row["after"] for row in rows]
+    notes = (tmp_path / "stages.md").read_text()
+    assert "not trained on after stage 1" in notes
+    assert "an abacus" in notes
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--density", "1.5"), "--density must be in (0, 1)"),
         (("--stages", "0"), "--stages must be at least 1"),
+        (("--alike", "3"), "--alike must be from 1 to the 2 stages"),
         (("--network", "Nobody"), "Nobody"),
     ],
 )
