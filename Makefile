@@ -31,7 +31,7 @@ help:
 	@echo '  make bench-full   every agent on $(FULL_NETWORKS), 10 seeds, 400 evaluations'
 	@echo '  make bench-speed  time the engine, the environment and the agents against what is wanted'
 	@echo '                    and against the committed baselines; BASELINES=update rewrites those'
-	@echo '  make bench-gpu    episodes per second on a CUDA device, and the share of its peak'
+	@echo '  make bench-gpu    episodes per second on a CUDA device, the share of its peak, and training steps'
 	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
 	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it; it goes on where it was stopped'
 	@echo '  make cifar10      the paper'"'"'s comparisons on CIFAR-10, from AMC_DATA_ROOT, searched and'
@@ -107,6 +107,7 @@ bench-speed: $(INSTALLED)
 
 bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed.gpu --out $(SPEED_OUT)
+	$(BIN)/python -m benchmarks.speed.training --out $(SPEED_OUT)
 
 # The paper's figure 5, and its headline: one search by latency, fine-tuned longer and timed.
 PARETO_DATA = $(if $(AMC_DATA_ROOT),cifar10,digits)

@@ -1,4 +1,4 @@
-"""The GPU benchmark, run small on a processor."""
+"""The GPU benchmarks, run small on a processor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.speed import training
 from benchmarks.speed.gpu import Options, main, peak
 
 SMALL = Options(
@@ -53,3 +54,22 @@ def test_the_peak_counts_two_operations_for_each_multiply_accumulate(
 def test_without_a_gpu_the_message_says_what_to_run_instead() -> None:
     with pytest.raises(SystemExit, match="--device cpu"):
         main(Options())
+
+
+def test_training_steps_are_timed_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"networks": ("Plain20",), "batch_size": 8, "steps": 1, "rounds": 1, "out": tmp_path}
+    training.main(training.Options(device="cpu", **few))
+    (figure,) = json.loads((tmp_path / "training.json").read_text())["figures"]
+    assert figure["network"] == "Plain20"
+    assert min(figure["plain"], figure["fast"]) > 0
+    table = (tmp_path / "training.md").read_text()
+    assert f"| Plain20 | {figure['plain']:.2f} | {figure['fast']:.2f} |" in table
+    assert "Batches of 8" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_training_steps_ask_for_a_gpu() -> None:
+    with pytest.raises(SystemExit, match="--device cpu"):
+        training.main(training.Options())

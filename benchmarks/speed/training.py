@@ -1,0 +1,140 @@
+"""Milliseconds of a training step on a GPU: ``python -m benchmarks.speed.training``.
+
+The networks for CIFAR-10 on random images, in the precision that is fast for them: launched kernel
+by kernel, and replayed from a CUDA graph.  Both are timed by turns in one run, optimizer included.
+
+It needs a CUDA device for figures worth reading; ``--device cpu`` runs the same code, and there
+nothing is replayed.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from rich.console import Console
+from torch import Tensor, nn
+
+from amc_gym.gradients import Gradients, Step, fastest
+from amc_gym.recipe import Recipe, make_optimizer
+from amc_gym.tasks import models
+from benchmarks.machine import described, machine, versions
+from benchmarks.speed.cases import seeded
+from benchmarks.tables import markdown
+
+IMAGES = 45_000
+"""Of an epoch of CIFAR-10's training images."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+        device: where; figures are worth reading on "cuda".
+        networks: names of registered networks that have a setting for CIFAR-10.
+        batch_size: images of a step.
+        steps: timed at a time.
+        rounds: times that each way has its turn; the best counts.
+        out: folder for training.md and training.json, if anything is to be written.
+    """
+
+    device: str = "cuda"
+    networks: tuple[str, ...] = ("Plain20", "ResNet56", "MobileNet")
+    batch_size: int = 128
+    steps: int = 100
+    rounds: int = 5
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One network.
+
+    Attributes:
+        plain: milliseconds of a step, kernel by kernel.
+        fast: as training has it.
+    """
+
+    network: str
+    plain: float
+    fast: float
+
+    def cells(self, batch_size: int) -> list[str]:
+        """Of a table: milliseconds, how many times as fast, and seconds of an epoch."""
+        epoch = self.fast / 1000 * (IMAGES // batch_size)
+        ratio = self.plain / self.fast
+        return [
+            self.network,
+            f"{self.plain:.2f}",
+            f"{self.fast:.2f}",
+            f"{ratio:.1f}",
+            f"{epoch:.2f}",
+        ]
+
+
+COLUMNS = ("network", "step, plain, ms", "replayed, ms", "times as fast", "epoch, s")
+
+
+def measure(network: str, options: Options) -> Figure:
+    """Both ways of a network's step, by turns."""
+    device = torch.device(options.device)
+    model = seeded(lambda: models.build(network, "cifar10")).to(device)
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    recipe = Recipe(1, options.batch_size, 0.01, weight_decay=5e-4, precision="auto")
+    images = torch.randn(options.batch_size, 3, 32, 32, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(10, (options.batch_size,), device=device)
+    # Each its own network: whoever is replayed keeps its gradients to itself.
+    models_of = {"plain": model.train(), "fast": copy.deepcopy(model).train()}
+    plain, other = (Gradients(each, None, recipe) for each in models_of.values())
+    ways: dict[str, Step] = {"plain": plain, "fast": fastest(other, images, labels)}
+    best = dict.fromkeys(ways, float("inf"))
+    for name, step in ways.items():  # what only the first steps do
+        _seconds(step, models_of[name], recipe, images, labels, 3)
+    for _ in range(options.rounds):
+        for name, step in ways.items():
+            seconds = _seconds(step, models_of[name], recipe, images, labels, options.steps)
+            best[name] = min(best[name], 1000 * seconds / options.steps)
+    return Figure(network, **best)
+
+
+def _seconds(
+    step: Step, model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor, steps: int
+) -> float:
+    optimizer = make_optimizer(model, recipe)
+    wait: Callable[[], None] = torch.cuda.synchronize if images.is_cuda else lambda: None
+    wait()
+    began = time.perf_counter()
+    for _ in range(steps):
+        step(images, labels)
+        optimizer.step()
+    wait()
+    return time.perf_counter() - began
+
+
+def main(options: Options) -> None:
+    """Times training steps; ``--out`` writes the table."""
+    if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("no CUDA device here; --device cpu --steps 1 runs the same code")
+    figures = [measure(network, options) for network in options.networks]
+    lines = markdown(COLUMNS, [figure.cells(options.batch_size) for figure in figures])
+    where = f"Batches of {options.batch_size}; {described(machine())}; torch {torch.__version__}."
+    Console(soft_wrap=True).print("\n".join([*lines, "", where]), markup=False, highlight=False)
+    if options.out is None:
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(["# Training steps", "", *lines, "", where]) + "\n"
+    (options.out / "training.md").write_text(text, "utf-8")
+    document = {"machine": machine(), "versions": versions(), "figures": [*map(asdict, figures)]}
+    (options.out / "training.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
