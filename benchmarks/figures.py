@@ -17,7 +17,7 @@ from benchmarks.statistics import Row
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too faint for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)))
 """One per round of colours, so that agents differ without colour too."""
 
 GREY, FAINT = "#555555", "#E6E6E6"
@@ -35,6 +35,12 @@ STYLE: dict[Any, Any] = {
 INCHES, DPI = 9.0, 150
 """Width of every figure."""
 
+BESIDE, COLUMNS = 12, 3
+"""Agents whose names fit beside a picture; more stand below it, in so many columns."""
+
+FAR = 3.0
+"""Interquartile ranges below the lower quartile: what ends further off would flatten all others."""
+
 
 def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str) -> None:
     """Best reward so far against evaluations: IQM over seeds and its interval as a band.
@@ -45,8 +51,10 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         title: what was searched.
         reward: what the reward is.
     """
+    floor = far_below([row.curve.value[-1] for row in rows])
+    below = math.ceil(len(rows) / COLUMNS) if len(rows) > BESIDE else 0
     with mpl.rc_context(STYLE):
-        figure = new_figure(4.8)
+        figure = new_figure(4.8 + 0.24 * below)
         axes = figure.subplots()
         looks = looks_of([row.agent for row in rows])
         lows, highs = [], []
@@ -54,11 +62,13 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
             colour, dashes = looks[row.agent]
             curve, x = row.curve, np.arange(1, len(row.curve.value) + 1)
             label = f"{row.agent} ({row.seeds} seed{'s'[: row.seeds > 1]})"
+            if outside := curve.value[-1] < floor:
+                label += f", off: {curve.value[-1]:.2f}"
             axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
             if row.seeds > 1:
                 axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
             highs.append(np.nanmax(np.maximum(curve.value, np.nan_to_num(curve.high, nan=-np.inf))))
-            lows.append(row.early)
+            lows += [] if outside else [row.early]
             if row.begins > 0:
                 axes.plot(x[row.begins], curve.value[row.begins], "o", color=colour)
         low, high = min(lows), max(highs)
@@ -70,7 +80,10 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         axes.set_title(title, loc="left")
         axes.grid(axis="y", color=FAINT)
         axes.set_axisbelow(True)
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)
+        if below:
+            figure.legend(loc="outside lower left", ncols=COLUMNS, handlelength=2.6, fontsize=10)
+        else:
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)
         figure.savefig(path, dpi=DPI)
 
 
@@ -115,6 +128,12 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
     axes.set_title(row.agent, loc="left", fontweight="bold", fontsize=10)
     judged = f"{best.test_accuracy:.1%} test accuracy, {best.macs_ratio:.1%} MACs "
     axes.set_title(judged, loc="right", fontsize=9, color=GREY)
+
+
+def far_below(ends: Sequence[float]) -> float:
+    """Where curves that end below it are left out of the frame (Tukey's outer fence)."""
+    lower, upper = np.quantile(ends, (0.25, 0.75))
+    return float(lower - FAR * (upper - lower))
 
 
 def looks_of(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:

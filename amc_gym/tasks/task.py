@@ -121,7 +121,8 @@ class CompressionTask:
 def _structure(module: nn.Module) -> str:
     """What a module says of itself, the same under every version of torch.
 
-    Norms say whether they have a bias since torch 2.12 or so, right after whether they are affine.
+    Norms of torch 2.14 say whether they have a bias, right after whether they are affine; those of
+    torch 2.11 did not.
     """
     text = module.extra_repr()
     if "affine=" in text and "bias=" not in text:

@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from amc_gym import CompressionPlan
+from benchmarks.figures import far_below, looks_of
 from benchmarks.records import Best, History, Record, Store
 from benchmarks.report import write
 from benchmarks.runs import BenchmarkError, Run
@@ -82,6 +83,32 @@ def test_pictures_show_something(tmp_path: Path, record: Record, console: Consol
         # The first agent's blue: a line or bars of it.
         blue = (abs(picture[..., :3] - [0, 0x72 / 255, 0xB2 / 255]) < 0.02).all(-1)
         assert blue.sum() > 500
+
+
+def test_every_agent_of_the_full_study_looks_different() -> None:
+    looks = looks_of([f"agent {i}" for i in range(24)])
+    assert len(set(looks.values())) == 24
+
+
+def test_only_what_is_far_below_leaves_the_frame() -> None:
+    assert 0.1 < far_below([0.1, 0.80, 0.83, 0.86, 0.9]) < 0.8
+    assert far_below([0.72, 0.80, 0.83, 0.86, 0.9]) < 0.72
+    assert far_below([0.8]) == 0.8  # alone, it is in the frame
+
+
+def test_many_agents_stand_below_the_picture(
+    tmp_path: Path, record: Record, console: Console
+) -> None:
+    sizes = []
+    for n in (2, 14):
+        store = Store(tmp_path / str(n))
+        store.prepare()
+        for i in range(n):
+            store.save(replace(record, run=replace(record.run, agent=f"agent {i}")))
+        write(store.folder, console)
+        sizes.append(imread(store.folder / "learning-curves.png").shape)
+    assert sizes[0][1] == sizes[1][1]
+    assert sizes[1][0] > sizes[0][0] + 100
 
 
 def test_weight_pruning_has_policies_too(tmp_path: Path, record: Record, console: Console) -> None:
