@@ -39,8 +39,9 @@ help:
 	@echo '                    and it goes on where it was stopped'
 	@echo '  make cifar10-more the search signal, weight pruning in stages, and parameters at no loss'
 	@echo '  make weights      train the bundled weights for digits again'
-	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a'
-	@echo '                    night on two cores; it goes on where it was stopped'
+	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a day on'
+	@echo '                    two cores, or a night with WEIGHTS_ARGS="--epochs 40"; it goes on where'
+	@echo '                    it was stopped'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
 	@echo
 	@echo 'Variables, as in `make bench EPISODES=50 SEEDS=1`:'
@@ -140,10 +141,11 @@ weights: $(INSTALLED)
 		$(BIN)/python -m amc_gym.recipes $$network digits || exit 1; \
 	done
 
-# Each goes on after its last finished epoch.
+# Each goes on after its last finished epoch.  The first teaches the others.
+WEIGHTS_ARGS ?=
 weights-cifar10: $(INSTALLED)
 	for network in ResNet56 Plain20 MobileNet; do \
-		$(BIN)/python -m amc_gym.recipes $$network cifar10 \
+		$(BIN)/python -m amc_gym.recipes $$network cifar10 $(WEIGHTS_ARGS) \
 			--checkpoint runs/weights/$$network-cifar10.pt || exit 1; \
 	done
 

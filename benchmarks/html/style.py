@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from benchmarks.figures import COLOURS
 
-DASHES = ("solid", "dash", "dot")
-SYMBOLS = ("circle", "diamond", "square")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "diamond", "square", "cross")
 """One per round of colours, so that agents differ without colour too."""
 
 GREY = "#888888"  # legible on light and on dark paper
@@ -24,9 +24,9 @@ Style = tuple[str, str, str]
 def styles(agents: Iterable[str]) -> dict[str, Style]:
     """Agent -> style, by the alphabet, as in the PNG pictures."""
     return {
-        agent: (COLOURS[i % len(COLOURS)], DASHES[round_ % 3], SYMBOLS[round_ % 3])
+        agent: (COLOURS[i % len(COLOURS)], DASHES[round_], SYMBOLS[round_])
         for i, agent in enumerate(sorted(set(agents)))
-        for round_ in [i // len(COLOURS)]
+        for round_ in [i // len(COLOURS) % len(DASHES)]
     }
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from amc_gym import CompressionPlan
 from benchmarks.figures import far_below, looks_of
+from benchmarks.html.style import styles
 from benchmarks.records import Best, History, Record, Store
 from benchmarks.report import write
 from benchmarks.runs import BenchmarkError, Run
@@ -86,8 +87,9 @@ def test_pictures_show_something(tmp_path: Path, record: Record, console: Consol
 
 
 def test_every_agent_of_the_full_study_looks_different() -> None:
-    looks = looks_of([f"agent {i}" for i in range(24)])
-    assert len(set(looks.values())) == 24
+    agents = [f"agent {i}" for i in range(24)]
+    for looks in (looks_of(agents), styles(agents)):
+        assert len(set(looks.values())) == 24
 
 
 def test_only_what_is_far_below_leaves_the_frame() -> None:
