@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
+from benchmarks.figures import far_below
 from benchmarks.html.style import Style, faint, new_figure
 from benchmarks.html.wall_clock import timed_curves
 from benchmarks.statistics import Estimate, Row
@@ -14,7 +16,7 @@ from benchmarks.statistics import Estimate, Row
 
 def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
     """Best reward so far against evaluations: IQM over seeds, and its interval as a band."""
-    figure = new_figure(x="evaluations (finished plans)", y="best reward so far")
+    figure = _new_figure("evaluations (finished plans)", len(rows))
     ordered = _best_first(rows)
     x = np.arange(1, len(rows[0].curve.value) + 1)
     for row in ordered:  # behind all lines
@@ -29,7 +31,7 @@ def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
 
 def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
     """The same against wall-clock seconds; a dot where an agent had spent its evaluations."""
-    figure = new_figure(x="seconds since learning began", y="best reward so far")
+    figure = _new_figure("seconds since learning began", len(rows))
     ordered = _best_first(rows)
     timed_rows = list(zip(ordered, timed_curves(ordered), strict=True))
     for row, timed in timed_rows:
@@ -51,13 +53,21 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
     return figure
 
 
+def _new_figure(x: str, agents: int) -> go.Figure:
+    """As high as the agents' names below it need, two to a line of 25 pixels."""
+    return new_figure(
+        x=x, y="best reward so far", height=max(400, 330 + 25 * math.ceil(agents / 2))
+    )
+
+
 def _best_first(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: -row.curve.value[-1])
 
 
 def _span(rows: Sequence[Row]) -> tuple[float, float]:
-    """The frame, which leaves out how steeply every curve rises at first."""
-    low = min(row.early for row in rows)
+    """The frame, which leaves out how steeply every curve rises at first, and who ends far off."""
+    floor = far_below([row.curve.value[-1] for row in rows])
+    low = min(row.early for row in rows if row.curve.value[-1] >= floor)
     high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return low - margin, high + margin
