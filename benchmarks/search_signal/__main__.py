@@ -22,7 +22,7 @@ from benchmarks.records import Store
 from benchmarks.runs import BenchmarkError
 from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import RECOVERIES, Signal
-from benchmarks.search_signal.plans import draw
+from benchmarks.search_signal.plans import drawn
 
 BRIEF = replace(RECIPE, epochs=2)
 
@@ -64,8 +64,8 @@ def study(
     Store(out).prepare()
     task = resolve(network, dataset=dataset)
     with console.status("drawing plans"):
-        drawn = draw(task, plans, ratios, seed)
-    texts = tuple(one.plan.to_json() for one in drawn)
+        chosen = drawn(out / "plans.json", task, plans, ratios, seed)
+    texts = tuple(one.plan.to_json() for one in chosen)
     folder = out / "finetuned"
     Store(folder).prepare()
     tuning = [
@@ -78,7 +78,7 @@ def study(
             recipe=recipe,
             folder=folder,
         )
-        for number, (one, text) in enumerate(zip(drawn, texts, strict=True))
+        for number, (one, text) in enumerate(zip(chosen, texts, strict=True))
     ]
     judging = [
         judgements.Job(Signal(importance, recovery), texts, out)

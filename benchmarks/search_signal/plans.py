@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,9 @@ from agents.plans import execute
 from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.files import write_json
 from amc_gym.tasks.task import CompressionTask
+from benchmarks.runs import BenchmarkError
 
 LEAST = 5
 """Percent: no unit's share of the sparsity is drawn below this."""
@@ -49,3 +54,30 @@ def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int =
         shares = {name: measured[name] / cost.full for name, cost in env.engine.costs.items()}
         plans.append(Drawn(env.plan, shares["macs"], shares["params"]))
     return plans
+
+
+def drawn(
+    path: Path, task: CompressionTask, n: int, ratios: tuple[float, float], seed: int = 0
+) -> list[Drawn]:
+    """The same plans as before if they are in the file, and else those of ``draw``, which it keeps.
+
+    A plan drawn again elsewhere bears other versions, and maybe another image, so that nobody would
+    find what was computed of it.
+
+    Raises:
+        BenchmarkError: the file holds the plans of other arguments.
+    """
+    decided = {"task": task.fingerprint, "plans": n, "ratios": list(ratios), "seed": seed}
+    if not path.exists():
+        plans = draw(task, n, ratios, seed)
+        listed = [asdict(one) | {"plan": json.loads(one.plan.to_json())} for one in plans]
+        write_json(path, decided | {"drawn": listed})
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if differing := [name for name, value in decided.items() if content.get(name) != value]:
+        raise BenchmarkError(
+            f"{path} holds other plans: it differs in {', '.join(differing)}. Name another --out"
+        )
+    return [
+        Drawn(**one | {"plan": CompressionPlan.from_json(json.dumps(one["plan"]))})
+        for one in content["drawn"]
+    ]

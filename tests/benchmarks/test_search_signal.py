@@ -11,22 +11,37 @@ import pytest
 from scipy import stats
 
 from amc_gym.tasks.task import resolve
+from benchmarks.runs import BenchmarkError
 from benchmarks.search_signal.__main__ import main
 from benchmarks.search_signal.agreement import agreement
 from benchmarks.search_signal.judgements import Job, Signal, work
-from benchmarks.search_signal.plans import draw
+from benchmarks.search_signal.plans import draw, drawn
 
 
 def test_plans_are_spread_over_the_budgets_and_repeat() -> None:
     task = resolve("MobileNet")
-    drawn = draw(task, 6, (0.3, 0.8))
-    assert [one.plan.counts for one in drawn] == [
+    plans = draw(task, 6, (0.3, 0.8))
+    assert [one.plan.counts for one in plans] == [
         one.plan.counts for one in draw(task, 6, (0.3, 0.8))
     ]
-    for one, ratio in zip(drawn, np.linspace(0.3, 0.8, 6), strict=True):
+    for one, ratio in zip(plans, np.linspace(0.3, 0.8, 6), strict=True):
         assert ratio - 0.02 < one.macs_ratio <= ratio
-    assert len({one.plan.counts for one in drawn}) == 6
-    assert drawn[0].plan.counts != draw(task, 6, (0.3, 0.8), seed=1)[0].plan.counts
+    assert len({one.plan.counts for one in plans}) == 6
+    assert plans[0].plan.counts != draw(task, 6, (0.3, 0.8), seed=1)[0].plan.counts
+
+
+def test_plans_that_were_drawn_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, path = resolve("MobileNet"), tmp_path / "plans.json"
+    first = drawn(path, task, 6, (0.3, 0.8))
+    assert [one.plan.counts for one in first] == [
+        one.plan.counts for one in draw(task, 6, (0.3, 0.8))
+    ]
+    # Elsewhere, under other versions, the plans are still those.
+    monkeypatch.setattr("amc_gym.envs.finished.versions", lambda: {"torch": "1.0"})
+    assert draw(task, 6, (0.3, 0.8))[0].plan.versions == {"torch": "1.0"}
+    assert drawn(path, task, 6, (0.3, 0.8)) == first
+    with pytest.raises(BenchmarkError, match=r"differs in plans, seed\. Name another --out"):
+        drawn(path, task, 7, (0.3, 0.8), seed=1)
 
 
 def test_coefficients_are_scipys() -> None:
@@ -114,7 +129,7 @@ def test_a_study_from_end_to_end(
     assert {"magnitude, none", "magnitude, reconstruct", "fine-tuned"} <= rows[0].keys()
     assert (tmp_path / "signal.png").stat().st_size > 10_000
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
-    assert len(written) == 2 + 2 * 6  # judgements; outcomes and plans
+    assert len(written) == 1 + 2 + 2 * 6  # plans drawn; judgements; outcomes and plans
     assert main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
