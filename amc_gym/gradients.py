@@ -35,7 +35,7 @@ class Gradients:
         self._teacher = teacher
         self._recipe = recipe
         self._precision = _autocast(model, recipe)
-        self._teachers_precision = None if teacher is None else _autocast(teacher, recipe)
+        self._teachers_precision = _autocast(model if teacher is None else teacher, recipe)
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """See ``Step``."""
@@ -43,7 +43,7 @@ class Gradients:
         with self._precision:
             logits = self.model(images)
         taught = None
-        if self._teacher is not None and self._teachers_precision is not None:
+        if self._teacher is not None:
             with torch.no_grad(), self._teachers_precision:
                 taught = self._teacher(images).float()
         loss = training_loss(logits.float(), labels, taught, self._recipe)

@@ -57,23 +57,18 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         figure = new_figure(4.8 + 0.24 * below)
         axes = figure.subplots()
         looks = looks_of([row.agent for row in rows])
-        lows, highs = [], []
         for row in sorted(rows, key=lambda row: -row.curve.value[-1]):
             colour, dashes = looks[row.agent]
             curve, x = row.curve, np.arange(1, len(row.curve.value) + 1)
             label = f"{row.agent} ({row.seeds} seed{'s'[: row.seeds > 1]})"
-            if outside := curve.value[-1] < floor:
+            if curve.value[-1] < floor:
                 label += f", off: {curve.value[-1]:.2f}"
             axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
             if row.seeds > 1:
                 axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
-            highs.append(np.nanmax(np.maximum(curve.value, np.nan_to_num(curve.high, nan=-np.inf))))
-            lows += [] if outside else [row.early]
             if row.begins > 0:
                 axes.plot(x[row.begins], curve.value[row.begins], "o", color=colour)
-        low, high = min(lows), max(highs)
-        margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-        axes.set_ylim(low - margin, high + margin)
+        axes.set_ylim(*frame(rows))
         axes.set_xlim(1, max(2, len(rows[0].curve.value)))
         axes.set_xlabel("evaluations (finished plans)")
         axes.set_ylabel(f"best so far: {reward}")
@@ -134,6 +129,15 @@ def far_below(ends: Sequence[float]) -> float:
     """Where curves that end below it are left out of the frame (Tukey's outer fence)."""
     lower, upper = np.quantile(ends, (0.25, 0.75))
     return float(lower - FAR * (upper - lower))
+
+
+def frame(rows: Sequence[Row]) -> tuple[float, float]:
+    """Of learning curves: without how steeply every one rises at first, and who ends far off."""
+    floor = far_below([row.curve.value[-1] for row in rows])
+    low = min(row.early for row in rows if row.curve.value[-1] >= floor)
+    high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+    return low - margin, high + margin
 
 
 def looks_of(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.machine import described
 from benchmarks.records import Record
 from benchmarks.runs import Setting
 from benchmarks.statistics import Estimate, Row, rows_of
@@ -123,5 +124,4 @@ def explanation(section: Section) -> str:
 
 def distinct(tables: Iterable[dict]) -> list[str]:
     """Each different table once, as text."""
-    texts = (", ".join(f"{name} {value}" for name, value in table.items()) for table in tables)
-    return list(dict.fromkeys(texts))
+    return list(dict.fromkeys(map(described, tables)))

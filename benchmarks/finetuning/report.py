@@ -14,8 +14,8 @@ from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference
-from benchmarks.machine import described
 from benchmarks.runs import BenchmarkError
+from benchmarks.sections import distinct
 from benchmarks.tables import markdown, terminal
 
 HAND_MADE = ("uniform", "shallow", "deep", "width-multiplier")
@@ -145,7 +145,7 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     task, ratio = plan["task"], plan["options"]["preserve_ratio"]
     budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan['options']['resource']}"
     recipe, any_one = outcomes[0].recipe, outcomes[0]
-    where = " and on ".join(dict.fromkeys(described(each.machine) for each in outcomes))
+    where = " and on ".join(distinct(each.machine for each in outcomes))
     shown = ("epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
     shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
     start = plan["options"]["recovery"] if any_one.recovery is None else any_one.recovery

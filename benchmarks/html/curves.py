@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from benchmarks.figures import far_below
+from benchmarks.figures import frame
 from benchmarks.html.style import Style, faint, new_figure
 from benchmarks.html.wall_clock import timed_curves
 from benchmarks.statistics import Estimate, Row
@@ -25,7 +25,7 @@ def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
     for row in ordered:
         part = slice(row.begins, None)
         _line(figure, row, x[part], row.curve[part], style[row.agent], "%{x} evaluations")
-    figure.update_yaxes(range=_span(rows))
+    figure.update_yaxes(range=frame(rows))
     return figure
 
 
@@ -49,7 +49,7 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
             hovertemplate=f"{row.agent}: spent after %{{x:.3g}} s<extra></extra>",
         )
     figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(range=_span(rows))
+    figure.update_yaxes(range=frame(rows))
     return figure
 
 
@@ -62,15 +62,6 @@ def _new_figure(x: str, agents: int) -> go.Figure:
 
 def _best_first(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: -row.curve.value[-1])
-
-
-def _span(rows: Sequence[Row]) -> tuple[float, float]:
-    """The frame, which leaves out how steeply every curve rises at first, and who ends far off."""
-    floor = far_below([row.curve.value[-1] for row in rows])
-    low = min(row.early for row in rows if row.curve.value[-1] >= floor)
-    high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
-    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-    return low - margin, high + margin
 
 
 def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style) -> None:

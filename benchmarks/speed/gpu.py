@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,7 @@ from amc_gym.tasks import models
 from amc_gym.tasks.engine import engine
 from benchmarks.machine import machine, versions
 from benchmarks.speed.cases import seeded
-from benchmarks.speed.timing import channels_last
+from benchmarks.speed.timing import channels_last, elapsed
 from benchmarks.tables import markdown
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -95,7 +94,7 @@ def peak(device: torch.device, precision: str, size: int) -> float:
     """Operations per second of the best of ten products of ``size`` x ``size`` matrices."""
     one, other = torch.randn(2, size, size, device=device).to(PRECISIONS[precision])
     torch.mm(one, other)
-    seconds = min(_elapsed(device, partial(torch.mm, one, other)) for _ in range(10))
+    seconds = min(elapsed(device, partial(torch.mm, one, other)) for _ in range(10))
     return 2 * size**3 / seconds
 
 
@@ -124,7 +123,7 @@ def _rates(
         _play(envs, rng)  # what only the first episodes do
         seconds, spent = 0.0, []
         for _ in range(options.episodes):
-            seconds += _elapsed(device, partial(_play, envs, rng))
+            seconds += elapsed(device, partial(_play, envs, rng))
             spent += [plan.measured["macs"] for plan in envs.plans if plan is not None]
         yield "episodes", n, len(spent) / seconds, sum(spent) / len(spent)
     envs = AMCVectorEnv(1, task, **like)
@@ -139,7 +138,7 @@ def _rates(
         ]
         run = partial(count_hits, network, batches)
         run()
-        seconds = min(_elapsed(device, run) for _ in range(3))
+        seconds = min(elapsed(device, run) for _ in range(3))
         yield "pass", size, 1 / seconds, plan.measured["macs"]
         del run, batches  # before the next ones are put beside them
 
@@ -148,20 +147,6 @@ def _play(envs: AMCVectorEnv, rng: np.random.Generator) -> None:
     envs.reset()
     for _ in envs.engine.graph.units:
         envs.step(rng.random((envs.num_envs, 1), dtype=np.float32))
-
-
-def _elapsed(device: torch.device, call: Callable[[], object]) -> float:
-    """Seconds of a call, until the device is done with it."""
-    _wait(device)
-    began = time.perf_counter()
-    call()
-    _wait(device)
-    return time.perf_counter() - began
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _task(network: str, reward: int, options: Options) -> CompressionTask:

@@ -44,6 +44,20 @@ def timed(function: Callable[..., object], *arguments: object) -> float:
     return now() - began
 
 
+def elapsed(device: torch.device, call: Callable[[], object]) -> float:
+    """Wall-clock seconds of a call, until the device is done with it."""
+    _wait(device)
+    began = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @dataclass(frozen=True)
 class Spread:
     """Quartiles of ``n`` figures."""

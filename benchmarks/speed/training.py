@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from amc_gym.recipe import Recipe, make_optimizer
 from amc_gym.tasks import models
 from benchmarks.machine import described, machine, versions
 from benchmarks.speed.cases import seeded
+from benchmarks.speed.timing import elapsed
 from benchmarks.tables import markdown
 
 IMAGES = 45_000
@@ -109,14 +108,13 @@ def _seconds(
     step: Step, model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor, steps: int
 ) -> float:
     optimizer = make_optimizer(model, recipe)
-    wait: Callable[[], None] = torch.cuda.synchronize if images.is_cuda else lambda: None
-    wait()
-    began = time.perf_counter()
-    for _ in range(steps):
-        step(images, labels)
-        optimizer.step()
-    wait()
-    return time.perf_counter() - began
+
+    def run() -> None:
+        for _ in range(steps):
+            step(images, labels)
+            optimizer.step()
+
+    return elapsed(images.device, run)
 
 
 def main(options: Options) -> None:

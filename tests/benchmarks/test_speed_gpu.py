@@ -46,7 +46,7 @@ def test_a_small_run_writes_every_figure(tmp_path: Path) -> None:
 def test_the_peak_counts_two_operations_for_each_multiply_accumulate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmarks.speed.gpu._elapsed", lambda device, call: 0.5)
+    monkeypatch.setattr("benchmarks.speed.gpu.elapsed", lambda device, call: 0.5)
     assert peak(torch.device("cpu"), "float32", 8) == 2 * 8**3 / 0.5
 
 
