@@ -114,7 +114,7 @@ bench-gpu: $(INSTALLED)
 PARETO_DATA = $(if $(AMC_DATA_ROOT),cifar10,digits)
 PARETO = benchmarks/results/pareto-$(PARETO_DATA)
 PARETO_IMAGES = $(if $(AMC_DATA_ROOT),500,400)
-PARETO_ARGS ?= --seeds 1 --episodes 100 --recipe.epochs 1 --recipe.learning-rate 0.01
+PARETO_ARGS ?= --seeds 3 --episodes 100 --recipe.epochs 1 --recipe.learning-rate 0.01 --recipe.distillation 0.9
 SPEEDUP_BUDGET ?= 0.62
 SPEEDUP_TUNING ?= --seeds 1 --recovery nonlinear --recipe.epochs 5 --recipe.learning-rate 0.02 --recipe.distillation 0.9
 # Each budget has a folder of its own, with the table that it was searched with; networks that were
@@ -122,13 +122,13 @@ SPEEDUP_TUNING ?= --seeds 1 --recovery nonlinear --recipe.epochs 5 --recipe.lear
 SPEEDUP = $(PARETO)/speed-up-$(SPEEDUP_BUDGET)
 pareto: $(INSTALLED)
 	$(BIN)/python -m benchmarks.pareto --out $(PARETO) $(PARETO_ARGS) \
-		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES)}'
+		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES), "importance": "greedy"}'
 	mkdir -p $(SPEEDUP)/table
 	test -f $(SPEEDUP)/table/latency-table.json || \
 		cp $(PARETO)/latency-table.json $(PARETO)/latency-check.json $(SPEEDUP)/table
 	$(BIN)/python -m benchmarks run --env AMC-MobileNet-v0 --agents error-allocation --seeds 1 \
 		--episodes 100 --out $(SPEEDUP) \
-		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES), "resource": "latency", "runtime": "onnx", "latency_table": "$(SPEEDUP)/table/latency-table.json", "preserve_ratio": $(SPEEDUP_BUDGET)}'
+		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES), "importance": "greedy", "resource": "latency", "runtime": "onnx", "latency_table": "$(SPEEDUP)/table/latency-table.json", "preserve_ratio": $(SPEEDUP_BUDGET)}'
 	$(BIN)/python -m benchmarks.finetuning $(SPEEDUP) $(SPEEDUP_TUNING)
 	test -f $(SPEEDUP)/latency.txt || { \
 		$(BIN)/python -m amc_gym bench-latency $(SPEEDUP)/finetuned/plans/*.json \
