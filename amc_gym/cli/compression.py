@@ -35,7 +35,8 @@ class Budget:
         recovery: how their weights are re-fitted: reconstruct, none, ...
         max_sparsity: largest share of a unit's channels or weights that may go; without it, the
             paper's.
-        channel_multiple: kept counts are multiples of this; without it, the task's own.
+        channel_multiple: kept counts are multiples of this; without it, the task's own, and for a
+            latency also of the channels that the device computes at once.
         reward_images: judge on the first so many reward images; without it, on all.
         precision: float32 or bf16.
         runtime: of the latency: torch, compile or onnx.

@@ -115,7 +115,8 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
     `task` is a network's name, `"package.module:function"`, a function without arguments, or a
     `CompressionTask`; only the strings survive `spec.to_json()` and other processes.  The task
-    has defaults of its own for `preserve_ratio="default"` and `channel_multiple=None`.
+    has defaults of its own for `preserve_ratio="default"` and `channel_multiple=None`; where
+    latency counts, the latter becomes a multiple of the channels that the device computes at once.
     `dataset`, `data_root` and `weights` belong to networks that are named; see docs/data.md.
     `max_sparsity` by kind goes by each unit's first consumer; `None` is the paper's: 0.8, in weight
     pruning 0.98 for linear layers.
@@ -209,7 +210,11 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         if isinstance(preserve_ratio, str):
             choose("preserve_ratio", preserve_ratio, ("default",))
             preserve_ratio = self.task.preserve_ratio
-        multiple = self.task.channel_multiple if channel_multiple is None else channel_multiple
+        multiple = channel_multiple
+        if multiple is None:
+            # Counts between two steps of a device take as long as the upper one, and know less.
+            block = self.latency.table.block if self.latency else 1
+            multiple = lcm(self.task.channel_multiple, block)
         if not isinstance(multiple, int) or multiple < 1:
             raise ValueError(f"channel_multiple must be a whole number from 1, not {multiple!r}")
         kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from amc_gym.compression.latency.blocks import BLOCKS
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries, widths
 from amc_gym.compression.latency.measurement import Subject, build, device_name, this_device
@@ -125,6 +126,6 @@ def _name(task: CompressionTask, subject: Subject) -> str:
         name: (geometry.key, *widths(subject.graph.layers[name]))
         for name, geometry in geometries(subject.model, subject.graph).items()
     }
-    key = json.dumps([str(subject.device), layers], sort_keys=True)
+    key = json.dumps([str(subject.device), layers, BLOCKS], sort_keys=True)
     network = re.sub(r"\W+", "-", str(dict(task.source).get("task") or "network"))
     return f"{network}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from amc_gym.compression.graph import FIXED, Axis, ChannelGraph
+from amc_gym.compression.latency.blocks import rounded_up
 from amc_gym.compression.latency.layers import Geometry, widths
 from amc_gym.compression.latency.table import Grid, LatencyTable
 
@@ -41,8 +42,12 @@ class LatencyCost:
         n = len(graph.units)
         grids = [table.grids[geometry.key] for geometry in layers.values()]
         pairs = list(zip(timed, grids, strict=True))
-        self._in = _Sides([_Side(layer.inputs, grid.inputs, n) for layer, grid in pairs])
-        self._out = _Sides([_Side(layer.outputs, grid.outputs, n) for layer, grid in pairs])
+        self._in = _Sides(
+            [_Side(layer.inputs, grid.inputs, n) for layer, grid in pairs], table.block
+        )
+        self._out = _Sides(
+            [_Side(layer.outputs, grid.outputs, n) for layer, grid in pairs], table.block
+        )
         self._ns = _stacked(grids)
         self._rows = np.arange(len(grids))
         self.full = self.total(graph.full)
@@ -91,9 +96,10 @@ class _Side:
 
 
 class _Sides:
-    """The same axis of all layers."""
+    """The same axis of all layers, of which so many channels are computed at once."""
 
-    def __init__(self, sides: Sequence[_Side]) -> None:
+    def __init__(self, sides: Sequence[_Side], block: int) -> None:
+        self._block = block
         self._weights = np.stack([side.weights for side in sides]).T  # (units, layers)
         self._fixed = np.array([side.fixed for side in sides])
         widest = max(len(side.points) for side in sides)
@@ -106,13 +112,14 @@ class _Sides:
 
     def at(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cell, place in it and its size, (..., layers) each; a place may lie before the first."""
-        channels = counts @ self._weights + self._fixed
+        channels = rounded_up(counts @ self._weights + self._fixed, self._block)
         cell = (channels[..., None] >= self._points).sum(-1) - 1
         cell = np.clip(cell, 0, self._last)
         start = self._points[self._rows, cell]
         end = self._points[self._rows, np.minimum(cell + 1, self._points.shape[1] - 1)]
         size = end - start
-        # A grid of one point has no size: every place is its beginning.
+        # A grid of one point has no size: every place is its beginning.  A block that reaches
+        # beyond a layer's last channel costs what that one does.
         return cell, np.where(size > 0, np.clip(channels - start, 0, size), 0), np.maximum(size, 1)
 
 

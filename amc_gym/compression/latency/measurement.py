@@ -1,32 +1,27 @@
 """Makes a latency table on this machine, and checks one against whole networks.
 
-Layers are timed one by one, and a few whole networks beside them, all by turns.  What a network
-takes beyond its layers (additions, pooling, the call itself), and what layers gain or lose by being
-one after the other, is fitted to the networks:
-
-    network = scale * sum of (layer - empty call - call) + overhead
-
-An empty call does next to nothing: what a single layer takes because it is a network of its own.
-Where that says too little, as for small networks whose layers hand over what the cache still holds,
-`call` is what is taken off each layer besides; then there is no overhead, which it would cancel.
+Layers are timed one by one, and a few whole networks beside them, all by turns; the table is fitted
+to the networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from scipy.optimize import fminbound, nnls
 from torch import Tensor, nn
 
 from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.latency.blocks import PROBES, block_of
 from amc_gym.compression.latency.cost import LatencyCost
-from amc_gym.compression.latency.layers import Geometry, geometries
+from amc_gym.compression.latency.fitting import fitted
+from amc_gym.compression.latency.layers import Geometry, geometries, widths
 from amc_gym.compression.latency.runtimes import RUNTIMES, Pass
 from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
@@ -117,8 +112,10 @@ def build(
         LatencyError: the machine is too noisy, or its clock is broken.
         ValueError: more threads than cores.
     """
-    wanted = _points(subject)
-    plans = random_plans(subject.graph, NETWORKS, subject.multiple, seed=1)
+    with pinned(subject.device.threads):
+        block = _block(subject, rounds, options)
+    wanted = _points(subject, block)
+    plans = random_plans(subject.graph, NETWORKS, lcm(subject.multiple, block), seed=1)
     with _Bar(rounds, progress) as bar, pinned(subject.device.threads):
         passes: dict[Any, Pass] = {}
         for geometry, (inputs, outputs) in wanted.items():
@@ -145,72 +142,64 @@ def build(
         for geometry, (inputs, outputs) in wanted.items()
     }
     networks = np.array([timings[number].quiet for number in range(len(plans))])
-    return replace(_fitted(subject, grids, plans, networks), portable=portable)
+    layers = geometries(subject.model, subject.graph)
+    table = fitted(subject.device, subject.graph, layers, grids, plans, networks, block)
+    return replace(table, portable=portable)
 
 
-def _points(subject: Subject) -> dict[Geometry, tuple[tuple[int, ...], tuple[int, ...]]]:
+def _block(subject: Subject, rounds: int, options: Mapping[str, Any]) -> int:
+    """Channels that the runtime computes at once, by the network's heaviest convolution."""
+
+    def weight(name: str) -> int:
+        geometry, (inputs, outputs) = found[name], widths(subject.graph.layers[name])
+        return inputs * outputs * prod(geometry.kernel) * geometry.height * geometry.width
+
+    found = {
+        name: geometry
+        for name, geometry in geometries(subject.model, subject.graph).items()
+        if geometry.kind == "conv" and geometry.groups == 1
+    }
+    if not found:
+        return 1
+    heaviest = max(found, key=weight)
+    geometry, (inputs, _) = found[heaviest], widths(subject.graph.layers[heaviest])
+    passes = {
+        count: subject.prepare(
+            geometry.module(inputs, count), geometry.input(subject.device.batch, inputs, count)
+        )
+        for count in PROBES
+    }
+    timings = measure(passes, rounds=rounds, **options)
+    return block_of(PROBES, [timings[count].quiet for count in PROBES])
+
+
+def _points(
+    subject: Subject, block: int
+) -> dict[Geometry, tuple[tuple[int, ...], tuple[int, ...]]]:
     """Channels in and out at which each geometry is timed."""
     found: dict[Geometry, tuple[set[int], set[int]]] = {}
     for name, geometry in geometries(subject.model, subject.graph).items():
         layer = subject.graph.layers[name]
         inputs, outputs = found.setdefault(geometry, (set(), set()))
-        outputs |= _spread(len(layer.outputs), bool(layer.outputs.units), geometry.groups)
+        outputs |= _spread(len(layer.outputs), bool(layer.outputs.units), geometry.groups, block)
         if layer.inputs is None:
             inputs.add(1)
         else:
-            inputs |= _spread(len(layer.inputs), bool(layer.inputs.units), geometry.groups)
+            inputs |= _spread(len(layer.inputs), bool(layer.inputs.units), geometry.groups, block)
     return {
         geometry: (tuple(sorted(inputs)), tuple(sorted(outputs)))
         for geometry, (inputs, outputs) in found.items()
     }
 
 
-def _spread(channels: int, pruned: bool, groups: int) -> set[int]:
+def _spread(channels: int, pruned: bool, groups: int, block: int) -> set[int]:
     if not pruned:
         return {channels}
-    step = max(groups, 8 if channels >= ROUND_FROM else 1)
+    # Between multiples of a block there is nothing to measure.
+    step = lcm(groups, block) if block > 1 else max(groups, 8 if channels >= ROUND_FROM else 1)
     return {min(channels, max(step, round(s * channels / step) * step)) for s in SHARES} | {
         channels
     }
-
-
-def _fitted(
-    subject: Subject,
-    grids: dict[str, Grid],
-    plans: Sequence[tuple[int, ...]],
-    networks: np.ndarray,
-) -> LatencyTable:
-    """The table whose networks come nearest to the measured ones, in relative errors."""
-    layers = geometries(subject.model, subject.graph)
-
-    def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
-        """The table with so much taken off each layer, and then scaled."""
-        times = {
-            key: Grid.of(
-                grid.inputs, grid.outputs, scale * np.maximum(np.array(grid.ns) - call, 1.0)
-            )
-            for key, grid in grids.items()
-        }
-        return LatencyTable(subject.device, times, round(overhead))
-
-    def shares(call: float) -> np.ndarray:
-        """Of the measured times, (networks,)."""
-        sums = LatencyCost(subject.graph, layers, less(call)).totals(np.array(plans))
-        return sums / networks
-
-    def fit(call: float) -> tuple[float, float]:
-        """The best scale where there is no overhead, and its misfit."""
-        (scale,), misfit = nnls(shares(call)[:, None], np.ones(len(plans)))
-        return scale, misfit
-
-    typical = networks.mean()  # or the second column would be lost in rounding
-    columns = np.stack([shares(0.0), typical / networks], axis=1)
-    (scale, overhead), _ = nnls(columns, np.ones(len(plans)))
-    if overhead > 0:
-        return less(0.0, scale, overhead * typical)
-    most = float(np.median([grid.ns[-1][-1] for grid in grids.values()]))
-    call = np.asarray(fminbound(lambda call: fit(call)[1], 0.0, most)).item()
-    return less(call, fit(call)[0])
 
 
 def random_plans(graph: ChannelGraph, n: int, multiple: int, seed: int) -> list[tuple[int, ...]]:
@@ -281,7 +270,7 @@ def check(
         LatencyError: the table is of another network, or nothing can be measured.
     """
     cost = LatencyCost(subject.graph, geometries(subject.model, subject.graph), table)
-    plans = random_plans(subject.graph, n, subject.multiple, seed)
+    plans = random_plans(subject.graph, n, lcm(subject.multiple, table.block), seed)
     with _Bar(rounds, progress) as bar, pinned(subject.device.threads):
         passes = {}
         for number, counts in enumerate(plans):

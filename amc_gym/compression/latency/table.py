@@ -83,12 +83,15 @@ class LatencyTable:
         grids: geometry's key -> times.
         overhead: nanoseconds of a whole network besides its layers.
         portable: whether it may be used on other machines: it was written to be shared.
+        block: channels that the device computes at once: a layer takes as long as one whose
+            channels are the next multiples.
     """
 
     device: Device
     grids: Mapping[str, Grid]
     overhead: int
     portable: bool = False
+    block: int = 1
 
     @property
     def fingerprint(self) -> str:
@@ -151,7 +154,13 @@ class LatencyTable:
                 )
                 for key, grid in content["grids"].items()
             }
-            table = cls(Device(**content["device"]), grids, content["overhead"], portable)
+            table = cls(
+                Device(**content["device"]),
+                grids,
+                content["overhead"],
+                portable,
+                content.get("block", 1),
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             if isinstance(error, LatencyError):
                 raise
@@ -179,10 +188,14 @@ class LatencyTable:
                 raise LatencyError(f"{path}: times of {key!r} fall when channels are added")
         if not 0 <= self.overhead < LONGEST_NS:
             raise LatencyError(f"{path}: an overhead of {self.overhead} ns cannot be")
+        if not isinstance(self.block, int) or self.block < 1:
+            raise LatencyError(f"{path}: {self.block} channels at once cannot be")
 
     def _content(self) -> dict[str, Any]:
         grids = {key: asdict(grid) for key, grid in self.grids.items()}
-        return {"device": asdict(self.device), "overhead": self.overhead, "grids": grids}
+        content = {"device": asdict(self.device), "overhead": self.overhead, "grids": grids}
+        # Tables from before blocks were known keep their fingerprints, by which plans name them.
+        return content if self.block == 1 else {**content, "block": self.block}
 
 
 def _canonical(content: Mapping[str, Any]) -> str:

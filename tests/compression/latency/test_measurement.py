@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.latency.fitting import fitted
 from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.measurement import (
     Subject,
-    _fitted,
     build,
     check,
     random_plans,
@@ -27,6 +27,7 @@ from amc_gym.compression.tracing import trace
 from amc_gym.machine import processor
 from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.latency import cache_folder, subject_of, table_of
+from tests.compression.latency.test_cost import table_for
 
 QUICK = {"rounds": 3, "noisiest": math.inf, "progress": False}
 
@@ -65,22 +66,21 @@ def test_a_check_times_networks_that_the_table_was_not_fitted_to(subject: Subjec
     np.testing.assert_allclose(exact.errors_at_pace, 0, atol=1e-12)
 
 
-def test_scale_and_overhead_are_those_of_the_networks(subject: Subject) -> None:
-    table = build(subject, **QUICK)
+def test_scale_and_overhead_are_those_of_the_networks(plain_task: Any, subject: Subject) -> None:
+    table = replace(table_for(plain_task), overhead=0)
     plans = random_plans(subject.graph, 12, 1, seed=5)
-    cost = LatencyCost(
-        subject.graph, geometries(subject.model, subject.graph), replace(table, overhead=0)
-    )
-    networks = 1.7 * cost.totals(np.array(plans)) + 40_000
-    fitted = _fitted(subject, dict(table.grids), plans, networks)
-    assert fitted.overhead == pytest.approx(40_000, rel=0.02)
-    for key, grid in table.grids.items():
-        np.testing.assert_allclose(fitted.grids[key].ns, 1.7 * np.array(grid.ns), rtol=0.02, atol=1)
-
-
-def test_layers_that_take_less_in_a_network_than_alone(subject: Subject) -> None:
     layers = geometries(subject.model, subject.graph)
-    table = build(subject, **QUICK)
+    cost = LatencyCost(subject.graph, layers, table)
+    networks = 1.7 * cost.totals(np.array(plans)) + 40_000
+    found = fitted(subject.device, subject.graph, layers, table.grids, plans, networks)
+    assert found.overhead == pytest.approx(40_000, rel=0.02)
+    for key, grid in table.grids.items():
+        np.testing.assert_allclose(found.grids[key].ns, 1.7 * np.array(grid.ns), rtol=0.02, atol=1)
+
+
+def test_layers_that_take_less_in_a_network_than_alone(plain_task: Any, subject: Subject) -> None:
+    layers = geometries(subject.model, subject.graph)
+    table = table_for(plain_task)
     ns = {key: np.array(grid.ns) + 50_000 for key, grid in table.grids.items()}
     alone = {key: Grid.of(g.inputs, g.outputs, ns[key]) for key, g in table.grids.items()}
     plans = random_plans(subject.graph, 12, 1, seed=5)
@@ -88,9 +88,9 @@ def test_layers_that_take_less_in_a_network_than_alone(subject: Subject) -> None
         np.array(plans)
     )
     networks = 1.3 * (sums - 40_000 * len(layers))  # without 40 of the 50 microseconds
-    fitted = _fitted(subject, alone, plans, networks)
-    assert fitted.overhead == 0
-    found = LatencyCost(subject.graph, layers, fitted).totals(np.array(plans))
+    table = fitted(subject.device, subject.graph, layers, alone, plans, networks)
+    assert table.overhead == 0
+    found = LatencyCost(subject.graph, layers, table).totals(np.array(plans))
     np.testing.assert_allclose(found, networks, rtol=0.01)
 
 

@@ -39,6 +39,18 @@ def test_a_saved_table_is_the_same(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["table.json"]
 
 
+def test_how_many_channels_are_computed_at_once_is_saved(tmp_path: Path) -> None:
+    blocks = replace(TABLE, block=16)
+    assert LatencyTable.load(blocks.save(tmp_path / "table.json")).block == 16
+    # Tables that know of no blocks are as they were before there were any.
+    content = json.loads(TABLE.save(tmp_path / "old.json").read_text())
+    assert "block" not in content
+    for block in (0, -8, 1.5, "16"):
+        path = replace(TABLE, block=block).save(tmp_path / "broken.json")
+        with pytest.raises(LatencyError, match="channels at once cannot be"):
+            LatencyTable.load(path)
+
+
 def test_another_devices_table_is_refused_unless_it_was_written_to_be_shared(
     tmp_path: Path,
 ) -> None:
@@ -104,6 +116,7 @@ def test_the_fingerprint_is_that_of_device_and_times() -> None:
         TABLE,
         replace(TABLE, overhead=8),
         replace(TABLE, device=replace(DEVICE, threads=2)),
+        replace(TABLE, block=16),
     ]
     for one, other in itertools.combinations(others, 2):
         assert one.fingerprint != other.fingerprint

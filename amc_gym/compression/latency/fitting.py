@@ -1,0 +1,74 @@
+"""What layers gain or lose by being one after the other in a network, fitted to measured networks.
+
+What a network takes beyond its layers (additions, pooling, the call itself) is an overhead, and all
+layers have one scale:
+
+    network = scale * sum of (layer - empty call - call) + overhead
+
+An empty call does next to nothing: what a single layer takes because it is a network of its own.
+Where that says too little, as for small networks whose layers hand over what the cache still holds,
+`call` is what is taken off each layer besides; then there is no overhead, which it would cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.optimize import fminbound, nnls
+
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.latency.layers import Geometry
+from amc_gym.compression.latency.table import Device, Grid, LatencyTable
+
+
+def fitted(
+    device: Device,
+    graph: ChannelGraph,
+    layers: Mapping[str, Geometry],
+    grids: Mapping[str, Grid],
+    plans: Sequence[tuple[int, ...]],
+    networks: np.ndarray,
+    block: int = 1,
+) -> LatencyTable:
+    """The table whose networks come nearest to the measured ones, in relative errors.
+
+    Args:
+        device: whose times these are.
+        graph: of the network.
+        layers: its layers' geometries, by name.
+        grids: geometry's key -> times of the layer alone.
+        plans: channel counts of networks, (networks, units).
+        networks: nanoseconds of each, (networks,).
+        block: channels that the device computes at once.
+    """
+
+    def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
+        """The table with so much taken off each layer, and then scaled."""
+        times = {
+            key: Grid.of(
+                grid.inputs, grid.outputs, scale * np.maximum(np.array(grid.ns) - call, 1.0)
+            )
+            for key, grid in grids.items()
+        }
+        return LatencyTable(device, times, round(overhead), block=block)
+
+    def shares(call: float) -> np.ndarray:
+        """Of the measured times, (networks,)."""
+        sums = LatencyCost(graph, layers, less(call)).totals(np.array(plans))
+        return sums / networks
+
+    def fit(call: float) -> tuple[float, float]:
+        """The best scale where there is no overhead, and its misfit."""
+        (scale,), misfit = nnls(shares(call)[:, None], np.ones(len(plans)))
+        return scale, misfit
+
+    typical = networks.mean()  # or the second column would be lost in rounding
+    columns = np.stack([shares(0.0), typical / networks], axis=1)
+    (scale, overhead), _ = nnls(columns, np.ones(len(plans)))
+    if overhead > 0:
+        return less(0.0, scale, overhead * typical)
+    most = float(np.median([grid.ns[-1][-1] for grid in grids.values()]))
+    call = np.asarray(fminbound(lambda call: fit(call)[1], 0.0, most)).item()
+    return less(call, fit(call)[0])
