@@ -105,6 +105,7 @@ bench-speed: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/speed \
 		--benchmark-columns=min,median,iqr,rounds $(if $(BASELINES),--update-baselines)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.growth --out $(SPEED_OUT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.steps --out $(SPEED_OUT)
 
 bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed.gpu --out $(SPEED_OUT)

@@ -1,0 +1,100 @@
+"""What a few channels do to a network's latency: ``python -m benchmarks.speed.steps``.
+
+Every unit keeps a share of its channels, rounded down to a multiple of the block that runtimes
+compute at once, and half a block fewer or more; all networks are timed by turns.  Where the first
+two columns are alike, half a block less of every unit was given away.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
+from amc_gym.tasks.latency import subject_of
+from amc_gym.tasks.task import resolve
+from benchmarks.machine import machine, versions
+from benchmarks.tables import markdown
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+        network: a registered network.
+        dataset: whose setting it has; its weights are random, which changes no time.
+        runtime: torch, compile or onnx.
+        threads: that it may use.
+        block: channels; the network's units should have several.
+        shares: of every unit's channels.
+        rounds: how often each network is timed.
+        noisiest: spread that is accepted, see ``amc_gym.compression.latency.timing.measure``.
+        out: folder for steps.md and steps.json, if anything is to be written.
+    """
+
+    network: str = "MobileNet"
+    dataset: str = "cifar10"
+    runtime: str = "onnx"
+    threads: int = 1
+    block: int = 16
+    shares: tuple[float, ...] = (0.4, 0.6, 0.8)
+    rounds: int = 25
+    noisiest: float = NOISIEST
+    out: Path | None = None
+
+
+def main(options: Options) -> None:
+    """Times networks on and between the steps of a runtime; ``--out`` writes the table."""
+    task = resolve(options.network, dataset=options.dataset, weights="random")
+    subject = subject_of(task, options.runtime, threads=options.threads)
+    block, half = options.block, options.block // 2
+    passes = {}
+    with pinned(options.threads):
+        for share in options.shares:
+            for offset in (-half, 0, half):
+                counts = [
+                    min(full, max(block, int(share * full) // block * block) + offset)
+                    for full in subject.graph.full
+                ]
+                passes[share, offset] = subject.prepare(subject.network(counts), subject.images)
+        timings = measure(passes, rounds=options.rounds, noisiest=options.noisiest)
+    columns = (
+        "share",
+        f"{half} fewer in every unit, us",
+        f"multiples of {block}, us",
+        f"{half} more, us",
+    )
+    us = {key: timing.quiet / 1000 for key, timing in timings.items()}
+    rows = [
+        [f"{share:.0%}", *(f"{us[share, offset]:.0f}" for offset in (-half, 0, half))]
+        for share in options.shares
+    ]
+    lines = markdown(columns, rows)
+    where = (
+        f"{options.network} for {options.dataset}, {subject.device}; lower quartiles of "
+        f"{options.rounds} rounds by turns."
+    )
+    Console(soft_wrap=True).print("\n".join([*lines, "", where]), markup=False, highlight=False)
+    if options.out is None:
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(["# Steps of a runtime", "", *lines, "", where]) + "\n"
+    (options.out / "steps.md").write_text(text, "utf-8")
+    document = {
+        "machine": machine(),
+        "versions": versions(),
+        "device": str(subject.device),
+        "rounds": {
+            f"{share} {offset:+d}": t.rounds.tolist() for (share, offset), t in timings.items()
+        },
+    }
+    (options.out / "steps.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
