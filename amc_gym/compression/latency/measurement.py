@@ -71,6 +71,11 @@ class Subject:
         kept = tuple(np.arange(count) for count in counts)
         return slim(self.model, self.graph, kept)
 
+    def layer(self, geometry: Geometry, inputs: int, outputs: int) -> Pass:
+        """A pass of one layer alone, with so many channels."""
+        images = geometry.input(self.device.batch, inputs, outputs)
+        return self.prepare(geometry.module(inputs, outputs), images)
+
     def prepare(self, network: nn.Module, images: Tensor) -> Pass:
         """A pass in the runtime."""
         images = images.to(self.image.device)
@@ -112,18 +117,16 @@ def build(
         LatencyError: the machine is too noisy, or its clock is broken.
         ValueError: more threads than cores.
     """
-    with pinned(subject.device.threads):
-        block = _block(subject, rounds, options)
-    wanted = _points(subject, block)
-    plans = random_plans(subject.graph, NETWORKS, lcm(subject.multiple, block), seed=1)
+    layers = geometries(subject.model, subject.graph)
     with _Bar(rounds, progress) as bar, pinned(subject.device.threads):
+        block = _block(subject, layers, rounds, options)
+        wanted = _points(subject.graph, layers, block)
+        plans = random_plans(subject.graph, NETWORKS, lcm(subject.multiple, block), seed=1)
         passes: dict[Any, Pass] = {}
         for geometry, (inputs, outputs) in wanted.items():
             for i in inputs:
                 for o in outputs:
-                    module = geometry.module(i, o)
-                    images = geometry.input(subject.device.batch, i, o)
-                    passes[geometry.key, i, o] = subject.prepare(module, images)
+                    passes[geometry.key, i, o] = subject.layer(geometry, i, o)
                     bar.prepared(len(passes))
         for number, counts in enumerate(plans):
             passes[number] = subject.prepare(subject.network(counts), subject.images)
@@ -142,12 +145,13 @@ def build(
         for geometry, (inputs, outputs) in wanted.items()
     }
     networks = np.array([timings[number].quiet for number in range(len(plans))])
-    layers = geometries(subject.model, subject.graph)
     table = fitted(subject.device, subject.graph, layers, grids, plans, networks, block)
     return replace(table, portable=portable)
 
 
-def _block(subject: Subject, rounds: int, options: Mapping[str, Any]) -> int:
+def _block(
+    subject: Subject, layers: Mapping[str, Geometry], rounds: int, options: Mapping[str, Any]
+) -> int:
     """Channels that the runtime computes at once, by the network's heaviest convolution."""
 
     def weight(name: str) -> int:
@@ -156,30 +160,25 @@ def _block(subject: Subject, rounds: int, options: Mapping[str, Any]) -> int:
 
     found = {
         name: geometry
-        for name, geometry in geometries(subject.model, subject.graph).items()
+        for name, geometry in layers.items()
         if geometry.kind == "conv" and geometry.groups == 1
     }
     if not found:
         return 1
     heaviest = max(found, key=weight)
     geometry, (inputs, _) = found[heaviest], widths(subject.graph.layers[heaviest])
-    passes = {
-        count: subject.prepare(
-            geometry.module(inputs, count), geometry.input(subject.device.batch, inputs, count)
-        )
-        for count in PROBES
-    }
+    passes = {count: subject.layer(geometry, inputs, count) for count in PROBES}
     timings = measure(passes, rounds=rounds, **options)
     return block_of(PROBES, [timings[count].quiet for count in PROBES])
 
 
 def _points(
-    subject: Subject, block: int
+    graph: ChannelGraph, layers: Mapping[str, Geometry], block: int
 ) -> dict[Geometry, tuple[tuple[int, ...], tuple[int, ...]]]:
     """Channels in and out at which each geometry is timed."""
     found: dict[Geometry, tuple[set[int], set[int]]] = {}
-    for name, geometry in geometries(subject.model, subject.graph).items():
-        layer = subject.graph.layers[name]
+    for name, geometry in layers.items():
+        layer = graph.layers[name]
         inputs, outputs = found.setdefault(geometry, (set(), set()))
         outputs |= _spread(len(layer.outputs), bool(layer.outputs.units), geometry.groups, block)
         if layer.inputs is None:
