@@ -12,7 +12,6 @@ code.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from rich.console import Console
 from amc_gym import CompressionTask, Split
 from amc_gym.compression.evaluator import PRECISIONS, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
+from amc_gym.files import write_json
 from amc_gym.tasks import models
 from amc_gym.tasks.engine import engine
 from benchmarks.machine import machine, versions
@@ -190,7 +190,7 @@ def write(figures: Sequence[Figure], options: Options, out: Path) -> None:
         writer.writerows(rows)
     device = name_of(options.device)
     document = {"device": device, "machine": machine(), "versions": versions(), "figures": rows}
-    (out / "gpu.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    write_json(out / "gpu.json", document)
     lines = [f"# Episodes per second on {device}", ""]
     lines += [f"Images of {options.size} x {options.size}, random; torch {torch.__version__}.", ""]
     cells = [

@@ -7,17 +7,15 @@ two columns are alike, half a block less of every unit was given away.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
 from amc_gym.tasks.latency import subject_of
 from amc_gym.tasks.task import resolve
-from benchmarks.machine import machine, versions
+from benchmarks.speed.report import tell
 from benchmarks.tables import markdown
 
 
@@ -79,21 +77,10 @@ def main(options: Options) -> None:
         f"{options.network} for {options.dataset}, {subject.device}; lower quartiles of "
         f"{options.rounds} rounds by turns."
     )
-    Console(soft_wrap=True).print("\n".join([*lines, "", where]), markup=False, highlight=False)
-    if options.out is None:
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(["# Steps of a runtime", "", *lines, "", where]) + "\n"
-    (options.out / "steps.md").write_text(text, "utf-8")
-    document = {
-        "machine": machine(),
-        "versions": versions(),
-        "device": str(subject.device),
-        "rounds": {
-            f"{share} {offset:+d}": t.rounds.tolist() for (share, offset), t in timings.items()
-        },
-    }
-    (options.out / "steps.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    out = options.out and options.out / "steps"
+    taken = {f"{share} {offset:+d}": t.rounds.tolist() for (share, offset), t in timings.items()}
+    figures = {"device": str(subject.device), "rounds": taken}
+    tell("Steps of a runtime", lines, where, out, figures)
 
 
 if __name__ == "__main__":

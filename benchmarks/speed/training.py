@@ -10,20 +10,19 @@ nothing is replayed.
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 import tyro
-from rich.console import Console
 from torch import Tensor, nn
 
 from amc_gym.gradients import Gradients, Step, fastest
 from amc_gym.recipe import Recipe, make_optimizer
 from amc_gym.tasks import models
-from benchmarks.machine import described, machine, versions
+from benchmarks.machine import described, machine
 from benchmarks.speed.cases import seeded
+from benchmarks.speed.report import tell
 from benchmarks.speed.timing import elapsed
 from benchmarks.tables import markdown
 
@@ -124,14 +123,8 @@ def main(options: Options) -> None:
     figures = [measure(network, options) for network in options.networks]
     lines = markdown(COLUMNS, [figure.cells(options.batch_size) for figure in figures])
     where = f"Batches of {options.batch_size}; {described(machine())}; torch {torch.__version__}."
-    Console(soft_wrap=True).print("\n".join([*lines, "", where]), markup=False, highlight=False)
-    if options.out is None:
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(["# Training steps", "", *lines, "", where]) + "\n"
-    (options.out / "training.md").write_text(text, "utf-8")
-    document = {"machine": machine(), "versions": versions(), "figures": [*map(asdict, figures)]}
-    (options.out / "training.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    out = options.out and options.out / "training"
+    tell("Training steps", lines, where, out, {"figures": [*map(asdict, figures)]})
 
 
 if __name__ == "__main__":
