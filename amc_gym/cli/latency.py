@@ -13,7 +13,8 @@ from tyro.conf import Positional
 from amc_gym import api
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.latency.measurement import build, check
+from amc_gym.compression.latency.checking import check
+from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS, measure, pinned
 from amc_gym.compression.plan import CompressionPlan

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import Axis, ChannelGraph, Layer
-from amc_gym.compression.reconstruction import (
-    NestedLeastSquares,
-    as_matrix,
-    as_weight,
-    least_squares,
-    unfolded_columns,
-)
-from amc_gym.compression.slim import Kept, with_inputs
-
-MEMORY = 64 * 2**20
-"""Bytes of tensors that a pruner remembers; the least recently used go first."""
+from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.reconstruction import unfolded_columns
+from amc_gym.compression.slim import Kept
+from amc_gym.compression.slim_layers import IndexedLayer, Remembered, SortedLayer
 
 
 class Pruner:
@@ -48,7 +39,7 @@ class Pruner:
         self.graph = graph
         self.orders = tuple(orders)
         everything = self.layout(graph.full)
-        remembered = _Remembered()
+        remembered = Remembered()
         self._layers: dict[str, SortedLayer | IndexedLayer] = {}
         for name, layer in graph.layers.items():
             module, gram = model.get_submodule(name), grams.get(name)
@@ -129,207 +120,3 @@ def _is_sorted(layer: Layer, graph: ChannelGraph) -> bool:
         or (len(axis.segments) == 1 and graph.units[axis.units[0]].blocks == 1)
         for axis in (layer.inputs, layer.outputs)
     )
-
-
-class SortedLayer:
-    """A layer whose tensors, once sorted by rank, are sliced."""
-
-    def __init__(
-        self, module: nn.Module, layer: Layer, everything: Kept, gram: torch.Tensor | None
-    ) -> None:
-        # Units that own the axes, and positions for each of their channels.
-        self._rows = _owner(layer.outputs, everything)
-        self._columns = _owner(layer.inputs, everything)
-        self._layer = layer
-        rows = torch.from_numpy(layer.outputs.kept(everything))
-        self._vectors = {name: vector[rows] for name, vector in _vectors(module).items()}
-        weight = _weight(module)[rows]
-        self._nested: NestedLeastSquares | None = None
-        if layer.inputs is not None and layer.inputs.units:
-            columns = layer.inputs.kept(everything)
-            if gram is not None:
-                order = unfolded_columns(columns, layer)[0]
-                self._nested = NestedLeastSquares(gram[0], as_matrix(weight)[0], order)
-            weight = weight[:, torch.from_numpy(columns)]
-        self._weight = weight.contiguous()
-
-    def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
-        """Squared error of the output with the unit's first k channels by rank, (channels + 1,)."""
-        if self._nested is None:
-            assert self._layer.inputs is not None
-            columns = np.argsort(np.argsort(order)[self._layer.inputs.channel], kind="stable")
-            weight = self._weight[:, torch.from_numpy(np.argsort(columns))]  # as it was
-            return _lost(weight, gram, self._layer, unit, order)
-        return _left(self._nested.explained().reshape(len(order), -1).sum(1).numpy())
-
-    def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        rows = self._rows and counts[self._rows[0]] * self._rows[1]
-        tensors = {name: vector[:rows] for name, vector in self._vectors.items()}
-        columns = self._columns and counts[self._columns[0]] * self._columns[1]
-        if columns is None:
-            tensors["weight"] = self._weight[:rows]
-        elif self._nested is None:
-            tensors["weight"] = self._weight[:rows, :columns]
-        else:
-            solved = self._nested.weights(columns * self._layer.weights, rows)
-            shape = (len(solved), columns, *self._weight.shape[2:])
-            tensors["weight"] = solved.reshape(shape).to(self._weight)
-        return tensors
-
-
-class IndexedLayer:
-    """A layer behind a concatenation or with groups, its tensors selected by index.
-
-    The kept inputs of each group are nested, and their fit is factored once.  Behind a
-    concatenation they are a product of nested sets, and each plan's own block is factored.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        layer: Layer,
-        layout: Callable[[Sequence[int]], Kept],
-        gram: torch.Tensor | None,
-        order: torch.Tensor | None,
-        remembered: _Remembered,
-    ) -> None:
-        self._layer, self._layout, self._gram = layer, layout, gram
-        self._vectors, self._weight = _vectors(module), _weight(module)
-        self._remembered = remembered
-        self._nested: NestedLeastSquares | None = None
-        if gram is not None and order is not None:
-            self._order = order
-            self._nested = NestedLeastSquares(gram, as_matrix(self._weight, layer.groups), order)
-        axes = (layer.outputs,) if layer.inputs is None else (layer.outputs, layer.inputs)
-        self._units = sorted({unit for axis in axes for unit in axis.units})
-
-    def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
-        """Squared error of the output with the unit's first k channels by rank, (channels + 1,).
-
-        In groups the unit keeps equally many channels of each; between two such counts the error
-        falls evenly.  Behind a concatenation the weights stay as they are.
-        """
-        layer, inputs = self._layer, self._layer.inputs
-        assert inputs is not None
-        if self._nested is not None and inputs.units == (unit,):
-            by_rank = self._nested.explained().reshape(len(order) // layer.groups, -1).sum(1)
-            return _left(by_rank.repeat_interleave(layer.groups).div(layer.groups).numpy())
-        return _lost(self._weight, self._gram if gram is None else gram, layer, unit, order)
-
-    def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        key = (self._layer.name, tuple(counts[u] for u in self._units))
-        return self._remembered.get(key, lambda: self._select(self._layout(counts)))
-
-    def _select(self, kept: Kept) -> dict[str, torch.Tensor]:
-        layer = self._layer
-        rows = torch.from_numpy(layer.outputs.kept(kept))
-        tensors = {name: vector[rows] for name, vector in self._vectors.items()}
-        weight = self._weight
-        if layer.inputs is not None and layer.inputs.units:
-            inputs = layer.inputs.kept(kept)
-            if self._gram is None:
-                weight = with_inputs(weight, torch.from_numpy(inputs), layer.groups)
-            else:
-                solved = self._fit(self._gram, unfolded_columns(inputs, layer))
-                weight = as_weight(solved, weight).to(weight.device)
-        tensors["weight"] = weight[rows]
-        return tensors
-
-    def _fit(self, gram: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        """Best weights of the kept columns, (groups, columns, outputs)."""
-        if self._nested is None:
-            return least_squares(gram, as_matrix(self._weight, self._layer.groups), columns)
-        k = columns.shape[1]
-        ascending = self._order[:, :k].argsort(-1)
-        return torch.take_along_dim(self._nested.weights(k).mT, ascending[..., None], -2)
-
-
-class _Remembered:
-    """Tensors of slim layers, the most recently used that fit into ``MEMORY`` bytes."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[str, tuple[int, ...]], dict[str, torch.Tensor]]
-        self._entries = OrderedDict()
-        self.bytes = 0
-
-    def __reduce__(self) -> tuple[type[_Remembered], tuple[()]]:
-        return _Remembered, ()  # copies start with nothing
-
-    def get(
-        self,
-        key: tuple[str, tuple[int, ...]],
-        make: Callable[[], dict[str, torch.Tensor]],
-    ) -> dict[str, torch.Tensor]:
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return self._entries[key]
-        entry = self._entries[key] = make()
-        self.bytes += _bytes(entry)
-        while self.bytes > MEMORY and len(self._entries) > 1:
-            self.bytes -= _bytes(self._entries.popitem(last=False)[1])
-        return entry
-
-
-def _bytes(tensors: Mapping[str, torch.Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in tensors.values())
-
-
-def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
-    """The unit of an axis and its positions per channel; ``None`` where nothing is pruned."""
-    if axis is None or not axis.units:
-        return None
-    (unit,) = axis.units
-    return unit, len(axis) // len(everything[unit])
-
-
-def _weight(module: nn.Module) -> torch.Tensor:
-    weight = module.weight
-    assert isinstance(weight, torch.Tensor)
-    return weight.detach()
-
-
-def _left(explained: np.ndarray) -> np.ndarray:
-    """Of what channels explain by rank, (channels,), all that those after the first k do."""
-    return explained.sum() - np.concatenate([[0.0], np.cumsum(explained)])
-
-
-def _lost(
-    weight: torch.Tensor, gram: torch.Tensor | None, layer: Layer, unit: int, order: np.ndarray
-) -> np.ndarray:
-    """Squared error of a layer's output with k channels of a unit, nothing re-fitted.
-
-    Channels D that go take X_D W_D along: |X_D W_D|^2 is the sum over the block D x D of
-    X^T X * W W^T.  Without a Gram matrix the inputs count as independent and equally large.
-
-    Args:
-        weight: of the layer, all channels of the original network, in their order.
-        gram: of its unfolded input, (groups, columns, columns).
-        layer: which one.
-        unit: whose channels go; all other inputs stay.
-        order: its channels by rank, (channels,).
-    """
-    assert layer.inputs is not None
-    matrix = as_matrix(weight, layer.groups)  # (groups, columns, outputs)
-    if gram is None:
-        products = torch.diag_embed(matrix.square().sum(-1))
-    else:
-        products = gram * (matrix @ matrix.mT)
-    rank = np.argsort(order)
-    mine = layer.inputs.unit == unit
-    # Columns of other units add up in one row and column more, which is cut off.
-    place = np.where(mine, rank[np.where(mine, layer.inputs.channel, 0)], len(order))
-    places = torch.from_numpy(place.repeat(layer.weights).reshape(layer.groups, -1))
-    block = torch.zeros(len(order) + 1, len(order) + 1, dtype=torch.float64)
-    for where, product in zip(places, products, strict=True):
-        block.index_put_((where[:, None], where[None]), product, accumulate=True)
-    blocks = block[:-1, :-1].flip(0, 1).cumsum(0).cumsum(1).diagonal().flip(0)
-    return np.append(blocks.numpy(), 0.0)
-
-
-def _vectors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What a layer holds per output channel besides its weight."""
-    return {
-        name: tensor.detach()
-        for name, tensor in (*module.named_parameters(), *module.named_buffers())
-        if name != "weight" and tensor.dim() > 0  # the batch counter of norms has no channels
-    }

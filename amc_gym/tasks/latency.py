@@ -14,8 +14,9 @@ import torch
 from amc_gym.compression.latency.blocks import BLOCKS
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries, widths
-from amc_gym.compression.latency.measurement import Subject, build, device_name, this_device
+from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.runtimes import RUNTIMES
+from amc_gym.compression.latency.subject import Subject, device_name, this_device
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.names import choose

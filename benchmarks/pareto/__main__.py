@@ -12,7 +12,8 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import arg
 
-from amc_gym.compression.latency.measurement import build, check
+from amc_gym.compression.latency.checking import check
+from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST
 from amc_gym.files import write_json

@@ -6,6 +6,11 @@
 | timing      | how long a pass takes: interleaved rounds, medians, spreads, refusals      |
 | layers      | the layers of a network as modules of any channel counts                   |
 | table       | times over (channels in, channels out), monotone, in a file                |
-| measurement | makes a table on this machine, and checks one against whole networks       |
+| subject     | what is measured: layers alone, and whole networks of fewer channels       |
+| blocks      | how many channels the runtime computes at once                             |
+| measurement | makes a table on this machine                                              |
+| fitting     | a table's scale and overhead, from whole networks                          |
+| checking    | compares a table with whole networks that it was not fitted to             |
+| bar         | the progress bar of a measurement                                          |
 | cost        | a table as the resource of an environment                                  |
 """

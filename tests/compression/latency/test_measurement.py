@@ -11,16 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.fitting import fitted
 from amc_gym.compression.latency.layers import geometries
-from amc_gym.compression.latency.measurement import (
-    Subject,
-    build,
-    check,
-    random_plans,
-    this_device,
-)
+from amc_gym.compression.latency.measurement import build
+from amc_gym.compression.latency.subject import Subject, random_plans, this_device
 from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.tracing import trace

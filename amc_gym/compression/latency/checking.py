@@ -1,0 +1,80 @@
+"""Checks a latency table against whole networks, timed end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from amc_gym.compression.latency.bar import Bar
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.latency.layers import geometries
+from amc_gym.compression.latency.subject import Subject, random_plans
+from amc_gym.compression.latency.table import LatencyTable
+from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+
+
+@dataclass(frozen=True)
+class Check:
+    """Predicted and measured nanoseconds of whole networks, (n,) each, and the measured spread."""
+
+    predicted: np.ndarray
+    measured: np.ndarray
+    spread: float
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Relative, (n,)."""
+        return np.abs(self.predicted - self.measured) / self.measured
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as the table says everything takes at the moment.
+
+        Shared machines change their speed within minutes; budgets are ratios, which that leaves be.
+        """
+        return float(np.median(self.measured / self.predicted))
+
+    @property
+    def errors_at_pace(self) -> np.ndarray:
+        """Relative, besides the pace, (n,)."""
+        return np.abs(self.pace * self.predicted - self.measured) / self.measured
+
+
+def check(
+    subject: Subject,
+    table: LatencyTable,
+    n: int = 50,
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 2,
+    progress: bool = True,
+    **options: Any,
+) -> Check:
+    """Compare a table's predictions with networks that it was not fitted to, end to end.
+
+    Args:
+        subject: what to measure.
+        table: of this device.
+        n: how many random plans.
+        rounds: how often each is timed.
+        seed: of the plans.
+        progress: whether there is a progress bar, on stderr.
+        options: of ``timing.measure``.
+
+    Raises:
+        LatencyError: the table is of another network, or nothing can be measured.
+    """
+    cost = LatencyCost(subject.graph, geometries(subject.model, subject.graph), table)
+    plans = random_plans(subject.graph, n, lcm(subject.multiple, table.block), seed)
+    with Bar(rounds, progress) as bar, pinned(subject.device.threads):
+        passes = {}
+        for number, counts in enumerate(plans):
+            passes[number] = subject.prepare(subject.network(counts), subject.images)
+            bar.prepared(number + 1)
+        timings = measure(passes, rounds=rounds, told=bar.timed, **options)
+    measured = np.array([timings[number].quiet for number in range(n)])
+    spread = float(np.median([timing.spread for timing in timings.values()]))
+    return Check(cost.totals(np.array(plans)), measured, spread)

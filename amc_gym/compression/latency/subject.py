@@ -1,0 +1,89 @@
+"""What is measured: a network's layers alone, and whole networks of fewer channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.latency.layers import Geometry
+from amc_gym.compression.latency.runtimes import RUNTIMES, Pass
+from amc_gym.compression.latency.table import Device
+from amc_gym.compression.slim import slim
+from amc_gym.machine import processor
+
+LEAST_SHARE = 0.2
+"""Of a unit's channels in a random plan: the paper's a_max."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, and how.
+
+    Attributes:
+        model: the network, in eval mode.
+        graph: its channel graph.
+        image: (1, C, H, W), on the device.
+        device: what its times belong to.
+        multiple: of channels in random plans.
+    """
+
+    model: nn.Module
+    graph: ChannelGraph
+    image: Tensor
+    device: Device
+    multiple: int = 1
+
+    @property
+    def images(self) -> Tensor:
+        """A batch."""
+        return self.image.repeat(self.device.batch, 1, 1, 1)
+
+    def network(self, counts: Sequence[int]) -> nn.Module:
+        """One that keeps so many channels of each unit; which ones changes no time."""
+        kept = tuple(np.arange(count) for count in counts)
+        return slim(self.model, self.graph, kept)
+
+    def layer(self, geometry: Geometry, inputs: int, outputs: int) -> Pass:
+        """A pass of one layer alone, with so many channels."""
+        images = geometry.input(self.device.batch, inputs, outputs)
+        return self.prepare(geometry.module(inputs, outputs), images)
+
+    def prepare(self, network: nn.Module, images: Tensor) -> Pass:
+        """A pass in the runtime."""
+        images = images.to(self.image.device)
+        return RUNTIMES[self.device.runtime].prepare(network, images, self.device.threads)
+
+
+def this_device(device: torch.device, runtime: str, threads: int, batch: int) -> Device:
+    """What times that are measured here belong to.
+
+    Raises:
+        ImportError: the runtime is not installed.
+    """
+    return Device(device_name(device), runtime, RUNTIMES[runtime].version, threads, batch)
+
+
+def device_name(device: torch.device) -> str:
+    """Of the GPU or the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def random_plans(graph: ChannelGraph, n: int, multiple: int, seed: int) -> list[tuple[int, ...]]:
+    """Counts between a fifth and all of each unit's channels: small, large and mixed networks."""
+    rng = np.random.default_rng(seed)
+    plans = []
+    for _ in range(n):
+        # A plan's own range first: independent units alone would all be of average size.
+        low, high = np.sort(rng.uniform(LEAST_SHARE, 1, 2))
+        counts = []
+        for unit in graph.units:
+            step = np.lcm(multiple, unit.blocks)
+            count = round(rng.uniform(low, high) * unit.channels / step) * step
+            counts.append(int(min(unit.channels, max(step, count))))
+        plans.append(tuple(counts))
+    return plans
