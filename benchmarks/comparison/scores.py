@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from benchmarks.records import Record
 from benchmarks.runs import BenchmarkError, Setting
-from benchmarks.statistics import best_so_far
+from benchmarks.statistics import TRIM, best_so_far
 
 ZERO = "uniform"
 POINTS = 100
@@ -44,6 +45,11 @@ class Scores:
         """How many there are."""
         return sum(map(len, self.reward))
 
+    @property
+    def score(self) -> float:
+        """Interquartile mean over all runs, on the reward images."""
+        return float(stats.trim_mean(np.concatenate(self.reward), TRIM))
+
 
 def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], list[str]]:
     """Scores of every agent that was run on all tasks.
@@ -62,9 +68,7 @@ def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], l
     everywhere = set.intersection(*(set(tasks[setting]) for setting in settings))
     somewhere = {agent for setting in settings for agent in tasks[setting]}
     made = [_scores(agent, [tasks[setting] for setting in settings]) for agent in everywhere]
-    ordered = sorted(
-        made, key=lambda each: (-float(np.mean([*map(np.mean, each.reward)])), each.agent)
-    )
+    ordered = sorted(made, key=lambda each: (-each.score, each.agent))
     return ordered, settings, sorted(somewhere - everywhere)
 
 

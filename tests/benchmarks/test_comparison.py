@@ -71,6 +71,15 @@ def test_a_score_is_the_share_of_the_uniform_plans_loss_that_is_won_back(made: M
     assert (good.runs, uniform.runs) == (6, 2)
 
 
+def test_the_order_is_that_of_the_scores_shown(made: MakeRecord) -> None:
+    records = [made("uniform", 0, 0.5)]
+    for seed, lucky in enumerate((0.6, 0.6, 0.6, 0.9)):  # a better mean, by one run
+        records += [made("steady", seed, 0.65), made("lucky", seed, lucky)]
+    scores, _, _ = scores_of(records)
+    assert [each.agent for each in scores] == ["steady", "lucky", "uniform"]
+    assert [each.score for each in scores] == pytest.approx([0.375, 0.25, 0.0])
+
+
 def test_curves_begin_where_there_is_a_reward(made: MakeRecord) -> None:
     (late, _), _, _ = scores_of([made("uniform", 0, 0.5), made("late", 0, 0.7, at=4)])
     # Of 10 evaluations the fourth is done after 31 ... 40 % of the budget.
