@@ -43,6 +43,11 @@ class Estimate:
         return Estimate(*(np.asarray(each[part]) for each in (self.value, self.low, self.high)))
 
 
+def iqm(samples: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Interquartile mean over an axis."""
+    return np.asarray(stats.trim_mean(samples, TRIM, axis=axis))
+
+
 def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
     """IQM and 95 % percentile bootstrap interval over the first axis.
 
@@ -63,13 +68,13 @@ def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
             some = estimate(samples[:, known])
             parts[:, known] = some.value, some.low, some.high
         return Estimate(*parts)
-    value = np.asarray(stats.trim_mean(samples, TRIM, axis=0))
+    value = iqm(samples)
     if len(samples) == 1:
         nothing = np.full_like(value, np.nan)
         return Estimate(value, nothing, nothing)
     interval = stats.bootstrap(
         (samples,),
-        lambda resampled, axis: stats.trim_mean(resampled, TRIM, axis=axis),
+        iqm,
         axis=0,
         n_resamples=RESAMPLES,
         batch=_BATCH,

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
-from benchmarks.statistics import CONFIDENCE, TRIM, Estimate
+from benchmarks.statistics import CONFIDENCE, Estimate, iqm
 
 RESAMPLES = 2000
 
@@ -21,9 +20,9 @@ Samples = Sequence[np.ndarray]
 
 def pooled_iqm(samples: Samples) -> Estimate:
     """Interquartile mean over all runs of all tasks, for one quantity or each point of a curve."""
-    value = stats.trim_mean(np.concatenate([*samples]), TRIM, axis=0)
+    value = iqm(np.concatenate([*samples]))
     drawn = np.concatenate([part for part in _drawn(samples, 0)], axis=1)  # (resamples, runs, ...)
-    return _estimate(value, stats.trim_mean(drawn, TRIM, axis=1), samples)
+    return _estimate(value, iqm(drawn, axis=1), samples)
 
 
 def probability_of_improvement(one: Samples, other: Samples) -> Estimate:

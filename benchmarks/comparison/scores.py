@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.records import Record
 from benchmarks.runs import BenchmarkError, Setting
-from benchmarks.statistics import TRIM, best_so_far
+from benchmarks.statistics import best_so_far, iqm
 
 ZERO = "uniform"
 POINTS = 100
@@ -48,7 +47,7 @@ class Scores:
     @property
     def score(self) -> float:
         """Interquartile mean over all runs, on the reward images."""
-        return float(stats.trim_mean(np.concatenate(self.reward), TRIM))
+        return float(iqm(np.concatenate(self.reward)))
 
 
 def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], list[str]]:

@@ -59,7 +59,7 @@ def main(options: Options) -> None:
                     min(full, max(block, int(share * full) // block * block) + offset)
                     for full in subject.graph.full
                 ]
-                passes[share, offset] = subject.prepare(subject.network(counts), subject.images)
+                passes[share, offset] = subject.whole(counts)
         timings = measure(passes, rounds=options.rounds, noisiest=options.noisiest)
     columns = (
         "share",

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.leaderboard.ranking import markdown
 from benchmarks.leaderboard.submission import FILE, Submission, SubmissionError
 from benchmarks.leaderboard.submit import submit
 from benchmarks.leaderboard.validation import Ruling, validate
-from benchmarks.records import Store
+from benchmarks.records import Record, Store
 from benchmarks.runs import BenchmarkError
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "mobilenet-digits"
@@ -370,6 +371,12 @@ def test_the_leaderboard_is_written(
     assert main(["leaderboard", "--folder", str(folder.parent)]) == 0
 
 
+@cache
+def runs_of(study: Path) -> dict[tuple[str, int], Record]:
+    """By agent and seed; many submissions are of one study."""
+    return {(record.run.agent, record.run.seed): record for record in Store(study).load()[0]}
+
+
 COMMITTED = sorted(path for path in SUBMISSIONS.iterdir() if path.is_dir())
 
 
@@ -379,9 +386,8 @@ def test_committed_submissions_count(path: Path) -> None:
     ruling = validate(path)
     assert [verdict.reason for verdict in ruling.verdicts if not verdict.accepted] == []
     study = RESULTS.parent / f"{path.name.removesuffix(f'-{ruling.submission.agent}')}-full"
-    records = {(r.run.agent, r.run.seed): r for r in Store(study).load()[0]}
     for entry, found in zip(ruling.submission.plans, ruling.found, strict=True):
-        best = records[ruling.submission.agent, entry.seed].best
+        best = runs_of(study)[ruling.submission.agent, entry.seed].best
         assert found.test_accuracy == pytest.approx(best.test_accuracy, abs=0.004)
         assert found.reward_accuracy == pytest.approx(best.reward_accuracy, abs=0.005)
     assert f"({path.name}/submission.json)" in (SUBMISSIONS / "README.md").read_text()

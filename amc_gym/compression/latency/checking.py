@@ -72,7 +72,7 @@ def check(
     with Bar(rounds, progress) as bar, pinned(subject.device.threads):
         passes = {}
         for number, counts in enumerate(plans):
-            passes[number] = subject.prepare(subject.network(counts), subject.images)
+            passes[number] = subject.whole(counts)
             bar.prepared(number + 1)
         timings = measure(passes, rounds=rounds, told=bar.timed, **options)
     measured = np.array([timings[number].quiet for number in range(n)])

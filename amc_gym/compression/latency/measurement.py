@@ -70,7 +70,7 @@ def build(
                     passes[geometry.key, i, o] = subject.layer(geometry, i, o)
                     bar.prepared(len(passes))
         for number, counts in enumerate(plans):
-            passes[number] = subject.prepare(subject.network(counts), subject.images)
+            passes[number] = subject.whole(counts)
             bar.prepared(len(passes))
         passes[EMPTY] = subject.prepare(nn.Sequential(nn.ReLU()).eval(), torch.zeros(1, 1, 1, 1))
         timings = measure(passes, rounds=rounds, told=bar.timed, **options)

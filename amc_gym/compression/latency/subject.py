@@ -48,6 +48,10 @@ class Subject:
         kept = tuple(np.arange(count) for count in counts)
         return slim(self.model, self.graph, kept)
 
+    def whole(self, counts: Sequence[int]) -> Pass:
+        """A pass of the network that keeps so many channels of each unit."""
+        return self.prepare(self.network(counts), self.images)
+
     def layer(self, geometry: Geometry, inputs: int, outputs: int) -> Pass:
         """A pass of one layer alone, with so many channels."""
         images = geometry.input(self.device.batch, inputs, outputs)
