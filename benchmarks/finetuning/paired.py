@@ -56,12 +56,30 @@ def difference(
     a, b = (np.asarray(side, dtype=np.float64) for side in (ours, theirs))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(f"bits of the same images are needed, not {a.shape} and {b.shape}")
-    rng, images = np.random.default_rng(seed), a.shape[1]
-    differences = np.empty(RESAMPLES)
+    return pairwise(a[:, None] - b, seed)
+
+
+def pairwise(differences: NDArray[np.float64], seed: int = 0) -> Difference:
+    """The same from the differences of all pairs, for sides that are not one network each.
+
+    Args:
+        differences: of each of ours and each of theirs, image by image, (ours, theirs, images);
+            NaN for a pair that cannot be compared.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: there is no pair to compare.
+    """
+    ours, theirs, images = differences.shape
+    if np.isnan(differences).all():
+        raise ValueError("no pair can be compared")
+    rng, means = np.random.default_rng(seed), np.empty(RESAMPLES)
     for i in range(RESAMPLES):
         times = np.bincount(rng.integers(images, size=images), minlength=images)
-        drawn = [side[rng.integers(len(side), size=len(side))] @ times for side in (a, b)]
-        differences[i] = (drawn[0].mean() - drawn[1].mean()) / images
+        pairs = differences @ times / images
+        drawn = pairs[rng.integers(ours, size=ours)][:, rng.integers(theirs, size=theirs)]
+        known = drawn[~np.isnan(drawn)]
+        means[i] = known.mean() if known.size else np.nan
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(differences, [tail, 1 - tail])
-    return Difference(float(a.mean() - b.mean()), float(low), float(high))
+    low, high = np.nanquantile(means, [tail, 1 - tail])
+    return Difference(float(np.nanmean(differences)), float(low), float(high))

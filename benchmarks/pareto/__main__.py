@@ -51,6 +51,7 @@ def pareto(
         str, arg(metavar="A,B,...")
     ] = "amc-ddpg,error-allocation,netadapt,width-multiplier",
     seeds: int = 3,
+    tuned: int = 3,
     episodes: int = 200,
     runtime: str = "onnx",
     threads: int = 1,
@@ -71,7 +72,8 @@ def pareto(
         env_kwargs: Options of the environment besides budget, resource and runtime.
         budgets: Shares of MACs and of latency to keep.
         agents: Names of agents.
-        seeds: Of each agent; the run with the median reward is fine-tuned and drawn.
+        seeds: Of each agent.
+        tuned: Runs of each agent and budget, around the median reward, to fine-tune and draw.
         episodes: Evaluations that each run may spend.
         runtime: onnx, torch or compile.
         threads: That it may use.
@@ -129,12 +131,12 @@ def pareto(
         console.print("[red]some searches failed; the same command tries them again")
         return 1
     wanted = {(r, ratio) for r in ("macs", "latency") for ratio in ratios}
-    records = [record for record in store.load()[0] if _key(record) in wanted]
-    if finetune and not _finetuned(chosen(records), out / "finetuned", recipe, workers, console):
+    records = chosen([run for run in store.load()[0] if _key(run) in wanted], tuned)
+    if finetune and not _finetuned(records, out / "finetuned", recipe, workers, console):
         return 1
     outcomes = load_all(out / "finetuned") if finetune else []
     outcomes = [outcome for outcome in outcomes if outcome.recipe == asdict(recipe)]
-    plans = {name_of(plan): plan for r in chosen(records) for plan in [json.dumps(r.best.plan)]}
+    plans = {name_of(plan): plan for r in records for plan in [json.dumps(r.best.plan)]}
     latencies = measured(
         task,
         plans,

@@ -7,12 +7,13 @@ from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
 from benchmarks.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
-from benchmarks.pareto.points import Point, by_method
+from benchmarks.pareto.points import Point, by_budget, by_method
 
 SIZES: dict[str, Callable[[Point], float]] = {
     "MACs kept, %": lambda point: 100 * point.macs,
@@ -60,10 +61,32 @@ def _front(
     colour: str,
     dashes: str,
 ) -> None:
-    known = [(x_of(p), 100 * y) for p in points if (y := y_of(p)) is not None]
-    if known:
-        x, y = zip(*sorted(known), strict=True)
-        axes.plot(x, y, "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)
+    """A line through the means over seeds; networks that are more than one are faint points."""
+    known = _known(points, x_of, y_of)
+    if not known:
+        return
+    x, y = zip(*_means(known), strict=True)
+    axes.plot(x, y, "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)
+    if len(known) > len(x):
+        x, y = zip(*(place for _, place in known), strict=True)
+        axes.plot(x, y, "o", color=colour, ms=3, mew=0, alpha=0.35)
+
+
+def _known(
+    points: Sequence[Point],
+    x_of: Callable[[Point], float],
+    y_of: Callable[[Point], float | None],
+) -> list[tuple[Point, tuple[float, float]]]:
+    """Size and accuracy in % of each network that has one."""
+    return [(p, (x_of(p), 100 * y)) for p in points if (y := y_of(p)) is not None]
+
+
+def _means(known: Sequence[tuple[Point, tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Of size and accuracy over the seeds of each budget, the smallest first."""
+    places = {id(point): place for point, place in known}
+    budgets = by_budget([point for point, _ in known]).values()
+    means = [np.mean([places[id(point)] for point in seeds], axis=0) for seeds in budgets]
+    return sorted((float(x), float(y)) for x, y in means)
 
 
 def page(points: Sequence[Point], path: Path, title: str) -> None:
@@ -75,37 +98,52 @@ def page(points: Sequence[Point], path: Path, title: str) -> None:
     for i, row in enumerate(rows, start=1):
         for j, (size, x_of) in enumerate(SIZES.items(), start=1):
             for method, theirs in methods.items():
-                known = [p for p in theirs if ACCURACIES[row](p) is not None]
-                figure.add_trace(
-                    go.Scatter(
-                        x=[x_of(p) for p in known],
-                        y=[100 * (ACCURACIES[row](p) or 0) for p in known],
-                        customdata=[
-                            (p.budget, p.macs, p.latency.ms, p.latency.faster, p.seed)
-                            for p in known
-                        ],
-                        name=method,
-                        legendgroup=method,
-                        showlegend=i == j == 1,
-                        mode="lines+markers",
-                        line={
-                            "color": colours[theirs[0].agent],
-                            "dash": "dash" if theirs[0].resource == "latency" else "solid",
-                        },
-                        marker={"symbol": "circle" if theirs[0].resource else "star", "size": 8},
-                        hovertemplate=(
-                            f"{method}, budget %{{customdata[0]:.0%}}, seed %{{customdata[4]}}<br>"
-                            "%{y:.2f} %, %{customdata[1]:.1%} of the MACs<br>"
-                            "%{customdata[2]:.3f} ms, %{customdata[3]:.2f} x<extra></extra>"
-                        ),
-                    ),
-                    row=i,
-                    col=j,
-                )
+                for trace in _traces(
+                    theirs, method, colours[theirs[0].agent], x_of, ACCURACIES[row]
+                ):
+                    trace.update(legendgroup=method, showlegend=trace.showlegend and i == j == 1)
+                    figure.add_trace(trace, row=i, col=j)
             figure.update_xaxes(title_text=size, row=i, col=j)
         figure.update_yaxes(title_text=f"test accuracy, % {row}", row=i, col=1)
     figure.update_layout(title=title, template="plotly_white", height=420 * len(rows) + 80)
     figure.write_html(path, include_plotlyjs=True)
+
+
+def _traces(
+    points: Sequence[Point],
+    method: str,
+    colour: str,
+    x_of: Callable[[Point], float],
+    y_of: Callable[[Point], float | None],
+) -> list[go.Scatter]:
+    """The line through a method's means, which the legend names, and its networks."""
+    known = _known(points, x_of, y_of)
+    dash = "dash" if points[0].resource == "latency" else "solid"
+    means = _means(known)
+    line = go.Scatter(
+        x=[x for x, _ in means],
+        y=[y for _, y in means],
+        name=method,
+        mode="lines+markers",
+        line={"color": colour, "dash": dash},
+        marker={"symbol": "circle" if points[0].resource else "star", "size": 8},
+        hoverinfo="skip",
+        showlegend=True,
+    )
+    networks = go.Scatter(
+        x=[x for _, (x, _) in known],
+        y=[y for _, (_, y) in known],
+        customdata=[(p.budget, p.macs, p.latency.ms, p.latency.faster, p.seed) for p, _ in known],
+        mode="markers",
+        marker={"color": colour, "size": 5},
+        showlegend=False,
+        hovertemplate=(
+            f"{method}, budget %{{customdata[0]:.0%}}, seed %{{customdata[4]}}<br>"
+            "%{y:.2f} %, %{customdata[1]:.1%} of the MACs<br>"
+            "%{customdata[2]:.3f} ms, %{customdata[3]:.2f} x<extra></extra>"
+        ),
+    )
+    return [line, networks]
 
 
 def _colours(points: Iterable[Point]) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """Fronts against each other: accuracy at equal MACs, and at equal milliseconds.
 
 Budgets are in one resource, and two searches hardly ever end at the same size of the other.  So
-each point is compared with the other front at its own size: between two networks a front is the
+each network is compared with the other front at its own size: between two networks a front is the
 straight line, what one has that draws one of the two for each image by lot.  That is linear in
 what each image says, so the difference stays one of the same images, and has a paired interval.
+
+Every seed of a method has a front of its own.  Each of our seeds is compared with each of theirs,
+and the bootstrap draws seeds of both sides and images anew.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import tables
-from benchmarks.finetuning.paired import Difference, difference
-from benchmarks.pareto.points import Point, by_method
+from benchmarks.finetuning.paired import Difference, pairwise
+from benchmarks.pareto.points import Point, by_budget, by_method
 
 HUMAN = "width-multiplier, macs"
 """The human expert's front."""
@@ -40,7 +43,8 @@ class Comparison:
         other: whose front.
         size: what is equal, a name in ``SIZES``.
         stage: of the fine-tuning, a name in ``STAGES``.
-        differences: budget -> difference; points beyond the other front's ends are left out.
+        differences: budget -> difference, mean over seeds; networks beyond the other front's
+            ends are left out.
     """
 
     method: str
@@ -64,16 +68,39 @@ def compare(points: Sequence[Point]) -> list[Comparison]:
     found = []
     for stage, right_of in STAGES.items():
         for method, other, size in pairs:
-            size_of = SIZES[size]
-            front = [full, *fronts[other]]
-            differences = {}
-            for point in fronts[method]:
-                ours, theirs = right_of(point), at(front, size_of(point), size_of, right_of)
-                if ours is not None and theirs is not None:
-                    differences[point.budget] = difference([ours], [theirs])
+            rivals = [[full, *front] for front in _by_seed(fronts[other])]
+            differences = {
+                budget: pairwise(gaps)
+                for (_, budget), ours in by_budget(fronts[method]).items()
+                for gaps in [_gaps(ours, rivals, SIZES[size], right_of)]
+                if gaps is not None
+            }
             if differences:
                 found.append(Comparison(method, other, size, stage, differences))
     return found
+
+
+def _by_seed(points: Sequence[Point]) -> list[list[Point]]:
+    """One front for each seed of a method."""
+    seeds = sorted({point.seed for point in points})
+    return [[point for point in points if point.seed == seed] for seed in seeds]
+
+
+def _gaps(
+    ours: Sequence[Point],
+    fronts: Sequence[Sequence[Point]],
+    size_of: Callable[[Point], float],
+    right_of: Callable[[Point], NDArray[np.float64] | None],
+) -> NDArray[np.float64] | None:
+    """Ours less theirs, (points, fronts, images), NaN beyond a front's ends; None: all are."""
+    images = next((bits.size for point in ours if (bits := right_of(point)) is not None), 0)
+    gaps = np.full((len(ours), len(fronts), images), np.nan)
+    for i, point in enumerate(ours):
+        for j, front in enumerate(fronts):
+            right, theirs = right_of(point), at(front, size_of(point), size_of, right_of)
+            if right is not None and theirs is not None:
+                gaps[i, j] = right - theirs
+    return None if np.isnan(gaps).all() else gaps
 
 
 def at(

@@ -1,4 +1,4 @@
-"""What the fronts are made of: one point for each method and budget."""
+"""What the fronts are made of: one point for each network, some for each method and budget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.records import Record
 
 @dataclass(frozen=True)
 class Point:
-    """A method at a budget: the run with the median reward of its seeds.
+    """A network: what one run of a method found for a budget.
 
     Attributes:
         agent: whose plan, or ``FULL``.
@@ -65,18 +65,32 @@ def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
     return fronts
 
 
-def chosen(records: Sequence[Record]) -> list[Record]:
-    """The middle run of each agent in each setting."""
+def by_budget(points: Sequence[Point]) -> dict[tuple[str, float], list[Point]]:
+    """The seeds of each method at each budget, the full network's point first, alone."""
+    seeds: dict[tuple[str, float], list[Point]] = {}
+    for point in points:
+        seeds.setdefault((point.method, point.budget), []).append(point)
+    return seeds
+
+
+def chosen(records: Sequence[Record], n: int) -> list[Record]:
+    """The ``n`` runs around the median reward of each agent in each setting."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.run.setting.digest, record.run.agent), []).append(record)
-    return [middle(runs, 1)[0] for runs in groups.values()]
+    return [run for runs in groups.values() for run in middle(runs, n)]
 
 
 def points_of(
     records: Sequence[Record], outcomes: Sequence[Outcome], latencies: Mapping[str, Latency]
 ) -> list[Point]:
-    """The full network first, then methods and budgets in order."""
+    """The full network first, then methods, budgets and seeds in order.
+
+    Args:
+        records: the runs whose plans are the points.
+        outcomes: of the fine-tuning, of the full network too; those of other plans are left out.
+        latencies: of ``measured``.
+    """
     tuned: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         plan = FULL if outcome.plan is None else name_of(json.dumps(outcome.plan))
@@ -104,7 +118,7 @@ def points_of(
             *right(FULL),
         )
     ]
-    for record in chosen(records):
+    for record in records:
         options, name = record.run.setting.options, name_of(json.dumps(record.best.plan))
         after = [outcome.after.array for outcome in tuned.get(name, [])]
         points.append(
@@ -120,4 +134,4 @@ def points_of(
                 *right(name),
             )
         )
-    return points[:1] + sorted(points[1:], key=lambda point: (point.method, -point.budget))
+    return points[:1] + sorted(points[1:], key=lambda p: (p.method, -p.budget, p.seed))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from benchmarks.finetuning.paired import difference
 from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.fronts import compare
 from benchmarks.pareto.fronts import markdown as compared
-from benchmarks.pareto.points import Point
+from benchmarks.pareto.points import Point, by_budget
 from benchmarks.tables import markdown, terminal
 
-HEADER = ("method", "budget %", "MACs %", "ms", "faster", "before %", "after %", "against full")
+HEADER = ("method", "budget %", "networks", "MACs %", "ms", "faster", "before %", "after %")
+HEADER += ("against full",)
 
 
 def write(points: Sequence[Point], out: Path, title: str, note: str, console: Console) -> None:
@@ -31,30 +34,42 @@ def write(points: Sequence[Point], out: Path, title: str, note: str, console: Co
     draw(points, out / "pareto.png", title)
     page(points, out / "pareto.html", title)
     (out / "pareto.csv").write_text(as_csv(points), encoding="utf-8")
-    rows = [cells(point) for point in points]
+    rows = [cells(seeds, points[0]) for seeds in by_budget(points).values()]
     text = "\n".join(_markdown(points, rows, title, note))
     (out / "pareto.md").write_text(text, encoding="utf-8")
     console.print(terminal(title, HEADER, rows))
     console.print(f"written to {out}: pareto.md, pareto.csv, pareto.png, pareto.html")
 
 
-def cells(point: Point) -> list[str]:
-    """A row of the table."""
-    latency = point.latency
+def cells(seeds: Sequence[Point], full: Point) -> list[str]:
+    """A row of the table: means over the seeds of a method at a budget."""
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.mean(list(values)))
+
+    faster, low, high = (
+        mean(getattr(point.latency, name) for point in seeds)
+        for name in ("faster", "faster_low", "faster_high")
+    )
+    after = [point.right_after for point in seeds if point.right_after is not None]
+    against = ""
+    if after and full.right_after is not None and full not in seeds:
+        against = str(difference(after, [full.right_after]))
     return [
-        point.method,
-        f"{100 * point.budget:.0f}",
-        f"{100 * point.macs:.1f}",
-        f"{latency.ms:.3f}",
-        f"{latency.faster:.2f} x [{latency.faster_low:.2f}, {latency.faster_high:.2f}]",
-        f"{100 * point.before:.2f}",
-        "" if point.after is None else f"{100 * point.after:.2f}",
-        "" if point.against is None else str(point.against),
+        seeds[0].method,
+        f"{100 * seeds[0].budget:.0f}",
+        str(len(seeds)),
+        f"{100 * mean(point.macs for point in seeds):.1f}",
+        f"{mean(point.latency.ms for point in seeds):.3f}",
+        f"{faster:.2f} x [{low:.2f}, {high:.2f}]",
+        f"{100 * mean(point.before for point in seeds):.2f}",
+        f"{100 * np.mean(after):.2f}" if after else "",
+        against,
     ]
 
 
 def as_csv(points: Sequence[Point]) -> str:
-    """In full precision."""
+    """One row for each network, in full precision."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     names = ("method", "budget", "seed", "macs", "ms", "ms_low", "ms_high")
@@ -77,9 +92,10 @@ def _markdown(
         "",
         *markdown(HEADER, rows),
         "",
-        "Latency end to end, all networks by turns: median, and how many times as fast as the "
-        "original with the quartiles of the rounds' ratios. Differences to the full network, "
-        "trained on alike, in points, with the 95 % interval of a bootstrap over images. " + note,
+        "Means over the networks of a row, each of another search seed. Latency end to end, all "
+        "networks by turns: median, and how many times as fast as the original with the quartiles "
+        "of the rounds' ratios. Differences to the full network, trained on alike, in points, with "
+        "the 95 % interval of a bootstrap over images and networks. " + note,
         "",
         "![Fronts](pareto.png)",
         "",
@@ -90,9 +106,10 @@ def _markdown(
             "",
             *compared(comparisons),
             "",
-            "Columns are budgets of the front's points; each is compared with the other front at "
-            "the point's own MACs or milliseconds, where the other one is a straight line between "
-            "its networks. Points of test accuracy, with paired 95 % intervals over images.",
+            "Columns are budgets of the front's networks; each is compared with the other front "
+            "at the network's own MACs or milliseconds, where the other one is a straight line "
+            "between its networks, each seed's with each seed's. Points of test accuracy, with "
+            "paired 95 % intervals over images and seeds.",
             "",
         ]
     return lines

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.pareto.__main__ import main
 from benchmarks.pareto.fronts import HUMAN, compare, markdown
 from benchmarks.pareto.latencies import Latency
 from benchmarks.pareto.points import Point
+from benchmarks.pareto.report import write
 
 ARGUMENTS = [
     *("--env-kwargs", '{"weights": "random", "reward_images": 20, "recovery": "none"}'),
@@ -68,12 +70,12 @@ def test_every_method_and_budget_is_a_point(
     assert "holds searches of another network" in capsys.readouterr().err
 
 
-def made(method: str, budget: float, macs: float, right: list[int]) -> Point:
+def made(method: str, budget: float, macs: float, right: list[int], seed: int = 0) -> Point:
     """A point of four images, as fast as it is small."""
     latency = Latency(10 * macs, 10 * macs, 10 * macs, 1 / macs, 1 / macs, 1 / macs)
     bits = np.array(right, dtype=float)
     agent, _, resource = method.partition(", ")
-    return Point(agent, resource, budget, 0, macs, latency, bits.mean(), None, bits / 2, bits)
+    return Point(agent, resource, budget, seed, macs, latency, bits.mean(), None, bits / 2, bits)
 
 
 def test_fronts_are_compared_at_equal_sizes() -> None:
@@ -96,6 +98,38 @@ def test_fronts_are_compared_at_equal_sizes() -> None:
     assert "| after | gp, macs | width-multiplier, macs | MACs | +25.00 [+0.00, +50.00] |" in (
         "\n".join(markdown(compare(points)))
     )
+
+
+def test_each_seed_meets_each_seed_of_the_other_front() -> None:
+    full = made("full network", 1.0, 1.0, [1, 1, 1, 1])
+    ours = [
+        made("gp, latency", 0.6, 0.5, [1, 1, 1, 0], seed=0),
+        made("gp, latency", 0.6, 0.75, [1, 1, 1, 1], seed=1),
+    ]
+    theirs = [
+        made("gp, macs", 0.5, 0.5, [1, 1, 0, 0], seed=0),
+        made("gp, macs", 0.5, 0.6, [0, 0, 0, 0], seed=1),  # nothing as small as our first
+    ]
+    [found] = [c for c in compare([full, *ours, *theirs]) if c.stage == "after"]
+    # 3/4 - 2/4 at 0.5; 1 - 3/4 (halfway) and 1 - 3/8 (15/40 of the way from nothing) at 0.75.
+    assert found.differences[0.6].mean == pytest.approx((1 / 4 + 1 / 4 + 5 / 8) / 3)
+    assert found.differences[0.6].low < 0.3 < found.differences[0.6].high
+
+
+def test_a_row_is_the_mean_of_its_seeds(tmp_path: Path) -> None:
+    points = [
+        made("full network", 1.0, 1.0, [1, 1, 1, 1]),
+        made(HUMAN, 0.5, 0.5, [1, 1, 0, 0]),
+        made("gp, macs", 0.5, 0.5, [1, 1, 1, 0], seed=0),
+        made("gp, macs", 0.5, 0.4, [1, 0, 0, 0], seed=1),
+    ]
+    write(points, tmp_path, "Fronts", "A note.", Console(quiet=True))
+    rows = (tmp_path / "pareto.md").read_text().splitlines()
+    [row] = [row for row in rows if row.startswith("| gp, macs | 50 |")]
+    assert row.startswith(
+        "| gp, macs | 50 | 2 | 45.0 | 4.500 | 2.25 x [2.25, 2.25] | 50.00 | 50.00 | -50.00 ["
+    )
+    assert len((tmp_path / "pareto.csv").read_text().splitlines()) == 1 + len(points)
 
 
 def test_without_fine_tuning_there_is_nothing_to_compare() -> None:
