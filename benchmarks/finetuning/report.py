@@ -146,6 +146,7 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan['options']['resource']}"
     recipe, any_one = outcomes[0].recipe, outcomes[0]
     where = " and on ".join(distinct(each.machine for each in outcomes))
+    torches = " and ".join(sorted({each.versions["torch"] for each in outcomes}))
     shown = ("epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
     shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
     start = plan["options"]["recovery"] if any_one.recovery is None else any_one.recovery
@@ -158,7 +159,7 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
         "alike, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
         "loss: a mean of at least -0.2 points, and an interval that is not all below 0. "
         f"{the_rule}Recovery before fine-tuning: {start}; fine-tuning: {settings}. Measured on "
-        f"{where}; torch {any_one.versions['torch']}."
+        f"{where}; torch {torches}."
     )
     return f"{task['task']} on {task['dataset']}{budget}: fine-tuned", notes
 

@@ -19,7 +19,7 @@ from benchmarks.execution import execute, setting_of
 from benchmarks.finetuning.__main__ import main
 from benchmarks.finetuning.jobs import FULL, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
-from benchmarks.finetuning.paired import Difference, difference
+from benchmarks.finetuning.paired import Difference, difference, pairwise
 from benchmarks.finetuning.report import rows_of
 from benchmarks.records import Record, Store
 from benchmarks.runs import Run
@@ -96,6 +96,19 @@ def test_no_loss(mean: float, low: float, high: float, no_loss: bool) -> None:
 def test_differences_need_the_same_images() -> None:
     with pytest.raises(ValueError, match="same images"):
         difference([np.ones(3, dtype=bool)], [np.ones(4, dtype=bool)])
+
+
+def test_pairs_that_cannot_be_compared_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.random((2, 200)), rng.random((3, 200))
+    gaps = ours[:, None] - theirs
+    assert pairwise(gaps) == difference(list(ours), list(theirs))
+    gaps[:, 2] = np.nan
+    found = pairwise(gaps)
+    assert found.mean == pytest.approx(ours.mean() - theirs[:2].mean())
+    assert found.low < found.mean < found.high
+    with pytest.raises(ValueError, match="no pair"):
+        pairwise(np.full((2, 3, 200), np.nan))
 
 
 def test_bits_are_the_images_that_are_right(uniform: Record) -> None:
