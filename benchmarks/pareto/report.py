@@ -58,7 +58,7 @@ def cells(seeds: Sequence[Point], full: Point) -> list[str]:
     return [
         seeds[0].method,
         f"{100 * seeds[0].budget:.0f}",
-        str(len(seeds)),
+        str(len(seeds)) + (f", {len(after)} fine-tuned" if 0 < len(after) < len(seeds) else ""),
         f"{100 * mean(point.macs for point in seeds):.1f}",
         f"{mean(point.latency.ms for point in seeds):.3f}",
         f"{faster:.2f} x [{low:.2f}, {high:.2f}]",

@@ -130,6 +130,9 @@ def test_a_row_is_the_mean_of_its_seeds(tmp_path: Path) -> None:
         "| gp, macs | 50 | 2 | 45.0 | 4.500 | 2.25 x [2.25, 2.25] | 50.00 | 50.00 | -50.00 ["
     )
     assert len((tmp_path / "pareto.csv").read_text().splitlines()) == 1 + len(points)
+    points[-1] = replace(points[-1], right_after=None)
+    write(points, tmp_path, "Fronts", "A note.", Console(quiet=True))
+    assert "| gp, macs | 50 | 2, 1 fine-tuned |" in (tmp_path / "pareto.md").read_text()
 
 
 def test_without_fine_tuning_there_is_nothing_to_compare() -> None:
