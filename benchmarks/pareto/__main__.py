@@ -161,8 +161,8 @@ def _finetuned(
 ) -> bool:
     """Fine-tune the full network once, and each different plan."""
     Store(folder).prepare()
-    # A plan that several agents found is named by the same one in every call.  Seed by seed, so that
-    # what was stopped early has something of every method.
+    # A plan that several agents found is named by the same one in every call.  Seed by seed, so
+    # that what was stopped early has something of every method.
     ordered = sorted(records, key=lambda record: (record.run.seed, record.run.name))
     jobs: dict[str, Job] = {}
     for record in ordered:
