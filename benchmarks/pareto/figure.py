@@ -62,31 +62,33 @@ def _front(
     dashes: str,
 ) -> None:
     """A line through the means over seeds; networks that are more than one are faint points."""
-    known = _known(points, x_of, y_of)
-    if not known:
+    means, networks = _means(points, x_of, y_of), _places(points, x_of, y_of)
+    if not means:
         return
-    x, y = zip(*_means(known), strict=True)
-    axes.plot(x, y, "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)
-    if len(known) > len(x):
-        x, y = zip(*(place for _, place in known), strict=True)
-        axes.plot(x, y, "o", color=colour, ms=3, mew=0, alpha=0.35)
+    axes.plot(*np.transpose(means), "o", ls=dashes, color=colour, ms=4, lw=1.6, label=method)
+    if len(networks) > len(means):
+        axes.plot(*np.transpose(networks), "o", color=colour, ms=3, mew=0, alpha=0.35)
 
 
-def _known(
+def _places(
     points: Sequence[Point],
     x_of: Callable[[Point], float],
     y_of: Callable[[Point], float | None],
-) -> list[tuple[Point, tuple[float, float]]]:
+) -> list[tuple[float, float]]:
     """Size and accuracy in % of each network that has one."""
-    return [(p, (x_of(p), 100 * y)) for p in points if (y := y_of(p)) is not None]
+    return [(x_of(point), 100 * y) for point in points if (y := y_of(point)) is not None]
 
 
-def _means(known: Sequence[tuple[Point, tuple[float, float]]]) -> list[tuple[float, float]]:
+def _means(
+    points: Sequence[Point],
+    x_of: Callable[[Point], float],
+    y_of: Callable[[Point], float | None],
+) -> list[tuple[float, float]]:
     """Of size and accuracy over the seeds of each budget, the smallest first."""
-    places = {id(point): place for point, place in known}
-    budgets = by_budget([point for point, _ in known]).values()
-    means = [np.mean([places[id(point)] for point in seeds], axis=0) for seeds in budgets]
-    return sorted((float(x), float(y)) for x, y in means)
+    seeds = [_places(each, x_of, y_of) for each in by_budget(points).values()]
+    return sorted(
+        (float(x), float(y)) for places in seeds if places for x, y in [np.mean(places, 0)]
+    )
 
 
 def page(points: Sequence[Point], path: Path, title: str) -> None:
@@ -117,9 +119,9 @@ def _traces(
     y_of: Callable[[Point], float | None],
 ) -> list[go.Scatter]:
     """The line through a method's means, which the legend names, and its networks."""
-    known = _known(points, x_of, y_of)
     dash = "dash" if points[0].resource == "latency" else "solid"
-    means = _means(known)
+    means, places = _means(points, x_of, y_of), _places(points, x_of, y_of)
+    known = [point for point in points if y_of(point) is not None]
     line = go.Scatter(
         x=[x for x, _ in means],
         y=[y for _, y in means],
@@ -131,9 +133,9 @@ def _traces(
         showlegend=True,
     )
     networks = go.Scatter(
-        x=[x for _, (x, _) in known],
-        y=[y for _, (_, y) in known],
-        customdata=[(p.budget, p.macs, p.latency.ms, p.latency.faster, p.seed) for p, _ in known],
+        x=[x for x, _ in places],
+        y=[y for _, y in places],
+        customdata=[(p.budget, p.macs, p.latency.ms, p.latency.faster, p.seed) for p in known],
         mode="markers",
         marker={"color": colour, "size": 5},
         showlegend=False,

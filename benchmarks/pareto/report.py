@@ -52,9 +52,9 @@ def cells(seeds: Sequence[Point], full: Point) -> list[str]:
         for name in ("faster", "faster_low", "faster_high")
     )
     after = [point.right_after for point in seeds if point.right_after is not None]
-    against = ""
-    if after and full.right_after is not None and full not in seeds:
-        against = str(difference(after, [full.right_after]))
+    against = seeds[0].against
+    if len(seeds) > 1 and after and full.right_after is not None:
+        against = difference(after, [full.right_after])
     return [
         seeds[0].method,
         f"{100 * seeds[0].budget:.0f}",
@@ -64,7 +64,7 @@ def cells(seeds: Sequence[Point], full: Point) -> list[str]:
         f"{faster:.2f} x [{low:.2f}, {high:.2f}]",
         f"{100 * mean(point.before for point in seeds):.2f}",
         f"{100 * np.mean(after):.2f}" if after else "",
-        against,
+        "" if against is None else str(against),
     ]
 
 
