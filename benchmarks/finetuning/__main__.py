@@ -43,6 +43,7 @@ def finetune(
     recovery: str | None = None,
     workers: int | None = None,
     out: Path | None = None,
+    data_root: Path | None = None,
     recipe: Recipe = RECIPE,
 ) -> int:
     """Fine-tune the plans of a study, and the full network alike, and judge all on test images.
@@ -59,6 +60,7 @@ def finetune(
             search.
         workers: Networks at a time; by default, as many as there are cores.
         out: The folder of the outcomes, one for each recipe; by default FOLDER/finetuned.
+        data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
         recipe: How to train.
     """
     console = Console(stderr=True)
@@ -78,7 +80,7 @@ def finetune(
             raise BenchmarkError(f"--{name} must be at least 1, not {value}")
     out = out or folder / "finetuned"
     Store(out).prepare()
-    jobs = jobs_of(records, recipe, seeds, out, searches, recovery)
+    jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root)
     missing_jobs = [job for job in jobs if not (out / f"{job.name}.json").exists()]
     if len(missing_jobs) < len(jobs):
         console.print(f"{len(jobs) - len(missing_jobs)} of {len(jobs)} are finished already")

@@ -45,6 +45,7 @@ class Job:
         folder: where checkpoint and network go.
         keep: whether the network is kept, if it is small enough.
         recovery: of the weights before fine-tuning; None: as in the search.
+        data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
     """
 
     agent: str
@@ -56,6 +57,7 @@ class Job:
     folder: Path
     keep: bool = False
     recovery: str | None = None
+    data_root: Path | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +95,7 @@ def jobs_of(
     folder: Path,
     searches: int = 1,
     recovery: str | None = None,
+    data_root: Path | None = None,
 ) -> list[Job]:
     """The full network and the plans of the agents' middle runs, seed by seed.
 
@@ -103,6 +106,7 @@ def jobs_of(
         folder: for the jobs' files.
         searches: runs of each agent to take, those around the median of the rewards.
         recovery: of the weights before fine-tuning; None: as in the search.
+        data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
     """
     by_agent: dict[str, list[Record]] = {}
     for record in records:
@@ -114,7 +118,7 @@ def jobs_of(
     ]
     plans.insert(0, (FULL, 0, plans[0][2], 1.0, 1.0))
     return [
-        Job(*plan, replace(recipe, seed=recipe.seed + n), folder, n == 0, recovery)
+        Job(*plan, replace(recipe, seed=recipe.seed + n), folder, n == 0, recovery, data_root)
         for n in range(seeds)
         for plan in plans
     ]
@@ -135,8 +139,8 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
     A checkpoint lies in the job's folder meanwhile, so that an interrupted job goes on.
     """
     plan = CompressionPlan.from_json(job.plan)
-    task = amc_gym.task_of(plan)
-    images = amc_gym.training_images(task)
+    task = amc_gym.task_of(plan, job.data_root)
+    images = amc_gym.training_images(task, job.data_root)
     compressed = job.agent != FULL
     network = (
         amc_gym.compress(task, plan, job.recovery)

@@ -132,8 +132,11 @@ def pareto(
         return 1
     wanted = {(r, ratio) for r in ("macs", "latency") for ratio in ratios}
     records = chosen([run for run in store.load()[0] if _key(run) in wanted], tuned)
-    if finetune and not _finetuned(records, out / "finetuned", recipe, workers, console):
-        return 1
+    if finetune:
+        root = kwargs.get("data_root")
+        jobs = _jobs(records, out / "finetuned", recipe, None if root is None else Path(root))
+        if not _finetuned(jobs, workers, console):
+            return 1
     outcomes = load_all(out / "finetuned") if finetune else []
     outcomes = [outcome for outcome in outcomes if outcome.recipe == asdict(recipe)]
     plans = {name_of(plan): plan for r in records for plan in [json.dumps(r.best.plan)]}
@@ -156,21 +159,26 @@ def pareto(
     return 0
 
 
-def _finetuned(
-    records: Sequence[Record], folder: Path, recipe: Recipe, workers: int | None, console: Console
-) -> bool:
-    """Fine-tune the full network once, and each different plan."""
-    Store(folder).prepare()
+def _jobs(
+    records: Sequence[Record], folder: Path, recipe: Recipe, data_root: Path | None
+) -> list[Job]:
+    """The full network once, and each different plan."""
     # A plan that several agents found is named by the same one in every call.  Seed by seed, so
     # that what was stopped early has something of every method.
     ordered = sorted(records, key=lambda record: (record.run.seed, record.run.name))
     jobs: dict[str, Job] = {}
     for record in ordered:
-        for job in jobs_of([record], recipe, 1, folder):
+        for job in jobs_of([record], recipe, 1, folder, data_root=data_root):
             # The fronts need what the networks have right, not the networks: some 20 MB.
             kept = FULL if job.agent == FULL else name_of(job.plan)
             jobs.setdefault(kept, replace(job, keep=False))
-    missing = [job for job in jobs.values() if not (folder / f"{job.name}.json").exists()]
+    return list(jobs.values())
+
+
+def _finetuned(jobs: Sequence[Job], workers: int | None, console: Console) -> bool:
+    """Fine-tune what has no outcome yet; False: some failed."""
+    Store(jobs[0].folder).prepare()
+    missing = [job for job in jobs if not (job.folder / f"{job.name}.json").exists()]
     executor = LocalExecutor(work_finetuning, workers or cores())
     said = ("networks", "epochs")
     return carry_out(

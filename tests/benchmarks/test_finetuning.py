@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_study import ENV
 
 import amc_gym
@@ -118,6 +119,29 @@ def test_bits_are_the_images_that_are_right(uniform: Record) -> None:
     with torch.inference_mode():
         right = task.model(task.test.batch(slice(7))).argmax(1) == task.test.labels[:7]
     assert bits.array[:7].tolist() == right.tolist()
+
+
+def test_images_may_lie_in_a_folder_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("AMC_DATA_ROOT", raising=False)
+    root, folder = tmp_path / "data", tmp_path / "study"
+    for green, part in enumerate(("train", "val")):
+        for red, label in enumerate(("dark", "light")):
+            directory = root / part / label
+            directory.mkdir(parents=True)
+            for i in range(8):
+                colour = (red * 200, green * 200, 20 * i)
+                Image.new("RGB", (16, 16), colour).save(directory / f"{i}.png")
+    options = {"dataset": "folder?size=16", "data_root": str(root), "weights": "random"}
+    setting = setting_of(ENV, options | {"recovery": "none"}, episodes=1)
+    store = Store(folder)
+    store.prepare()
+    store.save(execute(Run(setting, "uniform", 0)))
+    arguments = [str(folder), *SHORT, "--recipe.batch-size", "8"]
+    assert main([*arguments, "--data-root", str(root)]) == 0
+    assert {o.agent for o in load_all(folder / "finetuned")} == {FULL, "uniform"}
 
 
 def test_the_middle_run_is_taken(uniform: Record) -> None:
