@@ -13,9 +13,9 @@ just allows.  Near a good plan few evaluations are enough: the reward changes sl
 factors, and none of them wastes the budget.
 
 That is `error-allocation`.  `loss-allocation` also weights each layer's error by how much the loss
-reacts to it (`compression/sensitivity.py`): in full, by its square root, and not at all.  Which of
-the three is right depends on the network, by a lot where there are shortcuts, so all three plans
-are evaluated, and the process looks around the best.
+reacts to it (`compression/ranking/sensitivity.py`): in full, by its square root, and not at all.
+Which of the three is right depends on the network, by a lot where there are shortcuts, so all
+three plans are evaluated, and the process looks around the best.
 """
 
 from __future__ import annotations

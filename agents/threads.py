@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 import torch
 
-from amc_gym.compression.parallel import torch_threads
+from amc_gym.compression.evaluation.parallel import torch_threads
 
 _given: ContextVar[int] = ContextVar("_given")
 """Threads that PyTorch had before a learner took one.  Per thread, as PyTorch's own setting is."""

@@ -13,7 +13,7 @@ from amc_gym.api import (
     training_images,
     validate,
 )
-from amc_gym.compression.formats import ExportError
+from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.recipe import Recipe
 from amc_gym.registration import register

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from amc_gym.compression import export as hand_over
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import (
     SparseCost,
@@ -19,8 +18,9 @@ from amc_gym.compression.fine_grained import (
     sparse,
     weight_graph,
 )
+from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.plan import CompressionPlan, PlanError
-from amc_gym.compression.recovery import parse, recover, recover_as_built
+from amc_gym.compression.recovery.steps import parse, recover, recover_as_built
 from amc_gym.recipe import Recipe
 from amc_gym.tasks import datasets, models
 from amc_gym.tasks.calibration import calibration, channel_graph
@@ -218,7 +218,7 @@ def export(
     format: str | None = None,
     overwrite: bool = False,
 ) -> hand_over.Exported:
-    """Write a compressed network, verified on reward images; see ``amc_gym.compression.export``.
+    """Write a compressed network, verified on reward images: see ``compression.handover.export``.
 
     Args:
         network: from ``compress`` or ``finetune``.

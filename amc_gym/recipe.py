@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from amc_gym.compression.precision import has_bf16
+from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.names import choose
 
 Schedule = Literal["one-cycle", "cosine"]

@@ -18,8 +18,8 @@ import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
-from amc_gym.compression.evaluator import Evaluator
-from amc_gym.compression.recovery import IN_SEQUENCE, Calibration
+from amc_gym.compression.evaluation.evaluator import Evaluator
+from amc_gym.compression.recovery.steps import IN_SEQUENCE, Calibration
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.remembered import Remembered
 from amc_gym.shared_memory import Address, Region, State, dump, load

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn, optim
 
-from amc_gym.compression.evaluator import count_hits
-from amc_gym.compression.folding import fold_norms
+from amc_gym.compression.evaluation.evaluator import count_hits
+from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing import trace
 from amc_gym.gradients import Gradients, Step, fastest

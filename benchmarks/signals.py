@@ -18,7 +18,7 @@ from rich.progress import track
 
 import amc_gym
 from agents.rules import largest
-from amc_gym.compression.importance import IMPORTANCES
+from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.files import write_json
 from amc_gym.recipe import Recipe

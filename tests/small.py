@@ -13,8 +13,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from amc_gym import Split
-from amc_gym.compression.recovery import Calibration
-from amc_gym.compression.statistics import grams
+from amc_gym.compression.recovery.statistics import grams
+from amc_gym.compression.recovery.steps import Calibration
 from amc_gym.compression.tracing import trace
 
 

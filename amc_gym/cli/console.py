@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from amc_gym.compression.export import description_of
+from amc_gym.compression.handover.export import description_of
 
 
 class CommandError(Exception):

@@ -10,8 +10,8 @@ from tyro.conf import Positional
 
 from amc_gym import api
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
-from amc_gym.compression.export import Exported
-from amc_gym.compression.formats import FORMATS
+from amc_gym.compression.handover.export import Exported
+from amc_gym.compression.handover.formats import FORMATS
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import Split

@@ -1,0 +1,18 @@
+"""The engine: it takes modules, statistics and plans, and knows no environment and no data set.
+
+| file or folder | what                                                                   |
+|----------------|------------------------------------------------------------------------|
+| graph          | units of decision: channels that can only be pruned together           |
+| tracing        | finds them in a network                                                |
+| remap          | channels carried to other positions, as option-A shortcuts do          |
+| cost           | MACs and parameters of channel counts, in closed form                  |
+| latency/       | measured milliseconds as a cost                                        |
+| slim           | the physically smaller network of a plan                               |
+| fine_grained   | single weights instead of channels                                     |
+| plan           | what was decided, in a file                                            |
+| ranking/       | which channels stay                                                    |
+| recovery/      | how the kept weights make up for the pruned ones                       |
+| pruning/       | small networks for a search, remembered layer by layer                 |
+| evaluation/    | how good a network is                                                  |
+| handover/      | networks in files                                                      |
+"""

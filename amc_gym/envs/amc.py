@@ -12,10 +12,10 @@ import numpy as np
 from gymnasium import spaces
 
 from amc_gym.compression.cost import RESOURCES, Cost
-from amc_gym.compression.evaluator import Hits
-from amc_gym.compression.importance import Importance
+from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.ranking.importance import Importance
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.embedding import SIZE, Embedding
 from amc_gym.envs.finished import finished_plan, terminal_info

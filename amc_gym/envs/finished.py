@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amc_gym.compression.evaluator import Hits
+from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.tasks.engine import Engine

@@ -16,7 +16,7 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.formats import halved, nbytes
+from amc_gym.compression.handover.formats import halved, nbytes
 from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")

@@ -8,13 +8,13 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from amc_gym.compression.folding import fold_norms
+from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.pointwise import with_pointwise
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.pointwise import with_pointwise
-from amc_gym.compression.recovery import Calibration
-from amc_gym.compression.sensitivity import sensitivities
+from amc_gym.compression.ranking.sensitivity import sensitivities
+from amc_gym.compression.recovery.statistics import can_refit, grams, only_measurable, saliencies
+from amc_gym.compression.recovery.steps import Calibration
 from amc_gym.compression.slim import verify
-from amc_gym.compression.statistics import can_refit, grams, only_measurable, saliencies
 from amc_gym.compression.tracing import trace
 from amc_gym.remembered import Remembered
 from amc_gym.tasks.task import CompressionTask

@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression import recovery
-from amc_gym.compression.candidates import RecoveredNetwork, SwappedNetwork, TensorSource
 from amc_gym.compression.cost import RESOURCES, Cost, CostModel
-from amc_gym.compression.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
+from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
+from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.fine_grained import SparseCost, sparse, sparse_pruner, weight_graph
-from amc_gym.compression.folding import fold_norms
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.importance import (
+from amc_gym.compression.pruning.candidates import RecoveredNetwork, SwappedNetwork, TensorSource
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.ranking.importance import (
     IMPORTANCES,
     NEEDS_GRAM,
     NEEDS_SALIENCY,
     Importance,
 )
-from amc_gym.compression.precision import has_bf16
-from amc_gym.compression.pruner import Pruner
-from amc_gym.compression.ranking import rank
+from amc_gym.compression.ranking.order import rank
+from amc_gym.compression.recovery import steps as recovery
 from amc_gym.compression.slim import Kept
 from amc_gym.names import choose
 from amc_gym.remembered import Remembered

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from tyro.conf import Positional
 
-from amc_gym.compression.recovery import parse
+from amc_gym.compression.recovery.steps import parse
 from amc_gym.recipe import Recipe
 from benchmarks.arguments import run_command, split
 from benchmarks.executor import LocalExecutor

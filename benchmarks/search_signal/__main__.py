@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from amc_gym.compression.importance import IMPORTANCES
+from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.task import resolve
 from benchmarks.arguments import run_command

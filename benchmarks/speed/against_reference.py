@@ -22,7 +22,7 @@ import tyro
 from rich.console import Console
 
 from amc_gym.compression.cost import CostModel
-from amc_gym.compression.precision import has_bf16
+from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.tracing import trace
 from benchmarks.machine import described, machine, versions
 from benchmarks.speed.reference.problem import Problem, Setting, load, make

@@ -23,7 +23,7 @@ import tyro
 from rich.console import Console
 
 from amc_gym import CompressionTask, Split
-from amc_gym.compression.evaluator import PRECISIONS, count_hits
+from amc_gym.compression.evaluation.evaluator import PRECISIONS, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.files import write_json
 from amc_gym.tasks import models

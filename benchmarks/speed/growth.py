@@ -23,7 +23,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from amc_gym.compression.evaluator import Evaluator, count_hits
+from amc_gym.compression.evaluation.evaluator import Evaluator, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.tasks import models
 from benchmarks.machine import machine

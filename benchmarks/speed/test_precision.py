@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from amc_gym.compression.precision import has_bf16
+from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.tasks import bundled
 from amc_gym.tasks.datasets import DATA_ROOT

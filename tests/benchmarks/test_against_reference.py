@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.cost import CostModel
-from amc_gym.compression.evaluator import count_hits
+from amc_gym.compression.evaluation.evaluator import count_hits
 from amc_gym.compression.tracing import trace
 from amc_gym.tasks.models.mobilenet import MobileNetV1
 from benchmarks.speed import against_reference

@@ -11,7 +11,7 @@ from small import PlainStack, lively
 from torch.utils.flop_counter import FlopCounterMode
 
 from amc_gym.compression.cost import CostModel, counted_macs, counted_params
-from amc_gym.compression.folding import fold_norms
+from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
 from amc_gym.tasks.calibration import channel_graph

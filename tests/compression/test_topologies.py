@@ -10,14 +10,14 @@ from small import lively
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from amc_gym.compression.candidates import SwappedNetwork
 from amc_gym.compression.cost import CostModel, counted_macs, counted_params
-from amc_gym.compression.folding import fold_norms
-from amc_gym.compression.pruner import Pruner
-from amc_gym.compression.ranking import rank
-from amc_gym.compression.reconstruction import refit
+from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.pruning.candidates import SwappedNetwork
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.ranking.order import rank
+from amc_gym.compression.recovery.reconstruction import refit
+from amc_gym.compression.recovery.statistics import grams
 from amc_gym.compression.slim import slim, verify
-from amc_gym.compression.statistics import grams
 from amc_gym.compression.tracing import trace
 
 

@@ -21,8 +21,8 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
-from amc_gym.compression import recovery
-from amc_gym.compression.importance import IMPORTANCES
+from amc_gym.compression.ranking.importance import IMPORTANCES
+from amc_gym.compression.recovery import steps as recovery
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.shared_memory import mapped_tensor
 from amc_gym.tasks import engine as engines

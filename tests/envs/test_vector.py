@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import DictInfoToList, NormalizeReward, RecordEpisodeStatistics
 
 from amc_gym import CompressionPlan
-from amc_gym.compression.evaluator import Evaluator
+from amc_gym.compression.evaluation.evaluator import Evaluator
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.vector import AMCVectorEnv
 

@@ -11,7 +11,7 @@ from small import lively
 from torch.nn import functional
 
 from amc_gym import CompressionTask
-from amc_gym.compression.reconstruction import refit
+from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.remap import NOWHERE, ChannelMap
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace

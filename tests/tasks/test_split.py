@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms import v2 as transforms
 
 from amc_gym import CompressionTask
-from amc_gym.compression import evaluator
+from amc_gym.compression.evaluation import evaluator
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.split import stratified_order
 from amc_gym.tasks.engine import Engine, EngineOptions

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amc_gym.compression.formats import FORMATS, onnxruntime
+from amc_gym.compression.handover.formats import FORMATS, onnxruntime
 from amc_gym.compression.latency.layers import as_onnx
 
 _COMPILED = itertools.count()

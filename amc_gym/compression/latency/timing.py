@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.latency.runtimes import Pass
-from amc_gym.compression.parallel import torch_threads
 from amc_gym.machine import cores
 
 ROUNDS = 15

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from amc_gym import CompressionTask
-from amc_gym.compression import statistics
-from amc_gym.compression.evaluator import batch_size, count_hits
+from amc_gym.compression.evaluation.evaluator import batch_size, count_hits
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.pruner import Pruner
-from amc_gym.compression.ranking import rank
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.ranking.order import rank
+from amc_gym.compression.recovery import statistics
 from amc_gym.compression.slim import slim
 from amc_gym.envs.amc import AMCEnv
 from benchmarks.speed.reference.problem import (

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.compression.evaluator import batch_size, count_hits
-from amc_gym.compression.precision import has_bf16
-from amc_gym.compression.reconstruction import refit
+from amc_gym.compression.evaluation.evaluator import batch_size, count_hits
+from amc_gym.compression.evaluation.precision import has_bf16
+from amc_gym.compression.pruning.slim_layers import Remembered
+from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.slim import slim
-from amc_gym.compression.slim_layers import Remembered
 from amc_gym.tasks.calibration import calibrate
 from amc_gym.tasks.engine import Engine, EngineOptions, engine
 
@@ -91,7 +91,7 @@ def test_batches_shrink_with_the_widest_layer(digits_task, plain_task):
 
 
 def test_remembered_tensors_stay_within_their_memory(monkeypatch):
-    monkeypatch.setattr("amc_gym.compression.slim_layers.MEMORY", 100)
+    monkeypatch.setattr("amc_gym.compression.pruning.slim_layers.MEMORY", 100)
     remembered = Remembered()
     made = []
 

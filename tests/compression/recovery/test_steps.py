@@ -8,8 +8,8 @@ import torch
 from small import exact_calibration, play
 
 import amc_gym
-from amc_gym.compression.recovery import Step, parse, recalibrate, recover
-from amc_gym.compression.sequential import Targets
+from amc_gym.compression.recovery.sequential import Targets
+from amc_gym.compression.recovery.steps import Step, parse, recalibrate, recover
 from amc_gym.compression.slim import slim
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.tasks.calibration import calibration
@@ -84,7 +84,7 @@ def test_one_pruned_unit_is_the_nested_fit_and_two_are_better_sequentially(exact
 
 
 def test_targets_use_as_many_images_as_fit(exact, monkeypatch):
-    monkeypatch.setattr("amc_gym.compression.sequential.IMAGE_BYTES", 12 * 64 * 4 * 30)
+    monkeypatch.setattr("amc_gym.compression.recovery.sequential.IMAGE_BYTES", 12 * 64 * 4 * 30)
     assert len(Targets(exact.model, exact.graph, exact.batches()).images) == 30
 
 

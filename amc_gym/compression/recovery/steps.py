@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.reconstruction import refit
-from amc_gym.compression.sequential import Targets, refit_sequentially
+from amc_gym.compression.recovery.reconstruction import refit
+from amc_gym.compression.recovery.sequential import Targets, refit_sequentially
 from amc_gym.compression.slim import Kept, slim
 from amc_gym.names import choose
 

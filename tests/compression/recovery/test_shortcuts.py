@@ -8,8 +8,8 @@ from small import exact_calibration
 from torch import nn
 from torch.nn import functional as F
 
-from amc_gym.compression.recovery import parse, recover
-from amc_gym.compression.shortcuts import find
+from amc_gym.compression.recovery.shortcuts import find
+from amc_gym.compression.recovery.steps import parse, recover
 from amc_gym.compression.tracing import trace
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer, Unit
-from amc_gym.compression.importance import IMPORTANCES, Consumer, Importance, UnitView
-from amc_gym.compression.reconstruction import as_matrix
+from amc_gym.compression.ranking.importance import IMPORTANCES, Consumer, Importance, UnitView
+from amc_gym.compression.recovery.reconstruction import as_matrix
 
 
 def rank(

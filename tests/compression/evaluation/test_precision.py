@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from amc_gym.compression.precision import has_bf16
+from amc_gym.compression.evaluation.precision import has_bf16
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 

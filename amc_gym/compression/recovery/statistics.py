@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amc_gym.compression import parallel
-from amc_gym.compression.evaluator import batch_size, channels_last
+from amc_gym.compression.evaluation import parallel
+from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
 
 POSITIONS_PER_IMAGE = 10

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import Axis, Layer
-from amc_gym.compression.reconstruction import (
+from amc_gym.compression.recovery.reconstruction import (
     NestedLeastSquares,
     as_matrix,
     as_weight,

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from amc_gym.compression import parallel
+from amc_gym.compression.evaluation import parallel
 from amc_gym.compression.graph import ChannelGraph
 
 METRICS = {"top1": 1, "top5": 5}

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.reconstruction import unfolded_columns
+from amc_gym.compression.pruning.slim_layers import IndexedLayer, Remembered, SortedLayer
+from amc_gym.compression.recovery.reconstruction import unfolded_columns
 from amc_gym.compression.slim import Kept
-from amc_gym.compression.slim_layers import IndexedLayer, Remembered, SortedLayer
 
 
 class Pruner:

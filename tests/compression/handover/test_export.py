@@ -14,9 +14,9 @@ from torch import nn
 
 import amc_gym
 from amc_gym import ExportError
-from amc_gym.compression import export as hand_over
-from amc_gym.compression.export import description_of, export, load
-from amc_gym.compression.formats import halved
+from amc_gym.compression.handover import export as hand_over
+from amc_gym.compression.handover.export import description_of, export, load
+from amc_gym.compression.handover.formats import halved
 
 BATCH = images(9, 7).images
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.compression.importance import Consumer, UnitView, bn_scale, greedy, magnitude
-from amc_gym.compression.ranking import rank
-from amc_gym.compression.reconstruction import least_squares
-from amc_gym.compression.statistics import saliencies
+from amc_gym.compression.ranking.importance import Consumer, UnitView, bn_scale, greedy, magnitude
+from amc_gym.compression.ranking.order import rank
+from amc_gym.compression.recovery.reconstruction import least_squares
+from amc_gym.compression.recovery.statistics import saliencies
 from amc_gym.compression.tracing import trace
 from amc_gym.tasks.engine import Engine, EngineOptions
 

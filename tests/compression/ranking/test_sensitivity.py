@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from amc_gym.compression.sensitivity import sensitivities
+from amc_gym.compression.ranking.sensitivity import sensitivities
 from amc_gym.tasks.calibration import channel_graph, sensitivity
 from amc_gym.tasks.engine import Engine, EngineOptions
 from amc_gym.tasks.task import resolve

@@ -21,11 +21,11 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.nonlinear import Behind, add_offset, affine, has_offset
-from amc_gym.compression.reconstruction import RIDGE, as_matrix, as_weight
-from amc_gym.compression.shortcuts import Calls, find
+from amc_gym.compression.recovery.nonlinear import Behind, add_offset, affine, has_offset
+from amc_gym.compression.recovery.reconstruction import RIDGE, as_matrix, as_weight
+from amc_gym.compression.recovery.shortcuts import Calls, find
+from amc_gym.compression.recovery.statistics import can_refit, random_positions, rows_at
 from amc_gym.compression.slim import Kept
-from amc_gym.compression.statistics import can_refit, random_positions, rows_at
 
 IMAGE_BYTES = 256 * 2**20
 """Activations of the widest layer that the images, which go through together, may take."""

@@ -7,17 +7,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from amc_gym.compression.cost import CostModel, counted_macs, counted_params
-from amc_gym.compression.pruner import Pruner
-from amc_gym.compression.ranking import rank
-from amc_gym.compression.reconstruction import (
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.ranking.order import rank
+from amc_gym.compression.recovery.reconstruction import (
     NestedLeastSquares,
     as_matrix,
     least_squares,
     refit,
     unfolded_columns,
 )
+from amc_gym.compression.recovery.statistics import can_refit, grams, random_positions, rows_at
 from amc_gym.compression.slim import slim
-from amc_gym.compression.statistics import can_refit, grams, random_positions, rows_at
 from amc_gym.compression.tracing import trace
 
 generator = torch.Generator().manual_seed(0)

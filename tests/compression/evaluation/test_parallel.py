@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.compression.parallel import executor, torch_threads
-from amc_gym.compression.statistics import grams
+from amc_gym.compression.evaluation.parallel import executor, torch_threads
+from amc_gym.compression.recovery.statistics import grams
 from amc_gym.tasks.calibration import BATCH, calibrate, channel_graph
 from amc_gym.tasks.engine import Engine, EngineOptions
 
@@ -107,7 +107,7 @@ def test_an_error_reaches_the_caller_and_the_next_plan_is_evaluated(digits_task,
 def test_a_forked_process_makes_threads_of_its_own():
     script = """
 import os, torch
-from amc_gym.compression.parallel import executor
+from amc_gym.compression.evaluation.parallel import executor
 torch.set_num_threads(2)
 executor().submit(int).result()
 child = os.fork()

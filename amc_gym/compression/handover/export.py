@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import nonzero_params
-from amc_gym.compression.formats import (
+from amc_gym.compression.handover.formats import (
     FORMATS,
     VERSION,
     ExportError,
@@ -28,7 +28,7 @@ from amc_gym.compression.formats import (
     decode_safetensors,
     nbytes,
 )
-from amc_gym.compression.rebuild import RebuildError
+from amc_gym.compression.handover.rebuild import RebuildError
 from amc_gym.files import write_whole
 from amc_gym.names import choose
 

@@ -15,11 +15,11 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from amc_gym.compression.folding import fold_norms
+from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.parallel import torch_threads
+from amc_gym.compression.evaluation.pointwise import with_pointwise
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.parallel import torch_threads
-from amc_gym.compression.pointwise import with_pointwise
-from amc_gym.compression.pruner import Pruner
+from amc_gym.compression.pruning.pruner import Pruner
 
 
 class TensorSource(Protocol):

@@ -1,0 +1,10 @@
+"""How good a network is: one fast forward pass over images.
+
+| file      | what                                                                        |
+|-----------|-----------------------------------------------------------------------------|
+| evaluator | plan -> accuracy on the reward images                                       |
+| folding   | batch norms folded into the layers before them                              |
+| pointwise | 1 x 1 convolutions as matrix products                                       |
+| precision | which devices compute in bfloat16                                           |
+| parallel  | threads that each run torch on one core                                     |
+"""
