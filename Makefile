@@ -37,7 +37,8 @@ help:
 	@echo '  make cifar10      the paper'"'"'s comparisons on CIFAR-10, from AMC_DATA_ROOT, searched and'
 	@echo '                    fine-tuned: $(CIFAR10_STUDIES)'
 	@echo '                    and it goes on where it was stopped'
-	@echo '  make cifar10-more the search signal, weight pruning in stages, and parameters at no loss'
+	@echo '  make cifar10-more the search signal, weight pruning in stages, parameters at no loss,'
+	@echo '                    and the paper'"'"'s agent on MobileNet'
 	@echo '  make weights      train the bundled weights for digits again'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a day on'
 	@echo '                    two cores, or a night with WEIGHTS_ARGS="--epochs 40"; it goes on where'
@@ -181,8 +182,9 @@ cifar10: $(INSTALLED)
 			--agents $$rules --seeds 1 $(CIFAR10_TUNING) || exit 1; \
 	done
 
-# Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages, and
-# how small a network gets when accuracy counts as much as its size (the paper's R_Param).
+# Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages,
+# how small a network gets when accuracy counts as much as its size (the paper's R_Param), and
+# the paper's agent where the others need fewer evaluations.
 cifar10-more: $(INSTALLED)
 	$(BIN)/python -m benchmarks.search_signal --out $(CIFAR10)/search-signal
 	$(BIN)/python -m benchmarks.weight_stages --out $(CIFAR10)/resnet56-weight-stages \
@@ -194,6 +196,11 @@ cifar10-more: $(INSTALLED)
 	$(BIN)/python -m benchmarks report $(CIFAR10)/resnet56-params
 	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/resnet56-params --recovery nonlinear \
 		--seeds 3 $(CIFAR10_TUNING)
+	$(BIN)/python -m benchmarks run --env AMC-MobileNet-v0 \
+		--seeds $(CIFAR10_SEEDS) --episodes 100 \
+		--env-kwargs '{"dataset": "cifar10", "preserve_ratio": 0.5, "importance": "greedy", "recovery": "reconstruct"}' \
+		--agents amc-ddpg --out $(CIFAR10)/mobilenet-50-ddpg
+	$(BIN)/python -m benchmarks report $(CIFAR10)/mobilenet-50-ddpg
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
