@@ -184,7 +184,7 @@ cifar10: $(INSTALLED)
 
 # Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages,
 # how small a network gets when accuracy counts as much as its size (the paper's R_Param), and
-# the paper's agent where the others need fewer evaluations.
+# the paper's agent on MobileNet, with more evaluations than the searcher above needs.
 cifar10-more: $(INSTALLED)
 	$(BIN)/python -m benchmarks.search_signal --out $(CIFAR10)/search-signal
 	$(BIN)/python -m benchmarks.weight_stages --out $(CIFAR10)/resnet56-weight-stages \

@@ -81,7 +81,7 @@ def finetune(
     out = out or folder / "finetuned"
     Store(out).prepare()
     jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root)
-    missing_jobs = [job for job in jobs if not (out / f"{job.name}.json").exists()]
+    missing_jobs = [job for job in jobs if not job.path.exists()]
     if len(missing_jobs) < len(jobs):
         console.print(f"{len(jobs) - len(missing_jobs)} of {len(jobs)} are finished already")
     executor = LocalExecutor(work, workers or cores())

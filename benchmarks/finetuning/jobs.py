@@ -71,6 +71,11 @@ class Job:
         return f"{self._source}-{digest}"
 
     @property
+    def path(self) -> Path:
+        """Of its outcome, where it is finished."""
+        return self.folder / f"{self.name}.json"
+
+    @property
     def plan_name(self) -> str:
         """Of the plan's file: one for all fine-tunings of a plan."""
         return f"{self._source}-{hashlib.sha256(self.plan.encode()).hexdigest()[:8]}"

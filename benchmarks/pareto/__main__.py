@@ -178,7 +178,7 @@ def _jobs(
 def _finetuned(jobs: Sequence[Job], workers: int | None, console: Console) -> bool:
     """Fine-tune what has no outcome yet; False: some failed."""
     Store(jobs[0].folder).prepare()
-    missing = [job for job in jobs if not (job.folder / f"{job.name}.json").exists()]
+    missing = [job for job in jobs if not job.path.exists()]
     executor = LocalExecutor(work_finetuning, workers or cores())
     said = ("networks", "epochs")
     return carry_out(

@@ -89,11 +89,11 @@ def study(
     missing = [job for job in judging if len(job.finished) < plans]
     done = carry_out(missing, executor, console, _judged, ("signals", "plans"))
     executor = LocalExecutor(finetuning.work, workers or cores())
-    untuned = [job for job in tuning if not (folder / f"{job.name}.json").exists()]
+    untuned = [job for job in tuning if not job.path.exists()]
     done &= carry_out(untuned, executor, console, _tuned, ("plans", "epochs"))
     if not done:
         return 1
-    outcomes = [Outcome.load(folder / f"{job.name}.json") for job in tuning]
+    outcomes = [Outcome.load(job.path) for job in tuning]
     accuracies = {job.signal: job.finished for job in judging}
     report.write(out, accuracies, outcomes, f"{network} on {dataset}", Console())
     return 0

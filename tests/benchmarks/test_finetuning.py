@@ -121,7 +121,7 @@ def test_bits_are_the_images_that_are_right(uniform: Record) -> None:
     assert bits.array[:7].tolist() == right.tolist()
 
 
-def test_images_may_lie_in_a_folder_that_the_environment_names(
+def test_images_may_lie_in_a_folder_that_no_variable_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMC_CACHE", str(tmp_path / "cache"))
