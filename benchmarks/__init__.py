@@ -1,21 +1,10 @@
 """Which agent finds the best compressed network, how surely, and how fast.
 
 ``python -m benchmarks run`` compares agents over seeds, ``python -m benchmarks report`` turns what
-is finished into tables, pictures and a page.  A study is a folder of runs, one JSON file each:
+is finished into tables, pictures and a page:
 
-    runs        what is compared: settings and runs, and their keys
-    execution   carrying out one run
-    records     a finished run as a file, and a folder of them
-    executor    jobs on this machine's cores, each in a fresh process
-    progress    carrying out jobs while people watch
-    ray_executor  jobs on a Ray cluster
-    tensorboard_logs  a log of each run, on request
-    study       run whatever a folder still lacks
-    statistics  from records to one row per agent
-    figures     learning curves and policies, as PNG
-    sections    what is said of the runs of one setting
-    report      Markdown, CSV and terminal tables
-    html        the report as one self-contained page
+    studies     runs, where they are carried out, and the folders that they are kept in
+    reports     statistics of a study, its tables, figures and page
     comparison  scores over several tasks
     leaderboard submissions of others, replayed and ranked
     arguments   command lines: how they run and fail

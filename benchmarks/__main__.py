@@ -12,10 +12,10 @@ from tyro.conf import Positional, arg
 
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
-    from benchmarks.executor import Executor
+    from benchmarks.studies.executor import Executor
 
 
 def run(
@@ -50,10 +50,10 @@ def run(
     """
     from agents import FACTORIES
     from amc_gym.names import choose
-    from benchmarks.execution import import_modules, setting_of
-    from benchmarks.records import Store
-    from benchmarks.runs import runs_of
-    from benchmarks.study import complete
+    from benchmarks.studies.execution import import_modules, setting_of
+    from benchmarks.studies.records import Store
+    from benchmarks.studies.runs import runs_of
+    from benchmarks.studies.study import complete
 
     extra = tuple(split(modules))
     import_modules(extra)
@@ -70,7 +70,7 @@ def run(
     if tensorboard is None:
         store = Store(out)
     else:
-        from benchmarks.tensorboard_logs import LoggedStore
+        from benchmarks.studies.tensorboard_logs import LoggedStore
 
         store = LoggedStore(out, tensorboard)
     store.prepare()
@@ -86,7 +86,7 @@ def report(folder: Positional[Path]) -> int:
     Args:
         folder: The results folder, as it was named by --out.
     """
-    from benchmarks.report import write
+    from benchmarks.reports.report import write
 
     write(folder, Console())
     return 0
@@ -115,9 +115,9 @@ MakeExecutor = Callable[[str, dict[str, Any], tuple[str, ...]], "Executor"]
 
 
 def _on_this_machine(workers: int | None) -> MakeExecutor:
-    from benchmarks.execution import work
-    from benchmarks.executor import LocalExecutor
     from benchmarks.machine import cores
+    from benchmarks.studies.execution import work
+    from benchmarks.studies.executor import LocalExecutor
 
     if workers is not None and workers < 1:
         raise BenchmarkError(f"--workers must be at least 1, not {workers}")
@@ -132,8 +132,8 @@ def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
         )
     if len(address) > 1:
         raise BenchmarkError(f"--ray takes one address, not {' '.join(address)}")
-    from benchmarks.execution import task_of, work
-    from benchmarks.ray_executor import RayExecutor
+    from benchmarks.studies.execution import task_of, work
+    from benchmarks.studies.ray_executor import RayExecutor
 
     return lambda env, kwargs, modules: RayExecutor(
         work, address[0] if address else None, modules, common=(task_of(env, kwargs),)

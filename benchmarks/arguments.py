@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError
 
 Command = Callable[..., int]
 """Takes what the command line says and returns the exit status."""

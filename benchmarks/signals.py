@@ -24,8 +24,8 @@ from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import load
 from amc_gym.training import train
+from benchmarks.reports.tables import markdown
 from benchmarks.search_signal.judgements import RECOVERIES
-from benchmarks.tables import markdown
 
 FINETUNED = ("none", "reconstruct")
 

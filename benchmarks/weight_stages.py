@@ -28,14 +28,14 @@ from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import train
 from benchmarks.arguments import run_command
-from benchmarks.figures import DPI, FAINT, STYLE, new_figure
-from benchmarks.finetuning.__main__ import RECIPE
+from benchmarks.finetuning.jobs import RECIPE
 from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described, machine, versions
-from benchmarks.records import Store
-from benchmarks.runs import BenchmarkError
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.figures import DPI, FAINT, STYLE, new_figure
+from benchmarks.reports.tables import markdown, terminal
+from benchmarks.studies.records import Store
+from benchmarks.studies.runs import BenchmarkError
 
 COLUMNS = ("stage", "density %", "as pruned %", "fine-tuned %", "full, alike %", "difference")
 

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from benchmarks.comparison.resampling import performance_profile
 from benchmarks.comparison.scores import POINTS, Scores
-from benchmarks.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
-from benchmarks.statistics import Estimate
+from benchmarks.reports.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
+from benchmarks.reports.statistics import Estimate
 
 FLOOR = -0.5
 """Scores below are only told: a frame that held them would leave no room for the others."""

@@ -15,10 +15,10 @@ from rich.console import Console
 from benchmarks.comparison.figure import draw, draw_pairs
 from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
 from benchmarks.comparison.scores import Scores, scores_of
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError, Setting
-from benchmarks.statistics import Estimate
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.statistics import Estimate
+from benchmarks.reports.tables import markdown, terminal
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError, Setting
 
 EARLY = 10
 """Percent of the budget at which a score is told beside the one at the end."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.statistics import CONFIDENCE, Estimate, iqm
+from benchmarks.reports.statistics import CONFIDENCE, Estimate, iqm
 
 RESAMPLES = 2000
 

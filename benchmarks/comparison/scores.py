@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.records import Record
-from benchmarks.runs import BenchmarkError, Setting
-from benchmarks.statistics import best_so_far, iqm
+from benchmarks.reports.statistics import best_so_far, iqm
+from benchmarks.studies.records import Record
+from benchmarks.studies.runs import BenchmarkError, Setting
 
 ZERO = "uniform"
 POINTS = 100

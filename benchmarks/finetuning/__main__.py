@@ -12,27 +12,14 @@ from tyro.conf import Positional
 from amc_gym.compression.recovery.steps import parse
 from amc_gym.recipe import Recipe
 from benchmarks.arguments import run_command, split
-from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning import report
-from benchmarks.finetuning.jobs import Job, jobs_of, work
+from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
-from benchmarks.progress import carry_out
-from benchmarks.records import Store
-from benchmarks.runs import BenchmarkError
-
-RECIPE = Recipe(
-    epochs=10,
-    batch_size=128,
-    learning_rate=0.05,
-    schedule="cosine",
-    weight_decay=5e-4,
-    label_smoothing=0.05,
-    shift=4,
-    flip=True,
-    precision="auto",
-)
-"""For CIFAR-10; the peak of the training is 0.2."""
+from benchmarks.studies.executor import LocalExecutor
+from benchmarks.studies.progress import carry_out
+from benchmarks.studies.records import Store
+from benchmarks.studies.runs import BenchmarkError
 
 
 def finetune(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from benchmarks.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 from benchmarks.finetuning.outcomes import Outcome
+from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 
 
 def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:

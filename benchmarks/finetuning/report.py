@@ -14,9 +14,9 @@ from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference
-from benchmarks.runs import BenchmarkError
-from benchmarks.sections import distinct
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.sections import distinct
+from benchmarks.reports.tables import markdown, terminal
+from benchmarks.studies.runs import BenchmarkError
 
 HAND_MADE = ("uniform", "shallow", "deep", "width-multiplier")
 """Policies without a search, which the paper compares with in its figure 2."""

@@ -10,7 +10,7 @@ from rich.markup import escape
 from tyro.conf import Positional, arg
 
 from benchmarks.arguments import split
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmarks.leaderboard.validation import Ruling

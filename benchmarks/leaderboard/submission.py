@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError
 
 FORMAT = "amc-gym submission 1"
 FILE = "submission.json"

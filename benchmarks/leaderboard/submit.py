@@ -10,8 +10,8 @@ from pathlib import Path
 from amc_gym import CompressionPlan
 from amc_gym.registration import NETWORKS
 from benchmarks.leaderboard.submission import Entry, Submission, sha256_of
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError
 
 
 def submit(

@@ -20,20 +20,19 @@ from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.latency import subject_of
 from benchmarks.arguments import json_object, run_command, split
-from benchmarks.execution import setting_of, task_of, work
-from benchmarks.executor import LocalExecutor
-from benchmarks.finetuning.__main__ import RECIPE
-from benchmarks.finetuning.jobs import FULL, Job, jobs_of
+from benchmarks.finetuning.jobs import FULL, RECIPE, Job, jobs_of
 from benchmarks.finetuning.jobs import work as work_finetuning
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.machine import cores
 from benchmarks.pareto.latencies import measured, name_of
 from benchmarks.pareto.points import chosen, points_of
 from benchmarks.pareto.report import write
-from benchmarks.progress import carry_out
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError, runs_of
-from benchmarks.study import complete
+from benchmarks.studies.execution import setting_of, task_of, work
+from benchmarks.studies.executor import LocalExecutor
+from benchmarks.studies.progress import carry_out
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError, runs_of
+from benchmarks.studies.study import complete
 
 CHECKED = 50
 """Random plans that the latency table is checked on."""

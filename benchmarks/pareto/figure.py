@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
-from benchmarks.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 from benchmarks.pareto.points import Point, by_budget, by_method
+from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 
 SIZES: dict[str, Callable[[Point], float]] = {
     "MACs kept, %": lambda point: 100 * point.macs,

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import tables
 from benchmarks.finetuning.paired import Difference, pairwise
 from benchmarks.pareto.points import Point, by_budget, by_method
+from benchmarks.reports import tables
 
 HUMAN = "width-multiplier, macs"
 """The human expert's front."""

@@ -14,7 +14,7 @@ from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.pareto.latencies import FULL as ORIGINAL
 from benchmarks.pareto.latencies import Latency, name_of
-from benchmarks.records import Record
+from benchmarks.studies.records import Record
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.fronts import compare
 from benchmarks.pareto.fronts import markdown as compared
 from benchmarks.pareto.points import Point, by_budget
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.tables import markdown, terminal
 
 HEADER = ("method", "budget %", "networks", "MACs %", "ms", "faster", "before %", "after %")
 HEADER += ("against full",)

@@ -12,19 +12,18 @@ from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.task import resolve
 from benchmarks.arguments import run_command
-from benchmarks.executor import LocalExecutor
 from benchmarks.finetuning import jobs as finetuning
-from benchmarks.finetuning.__main__ import RECIPE
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
-from benchmarks.progress import carry_out
-from benchmarks.records import Store
-from benchmarks.runs import BenchmarkError
 from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import RECOVERIES, Signal
 from benchmarks.search_signal.plans import drawn
+from benchmarks.studies.executor import LocalExecutor
+from benchmarks.studies.progress import carry_out
+from benchmarks.studies.records import Store
+from benchmarks.studies.runs import BenchmarkError
 
-BRIEF = replace(RECIPE, epochs=2)
+BRIEF = replace(finetuning.RECIPE, epochs=2)
 
 
 def study(

@@ -16,7 +16,7 @@ from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.files import write_json
 from amc_gym.tasks.task import CompressionTask
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError
 
 LEAST = 5
 """Percent: no unit's share of the sparsity is drawn below this."""

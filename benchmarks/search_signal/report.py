@@ -11,12 +11,12 @@ from typing import Any
 import matplotlib as mpl
 from rich.console import Console
 
-from benchmarks.figures import COLOURS, DPI, FAINT, STYLE, new_figure
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import described
+from benchmarks.reports.figures import COLOURS, DPI, FAINT, STYLE, new_figure
+from benchmarks.reports.tables import markdown, terminal
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal
-from benchmarks.tables import markdown, terminal
 
 COLUMNS = (
     "importance",

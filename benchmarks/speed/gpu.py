@@ -29,9 +29,9 @@ from amc_gym.files import write_json
 from amc_gym.tasks import models
 from amc_gym.tasks.engine import engine
 from benchmarks.machine import machine, versions
+from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import seeded
 from benchmarks.speed.timing import channels_last, elapsed
-from benchmarks.tables import markdown
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: images are kept as bytes and normalised in flight, as real ones are."""

@@ -27,10 +27,10 @@ from amc_gym.compression.evaluation.evaluator import Evaluator, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.tasks import models
 from benchmarks.machine import machine
+from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import cifar10, mobilenet, seeded, synthetic
 from benchmarks.speed.growth_figure import PARTS, draw
 from benchmarks.speed.timing import plans, timed
-from benchmarks.tables import markdown
 
 OUT = Path("benchmarks/results/speed")
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.figures import COLOURS, DPI, FAINT, INCHES, STYLE
+from benchmarks.reports.figures import COLOURS, DPI, FAINT, INCHES, STYLE
 
 PARTS = {
     "forward": "forward pass",

@@ -19,7 +19,7 @@ def tell(
 
     Args:
         title: over the table in the file.
-        table: its lines, see ``benchmarks.tables.markdown``.
+        table: its lines, see ``benchmarks.reports.tables.markdown``.
         where: what was measured on what, in a sentence.
         path: the files' without its suffix; None writes nothing.
         figures: what the JSON file holds beside machine and versions.

@@ -15,8 +15,8 @@ import tyro
 from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
 from amc_gym.tasks.latency import subject_of
 from amc_gym.tasks.task import resolve
+from benchmarks.reports.tables import markdown
 from benchmarks.speed.report import tell
-from benchmarks.tables import markdown
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from amc_gym.gradients import Gradients, Step, fastest
 from amc_gym.recipe import Recipe, make_optimizer
 from amc_gym.tasks import models
 from benchmarks.machine import described, machine
+from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import seeded
 from benchmarks.speed.report import tell
 from benchmarks.speed.timing import elapsed
-from benchmarks.tables import markdown
 
 IMAGES = 45_000
 """Of an epoch of CIFAR-10's training images."""

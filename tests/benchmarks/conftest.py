@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from small_study import ENV, KWARGS, Serial
 
-from benchmarks.execution import execute, import_modules, setting_of
-from benchmarks.records import Record
-from benchmarks.runs import Run, Setting
+from benchmarks.studies.execution import execute, import_modules, setting_of
+from benchmarks.studies.records import Record
+from benchmarks.studies.runs import Run, Setting
 
 import_modules(["small_learners"])
 

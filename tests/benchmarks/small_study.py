@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
-from benchmarks.execution import execute
-from benchmarks.executor import Event, Failed, Finished
-from benchmarks.runs import Run
+from benchmarks.studies.execution import execute
+from benchmarks.studies.executor import Event, Failed, Finished
+from benchmarks.studies.records import Best, History, Record
+from benchmarks.studies.runs import Run
 
 ENV = "AMC-MobileNet-v0"
 KWARGS = {"weights": "random", "reward_images": 20, "recovery": "none"}
@@ -25,3 +27,14 @@ class Serial:
                 yield Finished(run, execute(run))
             except RuntimeError as error:
                 yield Failed(run, str(error))
+
+
+def variant(record: Record, agent: str, seed: int, accuracy: float, episodes: int = 3) -> Record:
+    """The record of another run whose rewards rise to ``accuracy``."""
+    rewards = [accuracy / 2, accuracy, accuracy / 4]
+    best: Best = replace(
+        record.best, reward=accuracy, reward_accuracy=accuracy, test_accuracy=accuracy - 0.1
+    )
+    history: History = replace(record.history, reward=rewards, accuracy=rewards)
+    setting = replace(record.run.setting, episodes=episodes)
+    return replace(record, run=Run(setting, agent, seed), best=best, history=history)

@@ -19,8 +19,8 @@ from benchmarks.comparison.resampling import (
     probability_of_improvement,
 )
 from benchmarks.comparison.scores import scores_of
-from benchmarks.records import History, Record, Store
-from benchmarks.runs import BenchmarkError, Run
+from benchmarks.studies.records import History, Record, Store
+from benchmarks.studies.runs import BenchmarkError, Run
 
 MakeRecord = Callable[..., Record]
 

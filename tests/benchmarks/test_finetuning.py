@@ -16,14 +16,14 @@ from small_study import ENV
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym.recipe import Recipe
-from benchmarks.execution import execute, setting_of
 from benchmarks.finetuning.__main__ import main
 from benchmarks.finetuning.jobs import FULL, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference, pairwise
 from benchmarks.finetuning.report import rows_of
-from benchmarks.records import Record, Store
-from benchmarks.runs import Run
+from benchmarks.studies.execution import execute, setting_of
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import Run
 
 RECIPE = Recipe(epochs=2, batch_size=64, learning_rate=0.01, schedule="cosine")
 DIGITS = ("--recipe.batch-size", "64", "--recipe.shift", "1", "--recipe.no-flip")

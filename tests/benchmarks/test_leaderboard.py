@@ -21,8 +21,8 @@ from benchmarks.leaderboard.ranking import markdown
 from benchmarks.leaderboard.submission import FILE, Submission, SubmissionError
 from benchmarks.leaderboard.submit import submit
 from benchmarks.leaderboard.validation import Ruling, validate
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "mobilenet-digits"
 PLAN = "plans/seed0.json"

@@ -12,7 +12,7 @@ import pytest
 from small_study import ENV, KWARGS
 
 from benchmarks.__main__ import main
-from benchmarks.records import Record, Store
+from benchmarks.studies.records import Record, Store
 
 
 def test_alone_it_prints_help() -> None:
@@ -69,7 +69,7 @@ def test_interrupted_it_says_how_to_go_on(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmarks.records.Store.save", interrupt)  # after the first run
+    monkeypatch.setattr("benchmarks.studies.records.Store.save", interrupt)  # after the first run
     out = str(tmp_path / "out")
     arguments = ["--env", ENV, "--out", out, "--env-kwargs", json.dumps(KWARGS), "--workers", "1"]
     assert main(["run", *arguments, "--agents", "uniform", "--episodes", "1"]) == 130
@@ -79,7 +79,7 @@ def test_interrupted_it_says_how_to_go_on(
 def test_without_ray_its_extra_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "benchmarks.ray_executor", raising=False)
+    monkeypatch.delitem(sys.modules, "benchmarks.studies.ray_executor", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
     assert main(["run", "--env", ENV, "--out", str(tmp_path / "out"), "--ray"]) == 2
     assert capsys.readouterr().err == "error: --ray needs Ray: pip install 'amc-gym[ray]'\n"

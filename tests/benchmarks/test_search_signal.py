@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from amc_gym.tasks.task import resolve
-from benchmarks.runs import BenchmarkError
 from benchmarks.search_signal.__main__ import main
 from benchmarks.search_signal.agreement import agreement
 from benchmarks.search_signal.judgements import Job, Signal, work
 from benchmarks.search_signal.plans import draw, drawn
+from benchmarks.studies.runs import BenchmarkError
 
 
 def test_plans_are_spread_over_the_budgets_and_repeat() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.tables import markdown, terminal
 
 Answer = Mapping[str, Any]
 """What a worker answered."""

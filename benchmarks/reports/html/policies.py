@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from benchmarks.html.style import Style, new_figure
-from benchmarks.records import Record
-from benchmarks.statistics import Row
+from benchmarks.reports.html.style import Style, new_figure
+from benchmarks.reports.statistics import Row
+from benchmarks.studies.records import Record
 
 
 def policies(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.records import Record
-from benchmarks.statistics import Estimate, Row, estimate
+from benchmarks.reports.statistics import Estimate, Row, estimate
+from benchmarks.studies.records import Record
 
 POINTS = 120
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.records import History, Record
-from benchmarks.runs import Run
-from benchmarks.statistics import best_so_far, estimate, rows_of
+from benchmarks.reports.statistics import best_so_far, estimate, rows_of
+from benchmarks.studies.records import History, Record
+from benchmarks.studies.runs import Run
 
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end() -> None:

@@ -14,14 +14,14 @@ from urllib.parse import unquote
 
 import pytest
 from rich.console import Console
-from test_report import variant
+from small_study import variant
 
 from amc_gym import CompressionPlan
-from benchmarks.html.wall_clock import timed_curves
-from benchmarks.records import Record, Store
-from benchmarks.report import write
-from benchmarks.runs import BenchmarkError
-from benchmarks.statistics import rows_of
+from benchmarks.reports.html.wall_clock import timed_curves
+from benchmarks.reports.report import write
+from benchmarks.reports.statistics import rows_of
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 HOSTILE = "</script><b>&%{x}"
@@ -216,7 +216,9 @@ def test_without_plotly_the_rest_is_written(
     tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch, console: Console
 ) -> None:
     Store(tmp_path).save(variant(record, "one", 0, 0.5))
-    for name in [name for name in sys.modules if name.startswith(("plotly", "benchmarks.html"))]:
+    for name in [
+        name for name in sys.modules if name.startswith(("plotly", "benchmarks.reports.html"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "plotly", None)
     with pytest.raises(BenchmarkError, match=r"pip install 'amc-gym\[agents\]'"):

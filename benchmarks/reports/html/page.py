@@ -11,14 +11,14 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from benchmarks.html.curves import curves, curves_in_time
-from benchmarks.html.pareto import SIZES, frame, pareto, thinning
-from benchmarks.html.policies import policies
-from benchmarks.html.style import Style, styles
-from benchmarks.html.tables import agents_table, runs_table
-from benchmarks.records import Record
-from benchmarks.sections import HEADER, REWARDS, Section, cells, distinct, explanation
-from benchmarks.statistics import Row
+from benchmarks.reports.html.curves import curves, curves_in_time
+from benchmarks.reports.html.pareto import SIZES, frame, pareto, thinning
+from benchmarks.reports.html.policies import policies
+from benchmarks.reports.html.style import Style, styles
+from benchmarks.reports.html.tables import agents_table, runs_table
+from benchmarks.reports.sections import HEADER, REWARDS, Section, cells, distinct, explanation
+from benchmarks.reports.statistics import Row
+from benchmarks.studies.records import Record
 
 _HERE = Path(__file__).parent
 

@@ -11,26 +11,16 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
+from small_study import variant
 
 from amc_gym import CompressionPlan
-from benchmarks.figures import far_below, looks_of
-from benchmarks.html.style import styles
-from benchmarks.records import Best, History, Record, Store
-from benchmarks.report import write
-from benchmarks.runs import BenchmarkError, Run
+from benchmarks.reports.figures import far_below, looks_of
+from benchmarks.reports.html.style import styles
+from benchmarks.reports.report import write
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError
 
 Said = Callable[[Console], str]
-
-
-def variant(record: Record, agent: str, seed: int, accuracy: float, episodes: int = 3) -> Record:
-    """The record of another run whose rewards rise to ``accuracy``."""
-    rewards = [accuracy / 2, accuracy, accuracy / 4]
-    best: Best = replace(
-        record.best, reward=accuracy, reward_accuracy=accuracy, test_accuracy=accuracy - 0.1
-    )
-    history: History = replace(record.history, reward=rewards, accuracy=rewards)
-    setting = replace(record.run.setting, episodes=episodes)
-    return replace(record, run=Run(setting, agent, seed), best=best, history=history)
 
 
 def test_partial_results_are_reported(

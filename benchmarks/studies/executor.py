@@ -164,7 +164,7 @@ def attempt(
     try:
         import torch
 
-        from benchmarks.execution import import_modules
+        from benchmarks.studies.execution import import_modules
 
         torch.set_num_threads(1)
         import_modules(modules)

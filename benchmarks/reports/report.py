@@ -12,10 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks import figures
-from benchmarks.records import Store
-from benchmarks.runs import BenchmarkError
-from benchmarks.sections import (
+from benchmarks.reports import figures
+from benchmarks.reports.sections import (
     HEADER,
     REWARDS,
     Section,
@@ -25,7 +23,9 @@ from benchmarks.sections import (
     explanation,
     sections_of,
 )
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.tables import markdown, terminal
+from benchmarks.studies.records import Store
+from benchmarks.studies.runs import BenchmarkError
 
 
 def write(folder: Path, console: Console) -> list[Section]:
@@ -61,7 +61,7 @@ def write(folder: Path, console: Console) -> list[Section]:
 
 def _write_page(sections: Sequence[Section], foreign: dict[Path, str], path: Path) -> None:
     try:
-        from benchmarks.html.page import page
+        from benchmarks.reports.html.page import page
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "plotly":
             raise

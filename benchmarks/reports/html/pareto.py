@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from benchmarks.html.style import GREY, Style, new_figure
-from benchmarks.records import Record
+from benchmarks.reports.html.style import GREY, Style, new_figure
+from benchmarks.studies.records import Record
 
 EVALUATED = 4000
 """Evaluated plans that a scatter shows at most; browsers draw some thousands smoothly."""

@@ -24,8 +24,17 @@ from types import ModuleType
 from typing import Any
 
 from amc_gym import Split
-from benchmarks.executor import Event, Failed, Finished, Job, Progressed, Work, attempt, limited
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.executor import (
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Progressed,
+    Work,
+    attempt,
+    limited,
+)
+from benchmarks.studies.runs import BenchmarkError
 
 try:
     import ray

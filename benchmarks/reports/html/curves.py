@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from benchmarks.figures import frame
-from benchmarks.html.style import Style, faint, new_figure
-from benchmarks.html.wall_clock import timed_curves
-from benchmarks.statistics import Estimate, Row
+from benchmarks.reports.figures import frame
+from benchmarks.reports.html.style import Style, faint, new_figure
+from benchmarks.reports.html.wall_clock import timed_curves
+from benchmarks.reports.statistics import Estimate, Row
 
 
 def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:

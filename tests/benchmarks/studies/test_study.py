@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from small_study import ENV, KWARGS, Serial
 
-from benchmarks.execution import setting_of, work
-from benchmarks.executor import LocalExecutor
-from benchmarks.records import Record, RecordError, Store
-from benchmarks.runs import BenchmarkError, Run, Setting, runs_of
-from benchmarks.study import complete
+from benchmarks.studies.execution import setting_of, work
+from benchmarks.studies.executor import LocalExecutor
+from benchmarks.studies.records import Record, RecordError, Store
+from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
+from benchmarks.studies.study import complete
 
 Said = Callable[[Console], str]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmarks.records import History, Record
+from benchmarks.studies.records import History, Record
 
 TRIM = 0.25
 CONFIDENCE = 0.95

@@ -19,16 +19,16 @@ from small_study import ENV, KWARGS
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
+import small_learners
 from ray.cluster_utils import Cluster
-from small_learners import FOLDER
 
 from benchmarks.__main__ import main
-from benchmarks.execution import execute, setting_of, task_of, work
-from benchmarks.executor import Event, Executor, Failed, Finished
-from benchmarks.ray_executor import RayExecutor
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError, Run, Setting, runs_of
-from benchmarks.study import complete
+from benchmarks.studies.execution import execute, setting_of, task_of, work
+from benchmarks.studies.executor import Event, Executor, Failed, Finished
+from benchmarks.studies.ray_executor import RayExecutor
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
+from benchmarks.studies.study import complete
 
 # One cluster for all of them.
 pytestmark = pytest.mark.xdist_group("ray")
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where learners leave files, on whatever node."""
     folder = tmp_path_factory.mktemp("small-learners")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FOLDER, str(folder))
+        patch.setenv(small_learners.FOLDER, str(folder))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("OMP_NUM_THREADS", "1")
         yield folder
@@ -154,7 +154,7 @@ def test_a_killed_driver_goes_on_where_it_was(
     command += ["--env-kwargs", json.dumps(KWARGS), "--modules", "small_learners"]
     command += ["--agents", "logged,wait", "--seeds", "1", "--episodes", "3"]
     command += ["--ray", cluster.address, "--tensorboard", str(logs)]
-    paths = [Path(__file__).parents[2], Path(__file__).parent]
+    paths = [Path(__file__).parents[3], Path(small_learners.__file__).parent]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
 
     driver = subprocess.Popen(

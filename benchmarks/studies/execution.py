@@ -15,8 +15,8 @@ import amc_gym
 from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
 from benchmarks.machine import machine, versions
-from benchmarks.records import Best, Full, History, Record
-from benchmarks.runs import BenchmarkError, Run, Setting
+from benchmarks.studies.records import Best, Full, History, Record
+from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 UNNAMED = {"dataset": "digits", "data_root": None, "weights": "bundled"}
 """Options of an environment whose task is an object, at their defaults."""

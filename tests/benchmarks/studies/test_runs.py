@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from small_study import ENV, KWARGS
 
-from benchmarks.execution import execute, setting_of
-from benchmarks.records import Record
-from benchmarks.runs import BenchmarkError, Run, Setting, runs_of
+from benchmarks.studies.execution import execute, setting_of
+from benchmarks.studies.records import Record
+from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from benchmarks.records import Record, Store
-from benchmarks.runs import BenchmarkError
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError
 
 
 class LoggedStore(Store):

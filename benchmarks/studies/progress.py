@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from benchmarks.executor import Executor, Failed, Finished, Job, Progressed
+from benchmarks.studies.executor import Executor, Failed, Finished, Job, Progressed
 
 Finish = Callable[[Any, Any], str]
 """(job, result) -> one line about it; it keeps the result."""

@@ -17,7 +17,7 @@ from typing import Any
 from agents import Episode
 from amc_gym import CompressionPlan
 from amc_gym.files import write_whole
-from benchmarks.runs import BenchmarkError, Run, Setting
+from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
 

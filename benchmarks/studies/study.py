@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks.executor import Executor
-from benchmarks.progress import carry_out
-from benchmarks.records import Record, Store
-from benchmarks.runs import Run
+from benchmarks.studies.executor import Executor
+from benchmarks.studies.progress import carry_out
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import Run
 
 
 def complete(runs: Sequence[Run], store: Store, executor: Executor, console: Console) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.records import Record
-from benchmarks.runs import BenchmarkError
-from benchmarks.tensorboard_logs import LoggedStore, write
+from benchmarks.studies.records import Record
+from benchmarks.studies.runs import BenchmarkError
+from benchmarks.studies.tensorboard_logs import LoggedStore, write
 
 
 def read(folder: Path) -> EventAccumulator:

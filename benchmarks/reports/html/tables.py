@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
-from benchmarks.records import Record
+from benchmarks.studies.records import Record
 
 
 def agents_table(header: Iterable[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import plotly.graph_objects as go
 
-from benchmarks.figures import COLOURS
+from benchmarks.reports.figures import COLOURS
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross")

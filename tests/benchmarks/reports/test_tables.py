@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from benchmarks.tables import markdown, terminal
+from benchmarks.reports.tables import markdown, terminal
 
 
 def test_markdown() -> None:

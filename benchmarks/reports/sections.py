@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.machine import described
-from benchmarks.records import Record
-from benchmarks.runs import Setting
-from benchmarks.statistics import Estimate, Row, rows_of
+from benchmarks.reports.statistics import Estimate, Row, rows_of
+from benchmarks.studies.records import Record
+from benchmarks.studies.runs import Setting
 
 REWARDS: dict[str, str] = {
     "accuracy": "accuracy on the reward images",
