@@ -165,10 +165,9 @@ CIFAR10_TUNING ?= --recipe.epochs 25 --recipe.learning-rate 0.05 --recipe.distil
 cifar10: $(INSTALLED)
 	for study in $(CIFAR10_STUDIES); do \
 		out=$(CIFAR10)/$$(echo $$study | tr A-Z a-z); ratio=0.$${study#*-}; \
-		own=loss-allocation; rules=uniform,deep; episodes=100; signal=reconstruct; \
+		own=loss-allocation; episodes=100; signal=reconstruct; \
 		case $$study in \
-			Plain20-*) own=error-allocation; rules=uniform,shallow,deep; \
-				episodes=30; signal=nonlinear;; \
+			Plain20-*) own=error-allocation; episodes=30; signal=nonlinear;; \
 			MobileNet-*) episodes=40;; \
 		esac; \
 		$(BIN)/python -m benchmarks run --env AMC-$${study%-*}-v0 \
@@ -179,7 +178,7 @@ cifar10: $(INSTALLED)
 		$(BIN)/python -m benchmarks.finetuning $$out --recovery nonlinear \
 			--agents $$own --seeds 3 $(CIFAR10_TUNING) || exit 1; \
 		$(BIN)/python -m benchmarks.finetuning $$out --recovery nonlinear \
-			--agents $$rules --seeds 1 $(CIFAR10_TUNING) || exit 1; \
+			--agents uniform,shallow,deep --seeds 1 $(CIFAR10_TUNING) || exit 1; \
 	done
 
 # Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages,
