@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
+from benchmarks.reports.tables import printer
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def report(folder: Positional[Path]) -> int:
     """
     from benchmarks.reports.report import write
 
-    write(folder, Console())
+    write(folder, printer())
     return 0
 
 
@@ -106,7 +107,7 @@ def compare(folders: Positional[tuple[Path, ...]], out: Path, against: str = "am
 
     if not folders:
         raise BenchmarkError("name at least one results folder")
-    write(folders, out, against, Console())
+    write(folders, out, against, printer())
     return 0
 
 

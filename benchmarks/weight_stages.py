@@ -33,7 +33,7 @@ from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described, machine, versions
 from benchmarks.reports.figures import DPI, FAINT, STYLE, new_figure
-from benchmarks.reports.tables import markdown, terminal
+from benchmarks.reports.tables import markdown, printer, terminal
 from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError
 
@@ -115,7 +115,7 @@ def study(
     notes = f"{_notes(task, evaluations, seed, recipe)} {where}"
     if alike < stages:
         notes += f" The full network was not trained on after stage {alike}: later rows repeat it."
-    write(rows, task, out, title, notes, Console())
+    write(rows, task, out, title, notes, printer())
     return 0
 
 

@@ -16,6 +16,7 @@ from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
+from benchmarks.reports.tables import printer
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Store
@@ -73,7 +74,7 @@ def finetune(
         console.print(f"{len(jobs) - len(missing_jobs)} of {len(jobs)} are finished already")
     executor = LocalExecutor(work, workers or cores())
     done = carry_out(missing_jobs, executor, console, _said, ("networks", "epochs"))
-    report.write(out, Console())
+    report.write(out, printer())
     return 0 if done else 1
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from tyro.conf import Positional, arg
 
 from benchmarks.arguments import split
+from benchmarks.reports.tables import printer
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def validate(folder: Positional[Path], data_root: Path | None = None) -> int:
         data_root: Folder of data sets that are read from disk.
     """
     ruling = _validated(folder, data_root)
-    _say(ruling, Console())
+    _say(ruling, printer())
     return 0 if ruling.accepted else 1
 
 
@@ -52,7 +53,7 @@ def submit(
 
     people = split(authors)
     made = making.submit(results, agent, out, people, name=name, how=how)
-    console = Console()
+    console = printer()
     console.print(f"{len(made.plans)} plans written to {out}", highlight=False, soft_wrap=True)
     console.print(f"next: python -m benchmarks validate {out}", highlight=False, soft_wrap=True)
     return 0
@@ -67,7 +68,7 @@ def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> in
     """
     from benchmarks.leaderboard.ranking import markdown
 
-    console = Console()
+    console = printer()
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not folders:
         raise BenchmarkError(f"{folder} holds no submission; make one: python -m benchmarks submit")

@@ -27,6 +27,7 @@ from benchmarks.machine import cores
 from benchmarks.pareto.latencies import measured, name_of
 from benchmarks.pareto.points import chosen, points_of
 from benchmarks.pareto.report import write
+from benchmarks.reports.tables import printer
 from benchmarks.studies.execution import setting_of, task_of, work
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
@@ -154,7 +155,7 @@ def pareto(
         f"{records[0].full.test_images} test images. The latency table is off by "
         f"{_median_error(checked):.1%} in the median on {CHECKED} random plans."
     )
-    write(points_of(records, outcomes, latencies), out, title, note, Console())
+    write(points_of(records, outcomes, latencies), out, title, note, printer())
     return 0
 
 

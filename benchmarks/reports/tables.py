@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 
+from rich.console import Console
 from rich.table import Table
+
+WIDTH = 150
+"""Columns of a table where no terminal says how many there are, as in a log."""
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
@@ -25,10 +31,17 @@ def terminal(
     """The same for rich's console, below its title."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i < words else "right")
+        # A figure that does not fit goes on in the next line: half of an interval says nothing.
+        table.add_column(name, justify="left" if i < words else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def printer() -> Console:
+    """Standard output, with room for a table where it is not a terminal."""
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if told else WIDTH)
 
 
 def _line(cells: Sequence[str]) -> str:

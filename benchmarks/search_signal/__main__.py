@@ -15,6 +15,7 @@ from benchmarks.arguments import run_command
 from benchmarks.finetuning import jobs as finetuning
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
+from benchmarks.reports.tables import printer
 from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import RECOVERIES, Signal
 from benchmarks.search_signal.plans import drawn
@@ -94,7 +95,7 @@ def study(
         return 1
     outcomes = [Outcome.load(job.path) for job in tuning]
     accuracies = {job.signal: job.finished for job in judging}
-    report.write(out, accuracies, outcomes, f"{network} on {dataset}", Console())
+    report.write(out, accuracies, outcomes, f"{network} on {dataset}", printer())
     return 0
 
 

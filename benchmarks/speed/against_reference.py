@@ -25,6 +25,7 @@ from amc_gym.compression.cost import CostModel
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.tracing import trace
 from benchmarks.machine import described, machine, versions
+from benchmarks.reports.tables import printer
 from benchmarks.speed.reference.problem import Problem, Setting, load, make
 from benchmarks.speed.reference.report import rows, show, write
 from benchmarks.speed.reference.theirs import check_clone
@@ -99,7 +100,7 @@ def compare(
     }
     table = rows(results, reward_images)
     # Wide enough for the tables where the output is a file.
-    show(document, table, Console(width=None if sys.stdout.isatty() else 150))
+    show(document, table, printer())
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write(out, document, table)

@@ -1,10 +1,12 @@
 """Tables of results."""
 
 import io
+import sys
 
+import pytest
 from rich.console import Console
 
-from benchmarks.reports.tables import markdown, terminal
+from benchmarks.reports.tables import markdown, printer, terminal
 
 
 def test_markdown() -> None:
@@ -25,3 +27,25 @@ def test_terminal() -> None:
     lines = printed.get().splitlines()
     assert lines[0].strip() == "Scores"
     assert "│ uniform │     1 │" in lines[4]
+
+
+@pytest.mark.parametrize(("columns", "folded"), [("150", False), ("30", True)])
+def test_no_figure_is_cut(columns: str, folded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a narrow terminal cells go on in the next line."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    console = printer()
+    interval = "-0.32 [-0.89, +0.25]"
+    with console.capture() as printed:
+        console.print(
+            terminal("Scores", ["agent", "against full"], [["loss-allocation", interval]])
+        )
+    assert "…" not in printed.get()
+    assert (interval in printed.get()) != folded
+
+
+def test_a_log_has_room_for_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich assumes 80 columns where there is no terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert printer().width == 150
