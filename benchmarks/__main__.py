@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from amc_gym.cli.console import printer
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
-from benchmarks.reports.tables import printer
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ import matplotlib as mpl
 from rich.console import Console
 
 import amc_gym
+from amc_gym.cli.console import printer
 from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.stages import Stage, geometric, prune_in_stages
@@ -33,7 +34,7 @@ from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described, machine, versions
 from benchmarks.reports.figures import DPI, FAINT, STYLE, new_figure
-from benchmarks.reports.tables import markdown, printer, terminal
+from benchmarks.reports.tables import markdown, terminal
 from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError
 

@@ -14,6 +14,7 @@ from small import images
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym.__main__ import COMMANDS, main
+from amc_gym.cli.console import printer, say
 from amc_gym.tasks.task import resolve
 
 # As a user's file: importable by name, with training images of its own.
@@ -64,6 +65,24 @@ def test_list_names_every_id(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "AMC-MobileNet-v0" in out
     assert "digits (0.2)" in out
+
+
+@pytest.mark.parametrize(("columns", "width"), [(None, 160), ("70", 70)])
+def test_a_log_has_room_for_tables(
+    columns: str | None,
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Rich assumes 80 columns where there is no terminal; who names a width gets it."""
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert printer().width == width
+    line = "a line [1, 2] that is as long as it is " * 8
+    say(line)
+    assert capsys.readouterr().out == f"{line}\n"
 
 
 def test_info_says_what_each_unit_costs_and_what_stays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,17 +12,26 @@ from rich.table import Table
 
 from amc_gym.compression.handover.export import description_of
 
+WIDTH = 160
+"""Columns of a table that no terminal limits; rich would take 80 and cut its cells."""
+
 
 class CommandError(Exception):
     """A command's own failure: one line for the user."""
 
 
+def printer() -> Console:
+    """Standard output; a table has room where no terminal says how wide it is, as in a log."""
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if told else WIDTH)
+
+
 def say(what: str | Table) -> None:
-    """Print a result on stdout; piped, a table takes the width that it needs."""
-    console = Console(highlight=False, soft_wrap=isinstance(what, str))
-    if isinstance(what, Table) and not console.is_terminal:
-        console.width = 160
-    console.print(what, markup=False) if isinstance(what, str) else console.print(what)
+    """Print a result on stdout: a table, or a line that is not broken or coloured."""
+    if isinstance(what, str):
+        printer().print(what, highlight=False, markup=False, soft_wrap=True)
+    else:
+        printer().print(what)
 
 
 def watched() -> bool:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from tyro.conf import Positional
 
+from amc_gym.cli.console import printer
 from amc_gym.compression.recovery.steps import parse
 from amc_gym.recipe import Recipe
 from benchmarks.arguments import run_command, split
@@ -16,7 +17,6 @@ from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
-from benchmarks.reports.tables import printer
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Store

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from tyro.conf import Positional, arg
 
+from amc_gym.cli.console import printer
 from benchmarks.arguments import split
-from benchmarks.reports.tables import printer
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:

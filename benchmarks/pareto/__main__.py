@@ -12,6 +12,7 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import arg
 
+from amc_gym.cli.console import printer
 from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
@@ -27,7 +28,6 @@ from benchmarks.machine import cores
 from benchmarks.pareto.latencies import measured, name_of
 from benchmarks.pareto.points import chosen, points_of
 from benchmarks.pareto.report import write
-from benchmarks.reports.tables import printer
 from benchmarks.studies.execution import setting_of, task_of, work
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out

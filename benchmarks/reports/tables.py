@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
 from rich.table import Table
-
-WIDTH = 150
-"""Columns of a table where no terminal says how many there are, as in a log."""
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
@@ -36,12 +30,6 @@ def terminal(
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def printer() -> Console:
-    """Standard output, with room for a table where it is not a terminal."""
-    told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if told else WIDTH)
 
 
 def _line(cells: Sequence[str]) -> str:

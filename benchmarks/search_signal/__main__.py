@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from amc_gym.cli.console import printer
 from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.task import resolve
@@ -15,7 +16,6 @@ from benchmarks.arguments import run_command
 from benchmarks.finetuning import jobs as finetuning
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
-from benchmarks.reports.tables import printer
 from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import RECOVERIES, Signal
 from benchmarks.search_signal.plans import drawn

@@ -21,11 +21,11 @@ import torch
 import tyro
 from rich.console import Console
 
+from amc_gym.cli.console import printer
 from amc_gym.compression.cost import CostModel
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.tracing import trace
 from benchmarks.machine import described, machine, versions
-from benchmarks.reports.tables import printer
 from benchmarks.speed.reference.problem import Problem, Setting, load, make
 from benchmarks.speed.reference.report import rows, show, write
 from benchmarks.speed.reference.theirs import check_clone

@@ -6,7 +6,8 @@ import sys
 import pytest
 from rich.console import Console
 
-from benchmarks.reports.tables import markdown, printer, terminal
+from amc_gym.cli.console import printer
+from benchmarks.reports.tables import markdown, terminal
 
 
 def test_markdown() -> None:
@@ -42,10 +43,3 @@ def test_no_figure_is_cut(columns: str, folded: bool, monkeypatch: pytest.Monkey
         )
     assert "…" not in printed.get()
     assert (interval in printed.get()) != folded
-
-
-def test_a_log_has_room_for_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rich assumes 80 columns where there is no terminal."""
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert printer().width == 150
