@@ -200,6 +200,8 @@ cifar10-more: $(INSTALLED)
 		--env-kwargs '{"dataset": "cifar10", "preserve_ratio": 0.5, "importance": "greedy", "recovery": "reconstruct"}' \
 		--agents amc-ddpg --out $(CIFAR10)/mobilenet-50-ddpg
 	$(BIN)/python -m benchmarks report $(CIFAR10)/mobilenet-50-ddpg
+	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/mobilenet-50-ddpg --recovery nonlinear \
+		--seeds 1 $(CIFAR10_TUNING)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
