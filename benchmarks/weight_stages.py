@@ -4,6 +4,7 @@
 
 Density and accuracy after each stage, and each layer's density.  The paper prunes ResNet-50 in four
 stages to a fifth of its parameters.  A run that was stopped goes on after its last finished epoch.
+The fine-tuned networks are kept as weights of the network that was pruned: ``weights=FILE``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from pathlib import Path
 
 import matplotlib as mpl
 from rich.console import Console
+from safetensors.torch import save
+from torch import nn
 
 import amc_gym
 from amc_gym.cli.console import printer
-from amc_gym.files import write_json
+from amc_gym.compression.handover.formats import compact
+from amc_gym.files import write_json, write_whole
 from amc_gym.recipe import Recipe
 from amc_gym.stages import Stage, geometric, prune_in_stages
 from amc_gym.tasks.datasets import Split, load
@@ -29,7 +33,7 @@ from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import train
 from benchmarks.arguments import run_command
-from benchmarks.finetuning.jobs import RECIPE
+from benchmarks.finetuning.jobs import RECIPE, rounded
 from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described, machine, versions
@@ -47,11 +51,13 @@ class Row:
 
     Attributes:
         stage: what was pruned.
+        after: test accuracy of the fine-tuned network, as it is kept.
         full: test accuracy of the full network.
-        against: difference of the stage's network to it, once fine-tuned.
+        against: difference of the fine-tuned network to it.
     """
 
     stage: Stage
+    after: float
     full: float
     against: Difference
 
@@ -104,20 +110,26 @@ def study(
     alike = alike or stages
     full = trained_alike(task, images, recipe, alike, out)
     full += full[-1:] * (stages - alike)
-    rows = [
-        Row(
-            stage,
-            bits.accuracy,
-            difference([Bits.of(stage.network, task.test).array], [bits.array]),
-        )
-        for stage, bits in zip(finished, full, strict=True)
-    ]
+    rows = []
+    for number, (stage, whole) in enumerate(zip(finished, full, strict=True), start=1):
+        pruned = kept(stage.network, task, out / "networks" / f"stage-{number}.safetensors")
+        against = difference([pruned.array], [whole.array])
+        rows.append(Row(stage, pruned.accuracy, whole.accuracy, against))
     title = f"{network} on {dataset}: weights pruned in {stages} stages"
     notes = f"{_notes(task, evaluations, seed, recipe)} {where}"
     if alike < stages:
         notes += f" The full network was not trained on after stage {alike}: later rows repeat it."
     write(rows, task, out, title, notes, printer())
     return 0
+
+
+def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
+    """Write weights that the original network takes, if they are few, and judge what is written."""
+    network = copy.deepcopy(network)
+    if rounded(network):
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, save(compact(network.state_dict())))
+    return Bits.of(network, task.test)
 
 
 def trained_alike(
@@ -147,7 +159,7 @@ def write(
     before = f"{amc_gym.accuracy(task.model, task.test):.2%}"[:-1]
     cells = [["0", "100.0", "", "", before, ""]]
     for number, row in enumerate(rows, start=1):
-        values = (row.stage.density, row.stage.before, row.stage.after, row.full)
+        values = (row.stage.density, row.stage.before, row.after, row.full)
         shown = [f"{100 * value:.{1 + (i > 1)}f}" for i, value in enumerate(values)]
         loss = ", no loss" if row.against.no_loss else ""
         cells.append([str(number), *shown, f"{row.against}{loss}"])
@@ -163,7 +175,7 @@ def write(
         )
         for number, row in enumerate(rows, start=1):
             stage, against = row.stage, row.against
-            figures = (stage.density, stage.before, stage.after, row.full)
+            figures = (stage.density, stage.before, row.after, row.full)
             writer.writerow([number, *figures, against.mean, against.low, against.high])
     draw([row.stage for row in rows], out / "densities.png", title)
 

@@ -60,6 +60,12 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as wide as in a log, whatever the width of the terminal that runs the tests."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def test_list_names_every_id(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     out = capsys.readouterr().out
@@ -85,12 +91,15 @@ def test_a_log_has_room_for_tables(
     assert capsys.readouterr().out == f"{line}\n"
 
 
+@pytest.mark.parametrize("columns", ["70", "150"])
 def test_info_says_what_each_unit_costs_and_what_stays(
-    capsys: pytest.CaptureFixture[str],
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     assert main(["info", "AMC-MobileNet-v0"]) == 0
     out = capsys.readouterr().out
-    assert "blocks.12.pointwise.conv" in out
+    assert "…" not in out
+    assert ("blocks.12.pointwise.conv" in out) == (columns == "150")
     assert "whole network: 4,172,288 MACs, 823,434 parameters" in out
     assert "cannot be pruned: classifier (the network's output)" in out
 

@@ -170,7 +170,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
     began = time.perf_counter()
     network = _tune(job, task, plan, images, checkpoint, progressed).cpu()
     seconds = time.perf_counter() - began
-    kept = compressed and job.keep and _rounded(network)
+    kept = compressed and job.keep and rounded(network)
     outcome = Outcome(
         name=job.name,
         agent=job.agent,
@@ -230,10 +230,10 @@ def _tune(
     )
 
 
-def _rounded(network: nn.Module) -> bool:
+def rounded(network: nn.Module) -> bool:
     """Whether the network may be kept, its kernels rounded to half precision if it is large.
 
-    It is judged afterwards, as it will be in the file.
+    It is to be judged afterwards, as it will be in the file.
     """
     state = network.state_dict()
     if nbytes(state) > LARGEST:

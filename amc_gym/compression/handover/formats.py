@@ -50,7 +50,7 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a file holds: half precision where that says the very same."""
     halves = halved(state)
     exact = all(torch.equal(halves[key].to(tensor.dtype), tensor) for key, tensor in state.items())
@@ -60,7 +60,7 @@ def _compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _write_safetensors(
     network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
 ) -> Contents:
-    content = save_bytes(_compact(network.state_dict()))
+    content = save_bytes(compact(network.state_dict()))
     description = {
         "format": VERSION,
         **fields,
