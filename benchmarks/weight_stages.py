@@ -124,7 +124,10 @@ def study(
 
 
 def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
-    """Write weights that the original network takes, if they are few, and judge what is written."""
+    """What a network has on the test images, as it is in a file if it is small enough for one.
+
+    The file holds weights that the original network takes.
+    """
     network = copy.deepcopy(network)
     if rounded(network):
         path.parent.mkdir(exist_ok=True)

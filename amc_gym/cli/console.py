@@ -31,10 +31,8 @@ def say(what: str | Table) -> None:
     if isinstance(what, str):
         printer().print(what, highlight=False, markup=False, soft_wrap=True)
     else:
-        for (
-            column
-        ) in what.columns:  # a cell that is too wide goes on below: half of it says nothing
-            column.overflow = "fold"
+        for column in what.columns:
+            column.overflow = "fold"  # a cell that is too wide goes on below; half says nothing
         printer().print(what)
 
 
