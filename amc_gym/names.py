@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from amc_gym.arguments import described, shown
+
 
 def choose(what: str, name: object, available: Iterable[str]) -> str:
-    """Return ``name`` if it is one of ``available``.
+    """Return ``name`` as a plain string if it is one of ``available``.
 
     Args:
         what: what is being chosen, as the user calls it: "reward", "dataset", ...
@@ -15,12 +17,15 @@ def choose(what: str, name: object, available: Iterable[str]) -> str:
         available: the names that work.
 
     Raises:
+        TypeError: the choice is no string.
         ValueError: naming the nearest match and every choice.
     """
     names = list(available)
+    choices = ", ".join(repr(n) for n in names)
+    if not isinstance(name, str):
+        raise TypeError(f"{what} must be one of {choices}, not {described(name)}")
     if name in names:
         return str(name)
-    choices = ", ".join(repr(n) for n in names)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown {what} {name!r};{hint} choose from {choices}")
+    raise ValueError(f"unknown {what} {shown(str(name))};{hint} choose from {choices}")

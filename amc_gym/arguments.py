@@ -1,0 +1,231 @@
+"""Arguments as plain Python values: whole and real numbers, yes or no, paths.
+
+People hand over NumPy scalars, fractions and tensors without dimensions.  Options, plans and specs
+hold Python's own numbers, which JSON can write and every reader understands.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral, Rational, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+Number = int | float | Fraction
+
+LONGEST = 60
+"""Characters of a value that an error message quotes."""
+
+
+def real(
+    name: str,
+    value: object,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    otherwise: str = "",
+) -> float:
+    """A finite real number as a Python float.
+
+    Short NumPy and torch floats become the decimal that they print as: float32's 0.2 is 0.2.
+
+    Args:
+        name: of the argument, as the user writes it.
+        value: an int, float, fraction or decimal, a NumPy scalar, or an array or tensor without
+            dimensions; truth values are no numbers.
+        above: bound that the number must exceed.
+        at_least: likewise, included.
+        below: bound that it must stay under.
+        at_most: likewise, included.
+        otherwise: what else the argument may be, for the message: " or None for no bound".
+
+    Raises:
+        TypeError: it is no real number.
+        ValueError: it is not finite, or out of bounds.
+    """
+    demand = _interval(above, at_least, below, at_most) + otherwise
+    number = _float(_number(name, value, demand))
+    inside = (
+        math.isfinite(number)
+        and (above is None or number > above)
+        and (at_least is None or number >= at_least)
+        and (below is None or number < below)
+        and (at_most is None or number <= at_most)
+    )
+    if not inside:
+        raise ValueError(f"{name} must be {demand}, not {shown(value)}")
+    return number
+
+
+def whole(
+    name: str,
+    value: object,
+    *,
+    at_least: int | None = None,
+    at_most: int | None = None,
+    otherwise: str = "",
+) -> int:
+    """A whole number as a Python int; 8.0 is one.
+
+    Args:
+        name: of the argument, as the user writes it.
+        value: as for ``real``.
+        at_least: smallest number allowed.
+        at_most: largest number allowed.
+        otherwise: what else the argument may be, for the message.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not whole, or out of bounds.
+    """
+    number = _number(name, value, f"a whole number{otherwise}")
+    try:
+        found = int(number)
+    except (ValueError, OverflowError):  # NaN and infinity
+        found = None
+    if found is None or found != number:
+        raise ValueError(f"{name} must be a whole number{otherwise}, not {shown(value)}")
+    low = at_least is not None and found < at_least
+    high = at_most is not None and found > at_most
+    if low or high:
+        demand = _interval(None, at_least, None, at_most) + otherwise
+        raise ValueError(f"{name} must be {demand}, not {shown(value)}")
+    return found
+
+
+def truth(name: str, value: object) -> bool:
+    """True or False.
+
+    Raises:
+        TypeError: it is something else, numbers and strings included.
+    """
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {described(value)}")
+    return bool(value)
+
+
+def path(name: str, value: object) -> Path:
+    """The path that a string or path object names.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: it is empty, or holds a null character.
+    """
+    named = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(named, str):
+        raise TypeError(f"{name} must be a path, not {described(value)}")
+    if not named or "\0" in named:
+        raise ValueError(f"{name} must be a path, not {shown(named)}")
+    return Path(named)
+
+
+def plain(value: Any) -> Any:
+    """The value with its numbers as Python's own and its paths as strings; all else as it is.
+
+    Mappings, lists and tuples are gone through.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    try:
+        number = _number("value", value, "a number")
+    except TypeError:
+        return value
+    return int(number) if isinstance(number, int) else _float(number)
+
+
+def described(value: object) -> str:
+    """What a value of a wrong type is, in a few words."""
+    if isinstance(value, np.ndarray | torch.Tensor):
+        kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
+        return f"{kind} of shape {tuple(value.shape)} and type {value.dtype}"
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, str):
+        return f"the string {shown(value)}"
+    return f"{type(value).__name__} {shown(value)}"
+
+
+def shown(value: object) -> str:
+    """A value's own words, cut off where they become long."""
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
+        return described(value)
+    try:
+        text = repr(value)
+    except Exception:  # a stranger's __repr__
+        return f"an object of class {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _number(name: str, value: object, demand: str) -> Number:
+    """A Python number; NaN and infinity are left to the caller."""
+    found = value
+    if isinstance(found, torch.Tensor):
+        found = _scalar(found)
+    if isinstance(found, np.ndarray) and found.ndim == 0:
+        found = found[()]
+    if isinstance(found, bool | np.bool_) or not isinstance(found, Real | Decimal):
+        raise TypeError(f"{name} must be {demand}, not {described(value)}")
+    if isinstance(found, np.floating):
+        # The shortest decimal that the type tells from its neighbours: what the user wrote.
+        return float(str(found)) if found.itemsize < 8 else float(found)
+    if isinstance(found, Integral):
+        return int(found)
+    if isinstance(found, Rational):
+        return Fraction(int(found.numerator), int(found.denominator))
+    if isinstance(found, Decimal):
+        return Fraction(found) if found.is_finite() else math.nan
+    return float(found)
+
+
+def _scalar(tensor: torch.Tensor) -> object:
+    """The NumPy scalar of a tensor without dimensions; the tensor itself if it holds no number."""
+    if tensor.ndim > 0 or tensor.is_meta or tensor.is_sparse:
+        return tensor
+    tensor = tensor.detach()
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float64):
+        tensor = tensor.float()  # NumPy knows no bfloat16 and nothing shorter
+    return np.asarray(tensor.cpu())[()]
+
+
+def _float(number: Number) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _interval(
+    above: float | None, at_least: float | None, below: float | None, at_most: float | None
+) -> str:
+    low = above if at_least is None else at_least
+    high = below if at_most is None else at_most
+    if low is not None and high is not None:
+        opening, closing = "(" if at_least is None else "[", ")" if at_most is None else "]"
+        return f"in {opening}{low}, {high}{closing}"
+    if low is not None:
+        return f"above {low}" if at_least is None else f"at least {low}"
+    if high is not None:
+        return f"below {high}" if at_most is None else f"at most {high}"
+    return "a finite number"
