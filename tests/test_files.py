@@ -2,10 +2,13 @@
 
 import json
 import os
+import stat
+import subprocess
+import sys
 
 import pytest
 
-from amc_gym.files import write_json, write_whole
+from amc_gym.files import replacing, sweep, write_json, write_whole
 
 
 def test_text_and_bytes_arrive_and_nothing_else_is_left(tmp_path):
@@ -32,3 +35,83 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch):
         write_whole(path, "the new one")
     assert path.read_text() == "the old one"
     assert os.listdir(tmp_path) == ["plan.json"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from amc_gym.files import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half of it")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_writers_half_goes_with_the_next_writing(tmp_path):
+    path = write_whole(tmp_path / "plan.json", "the old one")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", KILLED, str(path)], check=False)
+    assert len(os.listdir(tmp_path)) == 2
+    assert path.read_text() == "the old one"
+    write_whole(tmp_path / "other.json", "")
+    assert len(os.listdir(tmp_path)) == 3  # another file's half may be another program's business
+    write_whole(path, "the new one")
+    assert sorted(os.listdir(tmp_path)) == ["other.json", "plan.json"]
+
+
+def test_a_living_writers_half_is_left_alone(tmp_path):
+    path = tmp_path / "plan.json"
+    with replacing(path) as file:
+        file.write(b"the first")
+        sweep(tmp_path)
+        write_whole(path, "the second")
+        assert path.read_text() == "the second"
+    assert path.read_text() == "the first"  # it ended last
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_users_files_are_never_swept(tmp_path):
+    for name in ("plan.json.partial", "plan.json.old.partial", "plan.json.0a.partial.txt", "a"):
+        (tmp_path / name).write_text("mine")
+    sweep(tmp_path)
+    write_whole(tmp_path / "plan.json", "")
+    assert len(os.listdir(tmp_path)) == 5
+
+
+def test_content_is_on_disk_before_it_takes_its_place_and_the_folder_after(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda a, b: (order.append("replaced"), replace(a, b)))
+    write_whole(tmp_path / "a", "text")
+    assert order == ["content", "replaced", "folder"]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from amc_gym.files import write_whole
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # of every file that is written
+write_whole(Path(sys.argv[1]), "x" * 10_000)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
+def test_without_room_the_error_names_the_file_and_the_old_content_stays(tmp_path):
+    path = write_whole(tmp_path / "plan.json", "the old one")
+    command = [sys.executable, "-W", "ignore", "-c", FULL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{path}'"
+    assert path.read_text() == "the old one"
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_errors_name_the_file_and_not_the_one_beside_it(tmp_path):
+    with pytest.raises(FileNotFoundError) as told:
+        write_whole(tmp_path / "nowhere" / "plan.json", "")
+    assert told.value.filename == str(tmp_path / "nowhere" / "plan.json")

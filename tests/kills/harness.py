@@ -1,0 +1,206 @@
+"""Start a command, kill it at a random moment, check what it left, and begin again.
+
+A scenario says what is run and what must be true: after a kill, and after a run that nobody killed.
+Runs go on where killed ones stopped, as a user's would.
+
+    class Study(Scenario):
+        def command(self): return [sys.executable, "-m", "benchmarks", "run", ...]
+        def killed(self): assert every record in the folder is whole
+        def finished(self, done): assert done.returncode == 0 ...; self.reset()
+
+    print(kill_repeatedly(Study(folder), 50, span=(2, 9)))
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import Protocol
+
+NOTICED = 2.0
+"""Seconds within which workers must have noticed that their parent is dead."""
+
+TOKEN = "AMC_GYM_KILLS"
+"""Environment variable by which the processes of a run are found again."""
+
+LONGEST = 600.0
+"""Seconds that a run may take which is not killed."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that ended by itself: its exit status and what it printed."""
+
+    returncode: int
+    output: str
+
+
+class Scenario(Protocol):
+    """A command, and what must be true of what it leaves.  Checks raise AssertionError."""
+
+    folder: Path
+    """Where the command works; temporary files go to a folder of their own in it."""
+
+    def command(self) -> list[str]:
+        """What to start; the same command goes on with a killed one's work."""
+        ...
+
+    def killed(self) -> None:
+        """Check what a killed run has left."""
+        ...
+
+    def finished(self, done: Done) -> None:
+        """Check what a whole run has left, and clear the folder for the next one."""
+        ...
+
+
+@dataclass
+class Summary:
+    """What many kills have come to."""
+
+    name: str
+    kills: int = 0
+    finished: int = 0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        found = "; ".join(self.problems) if self.problems else "nothing lost, doubled or left over"
+        return (
+            f"{self.name}: {self.kills} kills, {self.finished} runs to the end, "
+            f"{self.seconds:.0f} s: {found}"
+        )
+
+
+def kill_repeatedly(
+    scenario: Scenario,
+    kills: int,
+    *,
+    span: tuple[float, float],
+    seed: int = 0,
+    environment: dict[str, str] | None = None,
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+) -> Summary:
+    """Kill a command so many times, and let it come to its end after the last kill.
+
+    Every second kill hits the whole process group, the others the first process alone, whose
+    workers must then end by themselves within ``NOTICED`` seconds.
+
+    Args:
+        scenario: what is run and checked.
+        kills: how many.
+        span: seconds after the start between which kills fall; a run that ends before its kill is
+            checked as finished, and does not count as a kill.
+        seed: of the moments.
+        environment: variables beside this process's.
+        say: told of each kill.
+    """
+    moments = random.Random(seed)
+    summary = Summary(type(scenario).__name__)
+    began = time.monotonic()
+    while summary.kills < kills:
+        run = _Run(scenario, environment or {})
+        done = run.ended_within(moments.uniform(*span))
+        if done is None:
+            summary.kills += 1
+            problem = _problem(lambda: run.kill(whole=summary.kills % 2 == 0)) or _problem(  # noqa: B023
+                scenario.killed
+            )
+            say(f"{summary.name}: kill {summary.kills} of {kills}" + problem)
+        else:
+            problem = _finish(scenario, done, summary)
+            say(f"{summary.name}: a run to the end" + problem)
+        if problem:
+            summary.problems.append(f"kill {summary.kills}{problem}")
+    done = _Run(scenario, environment or {}).ended_within(LONGEST)
+    problem = _finish(scenario, done, summary) if done else ": the last run does not end"
+    if problem:
+        summary.problems.append(f"at last{problem}")
+    summary.seconds = time.monotonic() - began
+    return summary
+
+
+class _Run:
+    """One start of a command, in a process group of its own."""
+
+    def __init__(self, scenario: Scenario, environment: dict[str, str]) -> None:
+        self._temporary = scenario.folder / "tmp"
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._log = (scenario.folder / "log.txt").open("w+")
+        self._token = f"{os.getpid()}-{time.monotonic_ns()}"
+        own = {"TMPDIR": str(self._temporary), TOKEN: self._token}
+        self._process = subprocess.Popen(
+            scenario.command(),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | own | environment,
+            start_new_session=True,
+        )
+
+    def ended_within(self, seconds: float) -> Done | None:
+        """What the run came to; None if it still runs."""
+        try:
+            status = self._process.wait(seconds)
+        except TimeoutExpired:
+            return None
+        with self._log as log:
+            log.seek(0)
+            return Done(status, log.read())
+
+    def kill(self, *, whole: bool) -> None:
+        """Kill the run and make sure that nothing of it lives on."""
+        if whole:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+        self._log.close()
+        deadline = time.monotonic() + NOTICED
+        while (alive := survivors(self._token)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for process in alive:
+            os.kill(process, signal.SIGKILL)
+        assert not alive, f"{len(alive)} processes outlive their parent by {NOTICED:g} s"
+
+
+def survivors(token: str) -> list[int]:
+    """Ids of living processes whose environment holds the token; known on Linux alone."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{TOKEN}={token}".encode() not in (entry / "environ").read_bytes().split(b"\0"):
+                continue
+            if (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                found.append(int(entry.name))
+        except OSError:  # it has ended meanwhile, or is somebody else's
+            continue
+    return found
+
+
+def _finish(scenario: Scenario, done: Done, summary: Summary) -> str:
+    summary.finished += 1
+
+    def check() -> None:
+        left = [path.name for path in (scenario.folder / "tmp").iterdir()]
+        scenario.finished(done)
+        assert not left, f"left over among the temporary files: {left}"
+
+    return _problem(check)
+
+
+def _problem(check: Callable[[], None]) -> str:
+    """What a check objects to, after a colon; empty if nothing."""
+    try:
+        check()
+    except AssertionError as error:
+        return f": {error or 'a check failed'}"
+    return ""
