@@ -18,7 +18,6 @@ import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
-from amc_gym.compression.evaluation.evaluator import Evaluator
 from amc_gym.compression.recovery.steps import IN_SEQUENCE, Calibration
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.remembered import Remembered
@@ -205,12 +204,14 @@ def _copied(env: AMCEnv, threads: int | None) -> Copied:
 
 
 def _states(made: Engine) -> dict[type, State]:
-    """What is not sent: results that a process finds again, and those that it will not need."""
+    """What is not sent: results that a process finds again, and those that it will not need.
+
+    Nor are remembered plans, see ``compression.evaluation.memory``.
+    """
     unused = () if any(step.name in IN_SEQUENCE for step in made.steps) else ("targets",)
     return {
         Split: _without("image_hashes"),
         Calibration: _without(*unused),
-        Evaluator: lambda evaluator: vars(evaluator) | {"_remembered": {}},
     }
 
 

@@ -3,6 +3,7 @@
 | file      | what                                                                        |
 |-----------|-----------------------------------------------------------------------------|
 | evaluator | plan -> accuracy on the reward images                                       |
+| memory    | the plans evaluated last                                                    |
 | folding   | batch norms folded into the layers before them                              |
 | pointwise | 1 x 1 convolutions as matrix products                                       |
 | precision | which devices compute in bfloat16                                           |

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.evaluation import parallel
+from amc_gym.compression.evaluation.memory import Memory
 from amc_gym.compression.graph import ChannelGraph
 
 METRICS = {"top1": 1, "top5": 5}
@@ -172,6 +173,8 @@ def _resident_bytes(device: torch.device) -> int:
 class Evaluator:
     """Evaluates channel counts on the reward images, each plan once.
 
+    The last ``memory.PLANS`` plans are remembered; older ones are evaluated again, alike.
+
     On a processor the batches run on a core each, on as many cores as torch may use; on a GPU they
     queue.  What is counted depends on neither.
 
@@ -195,7 +198,7 @@ class Evaluator:
         self.network = build
         self._device = device
         self.batches = Batches(images, size, device=device, dtype=PRECISIONS[precision])
-        self._remembered: dict[tuple[int, ...], Hits] = {}
+        self._remembered: Memory[Hits] = Memory()
 
     def __call__(self, counts: Sequence[int]) -> Hits:
         """Hits of the plan that keeps ``counts[u]`` channels of unit u."""
@@ -205,19 +208,22 @@ class Evaluator:
     def many(self, plans: Sequence[Sequence[int]]) -> list[Hits]:
         """Hits of several plans, which are evaluated side by side; the same as one by one."""
         keys = [tuple(counts) for counts in plans]
-        if unknown := [key for key in dict.fromkeys(keys) if key not in self._remembered]:
-            self._evaluate(unknown)
-        return [self._remembered[key] for key in keys]
+        found = {key: self._remembered.get(key) for key in keys}
+        if unknown := [key for key, hits in found.items() if hits is None]:
+            found |= self._evaluate(unknown)
+        return [hits for key in keys if (hits := found[key]) is not None]
 
-    def _evaluate(self, keys: Sequence[tuple[int, ...]]) -> None:
+    def _evaluate(self, keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Hits]:
         # A GPU works off a queue of its own, in the order of what is submitted.
         cores = parallel.executor() if self._device.type == "cpu" else parallel.Inline()
         pending: deque[tuple[tuple[int, ...], list[Future[torch.Tensor]]]] = deque()
+        found: dict[tuple[int, ...], Hits] = {}
 
         def finish(most: int) -> None:
             while len(pending) > most:
                 key, parts = pending.popleft()
-                self._remembered[key] = _total([part.result() for part in parts])
+                found[key] = _total([part.result() for part in parts])
+                self._remembered.put(key, found[key])
 
         for key in keys:
             finish(self.network.overlap - 1)
@@ -225,15 +231,16 @@ class Evaluator:
             run = partial(self._part, network)
             pending.append((key, [cores.submit(run, n) for n in range(len(self.batches))]))
         finish(0)
+        return found
 
     def _part(self, network: nn.Module, number: int) -> torch.Tensor:
         return _count(network, self.batches[number])
 
     def forget(self) -> None:
         """Forget the remembered plans, so that the next evaluations are measured afresh."""
-        self._remembered.clear()
+        self._remembered.forget()
 
     @property
     def distinct(self) -> int:
-        """How many distinct plans are remembered."""
-        return len(self._remembered)
+        """How many distinct plans were evaluated, those included that are forgotten by now."""
+        return self._remembered.distinct
