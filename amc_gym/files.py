@@ -105,11 +105,11 @@ def remove_if_dead(path: Path) -> None:
         path.unlink()
 
 
-def lock(file: BinaryIO, *, wait: bool = True) -> bool:
+def lock(file: BinaryIO | int, *, wait: bool = True) -> bool:
     """Lock an open file until it is closed, by the end of the process at the latest.
 
     Args:
-        file: any open file.
+        file: any open file, or its descriptor.
         wait: for another process that has locked it; otherwise the answer may be False.
 
     Raises:

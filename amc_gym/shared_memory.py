@@ -8,7 +8,8 @@ multiprocessing's pipes; nothing is ever unpickled from a file.
 On Linux the region is an anonymous file (``memfd_create``), which other processes open as
 ``/proc/PID/fd/N``.  It has no name to be left behind and no part in the small /dev/shm of a
 container; the kernel frees it with the last process that holds it, even one that was killed.
-Elsewhere, and where a directory is named, it is a temporary file.
+Elsewhere, and where a directory is named, it is a temporary file.  It is locked: should its process
+be killed, its workers remove it, or else the next process that puts a region there.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ import weakref
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import numpy as np
 import torch
+
+from amc_gym.files import lock, remove_if_dead
 
 LINE = 64
 """Bytes of a cache line.  What lies in a region keeps its place within one, since vectorised sums
@@ -36,6 +40,9 @@ may round otherwise where it differs."""
 
 LARGE = 1024
 """Arrays of so many bytes go to the region, smaller ones into the stream."""
+
+PREFIX, SUFFIX = "amc-gym-", ".shared"
+"""Of temporary files' names."""
 
 Place = tuple[str | None, int, int]
 """File (``None``: the region), offset and size of some bytes."""
@@ -53,6 +60,11 @@ class Address:
     path: str
     token: bytes
     owner: int  # id of the process whose region it is
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the owner would leave behind if it was killed: a temporary file, if it is one."""
+        return (self.path,) if self.path.endswith(SUFFIX) else ()
 
 
 class Region:
@@ -73,8 +85,8 @@ class Region:
             path = f"/proc/{os.getpid()}/fd/{descriptor}"
             self.close = weakref.finalize(self, os.close, descriptor)
         else:
-            path = _temporary(token, parts, directory)
-            self.close = weakref.finalize(self, _remove, path, os.getpid())
+            path, descriptor = _temporary(token, parts, directory)
+            self.close = weakref.finalize(self, _remove, path, descriptor, os.getpid())
         self.address = Address(path, token, os.getpid())
 
 
@@ -269,21 +281,23 @@ def _anonymous(token: bytes, parts: Collection[tuple[int, np.ndarray]]) -> int |
 
 def _temporary(
     token: bytes, parts: Collection[tuple[int, np.ndarray]], directory: str | None
-) -> str:
-    """The path of a temporary file that only this user can open."""
+) -> tuple[str, int]:
+    """The path of a temporary file that only this user can open, and its open descriptor."""
     directory = tempfile.gettempdir() if directory is None else directory
-    descriptor, path = tempfile.mkstemp(prefix="amc-gym-", dir=directory)
+    for left in Path(directory).glob(f"{PREFIX}*{SUFFIX}"):
+        remove_if_dead(left)
+    descriptor, path = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=directory)
     try:
+        with suppress(OSError):  # a system without locks
+            lock(descriptor)
         _write(descriptor, token, parts)
     except OSError as error:
-        os.remove(path)
+        _remove(path, descriptor, os.getpid())
         raise OSError(
             f"no room for shared tensors in {directory} ({error.strerror}): "
             "name a folder that has some with directory=..."
         ) from error
-    finally:
-        os.close(descriptor)
-    return os.path.abspath(path)
+    return os.path.abspath(path), descriptor
 
 
 def _write(descriptor: int, token: bytes, parts: Collection[tuple[int, np.ndarray]]) -> None:
@@ -294,7 +308,8 @@ def _write(descriptor: int, token: bytes, parts: Collection[tuple[int, np.ndarra
             file.write(part.data)
 
 
-def _remove(path: str, owner: int) -> None:
+def _remove(path: str, descriptor: int, owner: int) -> None:
+    os.close(descriptor)
     if os.getpid() == owner:  # a fork has inherited this, but not the file
         with suppress(OSError):  # somebody else has; or, on Windows, somebody still reads it
             os.remove(path)

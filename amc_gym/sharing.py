@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from inspect import signature
+from multiprocessing.context import get_spawning_popen
 from typing import Any
 
 import gymnasium as gym
@@ -20,6 +21,7 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from amc_gym.compression.recovery.steps import IN_SEQUENCE, Calibration
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.orphans import claim_server_folder, end_with_parent
 from amc_gym.remembered import Remembered
 from amc_gym.shared_memory import Address, Region, State, dump, load
 from amc_gym.tasks.datasets import Split
@@ -89,6 +91,7 @@ class SharedEnv:
         Raises:
             OSError: what was shared is gone.
         """
+        end_with_parent(self._shipment.address.files)
         made = self._engine or _engines.get(self._shipment.address)
         if made is None:
             made = _unpacked(self._shipment)
@@ -107,6 +110,8 @@ class SharedEnv:
                     del sent[directory]
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if getattr(get_spawning_popen(), "method", None) == "forkserver":
+            claim_server_folder()
         return SharedEnv, (self._shipment, self._copied)
 
 
@@ -120,7 +125,9 @@ def share(
     can be pickled and suits ``AsyncVectorEnv`` and Stable-Baselines3's ``SubprocVecEnv``.
 
     The memory lasts as long as the engine of ``env``, and at most as long as this process; sharing
-    environments of one engine again uses it again.  ``close`` takes it back at once.
+    environments of one engine again uses it again.  ``close`` takes it back at once.  Processes of
+    multiprocessing that have made a copy end within a second once the one that started them is
+    dead, and remove what it left.
 
     Args:
         env: an ``AMCEnv``, from ``gym.make`` or not; where its episode stands does not matter.

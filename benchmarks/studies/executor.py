@@ -24,8 +24,14 @@ from multiprocessing import connection, get_all_start_methods, get_context
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from amc_gym.orphans import claim_server_folder, end_with_parent
+
 REPORT_EVERY = 0.1
 """Seconds between two messages about a job's progress."""
+
+
+FORK_SERVER = "benchmarks.studies.fork_server"
+"""Imported by the fork server before what takes time."""
 
 
 class Job(Protocol):
@@ -122,8 +128,9 @@ class LocalExecutor:
 
     def _start(self, job: Job) -> tuple[connection.Connection, BaseProcess]:
         if "forkserver" in get_all_start_methods():
+            claim_server_folder()
             context = get_context("forkserver")
-            context.set_forkserver_preload([self.work.__module__])
+            context.set_forkserver_preload([FORK_SERVER, self.work.__module__])
         else:
             context = get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
@@ -140,7 +147,8 @@ class LocalExecutor:
 
 
 def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Connection) -> None:
-    """The body of a worker: carry out one job and send what happens."""
+    """The body of a worker: carry out one job and send what happens; nobody listens, it ends."""
+    end_with_parent()
     tell = limited(lambda steps: sender.send(Progressed(job, steps)), REPORT_EVERY)
     sender.send(attempt(work, job, modules, tell))
 
