@@ -97,7 +97,7 @@ def whole(
     low = at_least is not None and found < at_least
     high = at_most is not None and found > at_most
     if low or high:
-        demand = _interval(None, at_least, None, at_most) + otherwise
+        demand = f"at least {at_least}{otherwise}" if low else f"at most {at_most}{otherwise}"
         raise ValueError(f"{name} must be {demand}, not {shown(value)}")
     return found
 

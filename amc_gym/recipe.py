@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
+from amc_gym.arguments import real, truth, whole
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.names import choose
 
@@ -38,9 +40,11 @@ class Recipe:
         shift: images move by up to this many pixels along each axis.
         flip: images are mirrored left to right half of the time.
         precision: "float32", "bf16" for autocast, or "auto": bf16 where it is fast.
-        seed: of order and augmentation, and of the initial weights where this module makes them.
+        seed: of order and augmentation, and of the initial weights where this module makes them;
+            from 0 to 2^32 - 1.
 
     Raises:
+        TypeError: a field is of a wrong type.
         ValueError: a name is unknown or a number out of range.
     """
 
@@ -61,20 +65,35 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choose("schedule", self.schedule, get_args(Schedule))
-        choose("optimizer", self.optimizer, get_args(Optimizer))
-        choose("precision", self.precision, get_args(Precision))
-        for name, ok, demand in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("warmup", 0 < self.warmup < 1, "in (0, 1)"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
-            ("distillation", 0 <= self.distillation <= 1, "in [0, 1]"),
-            ("temperature", self.temperature > 0, "above 0"),
-        ):
-            if not ok:
-                raise ValueError(f"{name} must be {demand}, not {getattr(self, name)}")
+        put = partial(object.__setattr__, self)
+        for name, kind in (("schedule", Schedule), ("optimizer", Optimizer)):
+            put(name, choose(name, getattr(self, name), get_args(kind)))
+        put("precision", choose("precision", self.precision, get_args(Precision)))
+        for name, bounds in WHOLE.items():
+            put(name, whole(name, getattr(self, name), **bounds))
+        for name, bounds in REAL.items():
+            put(name, real(name, getattr(self, name), **bounds))
+        put("flip", truth("flip", self.flip))
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "epochs": {"at_least": 1},
+    "batch_size": {"at_least": 1},
+    "shift": {"at_least": 0},
+    "seed": {"at_least": 0, "at_most": 2**32 - 1},
+}
+"""Fields of a recipe that are whole numbers -> bounds."""
+
+REAL: dict[str, dict[str, Any]] = {
+    "learning_rate": {"above": 0},
+    "warmup": {"above": 0, "below": 1},
+    "momentum": {"at_least": 0, "below": 1},
+    "weight_decay": {"at_least": 0},
+    "label_smoothing": {"at_least": 0, "below": 1},
+    "distillation": {"at_least": 0, "at_most": 1},
+    "temperature": {"above": 0},
+}
+"""Fields of a recipe that are real numbers -> bounds."""
 
 
 def training_loss(logits: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) -> Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from amc_gym.arguments import described, truth, whole
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.budget import Budget
@@ -58,15 +59,21 @@ def search(
         found: told of each improvement, so that what was found survives an interruption.
 
     Raises:
+        TypeError: an argument of a wrong type.
         ValueError: no evaluations, or an environment that is not an AMC environment in clamp mode.
     """
-    if evaluations < 1:
-        raise ValueError(f"evaluations must be at least 1, not {evaluations}")
+    evaluations = whole("evaluations", evaluations, at_least=1)
+    seed = whole("seed", seed, at_least=0)
+    progress = truth("progress", progress)
+    if found is not None and not callable(found):
+        raise TypeError(f"found must be a function of a plan or None, not {described(found)}")
+    if isinstance(env, gym.vector.VectorEnv):
+        raise TypeError("env must be a single environment: gym.make(...), not gym.make_vec(...)")
     if not isinstance(env, gym.Env):
         env = AMCEnv(env)
     amc = env.unwrapped
     if not isinstance(amc, AMCEnv):
-        raise ValueError(f"search needs an AMC environment, not {amc!r}")
+        raise ValueError(f"env: search needs an AMC environment, not {described(amc)}")
     if amc.action_mode != "clamp":
         raise ValueError("search needs an environment with action_mode='clamp'")
 

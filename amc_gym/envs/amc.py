@@ -11,17 +11,19 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from amc_gym.arguments import described, path, whole
 from amc_gym.compression.cost import RESOURCES, Cost
 from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.compression.ranking.importance import Importance
-from amc_gym.envs.budget import Budget
+from amc_gym.envs.budget import Budget, share_to_keep
 from amc_gym.envs.embedding import SIZE, Embedding
 from amc_gym.envs.finished import finished_plan, terminal_info
+from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
 from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS, outcome
-from amc_gym.envs.sparsity import MAX_SPARSITY, per_unit, sparsity
+from amc_gym.envs.sparsity import largest, per_unit, sparsity
 from amc_gym.names import choose
 from amc_gym.tasks.engine import EngineOptions, engine
 from amc_gym.tasks.latency import latency_cost
@@ -30,7 +32,7 @@ from amc_gym.tasks.task import CompressionTask, TaskLike, resolve
 ACTION_MODES = ("clamp", "feasible")
 
 
-class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
+class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[reportIncompatibleVariableOverride]
     """Compress a pretrained network layer by layer, after He et al., "AMC" (ECCV 2018).
 
     ## Description
@@ -137,7 +139,10 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     docs/latency.md).  The first environment of a network measures it, which takes minutes, and
     keeps it in the cache; `latency_table` names another one, of a phone for instance.
 
+    Numbers may be NumPy's, fractions, or tensors without dimensions; they become Python's own.
+
     Raises:
+        TypeError: an argument is of a wrong type; the message names it.
         ValueError: an argument is unknown, out of range or infeasible; the message names the fix.
         OSError: weights or data are missing or damaged.
 
@@ -172,26 +177,36 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
         device: str = "auto",
         render_mode: str | None = None,
     ) -> None:
-        choose("resource", resource, (*RESOURCES, "latency"))
-        choose("reward", reward, REWARDS)
-        choose("action mode", action_mode, ACTION_MODES)
-        choose("runtime", runtime, RUNTIMES)
+        resource = choose("resource", resource, (*RESOURCES, "latency"))
+        reward = choose("reward", reward, REWARDS)
+        action_mode = choose("action_mode", action_mode, ACTION_MODES)
+        runtime = choose("runtime", runtime, RUNTIMES)
+        if render_mode is not None:
+            render_mode = choose("render_mode", render_mode, self.metadata["render_modes"])
         timed = resource == "latency" or reward in NEEDS_LATENCY
+        if latency_table is not None:
+            latency_table = path("latency_table", latency_table)
         if not timed and (latency_table is not None or runtime != "torch"):
             raise ValueError(
                 "latency_table and runtime say how latency is measured: they go with "
                 "resource='latency' or reward='error-log-latency'"
             )
+        if isinstance(preserve_ratio, str):
+            choose("preserve_ratio", preserve_ratio, ("default",))
+        else:
+            preserve_ratio = share_to_keep(preserve_ratio)
+        if channel_multiple is not None:
+            channel_multiple = whole("channel_multiple", channel_multiple, at_least=1)
+        largest(max_sparsity)
+        options = EngineOptions(
+            granularity, importance, recovery, metric, reward_images, precision, device
+        )
+        granularity, recovery, metric = options.granularity, options.recovery, options.metric
         if timed and granularity == "weight":
             raise ValueError(
                 "single weights that are zero make no runtime faster: latency is for "
                 "granularity='channel'"
             )
-        if render_mode is not None:
-            choose("render mode", render_mode, self.metadata["render_modes"])
-        options = EngineOptions(
-            granularity, importance, recovery, metric, reward_images, precision, device
-        )
         self.task: CompressionTask = resolve(
             task, dataset=dataset, data_root=data_root, weights=weights
         )
@@ -202,29 +217,27 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
 
         graph = self.engine.graph
         self._units = graph.units
-        self.latency = latency_cost(self.task, runtime, latency_table, device) if timed else None
+        self.latency = (
+            latency_cost(self.task, runtime, latency_table, options.device) if timed else None
+        )
         costs = {**self.engine.costs, "latency": self.latency}
         self.cost: Cost = costs[resource]
         self.embedding = Embedding(graph, self.cost)
         self._reward = REWARDS[reward]
         if isinstance(preserve_ratio, str):
-            choose("preserve_ratio", preserve_ratio, ("default",))
             preserve_ratio = self.task.preserve_ratio
         multiple = channel_multiple
         if multiple is None:
             # Counts between two steps of a device take as long as the upper one, and know less.
             block = self.latency.table.block if self.latency else 1
             multiple = lcm(self.task.channel_multiple, block)
-        if not isinstance(multiple, int) or multiple < 1:
-            raise ValueError(f"channel_multiple must be a whole number from 1, not {multiple!r}")
         kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]
-        if max_sparsity is None:
-            max_sparsity = MAX_SPARSITY[granularity]
+        ratios = largest(max_sparsity, granularity)
         self.budget = Budget(
             self.cost.total,
             graph.full,
             preserve_ratio=preserve_ratio,
-            max_sparsity=per_unit(max_sparsity, kinds),
+            max_sparsity=per_unit(ratios, kinds),
             steps=[lcm(multiple, unit.blocks) for unit in self._units],
         )
         self.action_mode = action_mode
@@ -236,19 +249,13 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             "granularity": granularity,
             "reward": reward,
             "action_mode": action_mode,
-            "importance": (
-                importance
-                if isinstance(importance, str)
-                else f"{importance.__module__}:{importance.__qualname__}"
-            ),
+            "importance": _name_of(options.importance),
             "recovery": recovery,
             "metric": metric,
-            "max_sparsity": (
-                dict(max_sparsity) if isinstance(max_sparsity, Mapping) else max_sparsity
-            ),
+            "max_sparsity": dict(ratios) if isinstance(ratios, Mapping) else ratios,
             "channel_multiple": multiple,
             "reward_images": self.engine.reward_images,
-            "precision": precision,
+            "precision": options.precision,
         }
         if self.latency is not None:
             table = self.latency.table
@@ -270,7 +277,20 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start with the uncompressed network."""
+        """Start with the uncompressed network.
+
+        Args:
+            seed: of ``np_random``, which nothing here draws from; at least 0.
+            options: a mapping or None; none has a meaning here.
+
+        Raises:
+            TypeError: the seed is no number, or the options are no mapping.
+            ValueError: the seed is below 0.
+        """
+        if seed is not None:
+            seed = whole("seed", seed, at_least=0, otherwise=" or None")
+        if options is not None and not isinstance(options, Mapping):
+            raise TypeError(f"options must be a mapping or None, not {described(options)}")
         super().reset(seed=seed)
         self._executed = []
         self._plan = None
@@ -342,3 +362,11 @@ class AMCEnv(gym.Env[np.ndarray, np.ndarray]):
             accuracy=None if self._plan is None else self._plan.measured["accuracy"],
         )
         return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
+
+
+def _name_of(importance: str | Importance) -> str:
+    """What plans call a ranking: its name, or where a user's function is."""
+    if isinstance(importance, str):
+        return importance
+    named = importance if hasattr(importance, "__qualname__") else type(importance)
+    return f"{named.__module__}:{named.__qualname__}"

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
+from amc_gym.arguments import real
+
 Cost = Callable[[Sequence[int]], int]
 
 
@@ -40,6 +42,19 @@ def admissible(channels: int, max_sparsity: float, step: int) -> Sequence[int]:
     multiples = range(-(-least // step) * step, channels + 1, step)
     # A layer may have millions of weights, so the range itself where it ends with them all.
     return multiples if channels in multiples else (*multiples, channels)
+
+
+def share_to_keep(preserve_ratio: object) -> float | None:
+    """The option ``preserve_ratio`` as a plain number; None: no bound.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not in (0, 1].
+    """
+    if preserve_ratio is None:
+        return None
+    bound = " or None for no bound"
+    return real("preserve_ratio", preserve_ratio, above=0, at_most=1, otherwise=bound)
 
 
 class Budget:
@@ -66,10 +81,7 @@ class Budget:
         max_sparsity: Sequence[float],
         steps: Sequence[int],
     ) -> None:
-        if preserve_ratio is not None and not 0 < preserve_ratio <= 1:  # also catches NaN
-            raise ValueError(
-                f"preserve_ratio must be in (0, 1] or None for no bound, not {preserve_ratio!r}"
-            )
+        preserve_ratio = share_to_keep(preserve_ratio)
         self._cost = cost
         self.channels = tuple(channels)
         self.admissible = tuple(

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from amc_gym.arguments import described, real
 from amc_gym.names import choose
+
+KINDS = ("conv", "linear")
+"""Kinds of layers that ``max_sparsity`` tells apart."""
 
 MAX_SPARSITY: dict[str, float | dict[str, float]] = {
     "channel": 0.8,
@@ -19,9 +23,15 @@ def sparsity(action: np.ndarray) -> float:
     """The action as a ratio in [0, 1].
 
     Raises:
+        TypeError: it holds no numbers.
         ValueError: another shape than (1,), or NaN.
     """
-    array = np.asarray(action, dtype=np.float64)
+    try:
+        array = np.asarray(action)
+    except Exception as error:  # ragged lists, and tensors that NumPy does not read
+        raise ValueError(f"the action must be an array of shape (1,): {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"the action must be an array of numbers, not {described(action)}")
     if array.shape != (1,):
         raise ValueError(f"the action must have shape (1,), not {array.shape}")
     value = float(array[0])
@@ -30,21 +40,38 @@ def sparsity(action: np.ndarray) -> float:
     return min(max(value, 0.0), 1.0)
 
 
+def largest(max_sparsity: object, granularity: str = "channel") -> float | dict[str, float]:
+    """The option ``max_sparsity`` as plain numbers; the paper's where it is None.
+
+    Raises:
+        TypeError: it is neither a number nor a mapping of numbers.
+        ValueError: a ratio outside [0, 1), or an unknown kind of layer.
+    """
+    if max_sparsity is None:
+        return MAX_SPARSITY[granularity]
+    if not isinstance(max_sparsity, Mapping):
+        return _ratio("max_sparsity", max_sparsity)
+    return {
+        choose("layer kind of max_sparsity", kind, KINDS): _ratio(f"max_sparsity[{kind!r}]", ratio)
+        for kind, ratio in max_sparsity.items()
+    }
+
+
 def per_unit(max_sparsity: float | Mapping[str, float], kinds: Sequence[str]) -> list[float]:
     """a_max of each unit.
 
     Raises:
-        ValueError: a ratio outside [0, 1), or a kind of layer that has none.
+        TypeError, ValueError: as ``largest``.
+        ValueError: a kind of layer that has none.
     """
     kinds = ["linear" if kind == "linear" else "conv" for kind in kinds]
-    if not isinstance(max_sparsity, Mapping):
-        max_sparsity = dict.fromkeys(kinds, max_sparsity)
-    for kind in max_sparsity:
-        choose("layer kind of max_sparsity", kind, ("conv", "linear"))
-    if missing := set(kinds) - set(max_sparsity):
+    ratios = largest(max_sparsity)
+    if not isinstance(ratios, Mapping):
+        ratios = dict.fromkeys(kinds, ratios)
+    if missing := set(kinds) - set(ratios):
         raise ValueError(f"max_sparsity says nothing about {', '.join(sorted(missing))} layers")
-    ratios = [max_sparsity[kind] for kind in kinds]
-    for ratio in ratios:
-        if not 0 <= ratio < 1:
-            raise ValueError(f"max_sparsity must be in [0, 1), not {ratio}")
-    return ratios
+    return [ratios[kind] for kind in kinds]
+
+
+def _ratio(name: str, value: object) -> float:
+    return real(name, value, at_least=0, below=1)

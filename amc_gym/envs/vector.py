@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from amc_gym.arguments import described, whole
 from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv, sparsity
 from amc_gym.envs.batched_budget import BatchedBudget
 from amc_gym.envs.embedding import SIZE
+from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.tasks.task import TaskLike
+
+MOST = 65_536
+"""Sub-environments: each takes some kilobytes, and no batch of actions comes near."""
 
 Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
-class AMCVectorEnv(SyncVectorEnv):
+class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompatibleVariableOverride]
     """N episodes of `AMCEnv` in lock-step, in one process.
 
     ```python
@@ -91,8 +96,7 @@ class AMCVectorEnv(SyncVectorEnv):
     envs: list[AMCEnv]  # type: ignore[assignment]  # of Env in the base class
 
     def __init__(self, num_envs: int, task: TaskLike, **options: Any) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, not {num_envs}")
+        num_envs = whole("num_envs", num_envs, at_least=1, at_most=MOST)
         super().__init__(
             [lambda: AMCEnv(task, **options)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP
         )
@@ -102,6 +106,30 @@ class AMCVectorEnv(SyncVectorEnv):
         self._units = env.engine.graph.units
         self._observe = env.embedding.observe_all
         self._decide = getattr(BatchedBudget(env.budget, env.cost.totals), env.action_mode)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | np.ndarray | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start all episodes anew, or those of ``options["reset_mask"]``, (N,) bool.
+
+        Args:
+            seed: of all, each one more than the one before; or one for each.
+            options: see above.
+
+        Raises:
+            TypeError: a seed is no number, or the options are no mapping.
+            ValueError: there are not N seeds, or one is below 0.
+        """
+        if isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim):
+            seeds = [None if one is None else _seed(one) for one in seed]
+        else:
+            seeds = None if seed is None else _seed(seed)
+        if options is not None and not isinstance(options, Mapping):
+            raise TypeError(f"options must be a mapping or None, not {described(options)}")
+        return super().reset(seed=seeds, options=None if options is None else dict(options))
 
     def step(self, actions: np.ndarray) -> Step:
         """Decide the next unit of each episode; those that end are evaluated and start anew.
@@ -149,8 +177,8 @@ class AMCVectorEnv(SyncVectorEnv):
         for i, row in enumerate(rows):
             try:
                 ratios.append(sparsity(row))
-            except ValueError as error:
-                raise ValueError(f"sub-environment {i}: {error}") from None
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"sub-environment {i}: {error}") from None
         return ratios
 
     def _tell(
@@ -185,6 +213,10 @@ class AMCVectorEnv(SyncVectorEnv):
             final = {"final_obs": observations[i].copy(), "final_info": info}
             self._add_info(infos, final, i)
             observations[i], _ = self.envs[i].reset()
+
+
+def _seed(value: object) -> int:
+    return whole("seed", value, at_least=0, otherwise=" or None, or one for each sub-environment")
 
 
 def _by_length(episodes: Sequence[Sequence[int]]) -> dict[int, list[int]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from amc_gym.arguments import described, shown, whole
 from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.evaluation.folding import fold_norms
@@ -51,7 +53,8 @@ class EngineOptions:
     """How candidate networks are made and judged.
 
     Raises:
-        ValueError: an unknown name, or a number of reward images below 1.
+        TypeError: an option of a wrong type.
+        ValueError: an unknown name, a number of reward images below 1, or no such device.
     """
 
     granularity: str = "channel"
@@ -63,10 +66,16 @@ class EngineOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        choose("granularity", self.granularity, GRANULARITIES)
-        if not callable(self.importance):
-            choose("importance", self.importance, IMPORTANCES)
+        put = partial(object.__setattr__, self)
+        for name, available in (
+            ("granularity", GRANULARITIES),
+            ("metric", METRICS),
+            ("precision", PRECISIONS),
+        ):
+            put(name, choose(name, getattr(self, name), available))
+        put("importance", _importance(self.importance))
         steps = recovery.parse(self.recovery)
+        put("recovery", str(self.recovery))
         if self.granularity == "weight":
             if self.importance != "magnitude":
                 raise ValueError("weight pruning ranks by importance='magnitude' only")
@@ -75,10 +84,29 @@ class EngineOptions:
                     f"weight pruning does not re-fit weights: choose recovery='none', 'bn' or "
                     f"'finetune:STEPS' instead of {self.recovery!r}"
                 )
-        choose("metric", self.metric, METRICS)
-        choose("precision", self.precision, PRECISIONS)
-        if self.reward_images is not None and self.reward_images < 1:
-            raise ValueError(f"reward_images must be at least 1, not {self.reward_images}")
+        if self.reward_images is not None:
+            given = whole("reward_images", self.reward_images, at_least=1, otherwise=" or None")
+            put("reward_images", given)
+        if isinstance(self.device, torch.device):
+            put("device", str(self.device))
+        device_of(self.device)  # before anything is loaded
+        put("device", str(self.device))
+
+
+def _importance(importance: str | Importance) -> str | Importance:
+    if isinstance(importance, str) or not callable(importance):
+        return choose("importance", importance, IMPORTANCES)
+    if isinstance(importance, type):
+        raise TypeError(
+            f"importance must be a name or a function of a UnitView, not {described(importance)}"
+        )
+    try:
+        hash(importance)
+    except TypeError:
+        raise TypeError(
+            f"importance must be hashable, as functions are, not {described(importance)}"
+        ) from None
+    return importance
 
 
 class Engine:
@@ -100,7 +128,10 @@ class Engine:
     def __init__(self, task: CompressionTask, options: EngineOptions) -> None:
         n = self.reward_images = options.reward_images or len(task.reward)
         if n > len(task.reward):
-            raise ValueError(f"reward_images={n}, but the task has only {len(task.reward)}")
+            raise ValueError(
+                f"reward_images={n}, but the task has only {len(task.reward)}: choose at most so "
+                "many, or None for all"
+            )
         self.task, self.options = task, options
         self.steps = recovery.parse(options.recovery)
         folded, graph = fold_norms(task.model, channel_graph(task))
@@ -231,15 +262,24 @@ def belongings(made: Engine) -> list[tuple[Remembered[[CompressionTask], Any], A
     return found
 
 
-def device_of(name: str) -> torch.device:
+def device_of(name: str | torch.device) -> torch.device:
     """The device of a name; "auto" is a GPU where there is one.
 
     Raises:
-        ValueError: it is not there.
+        TypeError: it is no name.
+        ValueError: it is not there, or cannot compute.
     """
+    if not isinstance(name, str | torch.device):
+        raise TypeError(f"device must be a name such as 'auto' or 'cpu', not {described(name)}")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} is not available: {error}") from error
+        found = torch.empty(0, device=str(name)).device
+    except Exception as error:  # torch's backends raise what they like
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device {shown(str(name))} is not available: {reason}; choose 'auto' or 'cpu'"
+        ) from error
+    if found.type == "meta":
+        raise ValueError("device 'meta' holds no numbers to compute with: choose 'auto' or 'cpu'")
+    return found

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from amc_gym.arguments import described, path, real, shown, whole
 from amc_gym.tasks import bundled, datasets, models
+from amc_gym.tasks.admission import admitted, classes_of
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.datasets.collecting import split_of
+from amc_gym.tasks.heads import auxiliary_heads, unread_parameters, without
 from amc_gym.tasks.pretrained import pretrained
+
+SPLITS = ("calibration", "reward", "test")
 
 SHARED_IMAGES = 0.01
 """Share of a split that may stand in another one too: real data sets hold a few duplicates."""
@@ -36,11 +44,16 @@ class CompressionTask:
         source: the options that name this task in a plan; filled in for tasks made from names.
 
     A split is a ``Split``, or what makes one: (images, labels) or (images, labels, mean, std), in
-    tensors or NumPy arrays.
+    tensors or NumPy arrays, a map-style data set, or a ``DataLoader``; see ``split_of``.
+
+    Wrappers of torch come off the model (``torch.compile``, ``DataParallel``), and auxiliary heads
+    that only training runs are left out, with a warning that names them.
 
     Raises:
-        ValueError: the model is in training mode or does not classify the images, a label has no
-            class, or splits share images.
+        TypeError: the model is no module, a split no split, or an option no number.
+        ValueError: the model is scripted, in training mode, holds NaN or does not classify the
+            images, a label has no class, splits differ in shape or share images, or an option is
+            out of range.
     """
 
     model: nn.Module
@@ -52,13 +65,36 @@ class CompressionTask:
     source: tuple[tuple[str, str | None], ...] = (("task", None),)
 
     def __post_init__(self) -> None:
-        for name in ("calibration", "reward", "test"):
+        put = partial(object.__setattr__, self)
+        put("model", admitted(self.model))
+        for name in SPLITS:
+            put(name, split_of(name, getattr(self, name)))
+        put(
+            "preserve_ratio",
+            real("preserve_ratio", self.preserve_ratio, above=0, at_most=1),
+        )
+        put("channel_multiple", whole("channel_multiple", self.channel_multiple, at_least=1))
+        put("source", _named(self.source))
+        self._check_splits()
+        put("model", _without_heads(self.model, self._few))
+
+    def _check_splits(self) -> None:
+        shape = tuple(self.reward.images.shape[1:])
+        for name in SPLITS:
             split = getattr(self, name)
-            if not isinstance(split, Split):
-                object.__setattr__(self, name, Split(*split))
-        if any(module.training for module in self.model.modules()):
-            raise ValueError("the model is in training mode; call model.eval() first")
-        self._check_classes()
+            if (other := tuple(split.images.shape[1:])) != shape:
+                raise ValueError(
+                    f"the {name} images are {other} and the reward images {shape}: all splits "
+                    "must hold images of one shape"
+                )
+        classes = classes_of(self.model, self._few)
+        for name in SPLITS:
+            labels = getattr(self, name).labels
+            if labels.min() < 0 or labels.max() >= classes:
+                raise ValueError(
+                    f"the {name} split has labels {int(labels.min())}..{int(labels.max())}, "
+                    f"but the model knows {classes} classes"
+                )
         for one, other in (("reward", "test"), ("calibration", "reward"), ("calibration", "test")):
             shared = _shared_images(getattr(self, one), getattr(self, other))
             if shared > SHARED_IMAGES * min(len(getattr(self, one)), len(getattr(self, other))):
@@ -66,24 +102,10 @@ class CompressionTask:
                     f"the {one} and {other} splits share {shared} images; they must be disjoint"
                 )
 
-    def _check_classes(self) -> None:
-        example = self.example
-        try:
-            with torch.inference_mode():
-                logits = self.model(example)
-        except Exception as error:
-            raise ValueError(
-                f"the model does not run on one image of shape {tuple(example.shape)}: {error}"
-            ) from error
-        if not isinstance(logits, Tensor) or logits.ndim != 2:
-            raise ValueError("the model must return logits of shape (N, classes)")
-        for name in ("calibration", "reward", "test"):
-            labels = getattr(self, name).labels
-            if labels.min() < 0 or labels.max() >= logits.shape[1]:
-                raise ValueError(
-                    f"the {name} split has labels {int(labels.min())}..{int(labels.max())}, "
-                    f"but the model knows {logits.shape[1]} classes"
-                )
+    @property
+    def _few(self) -> Tensor:
+        """Two images, where there are so many, on the model's device."""
+        return self.reward.batch(slice(2)).to(self.example.device)
 
     @property
     def example(self) -> Tensor:
@@ -157,25 +179,40 @@ def resolve(
     if isinstance(task, str) and ":" not in task:
         name = datasets.name_of(dataset)
         models.setting(task, name)
-        if weights == "bundled":
+        origin = str(path("weights", weights))
+        if origin == "bundled":
             bundled.find(task, name)  # before the data, which may take long to load
         root = datasets.find_root(dataset, data_root)
-        return _network_task(task, dataset, root, str(weights))
-    if (dataset, data_root, weights) != ("digits", None, "bundled"):
-        raise ValueError(
-            "dataset, data_root and weights belong to the registered networks; "
-            "a task of your own brings its own data and weights"
-        )
+        return _network_task(str(task), str(dataset), root, origin)
+    given = {"dataset": dataset, "data_root": data_root, "weights": weights}
+    for option, value in given.items():
+        if not (isinstance(value, str | None) and value == DEFAULTS[option]):
+            raise ValueError(
+                f"{option} is {shown(value)}, but dataset, data_root and weights belong to the "
+                "registered networks; a task of your own brings its own data and weights"
+            )
     if isinstance(task, str):
-        return _imported(task)
-    if callable(task) and not isinstance(task, CompressionTask):
-        return _called(task)
-    if not isinstance(task, CompressionTask):
+        return _imported(str(task))
+    if isinstance(task, CompressionTask):
+        return task
+    if isinstance(task, nn.Module) or not callable(task):
+        fix = ""
+        if isinstance(task, nn.Module):
+            fix = ": make one of it, CompressionTask(model, calibration, reward, test)"
         raise ValueError(
-            "task must be 'package.module:function', a function without arguments, "
-            f"or a CompressionTask, not {type(task).__name__}"
+            "task must be a network's name, 'package.module:function', a function without "
+            f"arguments, or a CompressionTask, not {type(task).__name__}{fix}"
         )
-    return task
+    try:
+        return _called(task)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        raise ValueError(f"task {shown(task)} must be hashable: pass a function") from error
+
+
+DEFAULTS = {"dataset": "digits", "data_root": None, "weights": "bundled"}
+"""What tasks that are not registered networks may say, since it says nothing."""
 
 
 @lru_cache(maxsize=16)
@@ -199,10 +236,12 @@ def _network_task(
 @lru_cache(maxsize=16)
 def _imported(task: str) -> CompressionTask:
     module, _, function = task.partition(":")
+    if not module or module.startswith(".") or not function:
+        raise ValueError(f"task {shown(task)} must be 'package.module:function'")
     try:
         made = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"task {task!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"task {shown(task)} cannot be imported: {error}") from error
     return _checked(made, source=(("task", task),))
 
 
@@ -212,14 +251,73 @@ def _called(function: Callable[[], CompressionTask]) -> CompressionTask:
 
 
 def _checked(
-    function: Callable[[], CompressionTask],
+    function: Callable[[], CompressionTask] | CompressionTask,
     source: tuple[tuple[str, str | None], ...] = (("task", None),),
 ) -> CompressionTask:
-    task = function()
+    task = function if isinstance(function, CompressionTask) else _made(function)
     if not isinstance(task, CompressionTask):
-        raise ValueError(f"{function!r} returned {type(task).__name__}, not a CompressionTask")
+        raise ValueError(
+            f"task {shown(function)} returned {type(task).__name__}, not a CompressionTask"
+        )
     # The function may keep its task, and other functions may return the same one.
     return task if task.source == source else replace(task, source=source)
+
+
+def _made(function: Any) -> Any:
+    """What a user's function returns; its own errors pass."""
+    if not callable(function) or isinstance(function, nn.Module):
+        raise ValueError(f"task names {described(function)}, not a function without arguments")
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"task {shown(function)} must be a function without arguments ({error}): wrap it, "
+            "lambda: function(...)"
+        ) from None
+    except ValueError:
+        pass  # a built-in one that does not say what it takes
+    try:
+        return function()
+    except SystemExit as error:
+        raise ValueError(f"task {shown(function)} ended the program: exit {error}") from error
+
+
+def _named(source: Any) -> tuple[tuple[str, str | None], ...]:
+    """The source of a task as pairs of strings."""
+    try:
+        named = dict(source)
+    except (TypeError, ValueError):
+        named = {}
+    strings = all(isinstance(v, str | None) and isinstance(k, str) for k, v in named.items())
+    if "task" not in named or not strings:
+        raise TypeError(
+            f"source must be pairs such as ('task', 'package.module:function'), not {shown(source)}"
+        )
+    return tuple(named.items())
+
+
+def _without_heads(model: nn.Module, images: Tensor) -> nn.Module:
+    """The network less its auxiliary heads, with a warning that names what evaluation never reads.
+
+    Args:
+        model: in eval mode; not changed.
+        images: a batch.
+    """
+    if heads := auxiliary_heads(model, images):
+        warnings.warn(
+            f"only training runs {', '.join(map(repr, heads))} of the model: these auxiliary heads "
+            "are left out, of what is counted, fine-tuned and handed over",
+            stacklevel=5,
+        )
+        model = without(model, heads)
+    if unread := unread_parameters(model, images):
+        names = ", ".join(map(repr, unread[:3])) + ", ..." * (len(unread) > 3)
+        warnings.warn(
+            f"the model never reads {len(unread)} of its parameters ({names}): they stay as they "
+            "are, and count as parameters",
+            stacklevel=5,
+        )
+    return model
 
 
 def _shared_images(one: Split, other: Split) -> int:

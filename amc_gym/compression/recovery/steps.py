@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from amc_gym.arguments import described, shown
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.recovery.sequential import Targets, refit_sequentially
@@ -36,6 +37,9 @@ AS_BUILT = frozenset({"bn", "finetune"})
 
 FINETUNE_STEPS = 100
 
+LONGEST_FINETUNE = 10_000
+"""Steps within one evaluation; whoever wants more trains the network that was found."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -52,15 +56,25 @@ def parse(recovery: str) -> tuple[Step, ...]:
         The steps in order; empty for ``"none"``.
 
     Raises:
+        TypeError: it is no string.
         ValueError: an unknown or repeated step, steps in another order than that of ``STEPS``, or
-            a number where there should be none.
+            a number where there should be none or that is out of range.
     """
+    if not isinstance(recovery, str):
+        raise TypeError(
+            f"recovery must be 'none' or steps joined by '+', such as 'reconstruct+bn', not "
+            f"{described(recovery)}"
+        )
+    recovery = str(recovery)
     steps = []
     for part in recovery.split("+"):
         name, colon, amount = part.partition(":")
         choose("recovery step", name, STEPS)
-        if colon and (name != "finetune" or not amount.isdecimal() or int(amount) < 1):
-            raise ValueError(f"recovery {part!r}: only finetune takes a number, as in finetune:100")
+        if colon and (name != "finetune" or not _is_count(amount)):
+            raise ValueError(
+                f"recovery {shown(part)}: only finetune takes a number, as in finetune:100, at "
+                f"most {LONGEST_FINETUNE}"
+            )
         default = FINETUNE_STEPS if name == "finetune" else 0
         steps.append(Step(name, int(amount) if colon else default))
     names = [step.name for step in steps]
@@ -70,6 +84,10 @@ def parse(recovery: str) -> tuple[Step, ...]:
         order = "+".join(name for name in STEPS if name in names)
         raise ValueError(f"recovery {recovery!r}: write the steps in the order {order!r}")
     return () if names == ["none"] else tuple(steps)
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 9 and 1 <= int(text) <= LONGEST_FINETUNE
 
 
 @dataclass(frozen=True, eq=False)

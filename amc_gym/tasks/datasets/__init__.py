@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from amc_gym.arguments import path, shown
 from amc_gym.names import choose
 from amc_gym.tasks.datasets.cifar10 import cifar10
 from amc_gym.tasks.datasets.digits import digits
@@ -30,6 +31,7 @@ DATA_ROOT = "AMC_DATA_ROOT"
 """Environment variable that names the folder where an environment is not told."""
 
 TRUTH = {"yes": True, "no": False}
+LONGEST_NUMBER = 9
 
 
 def load(dataset: str, data_root: str | Path | None = None) -> Splits:
@@ -41,6 +43,7 @@ def load(dataset: str, data_root: str | Path | None = None) -> Splits:
         data_root: folder of the data sets that are read from disk; None: as ``find_root`` says.
 
     Raises:
+        TypeError: ``dataset`` is no string, or ``data_root`` no path.
         ValueError: a name or an option is unknown or out of range, or no folder is named.
         OSError: the data are missing or damaged.
     """
@@ -53,7 +56,8 @@ def name_of(dataset: str) -> str:
     Raises:
         ValueError: it is unknown.
     """
-    return choose("dataset", dataset.partition("?")[0], DATASETS)
+    name = dataset.partition("?")[0] if isinstance(dataset, str) else dataset
+    return choose("dataset", name, DATASETS)
 
 
 def find_root(dataset: str, data_root: str | Path | None) -> Path | None:
@@ -70,12 +74,15 @@ def find_root(dataset: str, data_root: str | Path | None) -> Path | None:
     if "root" not in inspect.signature(DATASETS[name]).parameters:
         return None
     named = data_root if data_root is not None else os.environ.get(DATA_ROOT)
-    if not named:
+    if named is None or named == "":
         raise ValueError(
             f"dataset {name!r} is read from disk: name its folder with data_root=..., "
             f"or in the environment variable {DATA_ROOT}"
         )
-    root = Path(named).expanduser().resolve()
+    try:
+        root = path("data_root", named).expanduser().resolve()
+    except RuntimeError as error:  # no such user's home
+        raise ValueError(f"data_root {named} names no folder: {error}") from error
     if not root.is_dir():
         raise OSError(f"data_root {root} is not a folder")
     return root
@@ -96,13 +103,22 @@ def _options(name: str, query: str, function: Callable[..., Splits]) -> dict[str
     options: dict[str, Any] = {}
     for option, value in parse_qsl(query, keep_blank_values=True):
         choose(f"option of {name}", option, known)
+        if option in options:
+            raise ValueError(f"option {option} of {name} is given twice: name it once")
         default = parameters[option].default
         if isinstance(default, bool):
             options[option] = TRUTH[choose(f"{option} of {name}", value, TRUTH)]
         elif isinstance(default, str):
             options[option] = value
-        elif value.isdecimal():
-            options[option] = int(value)
+        elif not value.isdecimal():
+            raise ValueError(
+                f"option {option} of {name} must be a whole number, not {shown(value)}"
+            )
+        elif len(value) > LONGEST_NUMBER:
+            raise ValueError(
+                f"option {option} of {name} must have at most {LONGEST_NUMBER} digits, "
+                f"not {shown(value)}"
+            )
         else:
-            raise ValueError(f"option {option} of {name} must be a whole number, not {value!r}")
+            options[option] = int(value)
     return options

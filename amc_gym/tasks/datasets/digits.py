@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from amc_gym.tasks.datasets.split import Split, Splits, require, stratified_order
+from amc_gym.tasks.datasets.room import require_memory, side
+from amc_gym.tasks.datasets.split import Split, Splits, stratified_order
 
+IMAGES = 1797
 REWARD = 400
 TEST = 500
 SEED = 0
@@ -27,9 +29,14 @@ def digits(resolution: int = 16) -> Splits:
         resolution: side of the square images, in pixels, at least 8.
 
     Raises:
-        ValueError: ``resolution`` is below 8.
+        ValueError: ``resolution`` is below 8, or the images would not fit into memory.
     """
-    require(resolution >= 8, "resolution must be at least 8", resolution)
+    resolution = side("resolution", resolution, at_least=8)
+    require_memory(
+        f"digits of {resolution} x {resolution} pixels",
+        3 * IMAGES * 4 * resolution**2,  # resized, normalised, and in splits
+        "choose a smaller resolution=",
+    )
     return _digits(resolution)
 
 

@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
+from amc_gym.arguments import whole
 from amc_gym.names import choose
-from amc_gym.tasks.datasets.cache import UNREADABLE, Decoding, decoded
+from amc_gym.tasks.datasets.cache import UNREADABLE, Decoding, decoded, directory
 from amc_gym.tasks.datasets.cifar10 import MEAN, STD
+from amc_gym.tasks.datasets.room import require_disk, side
 from amc_gym.tasks.datasets.split import Split, Splits, require, stratified_order
 
 REWARD = 3000  # as in the paper, for ImageNet
@@ -48,10 +50,10 @@ def folder(
         ValueError: val has a class that train has not, or an option is out of range.
     """
     choose("option unreadable", unreadable, UNREADABLE)
-    require(size >= 1, "size must be at least 1", size)
-    resize = round(size * 8 / 7) if resize is None else resize
+    size = side("size", size)
+    resize = round(size * 8 / 7) if resize is None else side("resize", resize)
     require(resize >= size, f"resize must be at least the size of {size}", resize)
-    require(train >= 1, "train must be at least 1", train)
+    train = whole("train", train, at_least=1)
 
     classes = _classes(root / "train")
     if unknown := set(_classes(root / "val")) - set(classes):
@@ -62,8 +64,16 @@ def folder(
         images, readable = decoded(files, root, decoding, unreadable)
         return Split(images, torch.from_numpy(labels[readable]), MEAN, STD)
 
-    trained = split(*_chosen(root / "train", classes, [max(train, CALIBRATION)])[0])
+    (training,) = _chosen(root / "train", classes, [max(train, CALIBRATION)])
     reward, test = _chosen(root / "val", classes, [REWARD, None])
+    count = sum(len(files) for files, _ in (training, reward, test))
+    require_disk(
+        f"{count:,} images of {size} x {size} pixels",
+        count * 3 * size * size,
+        directory(),
+        "choose a smaller size=, or make room",
+    )
+    trained = split(*training)
     return Splits(
         train=trained,
         calibration=trained.first(CALIBRATION),

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from amc_gym.arguments import described, real, whole
+
+CHUNK = 128
+"""Images that are looked at together: bounds the copy of those that lie in a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,16 +25,19 @@ class Split:
     """Images with their labels. Two splits are equal only if they are the same object.
 
     Images are normalised floats, or bytes that are normalised in flight: they take a quarter of
-    the memory, and none where they are mapped from a file. NumPy arrays do as well as tensors.
+    the memory, and none where they are mapped from a file. NumPy arrays do as well as tensors,
+    and labels of any width.
 
     Attributes:
         images: ``(N, C, H, W)``, float32 and normalised, or uint8 with ``mean`` and ``std``.
-        labels: int64 ``(N,)``, class indices from 0.
+        labels: int64 ``(N,)``, class indices from 0, on the device of the images.
         mean: of each channel, of values from 0 to 1, as torchvision counts; None for floats.
         std: likewise.
 
     Raises:
-        ValueError: a shape, length or dtype differs from the above, or the split is empty.
+        TypeError: images or labels are no numbers.
+        ValueError: a shape, length or dtype differs from the above, the split is empty, or a pixel
+            is NaN or infinite.
     """
 
     images: Tensor
@@ -37,17 +46,27 @@ class Split:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "images", _tensor(self.images))
-        object.__setattr__(self, "labels", _tensor(self.labels))
-        require(self.images.ndim == 4, "images must be (N, C, H, W)", tuple(self.images.shape))
-        require(self.labels.ndim == 1, "labels must be (N,)", tuple(self.labels.shape))
+        images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
+        require(images.ndim == 4, "images must be (N, C, H, W)", tuple(images.shape))
+        require(labels.ndim == 1, "labels must be (N,)", tuple(labels.shape))
+        whole_numbers = not (labels.is_floating_point() or labels.is_complex())
+        whole_numbers = whole_numbers and labels.dtype != torch.bool
+        require(whole_numbers, "labels must be int64", labels.dtype)
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.to(images.device, torch.int64))
         self._check_dtypes()
-        require(self.images.numel() > 0, "images must not be empty", tuple(self.images.shape))
-        sizes = (len(self.images), len(self.labels))
+        require(images.numel() > 0, "images must not be empty", tuple(images.shape))
+        sizes = (len(images), len(labels))
         require(sizes[0] == sizes[1], "there must be as many labels as images", sizes)
+        for number, part in enumerate(images.split(CHUNK)):
+            if images.dtype != torch.uint8 and not part.isfinite().all():
+                bad = int((~part.isfinite()).flatten(1).any(1).nonzero()[0])
+                raise ValueError(
+                    f"images must be finite, and image {number * CHUNK + bad} holds NaN or "
+                    "infinity: leave it out, or mend how it is normalised"
+                )
 
     def _check_dtypes(self) -> None:
-        require(self.labels.dtype == torch.int64, "labels must be int64", self.labels.dtype)
         dtype = self.images.dtype
         normalised = self.mean is not None or self.std is not None
         if dtype == torch.uint8 and not normalised:
@@ -61,7 +80,7 @@ class Split:
             return
         channels = self.images.shape[1]
         for name in ("mean", "std"):
-            values = tuple(float(value) for value in getattr(self, name) or ())
+            values = _numbers(name, getattr(self, name))
             require(len(values) == channels, f"{name} must have {channels} numbers", values)
             object.__setattr__(self, name, values)
         require(min(self.std or ()) > 0, "std must be positive", self.std)
@@ -91,12 +110,22 @@ class Split:
             yield self.batch(chosen), self.labels[chosen]
 
     def first(self, n: int) -> Split:
-        """The split of the first ``n`` images, which shares their memory."""
-        return replace(self, images=self.images[:n], labels=self.labels[:n])
+        """The split of the first ``n`` images, at least one, which shares their memory."""
+        n = whole("n", n, at_least=1)
+        return self._with(self.images[:n], self.labels[:n])
 
     def to(self, device: torch.device | str) -> Split:
         """The same split with images and labels on a device."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        return self._with(self.images.to(device), self.labels.to(device))
+
+    def _with(self, images: Tensor, labels: Tensor) -> Split:
+        """A split of some of these images, which need not be checked again."""
+        made = object.__new__(Split)
+        for name, value in (("images", images), ("labels", labels)):
+            object.__setattr__(made, name, value)
+        for name in ("mean", "std"):
+            object.__setattr__(made, name, getattr(self, name))
+        return made
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,7 +134,7 @@ class Split:
         if self.mean is not None:
             digest.update(repr((self.mean, self.std)).encode())
         for tensor in (self.images, self.labels):
-            for part in tensor.split(128):  # bounds the copy of images that lie in a file
+            for part in tensor.split(CHUNK):
                 digest.update(part.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -169,15 +198,43 @@ def require(condition: bool, demand: str, got: object) -> None:
         raise ValueError(f"{demand}, got {got}")
 
 
-def _tensor(array: Tensor | NDArray[np.generic]) -> Tensor:
-    """A tensor as it is; an array with its width put right: float32, uint8 or int64."""
+def _tensor(name: str, array: Any) -> Tensor:
+    """A plain tensor; an array's width is put right: float32, uint8 or int64."""
     if isinstance(array, Tensor):
-        return array
-    array = np.asarray(array)
+        require(array.layout == torch.strided, f"{name} must be a dense tensor", array.layout)
+        require(not array.is_meta, f"{name} must hold values", "a tensor on the meta device")
+        return array if type(array) is Tensor and not array.requires_grad else _bare(array)
+    try:
+        array = np.asarray(array)
+    except Exception as error:  # ragged lists, and whatever strangers' objects do
+        raise ValueError(f"{name} cannot be made an array: {error}") from error
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"{name} must be a tensor or an array of numbers, not {described(array)}")
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
     elif array.dtype.kind in "iu" and array.ndim == 1:
         array = array.astype(np.int64, copy=False)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if min(array.strides, default=0) < 0:  # a flipped view, which torch does not take
+        array = array.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of read-only arrays: nothing writes to them
         return torch.from_numpy(array)
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    """The values of a parameter, or of a subclass that says what its values mean."""
+    return tensor.detach().as_subclass(Tensor)
+
+
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
+    if values is None:
+        return ()
+    try:
+        found = tuple(values)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be numbers, one for each channel, not {described(values)}"
+        ) from None
+    return tuple(real(name, value) for value in found)

@@ -1,0 +1,24 @@
+"""Specifications of environments in Python's own numbers and strings, so that JSON takes them."""
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import EnvSpec
+
+from amc_gym.arguments import plain
+
+
+class PlainSpec:
+    """A base of environments that ``gym.make`` tells what they were made with."""
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The id and the keywords that the environment was made with."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            spec.kwargs = plain(spec.kwargs)
+        self._spec = spec

@@ -1,0 +1,212 @@
+"""What a network must be to be compressed: checked once, where it comes in, and refused by name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from amc_gym.arguments import described
+
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
+WRAPPERS["DistributedDataParallel"] = "module"
+"""Class of a wrapper of torch's -> where it keeps the network."""
+
+SAME = 1e-3
+"""Relative difference of two answers to one question, up to which they count as equal."""
+
+
+def admitted(model: Any) -> nn.Module:
+    """The network to compress: ``model``, without the wrappers of torch.
+
+    Those of ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel`` come off, at any
+    depth; the modules in them are shared, not copied, and ``model`` is not changed.
+
+    Raises:
+        TypeError: it is no module.
+        ValueError: it is scripted, quantised, in training mode, without parameters, cannot be
+            copied, or a weight is not a finite float32 number; the message names it and the fix.
+    """
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise TypeError(f"the model must be a network, not its class: pass {model.__name__}(...)")
+    if isinstance(model, dict):
+        raise TypeError(
+            "the model must be a torch.nn.Module, not a state_dict: build the network and load "
+            "it, model.load_state_dict(...)"
+        )
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"the model must be a torch.nn.Module, not {described(model)}")
+    _refuse_scripted(model)
+    model = unwrapped(model)
+    _refuse_scripted(model)
+    if any(module.training for module in model.modules()):
+        raise ValueError("the model is in training mode; call model.eval() first")
+    _check_weights(model)
+    _check_copies(model)
+    return model
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network without wrappers of torch; itself if there are none.
+
+    Modules that hold a wrapped one are copied shallowly: parameters and buffers stay the same.
+    """
+    return _unwrapped(model, {})
+
+
+def _unwrapped(module: nn.Module, seen: dict[nn.Module, nn.Module]) -> nn.Module:
+    if module in seen:
+        return seen[module]
+    outer, inner = module, module
+    while type(inner).__name__ in WRAPPERS and type(inner).__module__.startswith("torch."):
+        inner = getattr(inner, WRAPPERS[type(inner).__name__])
+    children = {name: child for name, child in inner._modules.items() if child is not None}
+    found = {name: _unwrapped(child, seen) for name, child in children.items()}
+    changed = {name: child for name, child in found.items() if child is not children[name]}
+    compiled = getattr(inner, "_compiled_call_impl", None) is not None  # by module.compile()
+    seen[outer] = with_children(inner, changed) if changed or compiled else inner
+    return seen[outer]
+
+
+def with_children(module: nn.Module, children: dict[str, Any]) -> nn.Module:
+    """A module that shares all it holds with ``module``, but for some of its children."""
+    made = object.__new__(type(module))
+    made.__dict__.update(module.__dict__)
+    made.__dict__["_compiled_call_impl"] = None
+    made.__dict__["_modules"] = {**module._modules, **children}
+    return made
+
+
+def _refuse_scripted(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        where = f"the model's {name!r}" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{where} is scripted (torch.jit), which cannot be pruned: pass the nn.Module that "
+                "it was made from"
+            )
+        if type(module).__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized")):
+            raise ValueError(
+                f"{where} is quantised, which cannot be pruned: prune the float32 network first"
+            )
+    if isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):  # torch.export's refuses
+        raise ValueError(
+            "the model is an exported program, which cannot be pruned: pass the nn.Module that it "
+            "was made from"
+        )
+
+
+def _check_weights(model: nn.Module) -> None:
+    if not any(parameter.numel() for parameter in _parameters(model)):
+        raise ValueError(
+            "the model has no parameters, so there is nothing to prune: pass a trained network"
+        )
+    places = {tensor.device for _, tensor in _tensors(model)}
+    if torch.device("meta") in places:
+        raise ValueError("the model is on the meta device, without weights: load them first")
+    if len(places) > 1:
+        raise ValueError(
+            f"the model's weights are on several devices ({', '.join(sorted(map(str, places)))}): "
+            "move it to one, model.to('cpu')"
+        )
+    for name, tensor in _tensors(model):
+        if isinstance(tensor, nn.Parameter) and tensor.dtype != torch.float32:
+            fix = "call model.float() first" if tensor.is_floating_point() else "make it a buffer"
+            raise ValueError(f"the model's parameter {name!r} is {tensor.dtype}: {fix}")
+        if _is_broken(name, tensor):
+            raise ValueError(
+                f"the model's {name!r} holds NaN or infinity: load other weights, its training "
+                "has diverged"
+            )
+
+
+def _is_broken(name: str, tensor: Tensor) -> bool:
+    """Whether values are NaN, or infinite where they may not be: masks hold infinity by intent."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return False
+    if isinstance(tensor, nn.Parameter) or "running_" in name:
+        return not bool(tensor.isfinite().all())
+    return bool(tensor.isnan().any())
+
+
+def _parameters(model: nn.Module) -> Iterator[Tensor]:
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise ValueError(
+                f"the model's {name!r} has no shape yet: run the network once on an image, then "
+                "train or load it"
+            )
+        yield parameter
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _check_copies(model: nn.Module) -> None:
+    """Copy everything but the weights: small networks are made of copies."""
+    weights: dict[int, Any] = {id(tensor): tensor for _, tensor in _tensors(model)}
+    try:
+        copy.deepcopy(model, weights)
+    except Exception as error:
+        raise ValueError(
+            f"the model cannot be copied, copy.deepcopy(model) fails ({error}): keep tensors in "
+            "buffers, and open files or locks elsewhere"
+        ) from error
+
+
+def classes_of(model: nn.Module, images: Tensor) -> int:
+    """The number of classes that a network tells apart.
+
+    Args:
+        model: in eval mode.
+        images: two or more, (N, C, H, W), or one where there are no more.
+
+    Raises:
+        ValueError: it does not run on them, its answers are not finite logits (N, classes), or it
+            answers otherwise when asked again.
+    """
+    shape = tuple(images[:1].shape)
+    _logits(_answer(model, images[:1], f"on one image of shape {shape}"), 1)
+    logits = _logits(_answer(model, images, f"on {len(images)} images"), len(images))
+    if not logits.isfinite().all():
+        raise ValueError(
+            "the model's logits are NaN or infinite: its weights, or how images are normalised, "
+            "are not those of its training"
+        )
+    again = _answer(model, images, f"on {len(images)} images")
+    if not float((again - logits).abs().max()) <= SAME * max(float(logits.abs().max()), 1e-6):
+        raise ValueError(
+            "the model answers otherwise each time it is asked: in evaluation mode nothing may be "
+            "random; F.dropout needs training=self.training"
+        )
+    return logits.shape[1]
+
+
+def _answer(model: nn.Module, images: Tensor, what: str) -> Any:
+    try:
+        with torch.no_grad():
+            return model(images)
+    except Exception as error:
+        raise ValueError(f"the model does not run {what}: {error}") from error
+
+
+def _logits(answer: Any, images: int) -> Tensor:
+    demand = "the model must return logits of shape (N, classes)"
+    if not isinstance(answer, Tensor):
+        raise ValueError(
+            f"{demand}, not {type(answer).__name__}: wrap it in a module whose forward returns "
+            "the logits alone"
+        )
+    if answer.ndim != 2 or len(answer) != images or not answer.is_floating_point():
+        raise ValueError(
+            f"{demand}, not {tuple(answer.shape)} of {answer.dtype} for {images} images"
+        )
+    if answer.shape[1] < 2:
+        raise ValueError(f"{demand}, of two classes at least: one for each answer, yes and no")
+    return answer

@@ -1,0 +1,123 @@
+"""Auxiliary heads: parts that only training runs, as GoogLeNet's and Inception's classifiers.
+
+They read channels that pruning takes away, and no evaluation sees them, so that nobody could say
+what they would have to become.  They are left out, which training has to know: a network asks its
+own ``training`` flag whether to run them.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from amc_gym.tasks.admission import with_children
+
+LEFT_OUT = "heads_left_out"
+"""Attribute of a module: the names of those of its children that were auxiliary heads."""
+
+
+def auxiliary_heads(model: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Names of the modules whose parameters training reads and evaluation does not.
+
+    Args:
+        model: in eval mode; not changed.
+        images: a batch, (N, C, H, W).
+    """
+    unread = set(unread_parameters(model, images))
+    if not unread:
+        return ()
+    trained = copy.deepcopy(model).train()
+    with torch.random.fork_rng(devices=[]):
+        reads = unread - set(unread_parameters(trained, images))
+    found: list[str] = []
+    for name, module in model.named_modules():
+        own = {f"{name}.{parameter}" for parameter, _ in module.named_parameters()}
+        within = any(name.startswith(f"{head}.") for head in found)
+        if name and own and own <= unread and own & reads and not within:
+            found.append(name)
+    return tuple(found)
+
+
+def unread_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Names of the parameters that no operation of a forward pass reads, in the model's mode.
+
+    A pass that fails has read what it had read by then.
+    """
+    reads = _Reads()
+    try:
+        with torch.no_grad(), reads:
+            model(images)
+    except Exception:  # training may ask for more than images: for labels, or for larger batches
+        if not model.training:
+            raise
+    return tuple(
+        name
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if parameter.numel() and parameter.data_ptr() not in reads.addresses
+    )
+
+
+class _Reads(TorchDispatchMode):
+    """Notes where the tensors that operations take begin in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        for leaf in tree_leaves((args, kwargs)):
+            if isinstance(leaf, Tensor) and leaf.layout == torch.strided:
+                self.addresses.add(leaf.data_ptr())
+        return func(*args, **kwargs)
+
+
+def without(model: nn.Module, heads: tuple[str, ...]) -> nn.Module:
+    """A network that shares all with ``model`` but some heads, which are None; see ``train_mode``.
+
+    Args:
+        model: not changed.
+        heads: names of modules in it.
+    """
+    for head in heads:
+        model = _without(model, head.split("."))
+    return model
+
+
+def _without(module: nn.Module, path: list[str]) -> nn.Module:
+    name, *rest = path
+    if rest:
+        child = module._modules[name]
+        assert child is not None
+        return with_children(module, {name: _without(child, rest)})
+    made = with_children(module, {name: None})
+    made.__dict__[LEFT_OUT] = (*getattr(module, LEFT_OUT, ()), name)
+    return made
+
+
+def left_out(model: nn.Module) -> tuple[str, ...]:
+    """Names of the heads that ``without`` took from a network, or from one it was made from."""
+    return tuple(
+        f"{name}.{head}" if name else head
+        for name, module in model.named_modules()
+        for head in getattr(module, LEFT_OUT, ())
+    )
+
+
+def train_mode(model: nn.Module) -> None:
+    """Set a network to training mode, in place.
+
+    Modules that lost heads stay in evaluation mode themselves, though not what they hold, so that
+    they ask for none of them and return logits alone.
+    """
+    model.train()
+    for module in model.modules():
+        if getattr(module, LEFT_OUT, ()):
+            module.training = False
