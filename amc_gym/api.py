@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import gymnasium as gym
 from torch import nn
 
+from amc_gym.arguments import described, truth
+from amc_gym.arguments import path as path_of
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import (
     SparseCost,
@@ -23,10 +26,13 @@ from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.recovery.steps import parse, recover, recover_as_built
 from amc_gym.recipe import Recipe
 from amc_gym.tasks import datasets, models
+from amc_gym.tasks.admission import unwrapped
 from amc_gym.tasks.calibration import calibration, channel_graph
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.datasets.collecting import SplitLike, split_of
 from amc_gym.tasks.engine import device_of
-from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, resolve
+from amc_gym.tasks.heads import left_out, without
+from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, TaskLike, resolve
 from amc_gym.training import accuracy, train
 from amc_gym.versions import versions
 
@@ -53,6 +59,8 @@ def task_of(plan: CompressionPlan, data_root: str | Path | None = None) -> Compr
         PlanError: the plan was made from objects, which no file can name.
         ValueError: as ``amc_gym.tasks.task.resolve``.
     """
+    if not isinstance(plan, CompressionPlan):
+        raise TypeError(f"plan must be a CompressionPlan, not {described(plan)}")
     name, *_ = options = [plan.task.get(key) for key in ("task", "dataset", "weights")]
     if name is None:
         raise PlanError(
@@ -73,7 +81,7 @@ def training_images(task: CompressionTask, data_root: str | Path | None = None) 
     Raises:
         ValueError: the task is one of the user's own, which has none.
     """
-    dataset = dict(task.source).get("dataset")
+    dataset = dict(resolve(task).source).get("dataset")
     if dataset is None:
         raise ValueError("a task of your own holds no training images: pass a split of them")
     return datasets.load(dataset, data_root).train
@@ -91,20 +99,35 @@ def compress(
             "nonlinear" takes a pass over the calibration images and is worth it.
 
     Raises:
+        TypeError: an argument of a wrong type.
+        ValueError: there is no such task, or no such recovery.
         PlanError: the plan belongs to another network or other calibration images.
     """
+    task, plan = _pair(task, plan)
     for what in ("model", "calibration"):
         if plan.fingerprints.get(what) != task.fingerprints[what]:
             raise PlanError(
                 f"the plan was made for another {what} than the task's "
                 f"({plan.fingerprints.get(what)} is not {task.fingerprints[what]})"
             )
-    graph, made = channel_graph(task), calibration(task)
     steps = parse(plan.options["recovery"] if recovery is None else recovery)
+    graph, made = channel_graph(task), calibration(task)
     if plan.options["granularity"] == "weight":
         kept = plan.kept_weights(weight_graph(task.model, graph))
         return recover_as_built(sparse(task.model, kept), steps, made)
     return recover(plan.kept_channels(graph), steps, made)
+
+
+def _pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, CompressionPlan]:
+    """The arguments as what they must be."""
+    if isinstance(task, gym.Env):
+        raise TypeError("task must be a CompressionTask, not an environment: env.unwrapped.task")
+    if not isinstance(plan, CompressionPlan):
+        raise TypeError(
+            f"plan must be a CompressionPlan, not {described(plan)}: one in a file is "
+            "amc_gym.CompressionPlan.load(path), that of an environment env.unwrapped.plan"
+        )
+    return resolve(task), plan
 
 
 @dataclass(frozen=True)
@@ -129,6 +152,7 @@ def validate(task: CompressionTask, plan: CompressionPlan) -> Validation:
     Raises:
         PlanError: the plan belongs to another network or other data.
     """
+    task, plan = _pair(task, plan)
     if plan.fingerprints.get("reward") != task.fingerprints["reward"]:
         raise PlanError("the plan was judged on other reward images than the task's")
     network = compress(task, plan)
@@ -160,23 +184,25 @@ def validate(task: CompressionTask, plan: CompressionPlan) -> Validation:
 def finetune(
     task: CompressionTask,
     plan: CompressionPlan,
-    train_split: Split,
+    train_split: SplitLike,
     recipe: Recipe = FINETUNING,
     *,
     recovery: str | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     device: str = "auto",
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """The network of a plan, trained further; in eval mode.
 
-    Where the recipe says so, it distils from the original network.
+    Where the recipe says so, it distils from the original network.  All weights are trained, those
+    that are frozen in the original too: what they were fitted to is no longer there.
 
     Args:
         task: what was compressed.
         plan: how.
-        train_split: training images; ``training_images(task)`` are those of registered networks.
+        train_split: training images, as the splits of a task; ``training_images(task)`` are those
+            of registered networks.
         recipe: how to train.
         recovery: of the weights to begin with, as in ``compress``.
         checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
@@ -185,10 +211,22 @@ def finetune(
         on_epoch: told of the number of finished epochs.
 
     Raises:
+        TypeError: an argument of a wrong type.
         PlanError: as ``compress``.
-        ValueError: training images are among the reward or test images, the checkpoint belongs to
-            another run, or as ``train``.
+        ValueError: training images are among the reward or test images or do not fit the network,
+            the checkpoint belongs to another run, or as ``train``.
     """
+    task, plan = _pair(task, plan)
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be an amc_gym.Recipe, not {described(recipe)}")
+    if on_epoch is not None and not callable(on_epoch):
+        raise TypeError(f"on_epoch must be a function or None, not {described(on_epoch)}")
+    if recovery is not None:
+        parse(recovery)
+    checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)
+    progress, where = truth("progress", progress), device_of(device)
+    train_split = split_of("train_split", train_split)
+    task.check_fits("train_split", train_split)
     for name in ("reward", "test"):
         split = getattr(task, name)
         shared = len(train_split.image_hashes & split.image_hashes)
@@ -197,8 +235,15 @@ def finetune(
                 f"{shared} training images are {name} images, whose accuracy would then mean "
                 "nothing: leave them out"
             )
+    frozen = [name for name, p in task.model.named_parameters() if not p.requires_grad]
+    if frozen:
+        warnings.warn(
+            f"{len(frozen)} weights are frozen (requires_grad=False) in the original network, "
+            f"{frozen[0]!r} the first of them; fine-tuning trains them all the same",
+            stacklevel=2,
+        )
     return train(
-        compress(task, plan, recovery).to(device_of(device)),
+        compress(task, plan, recovery).to(where),
         train_split,
         recipe,
         teacher=task.model,
@@ -227,9 +272,12 @@ def export(
         format: "safetensors", "torch-export" or "onnx"; ``None``: as the suffix says.
         overwrite: whether existing files may be replaced.
     """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
+    task, overwrite = resolve(task), truth("overwrite", overwrite)
+    path = path_of("path", path)
     images = task.reward.batch(slice(hand_over.VERIFIED))
-    with torch.inference_mode():
-        classes = task.model(task.example).shape[1]
+    classes, heads = task.classes, left_out(task.model)
     source = dict(task.source)
     return hand_over.export(
         network,
@@ -242,6 +290,7 @@ def export(
                 "task": source["task"],
                 "dataset": source.get("dataset"),
                 "classes": classes,
+                **({"left_out": heads} if heads else {}),
             },
             "reward": {"top1": accuracy(network, task.reward), "images": len(task.reward)},
             "versions": versions(),
@@ -266,8 +315,13 @@ def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Mod
         OSError: a file is missing.
         ValueError: the description names no network that can be made.
     """
-    if model is None:
-        source = hand_over.read_description(path).get("original", {})
+    path = path_of("path", path)
+    if model is not None and not isinstance(model, nn.Module):
+        raise TypeError(f"model must be the original torch.nn.Module, not {described(model)}")
+    source = hand_over.read_description(path).get("original", {})
+    if model is not None:
+        model = without(unwrapped(model), source.get("left_out", ()))
+    else:
         name = source.get("task")
         if name is None:
             raise ValueError(

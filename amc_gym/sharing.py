@@ -19,6 +19,7 @@ import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
+from amc_gym.arguments import path, whole
 from amc_gym.compression.recovery.steps import IN_SEQUENCE, Calibration
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.orphans import claim_server_folder, end_with_parent
@@ -140,6 +141,10 @@ def share(
             or its task cannot be pickled.
         OSError: there is no room.
     """
+    if directory is not None:
+        directory = str(path("directory", directory))
+    if threads is not None:
+        threads = whole("threads", threads, at_least=1)
     inner = _unwrapped(env)
     made = inner.engine
     sent = _sent.setdefault(made, {})
@@ -188,7 +193,7 @@ def _unwrapped(env: gym.Env[Any, Any]) -> AMCEnv:
             f"make = amc_gym.share(env); AsyncVectorEnv([lambda: {name}(make(), ...)] * n)"
         )
     if type(env) is not AMCEnv:
-        raise ValueError(f"share takes an AMCEnv, not {type(env).__name__}")
+        raise ValueError(f"env: share takes an AMCEnv, not {type(env).__name__}")
     return env
 
 

@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from amc_gym.api import FINETUNING, compress
+from amc_gym.arguments import described, real, whole
+from amc_gym.arguments import path as path_of
 from amc_gym.compression.fine_grained import densities, nonzero_params
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
@@ -24,9 +26,9 @@ from amc_gym.files import write_json
 from amc_gym.recipe import Recipe
 from amc_gym.search import search
 from amc_gym.tasks.calibration import channel_graph
-from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.datasets.collecting import SplitLike, split_of
 from amc_gym.tasks.engine import device_of
-from amc_gym.tasks.task import CompressionTask
+from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import accuracy, train
 
 
@@ -58,12 +60,12 @@ def geometric(density: float, stages: int) -> tuple[float, ...]:
 
 def prune_in_stages(
     task: CompressionTask,
-    training_images: Split,
+    training_images: SplitLike,
     targets: Sequence[float],
     *,
     evaluations: int = 200,
     recipe: Recipe = FINETUNING,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
@@ -87,8 +89,16 @@ def prune_in_stages(
         ValueError: targets that do not decrease, a target out of reach in one stage, or a folder
             that holds the stages of another call.
     """
+    targets = [real("targets", target, above=0, below=1) for target in targets]
     if not targets or not all(b < a for a, b in zip((1.0, *targets), targets, strict=False)):
         raise ValueError(f"targets must be densities below 1, each smaller, not {list(targets)}")
+    task, training_images = resolve(task), split_of("training_images", training_images)
+    task.check_fits("training_images", training_images)
+    evaluations = whole("evaluations", evaluations, at_least=1)
+    seed = whole("seed", seed, at_least=0)
+    folder = None if folder is None else path_of("folder", folder)
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be an amc_gym.Recipe, not {described(recipe)}")
     options = {"recovery": "none"} | options
     full = nonzero_params(task.model)
     identity = {

@@ -17,14 +17,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn, optim
 
-from amc_gym.compression.evaluation.evaluator import count_hits
+from amc_gym.arguments import described, whole
+from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing import trace
 from amc_gym.gradients import Gradients, Step, fastest
+from amc_gym.names import choose
 from amc_gym.recipe import Recipe, make_optimizer, make_scheduler
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.datasets.collecting import SplitLike, split_of
+from amc_gym.tasks.heads import train_mode
 
 DAMAGED = (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError)
 """What ``torch.load`` and looking into the result run into, as damage may have it."""
@@ -46,7 +50,7 @@ def train(
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
-    """Train a model in place, on the device it is on.
+    """Train all weights of a model, frozen ones too, in place, on the device it is on.
 
     With a checkpoint file, the run's state is written there after each epoch, and a run that finds
     the file goes on from it: a kill loses one epoch at most. On a CPU the interrupted run ends with
@@ -69,10 +73,20 @@ def train(
 
     Raises:
         ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
-            its warm-up, or the recipe distils and there is no teacher.
+            its warm-up, images would be shifted out of sight, or the recipe distils and there is
+            no teacher.
     """
     if recipe.distillation and teacher is None:
         raise ValueError("distillation needs a teacher: the network before its compression")
+    height, width = split.images.shape[2:]
+    if recipe.shift >= min(height, width):
+        raise ValueError(
+            f"shift must be smaller than the images of {height} x {width} pixels, not "
+            f"{recipe.shift}"
+        )
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.requires_grad_(True)
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     guide = None
@@ -128,9 +142,23 @@ def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
 
 
 def accuracy(
-    network: nn.Module, split: Split, metric: str = "top1", batch_size: int = 256
+    network: nn.Module, split: SplitLike, metric: str = "top1", batch_size: int = 256
 ) -> float:
-    """Accuracy in [0, 1], in evaluation mode; the network's mode is put back afterwards."""
+    """Accuracy in [0, 1], in evaluation mode; the network's mode is put back afterwards.
+
+    Args:
+        network: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
+        split: labelled images, as the splits of a task.
+        metric: "top1" or "top5".
+        batch_size: images at a time.
+
+    Raises:
+        TypeError, ValueError: an argument is of a wrong type, unknown or out of range.
+    """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
+    split, metric = split_of("split", split), choose("metric", metric, METRICS)
+    batch_size = whole("batch_size", batch_size, at_least=1)
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
@@ -160,7 +188,7 @@ class _Run:
         recipe, device = self.recipe, next(self.model.parameters()).device
         steps = _steps(len(split), recipe)
         total = torch.zeros((), device=device)
-        self.model.train()
+        train_mode(self.model)
         # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
         # the caller's generator stays as it was.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):

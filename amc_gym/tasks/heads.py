@@ -8,6 +8,7 @@ own ``training`` flag whether to run them.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -79,15 +80,16 @@ class _Reads(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-def without(model: nn.Module, heads: tuple[str, ...]) -> nn.Module:
+def without(model: nn.Module, heads: Sequence[str]) -> nn.Module:
     """A network that shares all with ``model`` but some heads, which are None; see ``train_mode``.
 
     Args:
         model: not changed.
-        heads: names of modules in it.
+        heads: names of modules in it; those that it does not have are passed over.
     """
     for head in heads:
-        model = _without(model, head.split("."))
+        if head in dict(model.named_modules()):
+            model = _without(model, head.split("."))
     return model
 
 

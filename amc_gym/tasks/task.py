@@ -79,28 +79,42 @@ class CompressionTask:
         put("model", _without_heads(self.model, self._few))
 
     def _check_splits(self) -> None:
-        shape = tuple(self.reward.images.shape[1:])
-        for name in SPLITS:
-            split = getattr(self, name)
-            if (other := tuple(split.images.shape[1:])) != shape:
-                raise ValueError(
-                    f"the {name} images are {other} and the reward images {shape}: all splits "
-                    "must hold images of one shape"
-                )
-        classes = classes_of(self.model, self._few)
-        for name in SPLITS:
-            labels = getattr(self, name).labels
-            if labels.min() < 0 or labels.max() >= classes:
-                raise ValueError(
-                    f"the {name} split has labels {int(labels.min())}..{int(labels.max())}, "
-                    f"but the model knows {classes} classes"
-                )
+        self.check_fits("calibration", self.calibration)
+        self.check_fits("test", self.test)
+        self.check_fits("reward", self.reward)
         for one, other in (("reward", "test"), ("calibration", "reward"), ("calibration", "test")):
             shared = _shared_images(getattr(self, one), getattr(self, other))
             if shared > SHARED_IMAGES * min(len(getattr(self, one)), len(getattr(self, other))):
                 raise ValueError(
                     f"the {one} and {other} splits share {shared} images; they must be disjoint"
                 )
+
+    def check_fits(self, name: str, split: Split) -> None:
+        """Refuse images of another shape than the reward images, and labels without a class.
+
+        Raises:
+            ValueError: the split, which the user calls ``name``, does not fit.
+        """
+        shapes = [tuple(s.images.shape[1:]) for s in (split, self.reward)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the {name} images are {shapes[0]} and the reward images {shapes[1]}: all splits "
+                "must hold images of one shape"
+            )
+        if split.labels.min() < 0 or split.labels.max() >= self.classes:
+            raise ValueError(
+                f"the {name} split has labels {int(split.labels.min())}.."
+                f"{int(split.labels.max())}, but the model knows {self.classes} classes"
+            )
+
+    @cached_property
+    def classes(self) -> int:
+        """Length of the logits.
+
+        Raises:
+            ValueError: as ``classes_of``.
+        """
+        return classes_of(self.model, self._few)
 
     @property
     def _few(self) -> Tensor:

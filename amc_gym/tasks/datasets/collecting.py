@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from amc_gym.arguments import described
 from amc_gym.tasks.datasets.room import require_memory
@@ -31,6 +31,10 @@ SEED = 0
 """Of transforms that draw at random: the same images in every process, or plans would not fit."""
 
 FEWER = "take fewer, torch.utils.data.Subset(dataset, range(3000)), or smaller images"
+
+
+SplitLike = Split | Sequence[Any] | Dataset[Any] | DataLoader[Any]
+"""What ``split_of`` takes."""
 
 
 def split_of(name: str, data: Any) -> Split:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from amc_gym.arguments import whole
 from amc_gym.machine import free_memory
 
@@ -24,7 +26,7 @@ def side(name: str, value: object, *, at_least: int = 1) -> int:
     """
     pixels = whole(name, value, at_least=at_least)
     if pixels > LARGEST_SIDE:
-        each = _size(4 * 3 * pixels**2)
+        each = decimal(4 * 3 * pixels**2)
         raise ValueError(
             f"{name} must be at most {LARGEST_SIDE}, not {pixels}: each image of {pixels} x "
             f"{pixels} pixels would take {each} of memory"
@@ -40,7 +42,9 @@ def require_memory(what: str, nbytes: int, fix: str) -> None:
     """
     free = free_memory()
     if nbytes > SHARE * free:
-        raise ValueError(f"{what} would take {_size(nbytes)}, and {_size(free)} are free: {fix}")
+        raise ValueError(
+            f"{what} would take {decimal(nbytes)}, and {decimal(free)} are free: {fix}"
+        )
 
 
 def require_disk(what: str, nbytes: int, directory: Path, fix: str) -> None:
@@ -54,9 +58,6 @@ def require_disk(what: str, nbytes: int, directory: Path, fix: str) -> None:
     free = shutil.disk_usage(directory).free
     if nbytes > free:
         raise ValueError(
-            f"{what} would take {_size(nbytes)}, and {_size(free)} are free in {directory}: {fix}"
+            f"{what} would take {decimal(nbytes)}, and {decimal(free)} are free in {directory}: "
+            f"{fix}"
         )
-
-
-def _size(nbytes: int) -> str:
-    return f"{nbytes / 1e9:,.1f} GB"
