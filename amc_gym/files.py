@@ -124,6 +124,28 @@ def lock(file: BinaryIO | int, *, wait: bool = True) -> bool:
     return True
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of what they also do ``alone`` in this folder, where it has locks.
+
+    For what takes milliseconds.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # folders cannot be opened on every system
+        yield
+        return
+    try:
+        with suppress(OSError):
+            lock(descriptor)
+        yield
+    finally:
+        if fcntl is not None:
+            with suppress(OSError):  # closing does not do where a fork has the descriptor too
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
 def _partial(path: Path) -> tuple[Path, BinaryIO]:
     """A new file beside ``path``, open and locked."""
     while True:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from amc_gym.api import FINETUNING, compress
@@ -22,7 +22,7 @@ from amc_gym.arguments import path as path_of
 from amc_gym.compression.fine_grained import densities, nonzero_params
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.files import write_json
+from amc_gym.files import write_json, write_whole
 from amc_gym.recipe import Recipe
 from amc_gym.search import search
 from amc_gym.tasks.calibration import channel_graph
@@ -146,6 +146,8 @@ def prune_in_stages(
             )
             if path is not None:
                 _save(path, identity | {"target": target}, stage)
+        if path is not None:  # a kill may have come before it last time
+            path.with_suffix(".checkpoint").unlink(missing_ok=True)
         stages.append(stage)
         current = replace(current, model=stage.network, source=(("task", None),))
     return stages
@@ -155,7 +157,7 @@ def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
     """Weights first: a stage counts as finished once its description is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous() for name, tensor in stage.network.state_dict().items()}
-    save_file(state, path.with_suffix(".safetensors"))
+    write_whole(path.with_suffix(".safetensors"), save(state))
     description = {
         "identity": identity,
         "density": stage.density,
@@ -165,7 +167,6 @@ def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
         "plan": json.loads(stage.plan.to_json()),
     }
     write_json(path.with_suffix(".json"), description)
-    path.with_suffix(".checkpoint").unlink(missing_ok=True)
 
 
 def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stage | None:

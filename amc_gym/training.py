@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing import trace
+from amc_gym.files import replacing
 from amc_gym.gradients import Gradients, Step, fastest
 from amc_gym.names import choose
 from amc_gym.recipe import Recipe, make_optimizer, make_scheduler
@@ -141,6 +141,15 @@ def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
     return train(network, split.first(images), recipe, keep_zeros=True, progress=False)
 
 
+def finished_epochs(checkpoint: Path) -> int:
+    """How many epochs a run has behind it whose state is in a file; 0 if there is none.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    return _read(checkpoint)["epoch"] if checkpoint.exists() else 0
+
+
 def accuracy(
     network: nn.Module, split: SplitLike, metric: str = "top1", batch_size: int = 256
 ) -> float:
@@ -211,7 +220,6 @@ class _Run:
     def save(self, path: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs: all of it or, if interrupted, nothing."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -219,19 +227,18 @@ class _Run:
             "identity": self.identity,
             "epoch": epoch,
         }
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with replacing(path) as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # torch's own, after what the system has said
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
     def resume(self, path: Path) -> int:
         """Load the state and return the number of epochs behind it."""
-        content = io.BytesIO(path.read_bytes())
-        try:
-            state = torch.load(content, map_location="cpu", weights_only=True)
-            theirs = state["identity"]
-        except (*DAMAGED, pickle.UnpicklingError) as error:
-            raise ValueError(
-                f"checkpoint {path} is damaged. Delete it, or name another file"
-            ) from error
+        state = _read(path)
+        theirs = state["identity"]
         differing = [key for key, own in self.identity.items() if theirs.get(key) != own]
         if differing:
             raise ValueError(
@@ -247,6 +254,24 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return state["epoch"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A run's state.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    content = io.BytesIO(path.read_bytes())
+    try:
+        state = torch.load(content, map_location="cpu", weights_only=True)
+        if not {"identity", "epoch"} <= state.keys():
+            raise KeyError
+    except (*DAMAGED, AttributeError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"checkpoint {path} is damaged. Delete it, or name another file"
+        ) from error
+    return state
 
 
 def _teacher(network: nn.Module, split: Split) -> nn.Module:

@@ -60,9 +60,11 @@ def test_a_stopped_call_goes_on_after_the_last_finished_stage(
 ):
     folder, stages = finished
     (folder / "stage-3.json").unlink()
+    (folder / "stage-1.checkpoint").touch()  # of a kill when only it was left to remove
     times = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     again = run(plain_task, training_images, folder)
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("stage-[12].json")} == times
+    assert not list(folder.glob("*.checkpoint"))
     for one, two in zip(stages, again, strict=True):
         assert one.plan == two.plan
         assert (one.density, one.layers, one.after) == (two.density, two.layers, two.after)

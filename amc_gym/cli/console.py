@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from amc_gym.compression.handover.export import description_of
+from amc_gym.compression.handover.pair import description_of, in_the_way
 
 WIDTH = 160
 """Columns of a table that no terminal limits; rich would take 80 and cut its cells."""
@@ -49,11 +49,12 @@ def refuse_to_overwrite(out: Path, *, force: bool, suffixes: Iterable[str] = ())
     """
     if suffixes and out.suffix not in suffixes:
         raise CommandError(f"{out} must end in {' or '.join(suffixes)}")
-    beside = [description_of(out)] if out.suffix == ".safetensors" else []
-    for file in (out, *beside):
+    pair = out.suffix == ".safetensors"
+    for file in (out, description_of(out)) if pair else (out,):
         if file.is_dir():
             raise CommandError(f"{file} is a folder: name a file in it")
-        if file.exists() and not force:
-            raise CommandError(f"{file} exists: name another file, or say --force to replace it")
+    taken = in_the_way(out) if pair else (out if out.exists() else None)
+    if taken and not force:
+        raise CommandError(f"{taken} exists: name another file, or say --force to replace it")
     if not out.absolute().parent.is_dir():
         raise CommandError(f"there is no folder {out.absolute().parent}: make it first")

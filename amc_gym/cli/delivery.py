@@ -10,13 +10,13 @@ from tyro.conf import Positional
 
 from amc_gym import api
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
-from amc_gym.compression.handover.export import Exported
+from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training import accuracy
+from amc_gym.training import accuracy, finished_epochs
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
 
@@ -85,10 +85,13 @@ def finetune(
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
     """
-    refuse_to_overwrite(out, force=force, suffixes=SAFETENSORS)
+    checkpoint = out.with_name(out.name + ".checkpoint.pt")
+    # Beside a finished run's checkpoint, what is there may be this command's own, which was killed
+    # before it had tidied up; that is seen when the network is.
+    finished = finished_epochs(checkpoint) >= recipe.epochs
+    refuse_to_overwrite(out, force=force or finished, suffixes=SAFETENSORS)
     loaded, task = _open(plan, data_root)
     images = _imported(train) if train else api.training_images(task, data_root)
-    checkpoint = out.with_name(out.name + ".checkpoint.pt")
     small = api.finetune(
         task,
         loaded,
@@ -99,12 +102,12 @@ def finetune(
         progress=watched(),
     )
     before = api.compress(task, loaded)
-    _said(api.export(small, task, out, overwrite=force))
+    _said(api.export(small, task, out, overwrite=force or holds(out, small)))
     for name in ("reward", "test"):
         split = getattr(task, name)
         figures = [f"{accuracy(model, split):.2%}" for model in (task.model, before, small)]
         say(f"{name} images: original {figures[0]}, compressed {figures[1]}, tuned {figures[2]}")
-    checkpoint.unlink()
+    checkpoint.unlink(missing_ok=True)
 
 
 def _open(plan: Path, data_root: Path | None) -> tuple[CompressionPlan, CompressionTask]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.handover.formats import halved, nbytes
+from amc_gym.files import write_whole
 from amc_gym.tasks import models
 
 DIRECTORY = Path(__file__).with_name("weights")
@@ -138,6 +139,6 @@ def save(
         },
     }
     directory.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+    write_whole(path, content)
+    write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
     return path

@@ -70,6 +70,8 @@ def finetune(
     Store(out).prepare()
     jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root)
     missing_jobs = [job for job in jobs if not job.path.exists()]
+    for job in set(jobs).difference(missing_jobs):  # a kill came when only this was left to do
+        job.checkpoint.unlink(missing_ok=True)
     if len(missing_jobs) < len(jobs):
         console.print(f"{len(jobs) - len(missing_jobs)} of {len(jobs)} are finished already")
     executor = LocalExecutor(work, workers or cores())

@@ -89,6 +89,11 @@ class Job:
         return self.folder / f"{self.name}.json"
 
     @property
+    def checkpoint(self) -> Path:
+        """Of its training, until it is finished."""
+        return self.folder / f"{self.name}.checkpoint.pt"
+
+    @property
     def plan_name(self) -> str:
         """Of the plan's file: one for all fine-tunings of a plan."""
         return f"{self._source}-{hashlib.sha256(self.plan.encode()).hexdigest()[:8]}"
@@ -166,9 +171,8 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
         else copy.deepcopy(task.model).eval()
     )
     before = Bits.of(network, task.test)
-    checkpoint = job.folder / f"{job.name}.checkpoint.pt"
     began = time.perf_counter()
-    network = _tune(job, task, plan, images, checkpoint, progressed).cpu()
+    network = _tune(job, task, plan, images, progressed).cpu()
     seconds = time.perf_counter() - began
     kept = compressed and job.keep and rounded(network)
     outcome = Outcome(
@@ -195,7 +199,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
         path.parent.mkdir(exist_ok=True)
         plan.save(path)
     outcome.save(job.folder)
-    checkpoint.unlink(missing_ok=True)
+    job.checkpoint.unlink(missing_ok=True)
     return outcome
 
 
@@ -204,7 +208,6 @@ def _tune(
     task: CompressionTask,
     plan: CompressionPlan,
     images: Split,
-    checkpoint: Path,
     progressed: Callable[[int], None],
 ) -> nn.Module:
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +218,7 @@ def _tune(
             images,
             job.recipe,
             recovery=job.recovery,
-            checkpoint=checkpoint,
+            checkpoint=job.checkpoint,
             progress=False,
             on_epoch=progressed,
         )
@@ -224,7 +227,7 @@ def _tune(
         images,
         job.recipe,
         teacher=task.model,
-        checkpoint=checkpoint,
+        checkpoint=job.checkpoint,
         progress=False,
         on_epoch=progressed,
     )

@@ -213,8 +213,11 @@ def test_a_study_is_fine_tuned_once(
     assert not list(folder.glob("*.checkpoint.pt"))
 
     written = {path: path.stat().st_mtime_ns for path in folder.glob("*-seed*.json")}
+    left = folder / f"{outcome.name}.checkpoint.pt"  # as by a kill when only this was left to do
+    left.touch()
     assert main([str(study), *SHORT]) == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert not left.exists()
     assert "2 of 2 are finished already" in capsys.readouterr().err
 
 

@@ -1,7 +1,8 @@
 """The hand-over: a compressed network in a file that others can use.
 
 Whatever is written is read back, run on images and compared with the network's logits before it
-takes its place; parameters, MACs and file size must have fallen.  A file is whole or not there.
+takes its place; parameters, MACs and file size must have fallen.  A file is whole or not there, and
+a network in a safetensors file and its description are there together.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from amc_gym.compression.handover.formats import (
     ExportError,
     Format,
     decode_safetensors,
+    encode_safetensors,
     nbytes,
 )
+from amc_gym.compression.handover.pair import current, description_of, in_the_way, put
 from amc_gym.compression.handover.rebuild import RebuildError
 from amc_gym.files import write_whole
 from amc_gym.names import choose
@@ -85,10 +88,10 @@ def export(
     """
     path = Path(path)
     chosen = _format(path, format)
-    targets = [path, description_of(path)] if chosen is FORMATS["safetensors"] else [path]
-    for target in targets:
-        if target.exists() and not overwrite:
-            raise FileExistsError(f"{target} exists; name another file, or allow to overwrite it")
+    described = chosen is FORMATS["safetensors"]
+    taken = in_the_way(path) if described else (path if path.exists() else None)
+    if taken and not overwrite:
+        raise FileExistsError(f"{taken} exists; name another file, or allow to overwrite it")
 
     images = images[:VERIFIED].cpu().clone()  # a view would drag all images into a .pt2 file
     network, original = (copy.deepcopy(model).cpu().eval() for model in (network, original))
@@ -112,8 +115,10 @@ def export(
             f"by {error:.1e} of the largest logit, allowed is {TOLERANCE:.0e}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    for target, content in zip(targets, contents, strict=True):
-        write_whole(target, content)
+    if described:
+        put(path, contents[0], json.loads(contents[1]), overwrite=overwrite)
+    else:
+        write_whole(path, contents[0])
     return Exported(path, size, macs, params, error)
 
 
@@ -140,10 +145,15 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
         raise ExportError(f"{description_of(path)} is damaged ({error!r})") from error
 
 
-def description_of(path: str | os.PathLike[str]) -> Path:
-    """Where the description of a safetensors file is."""
-    path = Path(path)
-    return path.with_name(path.name + ".json")
+def holds(path: Path, network: nn.Module) -> bool:
+    """Whether a safetensors file and its description are what ``export`` makes of a network."""
+    try:
+        stated = read_description(path)["weights"]["sha256"]
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (ExportError, OSError):
+        return False
+    content = encode_safetensors(copy.deepcopy(network).cpu())
+    return stated == found == hashlib.sha256(content).hexdigest()
 
 
 def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -155,7 +165,7 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = description_of(path)
     try:
-        description = json.loads(file.read_text("utf-8"))
+        description = current(json.loads(file.read_text("utf-8")), Path(path))
         if description["format"] != VERSION:
             raise ExportError(f"{file} has another format than {VERSION}; update amc-gym")
         known = {"layers", "weights"} <= description.keys()

@@ -60,7 +60,7 @@ def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _write_safetensors(
     network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
 ) -> Contents:
-    content = save_bytes(compact(network.state_dict()))
+    content = encode_safetensors(network)
     description = {
         "format": VERSION,
         **fields,
@@ -79,6 +79,11 @@ def _read_safetensors(contents: Contents, original: nn.Module) -> Runner:
             f"{type(original).__name__} cannot be rebuilt from sizes and weights ({error}); "
             "use format 'torch-export' or 'onnx'"
         ) from error
+
+
+def encode_safetensors(network: nn.Module) -> bytes:
+    """The content of a safetensors file: the same of equal networks."""
+    return save_bytes(compact(network.state_dict()))
 
 
 def decode_safetensors(

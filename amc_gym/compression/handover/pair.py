@@ -1,0 +1,133 @@
+"""A network's file and the description beside it, which change together.
+
+No file system renames two files at once.  So the description comes first and the network second,
+and what counts is the network: a description alone is half an export, which readers do not find and
+a new export replaces.  Where there is a pair already, the new description holds the old one until
+the new network has taken its place, and readers take the one that has the network's checksum.  A
+kill at any moment leaves the old pair or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from amc_gym.files import alone, replacing, write_whole
+
+REPLACED = "replaced"
+"""Entry of a new description for the old one, while the network may still be the old one's."""
+
+MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
+"""What reading something else than a description runs into."""
+
+
+def description_of(path: str | os.PathLike[str]) -> Path:
+    """Where the description of a safetensors file is."""
+    path = Path(path)
+    return path.with_name(path.name + ".json")
+
+
+def put(path: Path, network: bytes, description: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write a pair.
+
+    Args:
+        path: of the network.
+        network: its content.
+        description: says of ``weights`` which ``file`` they are in and their ``sha256``.
+        overwrite: whether an existing pair, or files that are none, may be replaced.
+
+    Raises:
+        FileExistsError: a file is in the way.
+        OSError: there is no room; what was there before is as it was.
+    """
+    with alone(path.parent):
+        if not overwrite and (file := in_the_way(path)):
+            raise FileExistsError(f"{file} exists; name another file, or allow to overwrite it")
+        settle(path)
+        old = _belonging(path)
+        first = dict(description) if old is None else {**description, REPLACED: old}
+        try:
+            with replacing(path) as file:
+                file.write(network)
+                file.flush()
+                os.fsync(file.fileno())  # so that want of room shows before anything is replaced
+                write_whole(description_of(path), _text(first))
+        finally:
+            settle(path)
+
+
+def in_the_way(path: Path) -> Path | None:
+    """A file that a pair at ``path`` would replace; None if there is none, or half a pair."""
+    beside = description_of(path)
+    if os.path.lexists(path):
+        return path
+    if os.path.lexists(beside) and not _is_half(path):
+        return beside
+    return None
+
+
+def current(description: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The description of the network that is there, of one that holds a replaced one."""
+    old = description.get(REPLACED)
+    if not isinstance(old, dict):
+        return description
+    new = {name: value for name, value in description.items() if name != REPLACED}
+    return old if _fits(old, path) else new
+
+
+def settle(path: Path) -> None:
+    """Tidy up after a pair's writing has stopped half-way: the old pair, the new one, or nothing.
+
+    Nothing of a user's own is touched, nor a description that fits no network.
+    """
+    beside = description_of(path)
+    with suppress(OSError):  # half a pair is not found either
+        if not path.exists():
+            if _is_half(path):
+                beside.unlink()
+            return
+        document = _read(beside)
+        if document is not None and REPLACED in document:
+            write_whole(beside, _text(current(document, path)))
+
+
+def _is_half(path: Path) -> bool:
+    """Whether there is a description of the network at ``path``, and no network."""
+    document = None if path.exists() else _read(description_of(path))
+    try:
+        return document is not None and document["weights"]["file"] == path.name
+    except MALFORMED:
+        return False
+
+
+def _belonging(path: Path) -> dict[str, Any] | None:
+    """The description of the network at ``path``; None if that has none."""
+    document = _read(description_of(path))
+    return document if document is not None and _fits(document, path) else None
+
+
+def _fits(description: Mapping[str, Any], path: Path) -> bool:
+    """Whether a description states the checksum of the network at ``path``."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        return description["weights"]["sha256"] == found
+    except (OSError, *MALFORMED):
+        return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _text(description: Mapping[str, Any]) -> str:
+    return json.dumps(description, indent=1) + "\n"
