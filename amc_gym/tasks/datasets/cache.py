@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
+import re
 import sys
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torchvision.transforms import v2 as transforms
 
-from amc_gym.files import write_json
+from amc_gym.files import replacing, sweep, write_json
 from amc_gym.shared_memory import mapped_tensor
 
 UNREADABLE = ("refuse", "skip")
 VERSION = 1  # of what is written: raise it when decoding changes
+
+OURS = re.compile(r"[0-9a-f]{32}\.(npy|json)")
+"""Names of files in the cache: of images, and of the card that says what they are."""
+
+AHEAD = 64
+"""Images that are decoded before they are written."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,24 @@ def directory() -> Path:
     return Path(os.environ.get("AMC_CACHE") or "~/.cache/amc-gym").expanduser()
 
 
+def tidy() -> None:
+    """Remove what killed processes have left: unfinished files, and halves of pairs."""
+    folder = directory()
+    if not folder.is_dir():
+        return
+    sweep(folder)
+    names = os.listdir(folder)
+    files = Counter(name.partition(".")[0] for name in names)  # unfinished ones are somebody's
+    for name in names:
+        if OURS.fullmatch(name) and files[name.partition(".")[0]] == 1:
+            (folder / name).unlink(missing_ok=True)
+
+
+def is_decoded(paths: Sequence[Path], root: Path, decoding: Decoding) -> bool:
+    """Whether the images of files are in the cache, damaged perhaps."""
+    return _place(paths, root, decoding).exists()
+
+
 def decoded(
     paths: Sequence[Path], root: Path, decoding: Decoding, unreadable: str = "refuse"
 ) -> tuple[Tensor, list[int]]:
@@ -75,9 +105,9 @@ def decoded(
         Images, uint8 ``(M, 3, size, size)`` mapped from a file, and which of ``paths`` they are.
 
     Raises:
-        OSError: files are no images and ``unreadable`` is "refuse".
+        OSError: files are no images and ``unreadable`` is "refuse", or there is no room.
     """
-    path = directory() / f"{_key(paths, root, decoding)}.npy"
+    path = _place(paths, root, decoding)
     card = _read_card(path)
     if card is None:
         card = _decode(paths, decoding, path)
@@ -95,6 +125,10 @@ def decoded(
     # Copy on write: mapped like a file that is only read, and torch does not mind.
     images = mapped_tensor(np.load(path, mmap_mode="c"))
     return images[: len(readable)], readable  # the rows of unreadable files are left over, last
+
+
+def _place(paths: Sequence[Path], root: Path, decoding: Decoding) -> Path:
+    return directory() / f"{_key(paths, root, decoding)}.npy"
 
 
 def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
@@ -121,36 +155,78 @@ def _read_card(path: Path) -> dict | None:
 
 
 def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
-    """Decode files into the cache: all of it or, if interrupted, nothing."""
+    """Decode files into the cache: all of it or, if interrupted, nothing.
+
+    Images go to disk one after the other, as they come: a file of full size that was mapped and
+    filled would end the process where there is no room, and no error could say so.
+
+    Raises:
+        OSError: there is no room; the error names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     shape = (len(paths), 3, decoding.size, decoding.size)
-    images = open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-    unreadable = []
+    unreadable: list[int] = []
     columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    digest = hashlib.sha256()
+
+    def write(content: bytes) -> None:
+        file.write(content)
+        digest.update(content)
+
     try:
-        # PIL decodes and resizes without Python's lock, so threads do.
-        with bar, ThreadPoolExecutor() as pool:
-            attempts = pool.map(lambda file: _attempt(decoding, file), paths)
-            for index, image in enumerate(bar.track(attempts, total=len(paths))):
-                if image is None:
-                    unreadable.append(index)
-                else:
-                    images[index - len(unreadable)] = image
-        images.flush()
-        del images
-        card = {
-            "sha256": _checksum(partial),
-            "unreadable": unreadable,
-            "files": len(paths),
-            "decoding": asdict(decoding),
-        }
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    write_json(path.with_suffix(".json"), card)
+        with replacing(path) as file:
+            write(_header(shape))
+            with bar, closing(_attempts(decoding, paths)) as attempts:
+                for index, image in enumerate(bar.track(attempts, total=len(paths))):
+                    if image is None:
+                        unreadable.append(index)
+                    else:
+                        write(image.tobytes())
+            for _ in unreadable:  # so that there is a row for each file
+                write(bytes(3 * decoding.size**2))
+            file.flush()
+            os.fsync(file.fileno())
+            card = {
+                "sha256": digest.hexdigest(),
+                "unreadable": unreadable,
+                "files": len(paths),
+                "decoding": asdict(decoding),
+            }
+            # The card first: without its images it is small, and says that they are to be decoded.
+            write_json(path.with_suffix(".json"), card)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            told = f"{error.strerror}: name a folder with more room in the variable AMC_CACHE"
+            raise OSError(error.errno, told, error.filename) from error
+        raise
     return card
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a file of NumPy's begins with that holds bytes of this shape."""
+    file = io.BytesIO()
+    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue()
+
+
+def _attempts(decoding: Decoding, paths: Sequence[Path]) -> Iterator[np.ndarray | None]:
+    """Each file's image, in order, decoded by threads a little ahead; None of an unreadable one.
+
+    PIL decodes and resizes without Python's lock.  Only a little ahead, so that an interruption
+    waits for few, and a slow disk does not fill the memory.
+    """
+    pool, ahead = ThreadPoolExecutor(), deque[Future[np.ndarray | None]]()
+    try:
+        for path in paths:
+            ahead.append(pool.submit(_attempt, decoding, path))
+            if len(ahead) >= AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _checksum(path: Path) -> str:

@@ -12,7 +12,14 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_datas
 
 from amc_gym.arguments import whole
 from amc_gym.names import choose
-from amc_gym.tasks.datasets.cache import UNREADABLE, Decoding, decoded, directory
+from amc_gym.tasks.datasets.cache import (
+    UNREADABLE,
+    Decoding,
+    decoded,
+    directory,
+    is_decoded,
+    tidy,
+)
 from amc_gym.tasks.datasets.cifar10 import MEAN, STD
 from amc_gym.tasks.datasets.room import require_disk, side
 from amc_gym.tasks.datasets.split import Split, Splits, require, stratified_order
@@ -66,7 +73,9 @@ def folder(
 
     (training,) = _chosen(root / "train", classes, [max(train, CALIBRATION)])
     reward, test = _chosen(root / "val", classes, [REWARD, None])
-    count = sum(len(files) for files, _ in (training, reward, test))
+    tidy()
+    parts = [files for files, _ in (training, reward, test)]
+    count = sum(len(files) for files in parts if not is_decoded(files, root, decoding))
     require_disk(
         f"{count:,} images of {size} x {size} pixels",
         count * 3 * size * size,
