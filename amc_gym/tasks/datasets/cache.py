@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -211,7 +211,9 @@ def _header(shape: tuple[int, ...]) -> bytes:
     return file.getvalue()
 
 
-def _attempts(decoding: Decoding, paths: Sequence[Path]) -> Iterator[np.ndarray | None]:
+def _attempts(
+    decoding: Decoding, paths: Sequence[Path]
+) -> Generator[np.ndarray | None, None, None]:
     """Each file's image, in order, decoded by threads a little ahead; None of an unreadable one.
 
     PIL decodes and resizes without Python's lock.  Only a little ahead, so that an interruption
