@@ -1,4 +1,4 @@
-"""One error for every misspelt option."""
+"""One error for every misspelt option, and texts of others that are safe to print."""
 
 from __future__ import annotations
 
@@ -29,3 +29,17 @@ def choose(what: str, name: object, available: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown {what} {shown(str(name))};{hint} choose from {choices}")
+
+
+def printable(text: str, longest: int = 1000) -> str:
+    """A text as one line without escape sequences, cut where it is too long.
+
+    What somebody else wrote could otherwise clear a terminal or fill it.
+
+    Args:
+        text: anything.
+        longest: characters that are kept.
+    """
+    line = " ".join(text[: 4 * longest].split())
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."

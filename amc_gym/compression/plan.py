@@ -6,15 +6,20 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from amc_gym import documents
 from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.plan_schema import PlanSchema
 from amc_gym.compression.slim import Kept
+from amc_gym.documents import DocumentError
 from amc_gym.files import write_json
+from amc_gym.names import printable
 
 FORMAT = 1
 
@@ -58,13 +63,19 @@ class CompressionPlan:
         Raises:
             PlanError: the plan's units or channels are not those of the graph.
         """
+        if self.weights:
+            raise PlanError("the plan keeps single weights where it should keep channels")
         _check_units(self.kept, graph)
         for unit in graph.units:
             channels = self.kept[unit.name]
-            if not channels or max(channels) >= unit.channels or min(channels) < 0:
+            if not all(isinstance(channel, int | np.integer) for channel in channels):
+                raise PlanError(f"the plan keeps channels of unit {unit.name!r} that are no numbers")
+            if not channels or min(channels) < 0 or max(channels) >= unit.channels:
                 raise PlanError(
                     f"the plan keeps channels of unit {unit.name!r} outside 0..{unit.channels - 1}"
                 )
+            if any(one >= other for one, other in pairwise(channels)):
+                raise PlanError(f"the channels of unit {unit.name!r} do not ascend")
         return tuple(np.array(channels, dtype=np.int64) for channels in self.kept.values())
 
     def kept_weights(self, graph: ChannelGraph) -> dict[str, int]:
@@ -73,11 +84,14 @@ class CompressionPlan:
         Raises:
             PlanError: the plan's layers or counts are not those of the graph.
         """
+        if self.kept:
+            raise PlanError("the plan keeps channels where it should keep single weights")
         _check_units(self.weights, graph)
         for unit in graph.units:
-            if not 0 < self.weights[unit.name] <= unit.channels:
+            count = self.weights[unit.name]
+            if not isinstance(count, int | np.integer) or not 0 < count <= unit.channels:
                 raise PlanError(
-                    f"the plan keeps {self.weights[unit.name]} weights of layer {unit.name!r}, "
+                    f"the plan keeps {count} weights of layer {unit.name!r}, "
                     f"which has {unit.channels} that are not zero"
                 )
         return self.weights
@@ -89,27 +103,25 @@ class CompressionPlan:
         return f'{{"sha256":"{_sha256(canonical)}",{canonical[1:]}'
 
     @classmethod
-    def from_json(cls, text: str) -> CompressionPlan:
+    def from_json(cls, text: str | bytes) -> CompressionPlan:
         """Read what ``to_json`` wrote.
 
         Raises:
             PlanError: not JSON, not a plan, of another format, or changed since it was written.
         """
         try:
-            content = json.loads(text)
-        except ValueError as error:
+            content = documents.parse(text)
+            if not isinstance(content, Mapping) or "sha256" not in content:
+                raise DocumentError("it has no checksum")
+            if content.get("format") != FORMAT or content["format"] is True:
+                raise PlanError(f"the plan has another format than {FORMAT}; update amc-gym")
+            documents.check(PlanSchema, content)
+        except DocumentError as error:
             raise PlanError(f"not a compression plan: {error}") from error
-        if not isinstance(content, Mapping) or "sha256" not in content:
-            raise PlanError("not a compression plan: it has no checksum")
         content = dict(content)
-        claimed = content.pop("sha256")
-        if claimed != _sha256(_canonical(content)):
+        if content.pop("sha256") != _sha256(_canonical(content)):
             raise PlanError("the plan does not match its checksum: it was changed or cut short")
-        if content.pop("format", None) != FORMAT:
-            raise PlanError(f"the plan has another format than {FORMAT}; update amc-gym")
-        # Fields that came later have defaults, so that older plans still count.
-        if not _REQUIRED <= set(content) <= set(_FIELDS):
-            raise PlanError("not a compression plan: its fields are not those of a plan")
+        del content["format"]
         content["kept"] = {name: tuple(channels) for name, channels in content["kept"].items()}
         return cls(**content)
 
@@ -125,9 +137,11 @@ class CompressionPlan:
             PlanError: naming the file and what is wrong with it.
         """
         try:
-            return cls.from_json(Path(path).read_text())
-        except (OSError, UnicodeDecodeError) as error:
+            text = documents.read_text(Path(path))
+        except (OSError, DocumentError) as error:
             raise PlanError(f"cannot read the plan {path}: {error}") from error
+        try:
+            return cls.from_json(text)
         except PlanError as error:
             raise PlanError(f"{path}: {error}") from error
 
@@ -135,13 +149,13 @@ class CompressionPlan:
 def _check_units(decided: Iterable[str], graph: ChannelGraph) -> None:
     if list(decided) != [unit.name for unit in graph.units]:
         raise PlanError(
-            f"the plan decides units {', '.join(decided)}, but the network has "
-            f"{', '.join(unit.name for unit in graph.units)}; it is a plan of another network"
+            f"the plan decides units {printable(', '.join(decided), 400)}, but the network has "
+            f"{printable(', '.join(unit.name for unit in graph.units), 400)}; "
+            "it is a plan of another network"
         )
 
 
 _FIELDS = tuple(field.name for field in fields(CompressionPlan))
-_REQUIRED = {field.name for field in fields(CompressionPlan) if field.default_factory is MISSING}
 
 
 def _canonical(content: Mapping[str, Any]) -> str:

@@ -1,0 +1,99 @@
+"""What the file of a plan may say: names, types and ranges of every entry.
+
+Whether it is true is asked of the network: see ``amc_gym.validation``.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, FailFast, Field
+
+from amc_gym.compression.recovery.steps import parse
+from amc_gym.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
+
+LayerKind = Literal["conv", "linear"]
+Sparsity = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _ascending(channels: list[int]) -> list[int]:
+    if any(one >= other for one, other in pairwise(channels)):
+        raise ValueError("should ascend")
+    return channels
+
+
+def _recovery(text: str) -> str:
+    parse(text)
+    return text
+
+
+Channels = Annotated[
+    list[Natural], FailFast(), Field(min_length=1), AfterValidator(_ascending)
+]
+
+
+class TaskSchema(Schema):
+    """The options that name a task; ``task`` is null for one made from objects."""
+
+    task: Name | None
+    dataset: Name | None = None
+    weights: Name | None = None
+
+
+class LatencySchema(Schema):
+    """Whose latency it is."""
+
+    device: Name
+    table: Sha256
+
+
+class OptionsSchema(Schema):
+    """The environment's options as resolved."""
+
+    resource: Literal["macs", "params", "latency"]
+    preserve_ratio: Annotated[float, Field(gt=0, le=1)] | None
+    granularity: Literal["channel", "weight"]
+    reward: Name
+    action_mode: Name
+    importance: Name
+    recovery: Annotated[Name, AfterValidator(_recovery)]
+    metric: Literal["top1", "top5"]
+    max_sparsity: Sparsity | dict[LayerKind, Sparsity]
+    channel_multiple: Positive
+    reward_images: Positive
+    precision: Name
+    latency: LatencySchema | None = None
+
+
+class MeasuredSchema(Schema):
+    """What is claimed of the small network."""
+
+    accuracy: Accuracy
+    images: Positive
+    macs: Positive
+    params: Positive
+    latency_ns: Positive | None = None
+
+
+class FingerprintsSchema(Schema):
+    """SHA-256 of the network and of each split."""
+
+    model: Sha256
+    calibration: Sha256
+    reward: Sha256
+    test: Sha256
+
+
+class PlanSchema(Schema):
+    """The whole file; fields that came later have defaults, so that older plans still count."""
+
+    sha256: Sha256
+    format: Literal[1]
+    kept: dict[Name, Channels]
+    task: TaskSchema
+    options: OptionsSchema
+    fingerprints: FingerprintsSchema
+    measured: MeasuredSchema
+    versions: dict[Name, Name] = {}
+    weights: dict[Name, Positive] = {}
