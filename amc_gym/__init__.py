@@ -3,18 +3,10 @@
 Importing the package registers the environments.
 """
 
-from amc_gym.api import (
-    Validation,
-    compress,
-    export,
-    finetune,
-    load,
-    task_of,
-    training_images,
-    validate,
-)
+from amc_gym.api import compress, export, finetune, load, training_images
 from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.named_tasks import task_of
 from amc_gym.recipe import Recipe
 from amc_gym.registration import register
 from amc_gym.search import search
@@ -22,6 +14,7 @@ from amc_gym.sharing import SharedEnv, share
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import accuracy
+from amc_gym.validation import Validation, validate
 
 __all__ = [
     "CompressionPlan",

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import tyro
 
 from amc_gym.cli import catalogue, compression, delivery, latency
-from amc_gym.cli.console import CommandError
+from amc_gym.cli.console import CommandError, guarded
+from amc_gym.names import printable
 
 COMMANDS = {
     "list": catalogue.list_,
@@ -33,6 +34,9 @@ the smaller network with you:
   amc-gym finetune plan.json --out tuned.safetensors
   amc-gym export plan.json --network tuned.safetensors --format onnx --out small.onnx
   amc-gym bench-latency plan.json --network tuned.safetensors
+
+A plan never makes code run: one that was made for package.module:function is refused unless you
+name that function yourself, with --task.
 """
 
 
@@ -49,12 +53,9 @@ def main(args: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments are no command (2), or help was asked for (0).
     """
-    # As with ``python -m``: package.module:function may lie in the current folder.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
+            {name: guarded(command) for name, command in COMMANDS.items()},
             prog="amc-gym",
             description=DESCRIPTION,
             args=args,
@@ -64,9 +65,9 @@ def main(args: Sequence[str] | None = None) -> int:
                 tyro.conf.PositionalMetavarFromFieldName,
             ),
         )
-    except (CommandError, ValueError, OSError, ImportError) as error:
-        # Messages of other libraries may have several lines.
-        print(f"amc-gym: {' '.join(str(error).split())}", file=sys.stderr)
+    except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
+        # Messages of other libraries may have several lines, and names in files may be anything.
+        print(f"amc-gym: {printable(str(error), 4000)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("amc-gym: interrupted", file=sys.stderr)
@@ -75,4 +76,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # ``python -m`` lets files of the current folder stand for packages that are imported later.
+    if not sys.flags.safe_path and sys.path and sys.path[0] == os.getcwd():
+        del sys.path[0]
     sys.exit(main())

@@ -6,26 +6,20 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium as gym
 from torch import nn
 
+from amc_gym import named_tasks
 from amc_gym.arguments import described, truth
 from amc_gym.arguments import path as path_of
-from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.fine_grained import (
-    SparseCost,
-    nonzero_params,
-    sparse,
-    weight_graph,
-)
+from amc_gym.compression.fine_grained import sparse, weight_graph
 from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.recovery.steps import parse, recover, recover_as_built
 from amc_gym.recipe import Recipe
-from amc_gym.tasks import datasets, models
+from amc_gym.tasks import datasets
 from amc_gym.tasks.admission import unwrapped
 from amc_gym.tasks.calibration import calibration, channel_graph
 from amc_gym.tasks.datasets import Split
@@ -46,33 +40,6 @@ FINETUNING = Recipe(
     precision="auto",
 )
 """How networks are fine-tuned where the user does not say."""
-
-
-def task_of(plan: CompressionPlan, data_root: str | Path | None = None) -> CompressionTask:
-    """The task that a plan names.
-
-    Args:
-        plan: made from a registered network or from "package.module:function".
-        data_root: folder of data sets that are read from disk; ``None``: $AMC_DATA_ROOT.
-
-    Raises:
-        PlanError: the plan was made from objects, which no file can name.
-        ValueError: as ``amc_gym.tasks.task.resolve``.
-    """
-    if not isinstance(plan, CompressionPlan):
-        raise TypeError(f"plan must be a CompressionPlan, not {described(plan)}")
-    name, *_ = options = [plan.task.get(key) for key in ("task", "dataset", "weights")]
-    if name is None:
-        raise PlanError(
-            "the plan was made from a task of objects, which a file cannot name: make it from "
-            "'package.module:function', or pass the task and the plan to amc_gym.compress"
-        )
-    if ":" in name:
-        return resolve(name)
-    _, dataset, weights = options
-    return resolve(
-        name, dataset=dataset or "digits", data_root=data_root, weights=weights or "bundled"
-    )
 
 
 def training_images(task: CompressionTask, data_root: str | Path | None = None) -> Split:
@@ -103,7 +70,7 @@ def compress(
         ValueError: there is no such task, or no such recovery.
         PlanError: the plan belongs to another network or other calibration images.
     """
-    task, plan = _pair(task, plan)
+    task, plan = pair(task, plan)
     for what in ("model", "calibration"):
         if plan.fingerprints.get(what) != task.fingerprints[what]:
             raise PlanError(
@@ -118,8 +85,13 @@ def compress(
     return recover(plan.kept_channels(graph), steps, made)
 
 
-def _pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, CompressionPlan]:
-    """The arguments as what they must be."""
+def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, CompressionPlan]:
+    """A task and a plan as what they must be.
+
+    Raises:
+        TypeError: they are something else.
+        ValueError: there is no such task.
+    """
     if isinstance(task, gym.Env):
         raise TypeError("task must be a CompressionTask, not an environment: env.unwrapped.task")
     if not isinstance(plan, CompressionPlan):
@@ -128,57 +100,6 @@ def _pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, Compr
             "amc_gym.CompressionPlan.load(path), that of an environment env.unwrapped.plan"
         )
     return resolve(task), plan
-
-
-@dataclass(frozen=True)
-class Validation:
-    """A replayed plan: what it claims and what was found."""
-
-    claimed: dict[str, float]
-    found: dict[str, float]
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every claim holds."""
-        return not self.problems
-
-
-def validate(task: CompressionTask, plan: CompressionPlan) -> Validation:
-    """Replay a plan: MACs and parameters exactly, accuracy within max(2 images, 0.2 %).
-
-    The network is built, counted and run in float32, on the reward images that the plan used.
-
-    Raises:
-        PlanError: the plan belongs to another network or other data.
-    """
-    task, plan = _pair(task, plan)
-    if plan.fingerprints.get("reward") != task.fingerprints["reward"]:
-        raise PlanError("the plan was judged on other reward images than the task's")
-    network = compress(task, plan)
-    n = plan.options["reward_images"]
-    split = task.reward.first(n)
-    found = {"accuracy": accuracy(network, split, plan.options["metric"])}
-    if plan.options["granularity"] == "weight":
-        left = weight_graph(network, channel_graph(task))
-        found["macs"] = SparseCost(network, left, "macs").full
-        found["params"] = nonzero_params(network)
-    else:
-        found["macs"] = counted_macs(network, task.example)
-        found["params"] = counted_params(network)
-    claimed = {name: plan.measured[name] for name in found}
-    problems = [
-        f"{name}: claimed {claimed[name]}, found {found[name]}"
-        for name in ("macs", "params")
-        if claimed[name] != found[name]
-    ]
-    tolerance = max(2 / len(split), 0.002)
-    if abs(claimed["accuracy"] - found["accuracy"]) > tolerance + 1e-12:
-        problems.append(
-            f"accuracy: claimed {claimed['accuracy']}, found {found['accuracy']}, "
-            f"tolerance {tolerance}"
-        )
-    return Validation(claimed, found, tuple(problems))
 
 
 def finetune(
@@ -216,7 +137,7 @@ def finetune(
         ValueError: training images are among the reward or test images or do not fit the network,
             the checkpoint belongs to another run, or as ``train``.
     """
-    task, plan = _pair(task, plan)
+    task, plan = pair(task, plan)
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an amc_gym.Recipe, not {described(recipe)}")
     if on_epoch is not None and not callable(on_epoch):
@@ -299,38 +220,35 @@ def export(
     )
 
 
-def load(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Module:
+def load(
+    path: str | os.PathLike[str],
+    model: nn.Module | None = None,
+    *,
+    task: TaskLike | None = None,
+) -> nn.Module:
     """The compressed network of a safetensors file that ``export`` wrote, in eval mode.
 
-    The original is built without its weights, from the name in the file's description.  That of a
-    task "package.module:function" is made by importing and calling the function: for such files,
-    pass ``model`` unless you trust where they come from.
+    The original is built without its weights, from the name in the file's description.  One that
+    names "package.module:function" is refused: whoever wrote it would have that code run.  Pass
+    ``model`` or ``task`` for it.
 
     Args:
         path: the file; its description is beside it.
         model: the original network; needed for tasks made from objects.
+        task: instead of it, your own word on what was compressed: "package.module:function", such
+            a function, or a task.
 
     Raises:
         ExportError: a file is damaged, or describes another network.
         OSError: a file is missing.
-        ValueError: the description names no network that can be made.
+        ValueError: the description names no registered network, and neither do you.
     """
     path = path_of("path", path)
     if model is not None and not isinstance(model, nn.Module):
         raise TypeError(f"model must be the original torch.nn.Module, not {described(model)}")
-    source = hand_over.read_description(path).get("original", {})
     if model is not None:
-        model = without(unwrapped(model), source.get("left_out", ()))
+        original = hand_over.read_description(path).get("original", {})
+        model = without(unwrapped(model), original.get("left_out", ()))
     else:
-        name = source.get("task")
-        if name is None:
-            raise ValueError(
-                f"{path} was compressed from a task of objects: pass the original network, "
-                "amc_gym.load(path, model=...)"
-            )
-        if ":" in name:
-            model = resolve(name).model
-        else:
-            dataset = datasets.name_of(source["dataset"])
-            model = models.build(name, dataset, source["classes"])
+        model = named_tasks.original_of(path) if task is None else resolve(task).model
     return hand_over.load(path, model)

@@ -34,8 +34,8 @@ class DocumentError(ValueError):
 
 
 def _one_line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("should be one printable line")
+    if not text.isprintable() or not text.strip():
+        raise ValueError("should be one line of printable text")
     return text
 
 

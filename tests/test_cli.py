@@ -38,6 +38,9 @@ def wrong():
     return 3
 """
 
+TRUSTED = ["--task", "owned_network:task"]
+TUNING = ["finetune", "own.json", *TRUSTED, "--out", "x.safetensors"]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -118,7 +121,7 @@ def test_a_refuted_plan_is_reported_with_its_reasons(
     plan = CompressionPlan.load("own.json")
     forged = plan.measured | {"macs": 1, "accuracy": 0.99}
     CompressionPlan(plan.kept, plan.task, plan.options, plan.fingerprints, forged).save("lie.json")
-    assert main(["validate", "lie.json"]) == 1
+    assert main(["validate", "lie.json", *TRUSTED]) == 1
     err = capsys.readouterr().err
     assert "macs: claimed 1, found" in err
     assert "accuracy: claimed 0.99, found" in err
@@ -138,16 +141,16 @@ def test_finetune_trains_and_export_hands_over_what_was_trained(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = ["--epochs", "2", "--learning-rate", "0.05"]
-    arguments = ["own.json", *recipe, "--train", "owned_network:training"]
+    arguments = ["own.json", *TRUSTED, *recipe, "--train", "owned_network:training"]
     assert main(["finetune", *arguments, "--out", "tuned.safetensors"]) == 0
     assert "test images: original" in capsys.readouterr().out
     assert not list(here.glob("*.checkpoint.pt"))
 
-    arguments = ["own.json", "--network", "tuned.safetensors", "--format", "torch-export"]
+    arguments = ["own.json", *TRUSTED, "--network", "tuned.safetensors", "--format", "torch-export"]
     assert main(["export", *arguments, "--out", "tuned.pt2"]) == 0
     inputs = images(5, 9).images
     with torch.inference_mode():
-        tuned = amc_gym.load("tuned.safetensors")(inputs)
+        tuned = amc_gym.load("tuned.safetensors", task="owned_network:task")(inputs)
         exported = torch.export.load("tuned.pt2").module()(inputs)
         torch.testing.assert_close(exported, tuned)
         task = resolve("owned_network:task")
@@ -158,7 +161,7 @@ def test_finetune_trains_and_export_hands_over_what_was_trained(
 def test_export_to_onnx(here: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    assert main(["export", "own.json", "--format", "onnx", "--out", "own.onnx"]) == 0
+    assert main(["export", "own.json", *TRUSTED, "--format", "onnx", "--out", "own.onnx"]) == 0
     session = onnxruntime.InferenceSession("own.onnx", providers=["CPUExecutionProvider"])
     assert session.run(None, {"images": images(3, 9).images.numpy()})[0].shape == (3, 5)
 
@@ -184,10 +187,13 @@ def test_latency_from_the_table_to_the_comparison(
     assert main([*search, *reward, "--out", "timed.json"]) == 0
     assert "latency" in capsys.readouterr().out
     assert CompressionPlan.load("timed.json").measured["latency_ns"] > 1000
-    assert main(["validate", "timed.json"]) == 0
+    assert main(["validate", "timed.json", *TRUSTED]) == 0
+    assert "not proven: latency_ns" in capsys.readouterr().out
+    assert main(["validate", "timed.json", *TRUSTED, "--latency-table", "times.json"]) == 0
+    assert "not proven" not in capsys.readouterr().out
 
     for runtime in ("torch", "onnx"):
-        assert main(["bench-latency", "timed.json", "--runtime", runtime, *quick]) == 0
+        assert main(["bench-latency", "timed.json", *TRUSTED, "--runtime", runtime, *quick]) == 0
         out = capsys.readouterr().out
         assert "compressed" in out
         assert " x [" in out
@@ -247,16 +253,19 @@ def test_an_interrupted_search_saves_the_best_so_far(
         (["compress", "plan.json", "--out", "no/such/s.safetensors"], "there is no folder"),
         (["export", "plan.json", "--format", "onnx", "--out", "x.pt2"], "must end in .onnx"),
         (
-            ["export", "own.json", "--format", "onnx", "--out", "x.onnx", "--network", "none.st"],
+            [
+                *("export", "own.json", *TRUSTED, "--format", "onnx"),
+                *("--out", "x.onnx", "--network", "none.st"),
+            ],
             "none.st.json is missing",
         ),
-        (["finetune", "own.json", "--out", "x.safetensors"], "pass a split"),
+        (["finetune", "own.json", *TRUSTED, "--out", "x.safetensors"], "pass a split"),
         (
-            ["finetune", "own.json", "--out", "x.safetensors", "--train", "owned_network:leaking"],
+            [*TUNING, "--train", "owned_network:leaking"],
             "64 training images are reward images",
         ),
         (
-            ["finetune", "own.json", "--out", "x.safetensors", "--train", "owned_network:nothing"],
+            [*TUNING, "--train", "owned_network:nothing"],
             "--train owned_network:nothing",
         ),
         (

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.table import Table
 from tyro.conf import Positional
 
-from amc_gym.cli.console import CommandError, say
+from amc_gym.cli.console import CommandError, own_code, say
 from amc_gym.compression.cost import CostModel
-from amc_gym.names import choose
+from amc_gym.names import choose, printable
+from amc_gym.own_code import is_code
 from amc_gym.registration import NETWORKS
 from amc_gym.tasks import models
 from amc_gym.tasks.calibration import channel_graph
@@ -37,8 +38,8 @@ class Subject:
     @property
     def name(self) -> str:
         """What ``resolve`` and the environments call it."""
-        if ":" in self.id:
-            return self.id
+        if is_code(self.id):
+            return own_code(self.id)
         if self.id == "AMC-v0":
             raise CommandError("AMC-v0 is for a task of your own: name it, package.module:function")
         return NETWORKS[choose("id", self.id, NETWORKS)]
@@ -79,7 +80,7 @@ def info(subject: Subject) -> None:
         for cost, of in zip(costs, touched, strict=True):
             value = sum(of[name] for name in unit.members)
             cells += [f"{value:,}", f"{value / cost.full:.1%}"]
-        table.add_row(unit.name, *cells)
+        table.add_row(printable(unit.name), *cells)
     say(table)
     macs, params = costs
     say(f"whole network: {macs.full:,} MACs, {params.full:,} parameters")

@@ -11,9 +11,10 @@ import gymnasium as gym
 from rich.table import Table
 from tyro.conf import Positional
 
-from amc_gym import api
+import amc_gym
 from amc_gym.cli.catalogue import Subject
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
+from amc_gym.cli.plans import opened
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.search import EVALUATIONS
@@ -133,19 +134,30 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
     say(table)
 
 
-def validate(plan: Positional[Path], data_root: Path | None = None) -> None:
-    """Replay a plan and compare with what it claims; the exit status is 1 if a claim fails.
+def validate(
+    plan: Positional[Path],
+    task: str | None = None,
+    data_root: Path | None = None,
+    latency_table: Path | None = None,
+) -> None:
+    """Replay a plan and compare with all that it claims; the exit status is 1 if a claim fails.
 
     Args:
         plan: the plan's file.
+        task: package.module:function that returns the plan's task. A plan that names such a
+            function is refused without this: its code would run on the word of a file.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        latency_table: file of the times that a latency was told by; without it, this machine's.
     """
-    loaded = CompressionPlan.load(plan)
-    validation = api.validate(api.task_of(loaded, data_root), loaded)
+    loaded, subject = opened(plan, task, data_root)
+    validation = amc_gym.validate(subject, loaded, latency_table=latency_table)
     table = Table("", "claimed", "found")
     for name, claimed in validation.claimed.items():
-        table.add_row(name, *(_number(v) for v in (claimed, validation.found[name])))
+        found = validation.found.get(name)
+        table.add_row(name, _number(claimed), "" if found is None else _number(found))
     say(table)
+    for claim in validation.unproven:
+        say(f"not proven: {claim}")
     if not validation.ok:
         raise CommandError(f"{plan} is refuted: {'; '.join(validation.problems)}")
     say(f"{plan} holds")

@@ -9,32 +9,38 @@ from typing import Literal
 from tyro.conf import Positional
 
 from amc_gym import api
-from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
+from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
+from amc_gym.cli.plans import opened
 from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
-from amc_gym.compression.plan import CompressionPlan
+from amc_gym.own_code import failing_as_one
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import accuracy, finished_epochs
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
 
 
 def compress(
-    plan: Positional[Path], out: Path, data_root: Path | None = None, force: bool = False
+    plan: Positional[Path],
+    out: Path,
+    task: str | None = None,
+    data_root: Path | None = None,
+    force: bool = False,
 ) -> None:
     """Build the smaller network of a plan and save it, for `amc_gym.load`.
 
     Args:
         plan: the plan's file.
         out: file for the weights (.safetensors); their description goes beside it.
+        task: package.module:function that returns the plan's task; needed where the plan names
+            such a function, whose code no file can make run.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         force: replace the files if they exist.
     """
     refuse_to_overwrite(out, force=force, suffixes=SAFETENSORS)
-    loaded, task = _open(plan, data_root)
-    _said(api.export(api.compress(task, loaded), task, out, overwrite=force))
+    loaded, subject = opened(plan, task, data_root)
+    _said(api.export(api.compress(subject, loaded), subject, out, overwrite=force))
 
 
 def export(
@@ -42,6 +48,7 @@ def export(
     format: Literal["onnx", "safetensors", "torch-export"],
     out: Path,
     network: Path | None = None,
+    task: str | None = None,
     data_root: Path | None = None,
     force: bool = False,
 ) -> None:
@@ -52,13 +59,15 @@ def export(
         format: onnx (needs amc-gym[onnx]), torch-export (.pt2) or safetensors.
         out: the file; .onnx, .pt2 or .safetensors.
         network: the .safetensors file of the fine-tuned network; without it, the plan's own.
+        task: package.module:function that returns the plan's task; needed where the plan names
+            such a function, whose code no file can make run.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         force: replace the file if it exists.
     """
     refuse_to_overwrite(out, force=force, suffixes=(FORMATS[format].suffix,))
-    loaded, task = _open(plan, data_root)
-    small = api.compress(task, loaded) if network is None else api.load(network, task.model)
-    _said(api.export(small, task, out, format=format, overwrite=force))
+    loaded, subject = opened(plan, task, data_root)
+    small = api.compress(subject, loaded) if network is None else api.load(network, subject.model)
+    _said(api.export(small, subject, out, format=format, overwrite=force))
 
 
 def finetune(
@@ -66,6 +75,7 @@ def finetune(
     out: Path,
     recipe: Recipe = api.FINETUNING,
     train: str | None = None,
+    task: str | None = None,
     data_root: Path | None = None,
     device: str = "auto",
     force: bool = False,
@@ -81,6 +91,8 @@ def finetune(
         recipe: how to train.
         train: package.module:function that returns training images: an amc_gym.Split or (images,
             labels). Registered networks need none, they have their data set's.
+        task: package.module:function that returns the plan's task; needed where the plan names
+            such a function, whose code no file can make run.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
@@ -90,10 +102,10 @@ def finetune(
     # before it had tidied up; that is seen when the network is.
     finished = finished_epochs(checkpoint) >= recipe.epochs
     refuse_to_overwrite(out, force=force or finished, suffixes=SAFETENSORS)
-    loaded, task = _open(plan, data_root)
-    images = _imported(train) if train else api.training_images(task, data_root)
+    loaded, subject = opened(plan, task, data_root)
+    images = _imported(train) if train else api.training_images(subject, data_root)
     small = api.finetune(
-        task,
+        subject,
         loaded,
         images,
         recipe,
@@ -101,18 +113,13 @@ def finetune(
         device=device,
         progress=watched(),
     )
-    before = api.compress(task, loaded)
-    _said(api.export(small, task, out, overwrite=force or holds(out, small)))
+    before = api.compress(subject, loaded)
+    _said(api.export(small, subject, out, overwrite=force or holds(out, small)))
     for name in ("reward", "test"):
-        split = getattr(task, name)
-        figures = [f"{accuracy(model, split):.2%}" for model in (task.model, before, small)]
+        split = getattr(subject, name)
+        figures = [f"{accuracy(model, split):.2%}" for model in (subject.model, before, small)]
         say(f"{name} images: original {figures[0]}, compressed {figures[1]}, tuned {figures[2]}")
     checkpoint.unlink(missing_ok=True)
-
-
-def _open(plan: Path, data_root: Path | None) -> tuple[CompressionPlan, CompressionTask]:
-    loaded = CompressionPlan.load(plan)
-    return loaded, api.task_of(loaded, data_root)
 
 
 def _said(exported: Exported) -> None:
@@ -123,9 +130,11 @@ def _said(exported: Exported) -> None:
 
 
 def _imported(name: str) -> Split:
+    own_code(name)
     module, _, function = name.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
-    return made if isinstance(made, Split) else Split(*made)
+    with failing_as_one(f"--train {name}"):
+        try:
+            made = getattr(importlib.import_module(module), function)()
+        except (ImportError, AttributeError, ValueError) as error:
+            raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
+        return made if isinstance(made, Split) else Split(*made)

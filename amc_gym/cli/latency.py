@@ -11,13 +11,14 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from amc_gym import api
-from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
+from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
+from amc_gym.cli.plans import opened
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS, measure, pinned
-from amc_gym.compression.plan import CompressionPlan
+from amc_gym.own_code import is_code
 from amc_gym.tasks.latency import subject_of
 from amc_gym.tasks.task import resolve
 
@@ -59,6 +60,8 @@ def latency_table(
         device: auto, cpu, cuda, ... of the torch runtimes.
         force: replace the file if it exists.
     """
+    if is_code(network):
+        own_code(network)
     task = resolve(network, dataset=dataset, weights=weights, data_root=data_root)
     subject = subject_of(task, runtime, threads=threads, batch=batch, device=device)
     if out.exists() and check_on and not force:
@@ -88,6 +91,7 @@ def latency_table(
 def bench_latency(
     plan: Positional[Path],
     network: Path | None = None,
+    task: str | None = None,
     data_root: Path | None = None,
     runtime: RuntimeName = "onnx",
     threads: int = 1,
@@ -101,6 +105,8 @@ def bench_latency(
     Args:
         plan: the plan's file.
         network: the .safetensors file of the fine-tuned network; without it, the plan's own.
+        task: package.module:function that returns the plan's task; needed where the plan names
+            such a function, whose code no file can make run.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         runtime: what runs them; onnx needs amc-gym[onnx].
         threads: that the runtime may use.
@@ -109,17 +115,16 @@ def bench_latency(
         noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
         device: auto, cpu, cuda, ... of the torch runtimes.
     """
-    loaded = CompressionPlan.load(plan)
-    task = api.task_of(loaded, data_root)
+    loaded, original = opened(plan, task, data_root)
     if loaded.options["granularity"] == "weight":
         raise CommandError("single weights that are zero make no runtime faster: nothing to time")
-    small = api.compress(task, loaded) if network is None else api.load(network, task.model)
-    subject = subject_of(task, runtime, threads=threads, batch=batch, device=device)
-    networks = {"original": task.model, "compressed": small}
+    small = api.compress(original, loaded) if network is None else api.load(network, original.model)
+    subject = subject_of(original, runtime, threads=threads, batch=batch, device=device)
+    networks = {"original": original.model, "compressed": small}
     with pinned(threads):
         passes = {name: subject.prepare(net, subject.images) for name, net in networks.items()}
         timings = measure(passes, rounds=rounds, noisiest=noisiest)
-    example = task.example[:1]
+    example = original.example[:1]
     shown = Table(title=f"{subject.device}, {rounds} rounds by turns", title_justify="left")
     for i, name in enumerate(("network", "MACs", "parameters", "ms [quartiles]", "faster")):
         shown.add_column(name, justify="left" if i == 0 else "right")

@@ -68,8 +68,8 @@ class CompressionPlan:
         _check_units(self.kept, graph)
         for unit in graph.units:
             channels = self.kept[unit.name]
-            if not all(isinstance(channel, int | np.integer) for channel in channels):
-                raise PlanError(f"the plan keeps channels of unit {unit.name!r} that are no numbers")
+            if not all(type(channel) is int for channel in channels):
+                raise PlanError(f"the channels of unit {unit.name!r} are no whole numbers")
             if not channels or min(channels) < 0 or max(channels) >= unit.channels:
                 raise PlanError(
                     f"the plan keeps channels of unit {unit.name!r} outside 0..{unit.channels - 1}"
@@ -89,7 +89,7 @@ class CompressionPlan:
         _check_units(self.weights, graph)
         for unit in graph.units:
             count = self.weights[unit.name]
-            if not isinstance(count, int | np.integer) or not 0 < count <= unit.channels:
+            if type(count) is not int or not 0 < count <= unit.channels:
                 raise PlanError(
                     f"the plan keeps {count} weights of layer {unit.name!r}, "
                     f"which has {unit.channels} that are not zero"

@@ -28,9 +28,7 @@ def _recovery(text: str) -> str:
     return text
 
 
-Channels = Annotated[
-    list[Natural], FailFast(), Field(min_length=1), AfterValidator(_ascending)
-]
+Channels = Annotated[list[Natural], FailFast(), Field(min_length=1), AfterValidator(_ascending)]
 
 
 class TaskSchema(Schema):
@@ -95,5 +93,5 @@ class PlanSchema(Schema):
     options: OptionsSchema
     fingerprints: FingerprintsSchema
     measured: MeasuredSchema
-    versions: dict[Name, Name] = {}
-    weights: dict[Name, Positive] = {}
+    versions: dict[Name, Name] = Field(default_factory=dict)
+    weights: dict[Name, Positive] = Field(default_factory=dict)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from amc_gym.arguments import described, path, real, shown, whole
+from amc_gym.own_code import failing_as_one
 from amc_gym.tasks import bundled, datasets, models
 from amc_gym.tasks.admission import admitted, classes_of
 from amc_gym.tasks.datasets import Split
@@ -252,11 +253,12 @@ def _imported(task: str) -> CompressionTask:
     module, _, function = task.partition(":")
     if not module or module.startswith(".") or not function:
         raise ValueError(f"task {shown(task)} must be 'package.module:function'")
-    try:
-        made = getattr(importlib.import_module(module), function)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"task {shown(task)} cannot be imported: {error}") from error
-    return _checked(made, source=(("task", task),))
+    with failing_as_one(f"task {shown(task)}"):
+        try:
+            made = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"task {shown(task)} cannot be imported: {error}") from error
+        return _checked(made, source=(("task", task),))
 
 
 @lru_cache(maxsize=16)

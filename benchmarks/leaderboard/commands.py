@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
-from rich.markup import escape
 from tyro.conf import Positional, arg
 
 from amc_gym.cli.console import printer
+from amc_gym.files import write_whole
 from benchmarks.arguments import split
+from benchmarks.reports.escaping import terminal_text
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
@@ -54,8 +55,11 @@ def submit(
     people = split(authors)
     made = making.submit(results, agent, out, people, name=name, how=how)
     console = printer()
-    console.print(f"{len(made.plans)} plans written to {out}", highlight=False, soft_wrap=True)
-    console.print(f"next: python -m benchmarks validate {out}", highlight=False, soft_wrap=True)
+    for line in (
+        f"{len(made.plans)} plans written to {out}",
+        f"next: python -m benchmarks validate {out}",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -72,15 +76,22 @@ def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> in
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not folders:
         raise BenchmarkError(f"{folder} holds no submission; make one: python -m benchmarks submit")
-    rulings = {}
+    rulings, refused = {}, {}
     for path in folders:
-        console.print(f"[bold]{escape(path.name)}")
-        rulings[path.name] = _validated(path, data_root)
-        _say(rulings[path.name], console)
+        console.print(f"[bold]{terminal_text(path.name)}")
+        try:
+            rulings[path.name] = _validated(path, data_root)
+        except Exception as error:  # one folder's trouble, missing data say, is not the others'
+            known = isinstance(error, BenchmarkError | ValueError | OSError)
+            refused[path.name] = str(error) if known else f"{type(error).__name__}: {error}"
+            text = f"[red]left out[/] {terminal_text(refused[path.name])}"
+            console.print(text, highlight=False, soft_wrap=True)
+        else:
+            _say(rulings[path.name], console)
     table = folder / "README.md"
-    table.write_text(markdown(rulings), encoding="utf-8")
-    console.print(f"written to {table}", highlight=False)
-    return 0 if all(ruling.accepted for ruling in rulings.values()) else 1
+    write_whole(table, markdown(rulings, refused))
+    console.print(f"written to {table}", highlight=False, markup=False)
+    return 0 if not refused and all(ruling.accepted for ruling in rulings.values()) else 1
 
 
 def _validated(folder: Path, data_root: Path | None) -> Ruling:
@@ -96,11 +107,13 @@ def _say(ruling: Ruling, console: Console) -> None:
     """One line per plan."""
     for verdict in ruling.verdicts:
         if verdict.found is None:
-            text = f"[red]rejected[/] {escape(verdict.file)}: {escape(verdict.reason)}"
+            text = (
+                f"[red]rejected[/] {terminal_text(verdict.file)}: {terminal_text(verdict.reason)}"
+            )
         else:
             found, options = verdict.found, ruling.submission.options
             text = (
-                f"[green]accepted[/] {escape(verdict.file)}: {found.test_accuracy:.1%} of "
+                f"[green]accepted[/] {terminal_text(verdict.file)}: {found.test_accuracy:.1%} of "
                 f"{ruling.test_images} test images, {found.reward_accuracy:.1%} of "
                 f"{options['reward_images']} reward images, {found.macs:,} MACs, "
                 f"{found.params:,} parameters"

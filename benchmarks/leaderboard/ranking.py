@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from statistics import fmean
@@ -11,10 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 from benchmarks.leaderboard.validation import Ruling
+from benchmarks.reports.escaping import markdown_code, markdown_link, markdown_text
 
 # What decides a comparison: the budget, what is pruned, and what counts as accurate.  The rest of
 # the options is how a submission searched, which is its own business.
 SAME = ("resource", "preserve_ratio", "granularity", "metric", "max_sparsity", "channel_multiple")
+
+RESOURCES = {"macs": "MACs", "params": "parameters"}
 
 _HEADER = (
     "rank",
@@ -31,11 +32,12 @@ _HEADER = (
 )
 
 
-def markdown(rulings: Mapping[str, Ruling]) -> str:
+def markdown(rulings: Mapping[str, Ruling], refused: Mapping[str, str] | None = None) -> str:
     """The leaderboard.
 
     Args:
         rulings: on each submission, by its folder's name.
+        refused: folders without a ruling, and why.
     """
     tables: dict[tuple[Any, ...], list[tuple[str, Ruling]]] = defaultdict(list)
     rejected = []
@@ -59,9 +61,16 @@ def markdown(rulings: Mapping[str, Ruling]) -> str:
         lines += ["## Rejected", ""]
         for folder, ruling in rejected:
             reasons = dict.fromkeys(v.reason for v in ruling.verdicts if not v.accepted)
-            lines.append(f"- `{_text(folder)}`: {_text('; '.join(reasons))}")
+            lines.append(_item(folder, "; ".join(reasons)))
         lines.append("")
+    if refused:
+        lines += ["## Not replayed", ""]
+        lines += [_item(folder, reason) for folder, reason in sorted(refused.items())] + [""]
     return "\n".join(lines)
+
+
+def _item(folder: str, reason: str) -> str:
+    return f"- {markdown_code(folder)}: {markdown_text(reason)}"
 
 
 def _key(ruling: Ruling) -> tuple[Any, ...]:
@@ -72,7 +81,7 @@ def _key(ruling: Ruling) -> tuple[Any, ...]:
 def _table(rulings: list[tuple[str, Ruling]]) -> list[str]:
     first = rulings[0][1]
     submission, options = first.submission, first.submission.options
-    resource = {"macs": "MACs", "params": "parameters"}[options["resource"]]
+    resource = RESOURCES[options["resource"]]
     ranked = sorted(rulings, key=lambda item: (-_mean(item[1]), item[0]))
     lines = [
         f"## {submission.env}, {submission.dataset}: {100 * options['preserve_ratio']:.4g} % "
@@ -96,9 +105,9 @@ def _cells(rank: int, folder: str, ruling: Ruling) -> list[str]:
     evaluations = sorted({entry.evaluations for entry in submission.plans})
     return [
         str(rank),
-        f"[{_text(submission.name)}]({quote(folder)}/submission.json)",
-        _text(", ".join(submission.authors)),
-        _text(submission.agent),
+        markdown_link(submission.name, f"{quote(folder)}/submission.json"),
+        markdown_text(", ".join(submission.authors)),
+        markdown_text(submission.agent),
         str(len(found)),
         str(evaluations[0]) if len(evaluations) == 1 else f"{evaluations[0]}-{evaluations[-1]}",
         _spread([each.test_accuracy for each in found]),
@@ -116,8 +125,3 @@ def _spread(accuracies: list[float]) -> str:
 
 def _mean(ruling: Ruling) -> float:
     return fmean(found.test_accuracy for found in ruling.found)
-
-
-def _text(text: str) -> str:
-    """Somebody else's text as text: no link, picture, markup or cell of its own."""
-    return re.sub(r"([\\`*_\[\]|!])", r"\\\1", html.escape(text, quote=False))

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import amc_gym
-from amc_gym import CompressionPlan, PlanError
+from amc_gym import CompressionPlan, documents
+from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.own_code import is_code
 from amc_gym.registration import NETWORKS
 from benchmarks.leaderboard.submission import Submission
 
@@ -63,7 +65,7 @@ class Referee:
 
     def __init__(self, submission: Submission, data_root: Path | None = None) -> None:
         name, options = submission.env, submission.options
-        if ":" in name or name not in NETWORKS:
+        if is_code(name) or name not in NETWORKS:
             raise RejectedError(
                 f"another task: {name!r} is not one of {', '.join(NETWORKS)}; code of a submission "
                 "is never imported"
@@ -74,10 +76,16 @@ class Referee:
             raise RejectedError(f"another task: the weights must be one of {', '.join(WEIGHTS)}")
         if options.get("preserve_ratio") is None:
             raise RejectedError("there is no budget: preserve_ratio must be a number")
+        if options.get("resource") not in RESOURCES:
+            raise RejectedError(
+                f"its budget counts {options.get('resource')!r:.40}, which is not the same "
+                f"everywhere: ranked are budgets of {' or '.join(RESOURCES)}"
+            )
         # Ranked is what plans are worth before training; and a million steps could be asked for.
         if "finetune" in str(options.get("recovery")):
             raise RejectedError("its recovery trains: plans are ranked without fine-tuning")
         try:
+            documents.check(OptionsSchema, options)
             # Only the names of options are looked up; none of them makes anything be imported.
             self.env = AMCEnv(
                 NETWORKS[name],
@@ -101,7 +109,6 @@ class Referee:
             RejectedError: it is of another task, has other options, is over the budget, decides
                 what the environment does not allow, or is not as accurate or as small as it says.
         """
-        check_form(plan)
         self._check_task(plan)
         if difference := _difference(plan.options, self.env.options):
             raise RejectedError(f"its options are not those of the submission: {difference}")
@@ -112,7 +119,7 @@ class Referee:
             raise RejectedError(self._over(self.env.cost.total(plan.counts)))
         try:
             validation = amc_gym.validate(self.env.task, plan)
-        except PlanError as error:
+        except ValueError as error:
             raise RejectedError(str(error)) from error
         if validation.problems:
             raise RejectedError("; ".join(f"wrong {problem}" for problem in validation.problems))
@@ -139,7 +146,7 @@ class Referee:
 
     def _check_task(self, plan: CompressionPlan) -> None:
         """Its names and its fingerprints are those of the registered task."""
-        if any(":" in (name or "") for name in plan.task.values()):
+        if any(is_code(name or "") for name in plan.task.values()):
             raise RejectedError("another task: code of a submission is never imported")
         if difference := _difference(plan.task, self.named):
             raise RejectedError(f"another task: {difference}")
@@ -166,31 +173,6 @@ class Referee:
                     f"it keeps {count} of unit {name!r}, which max_sparsity and channel_multiple "
                     f"do not allow (from {allowed[0]} to {allowed[-1]})"
                 )
-
-
-def check_form(plan: CompressionPlan) -> None:
-    """Whether the fields hold what a plan's hold, so that reading on cannot go wrong.
-
-    Raises:
-        RejectedError: they do not.
-    """
-    tables = (plan.task, plan.options, plan.fingerprints, plan.measured, plan.versions)
-    if not all(isinstance(table, dict) for table in (*tables, plan.kept, plan.weights)):
-        raise RejectedError("not a plan: a field is not a table")
-    if not all(name is None or isinstance(name, str) for name in plan.task.values()):
-        raise RejectedError("not a plan: its task is not named by texts")
-    for name, channels in plan.kept.items():
-        whole = all(type(channel) is int for channel in channels)
-        if not whole or any(a >= b for a, b in pairwise(channels)):
-            raise RejectedError(f"not a plan: the channels of unit {name!r} do not ascend")
-    if not all(type(count) is int for count in plan.weights.values()):
-        raise RejectedError("not a plan: it keeps a number of weights that is not whole")
-    measured = plan.measured
-    for what in ("accuracy", "images", "macs", "params"):
-        if type(measured.get(what)) not in (int, float):
-            raise RejectedError(f"not a plan: its measured {what} is not a number")
-    if not 0 <= measured["accuracy"] <= 1:
-        raise RejectedError("not a plan: its accuracy is not in [0, 1]")
 
 
 def _difference(claimed: Mapping[str, Any], real: Mapping[str, Any]) -> str:

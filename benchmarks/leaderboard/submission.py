@@ -4,27 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, Field, JsonValue
+
+from amc_gym import documents
+from amc_gym.documents import DocumentError, Name, Natural, Positive, Schema, Sha256
 from benchmarks.studies.runs import BenchmarkError
 
 FORMAT = "amc-gym submission 1"
 FILE = "submission.json"
-PLAN_FILE = re.compile(r"plans/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*\.json")
+PLAN_FILE = r"^plans/[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}\.json$"
 """Inside the folder, with no way out of it."""
 
-MOST_BYTES = 50_000_000
-"""Of a file that is read; a plan of ResNet-50 has less than 1 MB."""
+MOST_BYTES = 2**20
+"""Of submission.json."""
 
-_LONGEST = 500  # characters of a text; it becomes a cell of a table
+MOST_PLANS = 1000
 
 
 class SubmissionError(BenchmarkError):
     """A folder that is no submission; the message says what is missing."""
+
+
+def _each_once(entries: list[EntrySchema]) -> list[EntrySchema]:
+    for what in ("file", "seed"):
+        if len({getattr(entry, what) for entry in entries}) < len(entries):
+            raise ValueError(f"should not list a {what} twice")
+    return entries
+
+
+class EntrySchema(Schema):
+    """One plan of the list; see ``Entry``."""
+
+    file: Annotated[str, Field(pattern=PLAN_FILE)]
+    seed: Natural
+    evaluations: Positive
+    sha256: Sha256
+
+
+class SubmissionSchema(Schema):
+    """What submission.json may hold; its options are a matter of the referee's."""
+
+    format: Literal["amc-gym submission 1"]
+    name: Name
+    authors: Annotated[list[Name], Field(min_length=1, max_length=100)]
+    agent: Name
+    how: Name
+    env: Name
+    dataset: Name
+    weights: Name
+    options: dict[Name, JsonValue]
+    plans: Annotated[
+        list[EntrySchema],
+        Field(min_length=1, max_length=MOST_PLANS),
+        AfterValidator(_each_once),
+    ]
 
 
 @dataclass(frozen=True)
@@ -88,63 +125,16 @@ class Submission:
         if path.is_symlink() or not path.is_file():
             raise SubmissionError(f"{folder} is no submission: it has no {FILE}")
         try:
-            content = json.loads(read_limited(path).decode())
-            if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-                raise ValueError(f"its format is not {FORMAT!r}")
-            return cls._from(content)
-        except (ValueError, TypeError, RecursionError, OSError) as error:
+            content = documents.read(path, MOST_BYTES)
+            if not isinstance(content, dict) or content.get("format") != FORMAT:
+                raise DocumentError(f"its format is not {FORMAT!r}")
+            said = documents.check(SubmissionSchema, content)
+        except (DocumentError, OSError) as error:
             raise SubmissionError(f"{path} is no submission: {error}") from error
-
-    @classmethod
-    def _from(cls, content: Mapping[str, Any]) -> Submission:
-        if not isinstance(content.get("authors"), list) or not content["authors"]:
-            raise ValueError("authors must be a list of names")
-        if not isinstance(content.get("options"), dict):
-            raise ValueError("options must be those of the environment, by name")
-        if not isinstance(content.get("plans"), list) or not content["plans"]:
-            raise ValueError("plans must list at least one plan")
-        plans = tuple(Entry(**entry) for entry in content["plans"])
-        made = cls(**dict(content) | {"authors": tuple(content["authors"]), "plans": plans})
-        for text in (made.name, *made.authors, made.agent, made.how, made.env, made.dataset):
-            _check_text(text)
-        _check_text(made.weights)
-        for entry in plans:
-            _check_entry(entry)
-        for what in ("file", "seed"):
-            if len({getattr(entry, what) for entry in plans}) < len(plans):
-                raise ValueError(f"plans list a {what} twice")
-        return made
-
-
-def _check_text(text: Any) -> None:
-    if not isinstance(text, str) or not text.strip() or not text.isprintable():
-        raise ValueError(f"a text must be one line and not empty, not {text!r:.80}")
-    if len(text) > _LONGEST:
-        raise ValueError(f"a text has more than {_LONGEST} characters: {text[:40]!r}...")
-
-
-def _check_entry(entry: Entry) -> None:
-    if not isinstance(entry.file, str) or not PLAN_FILE.fullmatch(entry.file):
-        raise ValueError(f"a plan's file must be plans/NAME.json, not {entry.file!r:.80}")
-    for what, least in (("seed", 0), ("evaluations", 1)):
-        value = getattr(entry, what)
-        if type(value) is not int or value < least:
-            raise ValueError(f"{entry.file}: {what} must be a whole number from {least}")
-    if not isinstance(entry.sha256, str):
-        raise ValueError(f"{entry.file}: sha256 must be a text")
-
-
-def read_limited(path: Path) -> bytes:
-    """The content of a file that somebody else made.
-
-    Raises:
-        ValueError: it is too large to be what it should be.
-        OSError: it cannot be read.
-    """
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(f"{path.name} has {size:,} bytes, more than {MOST_BYTES:,}")
-    return path.read_bytes()
+        fields = {name: getattr(said, name) for name in SubmissionSchema.model_fields}
+        del fields["format"]
+        plans = tuple(Entry(**entry.model_dump()) for entry in said.plans)
+        return cls(**fields | {"authors": tuple(said.authors), "plans": plans})
 
 
 def sha256_of(content: bytes) -> str:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
+from benchmarks.reports.escaping import markdown_text, terminal_text
+
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
     """The lines of a Markdown table.
 
     Args:
         header: names of the columns.
-        rows: cells, as many as there are columns.
+        rows: cells, as many as there are columns; plain text, but for what is ``Markdown``.
         words: so many columns, from the left, are flush left; the others hold numbers.
     """
     marks = "|" + ":--|" * words + "--:|" * (len(header) - words)
@@ -22,15 +24,17 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 
 def terminal(
     title: str, header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 ) -> Table:
-    """The same for rich's console, below its title."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    """A table for rich's console, below its title; cells are plain text."""
+    table = Table(title=terminal_text(title), title_justify="left", title_style="bold")
     for i, name in enumerate(header):
         # A figure that does not fit goes on in the next line: half of an interval says nothing.
-        table.add_column(name, justify="left" if i < words else "right", overflow="fold")
+        table.add_column(
+            terminal_text(name), justify="left" if i < words else "right", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(terminal_text, row))
     return table
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(markdown_text, cells))} |"
