@@ -12,7 +12,7 @@ import gymnasium as gym
 from torch import nn
 
 from amc_gym import named_tasks
-from amc_gym.arguments import described, truth
+from amc_gym.arguments import described, function, truth
 from amc_gym.arguments import path as path_of
 from amc_gym.compression.fine_grained import sparse, weight_graph
 from amc_gym.compression.handover import export as hand_over
@@ -140,8 +140,8 @@ def finetune(
     task, plan = pair(task, plan)
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be an amc_gym.Recipe, not {described(recipe)}")
-    if on_epoch is not None and not callable(on_epoch):
-        raise TypeError(f"on_epoch must be a function or None, not {described(on_epoch)}")
+    if on_epoch is not None:
+        function("on_epoch", on_epoch, "the number of finished epochs")
     if recovery is not None:
         parse(recovery)
     checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)

@@ -6,9 +6,11 @@ hold Python's own numbers, which JSON can write and every reader understands.
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational, Real
@@ -22,6 +24,12 @@ Number = int | float | Fraction
 
 LONGEST = 60
 """Characters of a value that an error message quotes."""
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = _brief.maxlong = LONGEST
+
+WELL_SPOKEN = ("builtins", "numpy", "torch", "fractions", "decimal", "pathlib", "functools")
+"""Modules whose objects say what they are in few words, and at little cost."""
 
 
 def real(
@@ -108,11 +116,12 @@ def truth(name: str, value: object) -> bool:
     Raises:
         TypeError: it is something else, numbers and strings included.
     """
-    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
-        value = value.item()
-    if not isinstance(value, bool | np.bool_):
+    found = _scalar(value) if isinstance(value, torch.Tensor) else value
+    if isinstance(found, np.ndarray) and found.ndim == 0:
+        found = found[()]
+    if not isinstance(found, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, not {described(value)}")
-    return bool(value)
+    return bool(found)
 
 
 def path(name: str, value: object) -> Path:
@@ -130,6 +139,30 @@ def path(name: str, value: object) -> Path:
     return Path(named)
 
 
+def function(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
+    """A function that takes certain arguments.
+
+    Args:
+        name: of the argument, as the user writes it.
+        value: the function, or an object that can be called, but no class.
+        arguments: what it will be given, in words: "a plan".
+
+    Raises:
+        TypeError: it is none, takes other arguments, or cannot be hashed.
+    """
+    demand = f"a function of {' and '.join(arguments)}" if arguments else "a function of nothing"
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{name} must be {demand}, not {described(value)}")
+    try:
+        hash(value)
+        inspect.signature(value).bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{name} must be {demand}, not {described(value)}: {error}") from None
+    except ValueError:
+        pass  # one that is built in and does not say what it takes
+    return value
+
+
 def plain(value: Any) -> Any:
     """The value with its numbers as Python's own and its paths as strings; all else as it is.
 
@@ -145,16 +178,15 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value))
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    try:
-        number = _number("value", value, "a number")
-    except TypeError:
+    number = _python_number(value)
+    if number is None:
         return value
-    return int(number) if isinstance(number, int) else _float(number)
+    return number if isinstance(number, int) else _float(number)
 
 
 def described(value: object) -> str:
     """What a value of a wrong type is, in a few words."""
-    if isinstance(value, np.ndarray | torch.Tensor):
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
         kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
         return f"{kind} of shape {tuple(value.shape)} and type {value.dtype}"
     if value is None or isinstance(value, bool):
@@ -163,30 +195,35 @@ def described(value: object) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, str):
         return f"the string {shown(value)}"
-    return f"{type(value).__name__} {shown(value)}"
+    text = shown(value)
+    return text if text.startswith("an object") else f"{type(value).__name__} {text}"
 
 
 def shown(value: object) -> str:
     """A value's own words, cut off where they become long."""
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
         return described(value)
-    try:
-        text = repr(value)
-    except Exception:  # a stranger's __repr__
+    if type(value).__module__ not in WELL_SPOKEN:
         return f"an object of class {type(value).__name__}"
-    text = " ".join(text.split())
+    text = " ".join(_brief.repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _number(name: str, value: object, demand: str) -> Number:
     """A Python number; NaN and infinity are left to the caller."""
-    found = value
-    if isinstance(found, torch.Tensor):
-        found = _scalar(found)
+    found = _python_number(value)
+    if found is None:
+        raise TypeError(f"{name} must be {demand}, not {described(value)}")
+    return found
+
+
+def _python_number(value: object) -> Number | None:
+    """The same number as Python's own, or None if it is none."""
+    found = _scalar(value) if isinstance(value, torch.Tensor) else value
     if isinstance(found, np.ndarray) and found.ndim == 0:
         found = found[()]
-    if isinstance(found, bool | np.bool_) or not isinstance(found, Real | Decimal):
-        raise TypeError(f"{name} must be {demand}, not {described(value)}")
+    if isinstance(found, bool | np.bool_):
+        return None
     if isinstance(found, np.floating):
         # The shortest decimal that the type tells from its neighbours: what the user wrote.
         return float(str(found)) if found.itemsize < 8 else float(found)
@@ -196,7 +233,7 @@ def _number(name: str, value: object, demand: str) -> Number:
         return Fraction(int(found.numerator), int(found.denominator))
     if isinstance(found, Decimal):
         return Fraction(found) if found.is_finite() else math.nan
-    return float(found)
+    return float(found) if isinstance(found, Real) else None
 
 
 def _scalar(tensor: torch.Tensor) -> object:

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from amc_gym.arguments import described, truth, whole
+from amc_gym.arguments import described, function, truth, whole
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.budget import Budget
@@ -65,8 +65,8 @@ def search(
     evaluations = whole("evaluations", evaluations, at_least=1)
     seed = whole("seed", seed, at_least=0)
     progress = truth("progress", progress)
-    if found is not None and not callable(found):
-        raise TypeError(f"found must be a function of a plan or None, not {described(found)}")
+    if found is not None:
+        function("found", found, "a plan")
     if isinstance(env, gym.vector.VectorEnv):
         raise TypeError("env must be a single environment: gym.make(...), not gym.make_vec(...)")
     if not isinstance(env, gym.Env):

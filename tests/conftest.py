@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+
 import pytest
 import torch
 from small import PlainStack, images, lively
@@ -28,3 +31,18 @@ def plain_task(plain_stack: nn.Module) -> CompressionTask:
 @pytest.fixture(scope="session")
 def digits_task() -> CompressionTask:
     return resolve("MobileNet")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many generated calls were accepted and refused, by call and changed argument."""
+    accepted: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "fuzz":
+                for tally, more in zip((accepted, refused), json.loads(value), strict=True):
+                    tally.update(more)
+    if calls := accepted.pop("all", 0) + refused.pop("all", 0):
+        terminalreporter.section(f"{calls} generated calls: accepted and refused")
+        for key in sorted(accepted | refused):
+            terminalreporter.line(f"{key:<44}{accepted[key]:>6}{refused[key]:>6}")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.arguments import path, plain, real, shown, truth, whole
+from amc_gym.arguments import function, path, plain, real, shown, truth, whole
 from amc_gym.names import choose
 
 HALVES = [
@@ -111,7 +111,7 @@ def test_whole_numbers_have_bounds_too():
 def test_truth_is_no_number():
     assert truth("flip", np.bool_(True)) is True
     assert truth("flip", torch.tensor(False)) is False
-    for value in (0, 1, "yes", None, np.array([True])):
+    for value in (0, 1, "yes", None, np.array([True]), torch.empty((), device="meta")):
         with pytest.raises(TypeError, match="flip must be True or False"):
             truth("flip", value)
 
@@ -143,7 +143,7 @@ def test_choices_are_strings():
     for value in (None, 3, ["macs"], np.array(["macs"]), torch.zeros(2)):
         with pytest.raises(TypeError, match=r"^resource must be one of 'macs', 'params', not"):
             choose("resource", value, ["macs", "params"])
-    with pytest.raises(ValueError, match=r"unknown resource 'x+\.\.\.;"):
+    with pytest.raises(ValueError, match=r"unknown resource 'x+\.\.\.x+';"):
         choose("resource", "x" * 10**6, ["macs"])
 
 
@@ -154,3 +154,21 @@ def test_what_is_shown_is_short_and_survives_a_strangers_repr():
 
     assert shown(Rude()) == "an object of class Rude"
     assert len(shown("x" * 1000)) == 60
+
+
+def test_functions_are_asked_what_they_take():
+    assert function("found", print, "a plan") is print
+    assert function("found", lambda plan: 1, "a plan")
+    assert function("task", lambda: 1)
+    for value in (None, "print", int, lambda: 1, lambda a, b: 1, [1]):
+        with pytest.raises(TypeError, match="found must be a function of a plan, not"):
+            function("found", value, "a plan")
+
+    class Unhashable:
+        def __eq__(self, other):
+            return True
+
+        def __call__(self, plan): ...
+
+    with pytest.raises(TypeError, match="unhashable"):
+        function("found", Unhashable(), "a plan")

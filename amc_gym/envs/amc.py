@@ -312,6 +312,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             reward, info = 0.0, self.decided()
         return self.embedding.observe(executed), reward, terminated, False, info
 
+    @property
+    def fresh(self) -> bool:
+        """Whether no episode was ever started."""
+        return self._executed is None
+
     def running(self) -> list[int]:
         """Counts of the units that the running episode has decided; a step appends one.
 

@@ -98,7 +98,8 @@ class Budget:
             raise ValueError(
                 f"preserve_ratio={preserve_ratio} is infeasible: the smallest admissible network "
                 f"keeps {smallest} of {full}, so the smallest feasible ratio is "
-                f"{smallest_ratio(smallest, full)}; raise preserve_ratio or max_sparsity"
+                f"{smallest_ratio(smallest, full)}; raise preserve_ratio or max_sparsity, or lower "
+                "channel_multiple"
             )
 
     def fits(self, executed: Sequence[int], count: int) -> bool:

@@ -129,6 +129,8 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             seeds = None if seed is None else _seed(seed)
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a mapping or None, not {described(options)}")
+        if options and "reset_mask" in options and any(env.fresh for env in self.envs):
+            raise ValueError("options['reset_mask'] needs episodes to go on: call reset() first")
         return super().reset(seed=seeds, options=None if options is None else dict(options))
 
     def step(self, actions: np.ndarray) -> Step:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.arguments import described, shown, whole
+from amc_gym.arguments import described, function, shown, whole
 from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.evaluation.folding import fold_norms
@@ -78,11 +78,11 @@ class EngineOptions:
         put("recovery", str(self.recovery))
         if self.granularity == "weight":
             if self.importance != "magnitude":
-                raise ValueError("weight pruning ranks by importance='magnitude' only")
+                raise ValueError("granularity='weight' ranks by importance='magnitude' only")
             if not all(step.name in recovery.AS_BUILT for step in steps):
                 raise ValueError(
-                    f"weight pruning does not re-fit weights: choose recovery='none', 'bn' or "
-                    f"'finetune:STEPS' instead of {self.recovery!r}"
+                    "granularity='weight' does not re-fit weights: choose recovery='none', 'bn' "
+                    f"or 'finetune:STEPS' instead of {self.recovery!r}"
                 )
         if self.reward_images is not None:
             given = whole("reward_images", self.reward_images, at_least=1, otherwise=" or None")
@@ -96,17 +96,7 @@ class EngineOptions:
 def _importance(importance: str | Importance) -> str | Importance:
     if isinstance(importance, str) or not callable(importance):
         return choose("importance", importance, IMPORTANCES)
-    if isinstance(importance, type):
-        raise TypeError(
-            f"importance must be a name or a function of a UnitView, not {described(importance)}"
-        )
-    try:
-        hash(importance)
-    except TypeError:
-        raise TypeError(
-            f"importance must be hashable, as functions are, not {described(importance)}"
-        ) from None
-    return importance
+    return function("importance", importance, "a UnitView")
 
 
 class Engine:

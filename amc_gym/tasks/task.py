@@ -31,7 +31,7 @@ SHARED_IMAGES = 0.01
 """Share of a split that may stand in another one too: real data sets hold a few duplicates."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CompressionTask:
     """A pretrained network and three disjoint splits.  Two tasks of equal content are equal.
 
@@ -150,6 +150,10 @@ class CompressionTask:
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name}={getattr(self, name)}" for name in SPLITS)
+        return f"CompressionTask({type(self.model).__name__}, {splits})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressionTask:
         return self  # Gymnasium deep-copies keywords on each access of env.spec
@@ -337,4 +341,8 @@ def _without_heads(model: nn.Module, images: Tensor) -> nn.Module:
 
 
 def _shared_images(one: Split, other: Split) -> int:
-    return len(one.image_hashes & other.image_hashes)
+    """How many images stand in both, if need be as the bytes that the floats were made of."""
+    if (one.mean is None) == (other.mean is None):
+        return len(one.image_hashes & other.image_hashes)
+    stored, floats = (one, other) if other.mean is None else (other, one)
+    return len(stored.image_hashes & floats.as_bytes(stored).image_hashes)

@@ -129,7 +129,7 @@ def test_recovery_keeps_the_zeros(plain_task, recovery):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "weight pruning does not re-fit weights"),
+        ({}, "granularity='weight' does not re-fit weights"),
         ({"recovery": "none", "importance": "greedy"}, "importance='magnitude' only"),
     ],
 )

@@ -136,3 +136,13 @@ def test_a_task_is_made_of_arrays_and_evaluated_the_same_in_flight_and_resident(
         first, again = (next(iter(made.evaluator.batches))[0] for _ in range(2))
         assert (first is again) == (limit > 0)
     assert len(set(hits.values())) == 1
+
+
+def test_an_image_is_found_again_as_bytes_and_as_floats(plain_stack) -> None:
+    stored = Split(*random_bytes(40, 2), MEAN, STD)
+    floats = Split(stored.batch(slice(40)), stored.labels)
+    calibration = Split(*random_bytes(100, 1), MEAN, STD)
+    for reward, test in ((stored, floats), (floats, stored)):
+        with pytest.raises(ValueError, match="reward and test splits share 40 images"):
+            CompressionTask(plain_stack, calibration, reward, test)
+    assert repr(stored) == "Split(40 images of 3 x 8 x 8, torch.uint8)"

@@ -33,7 +33,7 @@ def rank(
         saliency: of each unit's channels, for rankings that need it.
 
     Raises:
-        ValueError: a user's function returned something else than a permutation.
+        ValueError: a user's function fails, or returns something else than a permutation.
     """
     function = IMPORTANCES[importance] if isinstance(importance, str) else importance
     orders = []
@@ -47,14 +47,23 @@ def rank(
             if graph.layers[name].kind == "norm"
         ]
         view = UnitView(consumers, scales, None if saliency is None else saliency[index])
-        order = np.asarray(function(view))
-        if not np.array_equal(np.sort(order), np.arange(unit.channels)):
-            raise ValueError(
-                f"importance must return a permutation of {unit.channels} channels "
-                f"for unit {unit.name!r}, most important first"
-            )
+        order = _permutation(function, view, unit)
         orders.append(_in_turns(order, unit))
     return tuple(orders)
+
+
+def _permutation(function: Importance, view: UnitView, unit: Unit) -> np.ndarray:
+    try:
+        order = np.asarray(function(view))
+    except Exception as error:
+        raise ValueError(f"importance fails on unit {unit.name!r}: {error}") from error
+    whole = order.dtype.kind in "iu" and order.ndim == 1
+    if not whole or not np.array_equal(np.sort(order), np.arange(unit.channels)):
+        raise ValueError(
+            f"importance must return a permutation of {unit.channels} channels "
+            f"for unit {unit.name!r}, most important first"
+        )
+    return order
 
 
 def _in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:

@@ -20,7 +20,7 @@ CHUNK = 128
 """Images that are looked at together: bounds the copy of those that lie in a file."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Images with their labels. Two splits are equal only if they are the same object.
 
@@ -88,6 +88,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.images.shape[1:]))
+        return f"Split({len(self)} images of {size}, {self.images.dtype})"
+
     def batch(self, chosen: slice | Tensor) -> Tensor:
         """Some of the images as the network takes them: float32, normalised.
 
@@ -117,6 +121,17 @@ class Split:
     def to(self, device: torch.device | str) -> Split:
         """The same split with images and labels on a device."""
         return self._with(self.images.to(device), self.labels.to(device))
+
+    def as_bytes(self, like: Split) -> Split:
+        """The bytes that normalised floats were made of, if it was as in ``like``, of bytes."""
+        mean, std = (
+            torch.tensor(values, device=self.images.device).view(1, -1, 1, 1)
+            for values in (like.mean, like.std)
+        )
+        images = torch.empty(self.images.shape, dtype=torch.uint8, device=self.images.device)
+        for target, part in zip(images.split(CHUNK), self.images.split(CHUNK), strict=True):
+            target.copy_(part.mul(std).add_(mean).mul_(255).round_().clamp_(0, 255))
+        return Split(images, self.labels, like.mean, like.std)
 
     def _with(self, images: Tensor, labels: Tensor) -> Split:
         """A split of some of these images, which need not be checked again."""
