@@ -247,7 +247,7 @@ def load(
     if model is not None and not isinstance(model, nn.Module):
         raise TypeError(f"model must be the original torch.nn.Module, not {described(model)}")
     if model is not None:
-        original = hand_over.read_description(path).get("original", {})
+        original = hand_over.read_description(path).get("original") or {}
         model = without(unwrapped(model), original.get("left_out", ()))
     else:
         model = named_tasks.original_of(path) if task is None else resolve(task).model

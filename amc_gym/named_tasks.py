@@ -84,7 +84,7 @@ def original_of(path: Path) -> nn.Module:
         ValueError: it names no registered network.
         OSError: it is missing.
     """
-    original = read_description(path)["original"]
+    original = read_description(path).get("original") or {"task": None}
     name = original["task"]
     if name is None:
         raise ValueError(
@@ -94,7 +94,7 @@ def original_of(path: Path) -> nn.Module:
     if is_code(name):
         fix = f"amc_gym.load(path, task={printable(name, 200)!r}), or pass the network as model"
         raise ValueError(refusal(f"the description of {path}", name, fix))
-    return models.build(name, datasets.name_of(original["dataset"]), original["classes"])
+    return models.build(name, datasets.name_of(original.get("dataset") or ""), original["classes"])
 
 
 def bounded(dataset: str) -> str:

@@ -160,7 +160,7 @@ def validate(
         say(f"not proven: {claim}")
     if not validation.ok:
         raise CommandError(f"{plan} is refuted: {'; '.join(validation.problems)}")
-    say(f"{plan} holds")
+    say(f"{plan} holds" + (", as far as it can be proven here" if validation.unproven else ""))
 
 
 def _number(value: float) -> str:

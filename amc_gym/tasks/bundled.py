@@ -6,17 +6,20 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, JsonValue
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
+from amc_gym import documents
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.handover.formats import halved, nbytes
+from amc_gym.documents import Accuracy, DocumentError, Name, Positive, Schema, Sha256
 from amc_gym.files import write_whole
 from amc_gym.tasks import models
 
@@ -24,6 +27,32 @@ DIRECTORY = Path(__file__).with_name("weights")
 
 LARGEST = 4 * 2**20
 """Bytes from which on kernels are kept in half precision."""
+
+REINSTALL = "reinstall amc-gym, or run `make weights` in a checkout"
+
+
+class JudgedSchema(Schema):
+    """Accuracy on one split."""
+
+    top1: Accuracy
+    images: Positive
+
+
+class CardSchema(Schema):
+    """What is said of bundled weights; see ``find``."""
+
+    network: Name
+    dataset: Name
+    architecture: dict[Name, JsonValue]
+    input_shape: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    macs: Positive
+    parameters: Positive
+    accuracy: dict[Name, JudgedSchema]
+    fingerprints: dict[Name, Sha256]
+    recipe: dict[Name, JsonValue]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors$")]
+    sha256: Sha256
+    versions: dict[Name, Name]
 
 
 def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, Any]:
@@ -36,8 +65,9 @@ def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, A
 
     Raises:
         ValueError: nothing is bundled for this pair; the message lists what is.
+        OSError: a card is damaged.
     """
-    cards = [json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))]
+    cards = [_read_card(path) for path in sorted(directory.glob("*.json"))]
     known = {(card["network"], card["dataset"]): card for card in cards}
     if (network, dataset) not in known:
         choices = ", ".join(repr(" ".join(names)) for names in known)
@@ -46,6 +76,15 @@ def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, A
             "weights='torchvision', 'random' or a path"
         )
     return known[network, dataset]
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = documents.read(path)
+        documents.check(CardSchema, card)
+    except DocumentError as error:
+        raise OSError(f"the card {path} is damaged ({error}): {REINSTALL}") from error
+    return card
 
 
 def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:
@@ -74,7 +113,7 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     """
     fix = "name another safetensors file"
     if sha256 is not None:
-        fix = "reinstall amc-gym, or run `make weights` in a checkout"
+        fix = REINSTALL
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -19,8 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amc_gym import documents
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.fine_grained import nonzero_params
+from amc_gym.compression.handover.description import DescriptionSchema
 from amc_gym.compression.handover.formats import (
     FORMATS,
     VERSION,
@@ -31,7 +33,8 @@ from amc_gym.compression.handover.formats import (
     nbytes,
 )
 from amc_gym.compression.handover.pair import current, description_of, in_the_way, put
-from amc_gym.compression.handover.rebuild import RebuildError
+from amc_gym.compression.handover.rebuild import RebuildError, refuse_unusable
+from amc_gym.documents import DocumentError
 from amc_gym.files import write_whole
 from amc_gym.names import choose
 
@@ -42,8 +45,8 @@ Runtimes add in another order, which float32 answers with errors of some 1e-6.""
 VERIFIED = 16
 """Images that a file is verified on."""
 
-MALFORMED = (LookupError, TypeError, AttributeError)
-"""What reading a description of the wrong structure runs into."""
+HEADER = 2**24
+"""Bytes that the names and shapes in a safetensors file may take."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +137,16 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
         OSError: a file is missing.
     """
     description = read_description(path)
-    content = Path(path).read_bytes()
-    if hashlib.sha256(content).hexdigest() != description["weights"]["sha256"]:
-        raise ExportError(f"{path} does not have the checksum that its description states")
     try:
-        return decode_safetensors(content, description, original)
-    except RebuildError as error:
+        # No network that was made smaller has more bytes, whatever types its tensors have.
+        content = documents.read_bytes(Path(path), 2 * nbytes(original.state_dict()) + HEADER)
+        if hashlib.sha256(content).hexdigest() != description["weights"]["sha256"]:
+            raise ExportError(f"{path} does not have the checksum that its description states")
+        network = decode_safetensors(content, description, original)
+        refuse_unusable(network, original, description["input_shape"])
+    except (DocumentError, RebuildError) as error:
         raise ExportError(f"{path}: {error}") from error
-    except MALFORMED as error:
-        raise ExportError(f"{description_of(path)} is damaged ({error!r})") from error
+    return network
 
 
 def holds(path: Path, network: nn.Module) -> bool:
@@ -165,16 +169,18 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = description_of(path)
     try:
-        description = current(json.loads(file.read_text("utf-8")), Path(path))
-        if description["format"] != VERSION:
-            raise ExportError(f"{file} has another format than {VERSION}; update amc-gym")
-        known = {"layers", "weights"} <= description.keys()
-        if not known or "sha256" not in description["weights"]:
-            raise KeyError
+        description = documents.read(file)
+        if isinstance(description, dict):
+            description = current(description, Path(path))
+            if description.get("format") != VERSION:
+                raise ExportError(f"{file} has another format than {VERSION}; update amc-gym")
+        documents.check(DescriptionSchema, description)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{file} is missing: it says what {path} holds") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, *MALFORMED) as error:
-        raise ExportError(f"{file} is not the description of a compressed network") from error
+    except DocumentError as error:
+        raise ExportError(
+            f"{file} is not the description of a compressed network: {error}"
+        ) from error
     return description
 
 

@@ -23,6 +23,7 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
 from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
+from amc_gym.names import printable
 
 VERSION = 1
 """Of the description beside a safetensors file."""
@@ -96,8 +97,8 @@ def decode_safetensors(
     """
     try:
         tensors = load_bytes(content)
-    except SafetensorError as error:
-        raise RebuildError(f"not a safetensors file ({error})") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise RebuildError(f"not a safetensors file ({printable(str(error), 200)})") from error
     return rebuild(original, description["layers"], tensors)
 
 

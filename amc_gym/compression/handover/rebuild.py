@@ -7,11 +7,15 @@ its modules is given the sizes and the tensors that were written down.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from amc_gym.names import printable
 
 SIZES = (
     "in_channels",
@@ -35,7 +39,11 @@ def describe(network: nn.Module) -> Layers:
     """Sizes and shapes of every module that holds tensors of its own, ready for JSON."""
     return {
         name: {
-            "sizes": {size: getattr(module, size) for size in SIZES if hasattr(module, size)},
+            "sizes": {
+                size: getattr(module, size)
+                for size in SIZES
+                if type(getattr(module, size, None)) is int  # others' attributes of these names
+            },
             "tensors": {key: list(tensor.shape) for key, tensor in own.items()},
         }
         for name, module in network.named_modules()
@@ -72,7 +80,9 @@ def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Ten
             tensor = tensors.get(f"{name}.{key}" if name else key)
             if tensor is None or list(tensor.shape) != shape:
                 raise RebuildError(f"the weights of {name!r} are not those that are described")
-            _replace(module, key, tensor)
+            _replace(name, module, key, tensor)
+        if not _fits(module):
+            raise RebuildError(f"the sizes of {name!r} are not those of its weights")
     return network.eval()
 
 
@@ -98,9 +108,61 @@ def _refuse_larger(name: str, layer: Mapping[str, Any], original: Mapping[str, A
         )
 
 
-def _replace(module: nn.Module, key: str, tensor: torch.Tensor) -> None:
+def _replace(name: str, module: nn.Module, key: str, tensor: torch.Tensor) -> None:
     old = getattr(module, key)
+    if tensor.is_floating_point() != old.is_floating_point() or tensor.is_complex():
+        raise RebuildError(f"the weights of {name!r} are {tensor.dtype}, not {old.dtype}")
+    if tensor.isnan().any():
+        raise RebuildError(f"the weights of {name!r} are not numbers")
     value = tensor.to(old.device, old.dtype)
     if isinstance(old, nn.Parameter):
         value = nn.Parameter(value, requires_grad=old.requires_grad)
     setattr(module, key, value)
+
+
+def _fits(module: nn.Module) -> bool:
+    """Whether the sizes of a layer of PyTorch's are those of its tensors."""
+    if isinstance(module, _ConvNd):
+        inputs, outputs, groups = module.in_channels, module.out_channels, module.groups
+        if inputs % groups or outputs % groups:
+            return False
+        axes = (inputs, outputs // groups) if module.transposed else (outputs, inputs // groups)
+        return tuple(module.weight.shape) == (*axes, *module.kernel_size) and (
+            module.bias is None or len(module.bias) == outputs
+        )
+    if isinstance(module, nn.Linear):
+        return tuple(module.weight.shape) == (module.out_features, module.in_features) and (
+            module.bias is None or len(module.bias) == module.out_features
+        )
+    if isinstance(module, _NormBase):
+        vectors = (module.weight, module.bias, module.running_mean, module.running_var)
+        return all(t is None or tuple(t.shape) == (module.num_features,) for t in vectors)
+    return True
+
+
+def refuse_unusable(network: nn.Module, original: nn.Module, shape: Sequence[int]) -> None:
+    """Make sure that a rebuilt network runs where its original does.
+
+    Args:
+        network: what was rebuilt.
+        original: with any weights.
+        shape: of one image, (C, H, W), as the description says.
+
+    Raises:
+        RebuildError: it does not: its layers do not go together.
+    """
+    device = next(iter(original.state_dict().values())).device
+    image = torch.zeros(1, *shape, device=device)
+    with torch.inference_mode():
+        try:
+            expected = copy.deepcopy(original).eval()(image)
+        except Exception:
+            return  # it takes something else than float32 images, or others
+        try:
+            found = network(image)
+        except Exception as error:
+            raise RebuildError(
+                f"its layers do not go together ({printable(str(error), 200)})"
+            ) from error
+    if isinstance(expected, torch.Tensor) and getattr(found, "shape", None) != expected.shape:
+        raise RebuildError("it has other outputs than the original")

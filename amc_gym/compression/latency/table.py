@@ -12,16 +12,52 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import FailFast, Field
 from scipy.optimize import isotonic_regression
 
+from amc_gym import documents
 from amc_gym.compression.latency.layers import Geometry
 from amc_gym.compression.latency.timing import LONGEST_NS, LatencyError
+from amc_gym.documents import WHOLE, DocumentError, Name, Positive, Schema, Sha256
 from amc_gym.files import write_json
 
 FORMAT = "amc-gym latency 1"
+
+Nanoseconds = Annotated[int, Field(ge=-WHOLE, le=WHOLE)]
+Channels = Annotated[list[Positive], FailFast(), Field(min_length=1, max_length=10_000)]
+
+
+class GridSchema(Schema):
+    """A ``Grid`` in a file; whether its times can be is asked afterwards."""
+
+    inputs: Channels
+    outputs: Channels
+    ns: Annotated[list[Annotated[list[Nanoseconds], FailFast()]], FailFast()]
+
+
+class DeviceSchema(Schema):
+    """A ``Device`` in a file."""
+
+    name: Name
+    runtime: Name
+    version: Name
+    threads: Positive
+    batch: Positive
+
+
+class TableSchema(Schema):
+    """A whole file; ``block`` came later."""
+
+    format: Literal["amc-gym latency 1"]
+    sha256: Sha256
+    device: DeviceSchema
+    overhead: Annotated[int, Field(ge=0, lt=LONGEST_NS)]
+    grids: Annotated[dict[Name, GridSchema], Field(min_length=1)]
+    portable: bool
+    block: Positive = 1
 
 
 @dataclass(frozen=True)
@@ -144,27 +180,19 @@ class LatencyTable:
             OSError: the file is missing.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.pop("format") != FORMAT:
-                raise LatencyError(f"{path} is not of the format {FORMAT!r}; build it again")
-            claimed, portable = content.pop("sha256"), bool(content.pop("portable"))
-            grids = {
-                key: Grid(
-                    tuple(grid["inputs"]), tuple(grid["outputs"]), tuple(map(tuple, grid["ns"]))
-                )
-                for key, grid in content["grids"].items()
-            }
-            table = cls(
-                Device(**content["device"]),
-                grids,
-                content["overhead"],
-                portable,
-                content.get("block", 1),
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, LatencyError):
-                raise
-            raise LatencyError(f"{path} is no latency table ({error!r})") from error
+            content = documents.read(path)
+            if isinstance(content, dict) and content.get("format") != FORMAT:
+                raise LatencyError(f"{path} is no latency table of the format {FORMAT!r}")
+            said = documents.check(TableSchema, content)
+        except DocumentError as error:
+            raise LatencyError(f"{path} is no latency table: {error}") from error
+        claimed, portable = said.sha256, said.portable
+        grids = {
+            key: Grid(tuple(grid.inputs), tuple(grid.outputs), tuple(map(tuple, grid.ns)))
+            for key, grid in said.grids.items()
+        }
+        device = Device(**said.device.model_dump())
+        table = cls(device, grids, said.overhead, portable, said.block)
         if claimed != table.fingerprint:
             raise LatencyError(f"{path} was changed since it was written; build it again")
         table._check_times(path)
@@ -177,19 +205,17 @@ class LatencyTable:
 
     def _check_times(self, path: Path) -> None:
         for key, grid in self.grids.items():
-            ns = np.array(grid.ns)
-            shaped = ns.shape == (len(grid.inputs), len(grid.outputs))
+            shaped = len(grid.ns) == len(grid.inputs) and all(
+                len(row) == len(grid.outputs) for row in grid.ns
+            )
             ascending = all(list(c) == sorted(set(c)) for c in (grid.inputs, grid.outputs))
             if not shaped or not ascending:
                 raise LatencyError(f"{path}: the grid of {key!r} has no times for its channels")
+            ns = np.array(grid.ns)
             if (ns <= 0).any() or (ns > LONGEST_NS).any():
                 raise LatencyError(f"{path}: {key!r} has times of zero, below it, or of hours")
             if (np.diff(ns, axis=0) < 0).any() or (np.diff(ns, axis=1) < 0).any():
                 raise LatencyError(f"{path}: times of {key!r} fall when channels are added")
-        if not 0 <= self.overhead < LONGEST_NS:
-            raise LatencyError(f"{path}: an overhead of {self.overhead} ns cannot be")
-        if not isinstance(self.block, int) or self.block < 1:
-            raise LatencyError(f"{path}: {self.block} channels at once cannot be")
 
     def _content(self) -> dict[str, Any]:
         grids = {key: asdict(grid) for key, grid in self.grids.items()}
