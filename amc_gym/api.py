@@ -25,7 +25,7 @@ from amc_gym.tasks.calibration import calibration, channel_graph
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.collecting import SplitLike, split_of
 from amc_gym.tasks.engine import device_of
-from amc_gym.tasks.heads import left_out, without
+from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, TaskLike, resolve
 from amc_gym.training import accuracy, train
 from amc_gym.versions import versions
@@ -156,6 +156,11 @@ def finetune(
                 f"{shared} training images are {name} images, whose accuracy would then mean "
                 "nothing: leave them out"
             )
+    if len(task.few) > 1 and not returns_logits_in_training(task.model, task.few, task.classes):
+        raise ValueError(
+            "the task's model does not return logits (N, classes) in training mode, so it cannot "
+            "be fine-tuned here: return them in both modes, or train what amc_gym.compress makes"
+        )
     frozen = [name for name, p in task.model.named_parameters() if not p.requires_grad]
     if frozen:
         warnings.warn(

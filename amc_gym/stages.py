@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -55,6 +56,8 @@ class Stage:
 
 def geometric(density: float, stages: int) -> tuple[float, ...]:
     """Densities that fall by the same factor in each stage, the last being ``density``."""
+    density = real("density", density, above=0, below=1)
+    stages = whole("stages", stages, at_least=1)
     return tuple(density ** (stage / stages) for stage in range(1, stages + 1))
 
 
@@ -89,6 +92,8 @@ def prune_in_stages(
         ValueError: targets that do not decrease, a target out of reach in one stage, or a folder
             that holds the stages of another call.
     """
+    if not isinstance(targets, Sequence | np.ndarray) or isinstance(targets, str):
+        raise TypeError(f"targets must be densities, one for each stage, not {described(targets)}")
     targets = [real("targets", target, above=0, below=1) for target in targets]
     if not targets or not all(b < a for a, b in zip((1.0, *targets), targets, strict=False)):
         raise ValueError(f"targets must be densities below 1, each smaller, not {list(targets)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import math
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,10 @@ DAMAGED = (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError)
 
 RESIDENT = 2**30
 """Bytes of images that move to the device once; more of them move batch by batch."""
+
+
+class DivergedError(ValueError):
+    """A training run whose loss became NaN or infinite; the network is worth nothing."""
 
 
 def train(
@@ -72,6 +77,7 @@ def train(
         The same model, channels last, in evaluation mode.
 
     Raises:
+        DivergedError: the loss is no finite number any more.
         ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
             its warm-up, images would be shifted out of sight, or the recipe distils and there is
             no teacher.
@@ -109,7 +115,13 @@ def train(
         if on_epoch is not None and done:
             on_epoch(done)
         for epoch in range(done, recipe.epochs):
-            shown = f"loss {run.epoch(epoch, resident):.3f}"
+            loss = run.epoch(epoch, resident)
+            if not math.isfinite(loss):  # before a checkpoint keeps it
+                raise DivergedError(
+                    f"training has diverged in epoch {epoch + 1}, its loss is {loss}: lower "
+                    f"learning_rate={recipe.learning_rate}, or raise temperature or batch_size"
+                )
+            shown = f"loss {loss:.3f}"
             if checkpoint:
                 run.save(checkpoint, epoch + 1)
             if evaluate_on is not None:
@@ -132,13 +144,18 @@ def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
         steps: gradient steps; rounded up to whole epochs where more than one is needed.
 
     Returns:
-        The same network, in evaluation mode.
+        The same network, in evaluation mode; as it was, if training diverges.
     """
+    before = copy.deepcopy(network.state_dict())
     batch = min(64, len(split))
     epochs = -(-steps // (len(split) // batch))
     images = batch * -(-steps // epochs)
     recipe = Recipe(epochs, batch, learning_rate=0.01, schedule="cosine", weight_decay=5e-4)
-    return train(network, split.first(images), recipe, keep_zeros=True, progress=False)
+    try:
+        return train(network, split.first(images), recipe, keep_zeros=True, progress=False)
+    except DivergedError:
+        network.load_state_dict(before)
+        return network.eval()
 
 
 def finished_epochs(checkpoint: Path) -> int:

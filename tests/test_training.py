@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import asdict, replace
@@ -439,3 +440,36 @@ def test_main_distils_from_the_bundled_teacher(
     monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "MobileNet")
     with pytest.raises(ValueError, match="belongs to another run: it differs in origin"):
         main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")
+
+
+def test_a_diverging_run_is_stopped_and_its_checkpoint_keeps_no_nan(
+    split: Split, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, learning_rate=1e30, schedule="cosine")
+    checkpoint = tmp_path / "state.pt"
+    with pytest.raises(ValueError, match=r"diverged in epoch 1.*lower learning_rate=1e\+30"):
+        train(tiny(), split, recipe, checkpoint=checkpoint, progress=False)
+    assert not checkpoint.exists()
+
+
+def test_a_few_steps_that_diverge_change_nothing(split: Split) -> None:
+    network = tiny().eval()
+    with torch.no_grad():
+        network.head.weight.mul_(1e30)
+    before = copy.deepcopy(network)
+    assert training.finetune_steps(network, split, 3) is network
+    assert same(network, before)
+    assert not network.training
+
+
+def test_images_are_not_shifted_out_of_sight(split: Split) -> None:
+    with pytest.raises(ValueError, match="shift must be smaller than the images of 8 x 8 pixels"):
+        train(tiny(), split, replace(RECIPE, shift=8), progress=False)
+
+
+def test_frozen_weights_are_trained(split: Split) -> None:
+    model = tiny().requires_grad_(False)
+    before = copy.deepcopy(model)
+    train(model, split, RECIPE, progress=False)
+    changed = zip(model.parameters(), before.parameters(), strict=True)
+    assert not any(torch.equal(one, other) for one, other in changed)

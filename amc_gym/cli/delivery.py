@@ -16,6 +16,7 @@ from amc_gym.compression.handover.formats import FORMATS
 from amc_gym.own_code import failing_as_one
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import Split
+from amc_gym.tasks.datasets.collecting import split_of
 from amc_gym.training import accuracy, finished_epochs
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
@@ -137,4 +138,4 @@ def _imported(name: str) -> Split:
             made = getattr(importlib.import_module(module), function)()
         except (ImportError, AttributeError, ValueError) as error:
             raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
-        return made if isinstance(made, Split) else Split(*made)
+        return split_of("--train", made)

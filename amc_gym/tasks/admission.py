@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,7 @@ def admitted(model: Any) -> nn.Module:
     if any(module.training for module in model.modules()):
         raise ValueError("the model is in training mode; call model.eval() first")
     _check_weights(model)
+    _check_hooks(model)
     _check_copies(model)
     return model
 
@@ -148,6 +150,27 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers()
 
 
+HOOKS = {
+    "WeightNorm": "torch.nn.utils.remove_weight_norm(layer) takes it off, and "
+    "torch.nn.utils.parametrizations.weight_norm(layer) does the same properly",
+    "SpectralNorm": "torch.nn.utils.remove_spectral_norm(layer) takes it off, and "
+    "torch.nn.utils.parametrizations.spectral_norm(layer) does the same properly",
+    "BasePruningMethod": "torch.nn.utils.prune.remove(layer, 'weight') makes it permanent",
+}
+"""Hooks of torch that compute a weight before each pass, and so forbid copies -> what helps."""
+
+
+def _check_hooks(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        for hook in module._forward_pre_hooks.values():
+            for kind in inspect.getmro(type(hook)):
+                if kind.__name__ in HOOKS and kind.__module__.startswith("torch."):
+                    raise ValueError(
+                        f"the model's {name!r} computes its weight in a hook, {kind.__name__}: "
+                        f"{HOOKS[kind.__name__]}"
+                    )
+
+
 def _check_copies(model: nn.Module) -> None:
     """Copy everything but the weights: small networks are made of copies."""
     weights: dict[int, Any] = {id(tensor): tensor for _, tensor in _tensors(model)}
@@ -189,11 +212,18 @@ def classes_of(model: nn.Module, images: Tensor) -> int:
 
 
 def _answer(model: nn.Module, images: Tensor, what: str) -> Any:
+    given = images.clone()
     try:
         with torch.no_grad():
-            return model(images)
+            answer = model(given)
     except Exception as error:
         raise ValueError(f"the model does not run {what}: {error}") from error
+    if not torch.equal(given, images):
+        raise ValueError(
+            "the model changes the images that it is given, in place: write x = x - mean instead "
+            "of x -= mean, and no inplace=True on its input"
+        )
+    return answer
 
 
 def _logits(answer: Any, images: int) -> Tensor:

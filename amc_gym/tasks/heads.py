@@ -1,8 +1,9 @@
-"""Auxiliary heads: parts that only training runs, as GoogLeNet's and Inception's classifiers.
+"""What networks do in training only: auxiliary heads, and answers that are not just logits.
 
-They read channels that pruning takes away, and no evaluation sees them, so that nobody could say
-what they would have to become.  They are left out, which training has to know: a network asks its
-own ``training`` flag whether to run them.
+Heads such as GoogLeNet's and Inception's read channels that pruning takes away, and no evaluation
+sees them, so that nobody could say what they would have to become.  They are left out, which
+training has to know: a network asks its own ``training`` flag whether to run them, and whether to
+return more than logits.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ from amc_gym.tasks.admission import with_children
 
 LEFT_OUT = "heads_left_out"
 """Attribute of a module: the names of those of its children that were auxiliary heads."""
+
+
+EVALUATES = "modules_that_evaluate"
+"""Attribute of a network: which of its modules stay in evaluation mode when it is trained."""
+
+THEMSELVES = ("outermost", "all that hold others")
+"""Choices of ``EVALUATES``, from the mildest on."""
 
 
 def auxiliary_heads(model: nn.Module, images: Tensor) -> tuple[str, ...]:
@@ -117,9 +125,44 @@ def train_mode(model: nn.Module) -> None:
     """Set a network to training mode, in place.
 
     Modules that lost heads stay in evaluation mode themselves, though not what they hold, so that
-    they ask for none of them and return logits alone.
+    they ask for none of them and return logits alone; so do those that ``trained_alike`` found.
     """
     model.train()
+    which = getattr(model, EVALUATES, None)
     for module in model.modules():
-        if getattr(module, LEFT_OUT, ()):
+        outer = module is model if which == THEMSELVES[0] else any(True for _ in module.children())
+        if getattr(module, LEFT_OUT, ()) or (which is not None and outer):
             module.training = False
+
+
+def trained_alike(model: nn.Module, images: Tensor, classes: int) -> nn.Module | None:
+    """A network that returns logits in training too: ``model`` itself, if it does.
+
+    Or else one that shares all with it, and whose outermost module, or all that hold others, stay
+    in evaluation mode when it is trained.  Or None, if that does not help either.
+
+    Args:
+        model: in eval mode; not changed.
+        images: a batch, (N, C, H, W).
+        classes: length of the logits.
+    """
+    if returns_logits_in_training(model, images, classes):
+        return model
+    for which in THEMSELVES:
+        marked = with_children(model, {})
+        marked.__dict__[EVALUATES] = which
+        if returns_logits_in_training(marked, images, classes):
+            return marked
+    return None
+
+
+def returns_logits_in_training(model: nn.Module, images: Tensor, classes: int) -> bool:
+    """Whether a network answers a batch with (N, classes) logits when it is trained."""
+    trained = copy.deepcopy(model)
+    train_mode(trained)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            answer = trained(images)
+    except Exception:  # it may want labels
+        return False
+    return isinstance(answer, Tensor) and answer.shape == (len(images), classes)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from amc_gym.arguments import whole
 from amc_gym.compression.latency.blocks import BLOCKS
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries, widths
@@ -54,8 +55,8 @@ def subject_of(
         ValueError: an unknown runtime, no such device, or no images at a time.
     """
     choose("runtime", runtime, RUNTIMES)
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, not {batch}")
+    threads = whole("threads", threads, at_least=1)
+    batch = whole("batch", batch, at_least=1)
     where = _where(runtime, device)
     return Subject(
         task.model,

@@ -22,7 +22,13 @@ from amc_gym.tasks import bundled, datasets, models
 from amc_gym.tasks.admission import admitted, classes_of
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.collecting import split_of
-from amc_gym.tasks.heads import auxiliary_heads, unread_parameters, without
+from amc_gym.tasks.heads import (
+    EVALUATES,
+    auxiliary_heads,
+    trained_alike,
+    unread_parameters,
+    without,
+)
 from amc_gym.tasks.pretrained import pretrained
 
 SPLITS = ("calibration", "reward", "test")
@@ -77,7 +83,7 @@ class CompressionTask:
         put("channel_multiple", whole("channel_multiple", self.channel_multiple, at_least=1))
         put("source", _named(self.source))
         self._check_splits()
-        put("model", _without_heads(self.model, self._few))
+        put("model", _without_heads(self.model, self.few, self.classes))
 
     def _check_splits(self) -> None:
         self.check_fits("calibration", self.calibration)
@@ -115,10 +121,10 @@ class CompressionTask:
         Raises:
             ValueError: as ``classes_of``.
         """
-        return classes_of(self.model, self._few)
+        return classes_of(self.model, self.few)
 
     @property
-    def _few(self) -> Tensor:
+    def few(self) -> Tensor:
         """Two images, where there are so many, on the model's device."""
         return self.reward.batch(slice(2)).to(self.example.device)
 
@@ -316,12 +322,13 @@ def _named(source: Any) -> tuple[tuple[str, str | None], ...]:
     return tuple(named.items())
 
 
-def _without_heads(model: nn.Module, images: Tensor) -> nn.Module:
-    """The network less its auxiliary heads, with a warning that names what evaluation never reads.
+def _without_heads(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
+    """The network less what only its training mode does, with warnings that say what that is.
 
     Args:
         model: in eval mode; not changed.
         images: a batch.
+        classes: length of the logits.
     """
     if heads := auxiliary_heads(model, images):
         warnings.warn(
@@ -337,7 +344,14 @@ def _without_heads(model: nn.Module, images: Tensor) -> nn.Module:
             "are, and count as parameters",
             stacklevel=5,
         )
-    return model
+    alike = trained_alike(model, images, classes) if len(images) > 1 else model
+    if alike is not model and alike is not None:
+        warnings.warn(
+            "in training mode the model returns something else than logits: fine-tuning leaves "
+            f"{getattr(alike, EVALUATES)} of its modules in evaluation mode",
+            stacklevel=5,
+        )
+    return model if alike is None else alike
 
 
 def _shared_images(one: Split, other: Split) -> int:

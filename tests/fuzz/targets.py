@@ -491,7 +491,11 @@ TARGETS = {
             "dataset": Argument(
                 some(lambda: "digits"), maybe=_query, called=("option", "data_root", "weights")
             ),
-            "data_root": Argument(some(lambda: None), file=True),
+            "data_root": Argument(
+                some(lambda: None, lambda: "nowhere"),  # digits need none
+                wrong=some(lambda: 3, lambda: b"x", lambda: True, lambda: ["x"]),
+                file=True,
+            ),
             "weights": Argument(
                 some(lambda: "bundled"),
                 wrong=some(lambda: "torchvision", lambda: "x.pt", lambda: Path("x.safetensors")),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from small import PlainStack, images, lively
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 import amc_gym
 from amc_gym import CompressionTask
@@ -53,6 +54,12 @@ def partly_training() -> nn.Module:
     model = stack()
     model.get_submodule("norm").train()
     return model
+
+
+def hooked(hook) -> nn.Module:
+    model = stack()
+    hook(model.get_submodule("second"))
+    return model.eval()
 
 
 def lazy() -> nn.Module:
@@ -125,6 +132,26 @@ REFUSED = {
         ValueError,
         "training=self.training",
     ),
+    "changes its input": (
+        lambda: nn.Sequential(nn.ReLU(inplace=True), stack()).eval(),
+        ValueError,
+        "changes the images that it is given, in place",
+    ),
+    "old weight norm": (
+        lambda: hooked(nn.utils.weight_norm),
+        ValueError,
+        "'second' computes its weight in a hook, WeightNorm.*remove_weight_norm",
+    ),
+    "old spectral norm": (
+        lambda: hooked(nn.utils.spectral_norm),
+        ValueError,
+        "'second' computes its weight in a hook, SpectralNorm",
+    ),
+    "pruned by masks": (
+        lambda: hooked(lambda layer: prune.l1_unstructured(layer, "weight", 0.5)),
+        ValueError,
+        r"'second' computes its weight in a hook, BasePruningMethod.*prune\.remove",
+    ),
     "raises": (
         lambda: answering(lambda y: [][1]),
         ValueError,
@@ -133,6 +160,8 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+@pytest.mark.filterwarnings("ignore:.*spectral_norm.*is deprecated")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
 @pytest.mark.filterwarnings("ignore:Converting a tensor to a Python")
 @pytest.mark.parametrize(("make", "kind", "message"), REFUSED.values(), ids=REFUSED)
@@ -181,6 +210,16 @@ def test_wrappers_come_off_and_the_model_stays_as_it_was(wrap):
     assert [type(module) for module in wrapped.modules()] == before
     assert any(module is plain for module in task.model.modules())  # shared, not copied
     assert AMCEnv(task).engine.graph.full == AMCEnv(task_of(plain)).engine.graph.full
+
+
+def test_distributed_networks_are_unwrapped(tmp_path):
+    plain = stack()
+    meeting = f"file://{tmp_path}/store"
+    distributed.init_process_group("gloo", init_method=meeting, rank=0, world_size=1)
+    try:
+        assert task_of(nn.parallel.DistributedDataParallel(plain)).model is plain
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_a_network_compiled_in_place_runs_plainly(monkeypatch):

@@ -152,3 +152,69 @@ def test_a_split_of_a_task_with_heads_is_what_it_was():
     with pytest.warns(UserWarning, match="aux"):
         task = task_of(made(Body))
     assert isinstance(task.test, Split)
+
+
+class Talkative(nn.Module):
+    """A network without heads that returns its features beside the logits in training."""
+
+    def __init__(self, wants_labels=False) -> None:
+        super().__init__()
+        self.a, self.norm = nn.Conv2d(3, 12, 3), nn.BatchNorm2d(12)
+        self.head, self.drop = nn.Linear(12, 5), nn.Dropout(0.5)
+        self.wants_labels = wants_labels
+
+    def forward(self, x, labels=None):
+        x = F.relu(self.norm(self.a(x))).mean((2, 3))
+        y = self.head(self.drop(x))
+        if self.training and self.wants_labels:
+            return F.cross_entropy(y, labels)
+        return (y, x) if self.training else y
+
+
+class Around(nn.Module):
+    """A network around one, which asks the inner one's flag."""
+
+    def __init__(self, inner) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        y = self.inner(x)
+        return y[0].log_softmax(1) if isinstance(y, tuple) and y[1].sum() > 1e9 else y
+
+
+TALKATIVE = {
+    "outermost": (lambda: Talkative(), "leaves outermost of its modules"),
+    "labels": (lambda: Talkative(True), "leaves outermost of its modules"),
+    "inner": (lambda: Around(Talkative()), "leaves all that hold others of its modules"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), TALKATIVE.values(), ids=TALKATIVE)
+def test_what_answers_otherwise_in_training_is_tuned_all_the_same(make, message):
+    model = made(make)
+    with pytest.warns(UserWarning, match=message):
+        task = task_of(model)
+    train_mode(task.model)
+    inner = getattr(task.model, "inner", task.model)
+    assert inner.norm.training
+    assert inner.drop.training
+    assert not inner.training
+    task.model.eval()
+    assert not any(module.training for module in model.modules())
+    recipe = amc_gym.Recipe(1, 20, 0.05, schedule="cosine")
+    tuned = amc_gym.finetune(task, plan_of(task), images(40, 9), recipe, progress=False)
+    assert tuned(task.example).shape == (1, 5)
+
+
+def test_what_never_answers_logits_in_training_is_searched_and_not_tuned():
+    class Stubborn(Talkative):
+        def forward(self, x, labels=None):
+            y = super().forward(x)
+            return y if not self.drop.training else {"logits": y}
+
+    task = task_of(made(Stubborn))
+    plan = plan_of(task)
+    recipe = amc_gym.Recipe(1, 20, 0.05, schedule="cosine")
+    with pytest.raises(ValueError, match=r"does not return logits .N, classes. in training mode"):
+        amc_gym.finetune(task, plan, images(40, 9), recipe, progress=False)

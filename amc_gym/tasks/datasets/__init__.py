@@ -71,6 +71,8 @@ def find_root(dataset: str, data_root: str | Path | None) -> Path | None:
         OSError: the folder does not exist.
     """
     name = name_of(dataset)
+    if data_root is not None:
+        path("data_root", data_root)
     if "root" not in inspect.signature(DATASETS[name]).parameters:
         return None
     named = data_root if data_root is not None else os.environ.get(DATA_ROOT)
