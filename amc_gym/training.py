@@ -26,6 +26,7 @@ from amc_gym.files import replacing
 from amc_gym.gradients import Gradients, Step, fastest
 from amc_gym.names import choose
 from amc_gym.recipe import Recipe, make_optimizer, make_scheduler
+from amc_gym.tasks.admission import classes_of
 from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.collecting import SplitLike, split_of
@@ -179,21 +180,26 @@ def accuracy(
         batch_size: images at a time.
 
     Raises:
-        TypeError, ValueError: an argument is of a wrong type, unknown or out of range.
+        TypeError: an argument is of a wrong type.
+        ValueError: an argument is unknown or out of range, or the network does not classify the
+            images, as ``classes_of`` says.
     """
     if not isinstance(network, nn.Module):
         raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
     split, metric = split_of("split", split), choose("metric", metric, METRICS)
     batch_size = whole("batch_size", batch_size, at_least=1)
-    device = next(network.parameters()).device
-    was_training = network.training
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
-    batches = (
-        (images.to(device), labels.to(device)) for images, labels in split.batches(batch_size)
-    )
-    hits = count_hits(network, batches)
-    network.train(was_training)
-    return hits.accuracy(metric)
+    try:
+        classes_of(network, split.batch(slice(2)).to(device), "network")
+        batches = (
+            (images.to(device), labels.to(device)) for images, labels in split.batches(batch_size)
+        )
+        return count_hits(network, batches).accuracy(metric)
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @dataclass

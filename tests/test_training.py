@@ -473,3 +473,22 @@ def test_frozen_weights_are_trained(split: Split) -> None:
     train(model, split, RECIPE, progress=False)
     changed = zip(model.parameters(), before.parameters(), strict=True)
     assert not any(torch.equal(one, other) for one, other in changed)
+
+
+def test_accuracy_is_that_of_a_network_that_classifies_and_puts_its_modes_back(
+    split: Split,
+) -> None:
+    network = tiny().train()
+    network.body[1].eval()
+    before = [module.training for module in network.modules()]
+    assert 0 <= accuracy(network, split) <= 1
+    assert [module.training for module in network.modules()] == before
+    with pytest.raises(ValueError, match="the network does not run on one image"):
+        accuracy(nn.Linear(2, 2), split)
+    with torch.no_grad():
+        network.head.bias[3] = torch.nan
+    with pytest.raises(ValueError, match="the network's logits are NaN"):
+        accuracy(network, split)
+    assert [module.training for module in network.modules()] == before
+    with pytest.raises(ValueError, match="the network must return logits"):
+        accuracy(nn.Flatten(0), split)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -183,51 +184,53 @@ def _check_copies(model: nn.Module) -> None:
         ) from error
 
 
-def classes_of(model: nn.Module, images: Tensor) -> int:
+def classes_of(model: nn.Module, images: Tensor, called: str = "model") -> int:
     """The number of classes that a network tells apart.
 
     Args:
         model: in eval mode.
         images: two or more, (N, C, H, W), or one where there are no more.
+        called: what the user calls it.
 
     Raises:
         ValueError: it does not run on them, its answers are not finite logits (N, classes), or it
             answers otherwise when asked again.
     """
     shape = tuple(images[:1].shape)
-    _logits(_answer(model, images[:1], f"on one image of shape {shape}"), 1)
-    logits = _logits(_answer(model, images, f"on {len(images)} images"), len(images))
+    asked = partial(_answer, model, called=called)
+    _logits(asked(images[:1], f"on one image of shape {shape}"), 1, called)
+    logits = _logits(asked(images, f"on {len(images)} images"), len(images), called)
     if not logits.isfinite().all():
         raise ValueError(
-            "the model's logits are NaN or infinite: its weights, or how images are normalised, "
-            "are not those of its training"
+            f"the {called}'s logits are NaN or infinite: its weights, or how images are "
+            "normalised, are not those of its training"
         )
-    again = _answer(model, images, f"on {len(images)} images")
+    again = asked(images, f"on {len(images)} images")
     if not float((again - logits).abs().max()) <= SAME * max(float(logits.abs().max()), 1e-6):
         raise ValueError(
-            "the model answers otherwise each time it is asked: in evaluation mode nothing may be "
-            "random; F.dropout needs training=self.training"
+            f"the {called} answers otherwise each time it is asked: in evaluation mode nothing may "
+            "be random; F.dropout needs training=self.training"
         )
     return logits.shape[1]
 
 
-def _answer(model: nn.Module, images: Tensor, what: str) -> Any:
+def _answer(model: nn.Module, images: Tensor, what: str, called: str) -> Any:
     given = images.clone()
     try:
         with torch.no_grad():
             answer = model(given)
     except Exception as error:
-        raise ValueError(f"the model does not run {what}: {error}") from error
+        raise ValueError(f"the {called} does not run {what}: {error}") from error
     if not torch.equal(given, images):
         raise ValueError(
-            "the model changes the images that it is given, in place: write x = x - mean instead "
-            "of x -= mean, and no inplace=True on its input"
+            f"the {called} changes the images that it is given, in place: write x = x - mean "
+            "instead of x -= mean, and no inplace=True on its input"
         )
     return answer
 
 
-def _logits(answer: Any, images: int) -> Tensor:
-    demand = "the model must return logits of shape (N, classes)"
+def _logits(answer: Any, images: int, called: str) -> Tensor:
+    demand = f"the {called} must return logits of shape (N, classes)"
     if not isinstance(answer, Tensor):
         raise ValueError(
             f"{demand}, not {type(answer).__name__}: wrap it in a module whose forward returns "
