@@ -1,0 +1,53 @@
+"""Decoding photographs: the cache holds all of a data set or nothing, and no remains."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.kills.harness import Done
+
+SIDE = 1200
+"""Pixels of a photograph, so that decoding all of them takes seconds."""
+
+COUNTS = {"train": 60, "val": 40}
+"""Photographs of each class."""
+
+
+class Decoding:
+    """``amc-gym info`` on a folder of photographs that are not in the cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / "cache"
+        self.photographs = folder / "photographs"
+        noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        folder.mkdir(parents=True, exist_ok=True)
+        for part, count in COUNTS.items():
+            for name in ("cat", "dog"):
+                (self.photographs / part / name).mkdir(parents=True)
+                for number in range(count):
+                    noise = np.roll(noise, 99, (0, 1))  # splits may not share photographs
+                    Image.fromarray(noise).save(self.photographs / part / name / f"{number}.jpg")
+        self._whole: dict[str, bytes] = {}
+
+    def command(self) -> list[str]:
+        run = [sys.executable, "-W", "ignore", "-m", "amc_gym", "info", "AMC-Plain20-v0"]
+        data = ["--dataset", "folder?size=32", "--data-root", str(self.photographs)]
+        return [*run, *data, "--weights", "random"]
+
+    def killed(self) -> None:
+        for path in self.cache.glob("*.npy"):
+            assert path.with_suffix(".json").exists(), "images without their card"
+
+    def finished(self, done: Done) -> None:
+        assert done.returncode == 0, done.output
+        found = {path.name: path.read_bytes() for path in self.cache.iterdir()}
+        for path in self.cache.iterdir():
+            path.unlink()
+        assert len(found) == 6, sorted(found)  # images and cards of three splits
+        self._whole = self._whole or found
+        assert found == self._whole, "other bits than those of another run"
