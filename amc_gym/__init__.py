@@ -3,6 +3,7 @@
 Importing the package registers the environments.
 """
 
+from amc_gym import interrupts  # noqa: F401  # first: what follows takes seconds to import
 from amc_gym.api import compress, export, finetune, load, training_images
 from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, PlanError

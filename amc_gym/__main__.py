@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import tyro
 
+from amc_gym import interrupts
 from amc_gym.cli import catalogue, compression, delivery, latency
 from amc_gym.cli.console import CommandError, guarded
+from amc_gym.compression.evaluation import parallel
 from amc_gym.names import printable
 
 COMMANDS = {
@@ -67,11 +69,16 @@ def main(args: Sequence[str] | None = None) -> int:
         )
     except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
         # Messages of other libraries may have several lines, and names in files may be anything.
-        print(f"amc-gym: {printable(str(error), 4000)}", file=sys.stderr)
-        return 1
+        interrupted = interrupts.happened() and not isinstance(error, CommandError)
+        print(
+            f"amc-gym: {'interrupted' if interrupted else printable(str(error), 4000)}",
+            file=sys.stderr,
+        )
+        return interrupts.leave() if interrupts.happened() else 1
     except KeyboardInterrupt:
+        parallel.abandon()
         print("amc-gym: interrupted", file=sys.stderr)
-        return 130
+        return interrupts.leave()
     return 0
 
 

@@ -20,3 +20,8 @@ Beyond the search itself:
     ablations      variants of our own searcher
     speed          how fast all of it is
 """
+
+import sys
+
+if sys.argv[:1] == ["-m"]:  # Ctrl-C is to work while a command is imported, which takes seconds
+    import amc_gym  # noqa: F401

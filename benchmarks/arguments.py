@@ -9,6 +9,7 @@ from typing import Any
 
 import tyro
 
+from amc_gym import interrupts
 from benchmarks.studies.runs import BenchmarkError
 
 Command = Callable[..., int]
@@ -42,7 +43,7 @@ def run_command(
         return tyro.cli(command, prog=program, args=given)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return interrupts.leave()
     except (BenchmarkError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,17 +21,16 @@ from tests.kills.harness import Scenario, kill_repeatedly
 
 @dataclass(frozen=True)
 class Kind:
-    """A scenario, made for a folder, and the seconds after its start within which kills fall."""
+    """A scenario, made for a folder, and the variables of its command."""
 
     make: Callable[[Path], Scenario]
-    span: tuple[float, float]
     environment: Callable[[Path], Mapping[str, str]] = lambda folder: {}
 
 
 SCENARIOS = {
-    "finetuning": Kind(FineTuning, (2, 20)),
-    "decoding": Kind(Decoding, (2, 14), lambda folder: {"AMC_CACHE": str(folder / "cache")}),
-    "export": Kind(Export, (3, 20)),
+    "finetuning": Kind(FineTuning),
+    "decoding": Kind(Decoding, lambda folder: {"AMC_CACHE": str(folder / "cache")}),
+    "export": Kind(Export),
 }
 
 
@@ -50,7 +49,6 @@ def main() -> int:
             summary = kill_repeatedly(
                 kind.make(folder),
                 arguments.kills,
-                span=kind.span,
                 seed=arguments.seed,
                 environment=dict(kind.environment(folder)),
             )

@@ -92,7 +92,7 @@ def kill_repeatedly(
     scenario: Scenario,
     kills: int,
     *,
-    span: tuple[float, float],
+    span: tuple[float, float] | None = None,
     seed: int = 0,
     environment: dict[str, str] | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
@@ -105,7 +105,8 @@ def kill_repeatedly(
     Args:
         scenario: what is run and checked.
         kills: how many.
-        span: seconds after the start between which kills fall; a run that ends before its kill is
+        span: seconds after the start between which kills fall; None: from a fifth of what a whole
+            run takes, most of which are imports, to all of it.  A run that ends before its kill is
             checked as finished, and does not count as a kill.
         seed: of the moments.
         environment: variables beside this process's.
@@ -114,6 +115,10 @@ def kill_repeatedly(
     moments = random.Random(seed)
     summary = Summary(type(scenario).__name__)
     began = time.monotonic()
+    if span is None:
+        _to_the_end(scenario, environment or {}, summary)
+        whole = time.monotonic() - began
+        span = whole / 5, whole
     while summary.kills < kills and len(summary.problems) < ENOUGH:
         run = _Run(scenario, environment or {})
         done = run.ended_within(moments.uniform(*span))
@@ -128,10 +133,7 @@ def kill_repeatedly(
             say(f"{summary.name}: a run to the end" + problem)
         if problem:
             summary.problems.append(f"kill {summary.kills}{problem}")
-    done = _Run(scenario, environment or {}).ended_within(LONGEST)
-    problem = _finish(scenario, done, summary) if done else ": the last run does not end"
-    if problem:
-        summary.problems.append(f"at last{problem}")
+    _to_the_end(scenario, environment or {}, summary)
     summary.seconds = time.monotonic() - began
     return summary
 
@@ -192,6 +194,16 @@ def survivors(token: str) -> list[int]:
         except OSError:  # it has ended meanwhile, or is somebody else's
             continue
     return found
+
+
+def _to_the_end(scenario: Scenario, environment: dict[str, str], summary: Summary) -> None:
+    run = _Run(scenario, environment)
+    done = run.ended_within(LONGEST)
+    if done is None:
+        run.kill(whole=True)
+    problem = _finish(scenario, done, summary) if done else ": a run does not end"
+    if problem:
+        summary.problems.append(f"after kill {summary.kills}{problem}")
 
 
 def _finish(scenario: Scenario, done: Done, summary: Summary) -> str:

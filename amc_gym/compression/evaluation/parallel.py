@@ -40,6 +40,13 @@ def executor() -> Executor:
     return Inline() if threads == 1 else _pool(threads)
 
 
+def abandon() -> None:
+    """Leave undone what has not begun: otherwise the process ends after it only."""
+    if _pool.cache_info().currsize:
+        _pool(torch.get_num_threads()).shutdown(wait=False, cancel_futures=True)
+        _pool.cache_clear()
+
+
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
     """Torch uses so many threads for what the calling thread does meanwhile."""
