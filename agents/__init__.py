@@ -16,7 +16,18 @@ from agents import (  # noqa: F401  # they register themselves
     sb3_ppo,
     width_multiplier,
 )
-from agents.recording import Episode, Recorder, Result
-from agents.registry import FACTORIES, Agent, Learner, make, register
+from agents.recording import BudgetSpent, Episode, Recorder, Result
+from agents.registry import FACTORIES, Agent, Learner, fingerprint, make, register
 
-__all__ = ["FACTORIES", "Agent", "Episode", "Learner", "Recorder", "Result", "make", "register"]
+__all__ = [
+    "FACTORIES",
+    "Agent",
+    "BudgetSpent",
+    "Episode",
+    "Learner",
+    "Recorder",
+    "Result",
+    "fingerprint",
+    "make",
+    "register",
+]

@@ -193,9 +193,17 @@ class AMCDDPG:
         env: an AMC environment.
         seed: of initial weights, exploration and batches; global generators are left alone.
         options: hyper-parameters.
+        changes: fields of ``options`` with other values, as in ``sigma=0.3``.
+
+    Raises:
+        TypeError: ``options`` has no such field.
+        ValueError: a value is out of its range.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], seed: int, options: Options = PAPER) -> None:
+    def __init__(
+        self, env: gym.Env[Any, Any], seed: int, options: Options = PAPER, **changes: Any
+    ) -> None:
+        options = replace(options, **changes)
         self.env, self.options = env, options
         self.rng = np.random.default_rng(seed)
         self.steps = steps_per_episode(env)

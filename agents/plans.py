@@ -28,7 +28,7 @@ def amc(env: gym.Env[Any, Any]) -> AMCEnv:
 
 def steps_per_episode(env: gym.Env[Any, Any]) -> int:
     """T, the number of units: each episode has as many steps."""
-    return len(amc(env).budget.channels)
+    return amc(env).steps_per_episode
 
 
 def action_for(env: AMCEnv, executed: Sequence[int], count: int) -> np.ndarray:

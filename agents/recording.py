@@ -19,6 +19,13 @@ from agents.threads import environment_threads
 from amc_gym import CompressionPlan
 
 
+class BudgetSpent(BaseException):
+    """Raised inside an agent that goes on after its last evaluation; `Agent.learn` ends there.
+
+    It is no Exception, so that an agent that survives its own errors does not survive this.
+    """
+
+
 @dataclass(frozen=True)
 class Episode:
     """One finished plan.
@@ -56,6 +63,7 @@ class Result:
         seconds: wall-clock of the whole run.
         environment_seconds: the part of it that is not the agent's own: spent in the environment,
             the record of its episodes included.
+        stopped: whether the agent would have gone on after its last evaluation.
     """
 
     agent: str
@@ -66,6 +74,7 @@ class Result:
     distinct: int
     seconds: float
     environment_seconds: float
+    stopped: bool = False
 
     @property
     def best_episode(self) -> Episode:
@@ -81,6 +90,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
     Attributes:
         history: finished episodes since ``start``.
         best: their plan with the highest reward, the earliest of equals.
+        budget: evaluations that may be spent; ``None``: as many as one likes.
         evaluations: plans evaluated since ``start``.
         plans: the different ones among them, by their counts.
         seconds: spent inside the environment since ``start``, this record included.
@@ -94,13 +104,16 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self,
         on_episode: Callable[[Episode], None] | None = None,
         on_evaluation: Callable[[int], None] | None = None,
+        budget: int | None = None,
     ) -> None:
         """Begin a new record.
 
         Args:
             on_episode: called with each finished episode.
             on_evaluation: called after each evaluation with how many there were.
+            budget: of evaluations; `BudgetSpent` is raised where another one begins.
         """
+        self.budget = budget
         self.history: list[Episode] = []
         self.best: CompressionPlan | None = None
         self.evaluations = 0
@@ -120,6 +133,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return start
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._check_budget()
         began = time.perf_counter()
         with environment_threads():
             observation, reward, terminated, truncated, info = super().step(action)
@@ -138,6 +152,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         Raises:
             TypeError: beneath it is no AMC environment.
         """
+        self._check_budget()
         began = time.perf_counter()
         engine = amc(self).engine
         with environment_threads():
@@ -145,6 +160,25 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._count(tuple(counts))
         self.seconds += time.perf_counter() - began
         return accuracy
+
+    def result(self, agent: str, seed: int, seconds: float, *, stopped: bool = False) -> Result:
+        """What was recorded since ``start``; at least one episode must be finished."""
+        assert self.best is not None
+        return Result(
+            agent,
+            seed,
+            self.best,
+            tuple(self.history),
+            self.evaluations,
+            len(self.plans),
+            seconds,
+            self.seconds,
+            stopped,
+        )
+
+    def _check_budget(self) -> None:
+        if self.budget is not None and self.evaluations >= self.budget:
+            raise BudgetSpent(f"the budget of {self.budget} evaluations is spent")
 
     def _count(self, counts: tuple[int, ...]) -> None:
         self.evaluations += 1

@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 import gymnasium as gym
 
-from agents.recording import Episode, Recorder, Result
+from agents import sources
+from agents.recording import BudgetSpent, Episode, Recorder, Result
 from amc_gym.names import choose
 
 
@@ -23,8 +24,8 @@ class Learner(Protocol):
         ...
 
 
-Factory = Callable[[gym.Env[Any, Any], int], Learner]
-"""(environment, seed) -> learner."""
+Factory = Callable[..., Learner]
+"""(environment, seed, keyword arguments of its own) -> learner."""
 
 FACTORIES: dict[str, Factory] = {}
 
@@ -51,11 +52,11 @@ def register(name: str) -> Callable[[F], F]:
 class Agent:
     """A learner whose episodes are counted and recorded; made by ``make``."""
 
-    def __init__(self, name: str, env: gym.Env[Any, Any], seed: int) -> None:
+    def __init__(self, name: str, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> None:
         self.name = name
         self.seed = seed
         self.recorder = Recorder(env)
-        self.learner = FACTORIES[name](self.recorder, seed)
+        self.learner = FACTORIES[name](self.recorder, seed, **arguments)
 
     def learn(
         self,
@@ -65,6 +66,8 @@ class Agent:
     ) -> Result:
         """Learn for at most ``episodes`` evaluations and report what was found.
 
+        A learner that goes on after them is stopped: what it found within the budget stays.
+
         Args:
             episodes: budget of evaluations; rules that need fewer use fewer.
             on_episode: called with each finished episode.
@@ -72,37 +75,54 @@ class Agent:
 
         Raises:
             ValueError: ``episodes`` below 1.
-            RuntimeError: the learner finished no episode, or spent more than its budget.
+            RuntimeError: the learner finished no episode.
         """
         if episodes < 1:
             raise ValueError(f"episodes must be at least 1, not {episodes}")
-        self.recorder.start(on_episode, on_evaluation)
+        self.recorder.start(on_episode, on_evaluation, budget=episodes)
         began = time.perf_counter()
-        self.learner.learn(episodes)
+        stopped = False
+        try:
+            self.learner.learn(episodes)
+        except BudgetSpent:
+            stopped = True
         seconds = time.perf_counter() - began
-        recorder = self.recorder
-        if recorder.best is None or recorder.evaluations > episodes:
+        if not self.recorder.history:
             raise RuntimeError(
-                f"agent {self.name!r} finished {len(recorder.history)} episodes and spent "
-                f"{recorder.evaluations} evaluations of a budget of {episodes}"
+                f"agent {self.name!r} finished 0 episodes and spent "
+                f"{self.recorder.evaluations} evaluations of a budget of {episodes}"
             )
-        return Result(
-            self.name,
-            self.seed,
-            recorder.best,
-            tuple(recorder.history),
-            recorder.evaluations,
-            len(recorder.plans),
-            seconds,
-            recorder.seconds,
-        )
+        return self.recorder.result(self.name, self.seed, seconds, stopped=stopped)
 
 
-def make(name: str, env: gym.Env[Any, Any], seed: int) -> Agent:
+def make(name: str, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> Agent:
     """The agent of that name on ``env``.
+
+    Args:
+        name: of a registered agent.
+        env: what it learns on.
+        seed: of everything that it draws.
+        arguments: keyword arguments of the agent's own, such as hyper-parameters.
 
     Raises:
         ValueError: an unknown name, with the near match.
+        TypeError: the agent takes no such argument.
     """
     choose("agent", name, FACTORIES)
-    return Agent(name, env, seed)
+    return Agent(name, env, seed, **arguments)
+
+
+def fingerprint(name: str, **arguments: Any) -> str:
+    """Sixteen hexadecimal digits that change with the agent's code and hyper-parameter files.
+
+    Args:
+        name: of a registered agent.
+        arguments: keyword arguments that it will be made with; they are not hashed, but may name
+            files that are.
+
+    Raises:
+        ValueError: an unknown name, with the near match.
+        OSError: a file that the agent says it reads cannot be read.
+    """
+    choose("agent", name, FACTORIES)
+    return sources.fingerprint(FACTORIES[name], arguments)

@@ -47,6 +47,7 @@ class SB3:
         hyperparams: folder below ``agents/hyperparams``, or any folder of rl_zoo3 files.
         warmup_episodes: if given, the warm-up in episodes, at most a quarter of the budget,
             instead of the row's ``learning_starts``.
+        changes: entries of the row with other values, as in ``batch_size=128``.
 
     Raises:
         ImportError: SB3 or PyYAML is not installed.
@@ -61,15 +62,22 @@ class SB3:
         algorithm: str,
         hyperparams: str | Path,
         warmup_episodes: int | None = None,
+        **changes: Any,
     ) -> None:
         sb3 = stable_baselines3(f"sb3-{algorithm}")
-        row = read_row(HYPERPARAMS / hyperparams / f"{algorithm}.yml", env.spec and env.spec.id)
+        (path,) = self.files(algorithm=algorithm, hyperparams=hyperparams)
+        row = read_row(path, env.spec and env.spec.id) | changes
         self._callbacks = row.pop("callback", None)
         self._steps = steps_per_episode(env)
         self._warmup_episodes = warmup_episodes
         self.model: OffPolicyAlgorithm = getattr(sb3, algorithm.upper())(
             env=env, seed=seed, device="cpu", **arguments(row, env)
         )
+
+    @staticmethod
+    def files(*, algorithm: str, hyperparams: str | Path, **_: Any) -> list[Path]:
+        """The file of its row."""
+        return [HYPERPARAMS / hyperparams / f"{algorithm}.yml"]
 
     def learn(self, episodes: int) -> None:
         """Finish ``episodes`` episodes, T steps each."""

@@ -39,6 +39,7 @@ class SB3PPO:
         hyperparams: folder below ``agents/hyperparams``, or any folder of rl_zoo3 files.
         in_episodes: rollouts and minibatches are ``ROLLOUT_EPISODES`` and ``BATCH_EPISODES``
             instead of the row's steps.
+        changes: entries of the row with other values, as in ``batch_size=128``.
 
     Raises:
         ImportError: SB3 or PyYAML is not installed.
@@ -52,15 +53,23 @@ class SB3PPO:
         *,
         hyperparams: str | Path,
         in_episodes: bool = False,
+        **changes: Any,
     ) -> None:
         sb3 = stable_baselines3("sb3-ppo")
-        row = read_row(HYPERPARAMS / hyperparams / "ppo.yml", env.spec and env.spec.id)
+        (path,) = self.files(hyperparams=hyperparams)
+        row = read_row(path, env.spec and env.spec.id)
         self._steps = steps_per_episode(env)
         if in_episodes:
             row["n_steps"] = ROLLOUT_EPISODES * self._steps
             row["batch_size"] = BATCH_EPISODES * self._steps
+        row |= changes
         env = wrapped(env, row.pop("env_wrapper", None))
         self.model: PPO = sb3.PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
+
+    @staticmethod
+    def files(*, hyperparams: str | Path, **_: Any) -> list[Path]:
+        """The file of its row."""
+        return [HYPERPARAMS / hyperparams / "ppo.yml"]
 
     def learn(self, episodes: int) -> None:
         """Finish ``episodes`` episodes, T steps each."""

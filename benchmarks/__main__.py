@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks run``, ``report``, and what the leaderboard needs."""
+"""The command line: ``python -m benchmarks run``, ``report``, ``compare``, ``publish``, ..."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from benchmarks.studies.runs import BenchmarkError
 if TYPE_CHECKING:
     from benchmarks.studies.executor import Executor
 
+RESULTS = Path(__file__).parent / "results"
+"""Committed results."""
+
 
 def run(
     env: str,
@@ -30,11 +33,16 @@ def run(
     env_kwargs: Annotated[str, arg(metavar="JSON")] = "{}",
     modules: Annotated[str, arg(metavar="A,B,...")] = "",
     tensorboard: Path | None = None,
+    agent_args: Annotated[str, arg(metavar="JSON")] = "{}",
+    rerun: bool = False,
 ) -> int:
     """Compare agents on one environment: one JSON file per finished run.
 
     Runs that the folder already holds are skipped, so a study that was interrupted goes on where
-    it stopped.  Each run has a process and one core of its own.
+    it stopped.  An agent whose code, hyper-parameter file or arguments have changed is another one
+    and runs again.  Each run has a process and one core of its own.  An agent is stopped where it
+    has spent its evaluations; of one that crashes, the finished episodes stay in a .jsonl file,
+    which is no result, and the same command tries it again.
 
     Args:
         env: The environment's id, such as AMC-MobileNet-v0.
@@ -48,25 +56,18 @@ def run(
         env_kwargs: Options of the environment, as in '{"preserve_ratio": 0.3}'.
         modules: Modules to import first, which register agents or environments of your own.
         tensorboard: Folder for TensorBoard logs, one of each finished run.
+        agent_args: Arguments of the agent, as in '{"sigma": 0.3}'; with several agents, of each
+            by its name, as in '{"amc-ddpg": {"sigma": 0.3}}'.
+        rerun: Carry out finished runs again; a record is replaced when its run has finished.
     """
-    from agents import FACTORIES
-    from amc_gym.names import choose
-    from benchmarks.studies.execution import import_modules, setting_of
+    from benchmarks.studies.execution import entrants_of, import_modules, setting_of
     from benchmarks.studies.records import Store
     from benchmarks.studies.runs import runs_of
     from benchmarks.studies.study import complete
 
     extra = tuple(split(modules))
     import_modules(extra)
-    names = list(dict.fromkeys(split(agents)))
-    if not names:
-        raise BenchmarkError("--agents names no agent")
-    for name in names:
-        try:
-            choose("agent", name, FACTORIES)
-        except ValueError as error:
-            raise BenchmarkError(str(error)) from error
-    kwargs = json_object(env_kwargs)
+    kwargs, arguments = json_object(env_kwargs), json_object(agent_args, "--agent-args")
     make_executor = _on_this_machine(workers) if ray is None else _on_ray(ray, workers)
     if tensorboard is None:
         store = Store(out)
@@ -74,22 +75,51 @@ def run(
         from benchmarks.studies.tensorboard_logs import LoggedStore
 
         store = LoggedStore(out, tensorboard)
+    setting = setting_of(env, kwargs, episodes)
+    runs = runs_of(setting, entrants_of(setting, split(agents), arguments), seeds)
     store.prepare()
-    runs = runs_of(setting_of(env, kwargs, episodes), names, seeds)
     executor = make_executor(env, kwargs, extra)
     console = Console(stderr=True)
-    return 0 if complete(runs, store, executor, console) else 1
+    return 0 if complete(runs, store, executor, console, rerun=rerun) else 1
 
 
-def report(folder: Positional[Path]) -> int:
+def report(folder: Positional[Path], against: Path | None = None) -> int:
     """Tables and pictures of the runs that are finished: report.md, .csv, .html and PNG files.
 
     Args:
         folder: The results folder, as it was named by --out.
+        against: Another results folder, such as committed results: each agent is compared with
+            its interval there.
     """
     from benchmarks.reports.report import write
 
-    write(folder, printer())
+    write(folder, printer(), against)
+    return 0
+
+
+def publish(
+    run: Positional[Path],
+    name: str = "",
+    to: Path = RESULTS,
+    replace: bool = False,
+) -> int:
+    """Copy a finished results folder to the committed ones.
+
+    Refused are folders with unfinished or failed runs, and those that would change what is
+    committed already, unless that is said.
+
+    Args:
+        run: The results folder, with all that lies below it.
+        name: Of the committed folder, such as cifar10/plain20-50; by default, that of RUN.
+        to: The folder of committed results.
+        replace: Replace a committed folder of that name as a whole.
+    """
+    from benchmarks.publishing import publish as copied
+
+    target = copied(run, name or run.resolve().name, to, replace=replace)
+    console = printer()
+    console.print(f"published in {target}", highlight=False, soft_wrap=True)
+    console.print(f"to commit it: git add {target}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -145,6 +175,7 @@ COMMANDS = {
     "run": run,
     "report": report,
     "compare": compare,
+    "publish": publish,
     "submit": submit,
     "validate": validate,
     "leaderboard": leaderboard,

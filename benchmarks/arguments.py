@@ -54,16 +54,16 @@ def split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The object of --env-kwargs.
+def json_object(text: str, option: str = "--env-kwargs") -> dict[str, Any]:
+    """The object that an option says.
 
     Raises:
         BenchmarkError: not JSON, or no object.
     """
     try:
         value = json.loads(text)
-    except ValueError as error:
-        raise BenchmarkError(f"--env-kwargs is not JSON ({error}): {text}") from error
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"{option} is not JSON ({error}): {text}") from error
     if not isinstance(value, dict):
-        raise BenchmarkError(f"--env-kwargs must be a JSON object, not {text}")
+        raise BenchmarkError(f"{option} must be a JSON object, not {text}")
     return value

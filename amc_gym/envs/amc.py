@@ -264,6 +264,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         self._plan: CompressionPlan | None = None
 
     @property
+    def steps_per_episode(self) -> int:
+        """T, the number of units: every episode has as many steps."""
+        return len(self._units)
+
+    @property
     def plan(self) -> CompressionPlan:
         """The plan of the finished episode.
 

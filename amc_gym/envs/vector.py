@@ -133,6 +133,11 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             raise ValueError("options['reset_mask'] needs episodes to go on: call reset() first")
         return super().reset(seed=seeds, options=None if options is None else dict(options))
 
+    @property
+    def steps_per_episode(self) -> int:
+        """T, the number of units: every episode has as many steps."""
+        return len(self._units)
+
     def step(self, actions: np.ndarray) -> Step:
         """Decide the next unit of each episode; those that end are evaluated and start anew.
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from benchmarks.comparison.figure import draw, draw_pairs
 from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
 from benchmarks.comparison.scores import Scores, scores_of
+from benchmarks.reports.sections import unfinished_lines
 from benchmarks.reports.statistics import Estimate
 from benchmarks.reports.tables import markdown, terminal
+from benchmarks.studies.journals import load as load_journals
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError, Setting
 
@@ -63,6 +66,8 @@ def write(folders: Sequence[Path], out: Path, against: str, console: Console) ->
         found, _ = Store(folder).load()
         if not found:
             raise BenchmarkError(f"no finished runs in {folder}")
+        for line in unfinished_lines(load_journals(folder)[0], ()):
+            console.print(f"[yellow]not finished, and left out: {escape(line)}", soft_wrap=True)
         records += found
     scores, settings, partial = scores_of(records)
     if not scores:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.reports.statistics import best_so_far, iqm
 from benchmarks.studies.records import Record
-from benchmarks.studies.runs import BenchmarkError, Setting
+from benchmarks.studies.runs import BenchmarkError, Setting, told_apart
 
 ZERO = "uniform"
 POINTS = 100
@@ -61,8 +61,10 @@ def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], l
             whose uniform plan loses nothing.
     """
     tasks: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    records = list(records)
+    runs = told_apart(record.run for record in records)
     for record in records:
-        tasks[record.run.setting][record.run.agent].append(record)
+        tasks[record.run.setting][runs[record.run].label].append(record)
     settings = sorted(tasks, key=lambda setting: (setting.env, setting.digest))
     everywhere = set.intersection(*(set(tasks[setting]) for setting in settings))
     somewhere = {agent for setting in settings for agent in tasks[setting]}

@@ -17,6 +17,7 @@ from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
+from benchmarks.studies import manifest
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Store
@@ -52,7 +53,7 @@ def finetune(
         recipe: How to train.
     """
     console = Console(stderr=True)
-    records, _ = Store(folder).load()
+    records = manifest.current(folder, Store(folder).load()[0])
     wanted = set(split(agents))
     if missing := wanted - {record.run.agent for record in records}:
         raise BenchmarkError(f"{folder} has no finished run of {', '.join(sorted(missing))}")

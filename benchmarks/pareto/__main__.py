@@ -28,7 +28,8 @@ from benchmarks.machine import cores
 from benchmarks.pareto.latencies import measured, name_of
 from benchmarks.pareto.points import chosen, points_of
 from benchmarks.pareto.report import write
-from benchmarks.studies.execution import setting_of, task_of, work
+from benchmarks.studies import manifest
+from benchmarks.studies.execution import entrants_of, setting_of, task_of, work
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Record, Store
@@ -125,13 +126,15 @@ def pareto(
                     raise
                 console.print(f"[yellow]{ratio:.0%} of the {resource} is left out: {error}")
                 continue
-            done &= complete(runs_of(setting, theirs, seeds), store, executor, Console(quiet=True))
+            runs = runs_of(setting, entrants_of(setting, theirs, {}), seeds)
+            done &= complete(runs, store, executor, Console(quiet=True))
             console.print(f"searched: {ratio:.0%} of the {resource}")
     if not done:
         console.print("[red]some searches failed; the same command tries them again")
         return 1
     wanted = {(r, ratio) for r in ("macs", "latency") for ratio in ratios}
-    records = chosen([run for run in store.load()[0] if _key(run) in wanted], tuned)
+    found = manifest.current(store.folder, store.load()[0])
+    records = chosen([run for run in found if _key(run) in wanted], tuned)
     if finetune:
         root = kwargs.get("data_root")
         jobs = _jobs(records, out / "finetuned", recipe, None if root is None else Path(root))

@@ -13,36 +13,52 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.reports import figures
+from benchmarks.reports.against import compared
 from benchmarks.reports.sections import (
     HEADER,
     REWARDS,
     Section,
     caption,
     cells,
+    codes,
     distinct,
     explanation,
     sections_of,
+    unfinished_lines,
 )
 from benchmarks.reports.tables import markdown, terminal
+from benchmarks.studies import manifest
+from benchmarks.studies.journals import load as load_journals
 from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError
 
 
-def write(folder: Path, console: Console) -> list[Section]:
-    """Report on the finished runs of ``folder``, in it and on ``console``.
+def write(folder: Path, console: Console, against: Path | None = None) -> list[Section]:
+    """Report on the runs of ``folder``, in it and on ``console``.
+
+    Runs that are not finished are named, and are in no figure.
+
+    Args:
+        folder: of the runs.
+        console: where the tables are shown.
+        against: another results folder that agents are compared with.
 
     Returns:
         One section per setting.
 
     Raises:
-        BenchmarkError: the folder holds no finished run, or cannot be written; or plotly is not
+        BenchmarkError: the folder holds no run, or cannot be written; or plotly is not
             installed, and everything but report.html is written.
     """
     store = Store(folder)
     records, foreign = store.load()
+    journals, broken = load_journals(folder)
+    foreign |= broken
     for path, problem in foreign.items():
         console.print(f"[yellow]{escape(path.name)} does not count: {escape(problem)}")
-    if not records:
+    missing = manifest.missing(folder, (record.run.name for record in records))
+    unfinished = unfinished_lines(journals, missing)
+    if not records and not journals:
         raise BenchmarkError(
             f"no finished runs in {folder}; first: python -m benchmarks run --out {folder} ..."
         )
@@ -51,15 +67,25 @@ def write(folder: Path, console: Console) -> list[Section]:
     for section in sections:
         _draw(section, folder)
         console.print(_table(section))
-    (folder / "report.md").write_text(_markdown(sections, foreign), encoding="utf-8")
+    for line in unfinished:
+        console.print(f"[yellow]not finished: {escape(line)}", highlight=False, soft_wrap=True)
+    text = _markdown(sections, foreign, unfinished)
+    (folder / "report.md").write_text(text, encoding="utf-8")
     (folder / "report.csv").write_text(_csv(sections), encoding="utf-8")
+    if against is not None:
+        for shown in compared(sections, against):
+            console.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
     console.print(f"written to {folder}: report.md, report.csv and pictures", highlight=False)
-    _write_page(sections, foreign, folder / "report.html")
-    console.print(f"and report.html: open {folder / 'report.html'}", highlight=False)
+    if sections:
+        _write_page(sections, foreign, unfinished, folder / "report.html")
+        page = folder / "report.html"
+        console.print(f"the page, for a browser: {page}", highlight=False, soft_wrap=True)
     return sections
 
 
-def _write_page(sections: Sequence[Section], foreign: dict[Path, str], path: Path) -> None:
+def _write_page(
+    sections: Sequence[Section], foreign: dict[Path, str], unfinished: Sequence[str], path: Path
+) -> None:
     try:
         from benchmarks.reports.html.page import page
     except ModuleNotFoundError as error:
@@ -68,7 +94,7 @@ def _write_page(sections: Sequence[Section], foreign: dict[Path, str], path: Pat
         raise BenchmarkError(
             "report.html needs plotly: pip install 'amc-gym[agents]'; all else is written"
         ) from error
-    path.write_text(page(sections, foreign), encoding="utf-8")
+    path.write_text(page(sections, foreign, unfinished), encoding="utf-8")
 
 
 def _draw(section: Section, folder: Path) -> None:
@@ -89,8 +115,13 @@ def _table(section: Section) -> Table:
     return table
 
 
-def _markdown(sections: Iterable[Section], foreign: dict[Path, str]) -> str:
+def _markdown(
+    sections: Iterable[Section], foreign: dict[Path, str], unfinished: Sequence[str]
+) -> str:
     lines = ["# Agents compared", ""]
+    if unfinished:
+        lines += ["## Not finished, and in no figure", ""]
+        lines += [f"- {line}" for line in unfinished] + [""]
     for section in sections:
         lines += _markdown_section(section)
     if foreign:
@@ -127,6 +158,7 @@ def _markdown_section(section: Section) -> list[str]:
         "",
         f"- Task: {source or 'made from objects'}; fingerprint `{setting.task[:12]}`",
         f"- Options: `{options}`",
+        f"- Code of the agents: {codes(section)}",
         *(f"- Measured on: {text}" for text in distinct(r.machine for r in section.records)),
         *(f"- With: {text}" for text in distinct(r.versions for r in section.records)),
         f"- Runs ended {min(r.date for r in section.records)[:10]} to "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.machine import described
 from benchmarks.reports.statistics import Estimate, Row, rows_of
+from benchmarks.studies.journals import Journal
 from benchmarks.studies.records import Record
-from benchmarks.studies.runs import Setting
+from benchmarks.studies.runs import Setting, told_apart
 
 REWARDS: dict[str, str] = {
     "accuracy": "accuracy on the reward images",
@@ -47,6 +48,8 @@ class Section:
 def sections_of(records: Sequence[Record]) -> list[Section]:
     """The settings in order of environment and evaluations, each with its runs."""
     settings = dict.fromkeys(record.run.setting for record in records)
+    runs = told_apart(record.run for record in records)
+    records = [replace(record, run=runs[record.run]) for record in records]
     sections = []
     for setting in sorted(settings, key=lambda s: (s.env, s.episodes, s.digest)):
         mine = tuple(record for record in records if record.run.setting == setting)
@@ -72,7 +75,7 @@ HEADER = {
 def cells(section: Section) -> list[tuple[str, ...]]:
     """The table's rows as text, the full network first."""
     full = section.records[0].full
-    accuracies = _percent(full.reward_accuracy), _percent(full.test_accuracy)
+    accuracies = percent(full.reward_accuracy), percent(full.test_accuracy)
     rows: list[tuple[str, ...]] = [("full network", "", "", "", *accuracies, "100.0", "", "")]
     for row in section.rows:
         rows.append(
@@ -81,9 +84,9 @@ def cells(section: Section) -> list[tuple[str, ...]]:
                 str(row.seeds),
                 f"{row.evaluations:.0f}",
                 f"{row.distinct:.0f}",
-                _interval(row.reward_accuracy),
-                _interval(row.test_accuracy),
-                _percent(float(row.macs_ratio.value)),
+                interval(row.reward_accuracy),
+                interval(row.test_accuracy),
+                percent(float(row.macs_ratio.value)),
                 f"{row.seconds:.1f}",
                 f"{row.agent_seconds:.1f}",
             )
@@ -91,15 +94,17 @@ def cells(section: Section) -> list[tuple[str, ...]]:
     return rows
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal, without its sign."""
     return f"{100 * share:.1f}"
 
 
-def _interval(estimate: Estimate) -> str:
+def interval(estimate: Estimate) -> str:
+    """A share and its interval, where there is one, in percent."""
     if math.isnan(float(estimate.low)):
-        return _percent(float(estimate.value))
-    low, high = _percent(float(estimate.low)), _percent(float(estimate.high))
-    return f"{_percent(float(estimate.value))} [{low}, {high}]"
+        return percent(float(estimate.value))
+    low, high = percent(float(estimate.low)), percent(float(estimate.high))
+    return f"{percent(float(estimate.value))} [{low}, {high}]"
 
 
 def caption(section: Section) -> str:
@@ -120,6 +125,37 @@ def explanation(section: Section) -> str:
         "interquartile mean is the mean, and the interval is too narrow to lean on. "
         f"The full network has {full.macs:,} MACs and {full.params:,} parameters."
     )
+
+
+def unfinished_lines(journals: Sequence[Journal], missing: Sequence[str]) -> list[str]:
+    """What is to be said of runs that have no result.
+
+    Args:
+        journals: of those that had finished some episodes.
+        missing: names of all that were asked for and have no record.
+    """
+    lines = [f"{journal.run}: {journal.state}" for journal in journals]
+    rest = sorted(set(missing) - {journal.run.name for journal in journals})
+    if rest:
+        lines.append(f"nothing yet of {', '.join(rest)}")
+    return lines
+
+
+def codes(section: Section) -> str:
+    """Whose code is known, and which it was."""
+    known = dict.fromkeys(
+        f"{record.run.label} {record.run.code}"
+        for record in section.records
+        if record.run.code is not None
+    )
+    unknown = dict.fromkeys(r.run.label for r in section.records if r.run.code is None)
+    parts = [", ".join(known)] if known else []
+    if unknown:
+        parts.append(
+            f"not known of {', '.join(unknown)}, whose records an earlier version of this "
+            "program wrote"
+        )
+    return "; ".join(parts)
 
 
 def distinct(tables: Iterable[dict]) -> list[str]:

@@ -154,11 +154,12 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
     """One row per agent, highest test accuracy first.
 
     Args:
-        records: finished runs of one setting, at least one of each agent that is to have a row.
+        records: finished runs of one setting, at least one of each agent that is to have a row;
+            an agent is known by its label.
     """
     runs: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        runs[record.run.agent].append(record)
+        runs[record.run.label].append(record)
     rows = [_row(agent, sorted(of, key=lambda r: r.run.seed)) for agent, of in runs.items()]
     return sorted(rows, key=lambda row: (-float(row.test_accuracy.value), row.agent))
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 
 import agents
 import amc_gym
-from amc_gym import CompressionTask
+from amc_gym import CompressionPlan, CompressionTask
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.names import choose
 from benchmarks.machine import machine, versions
+from benchmarks.studies.journals import entry
 from benchmarks.studies.records import Best, Full, History, Record
-from benchmarks.studies.runs import BenchmarkError, Run, Setting
+from benchmarks.studies.runs import BenchmarkError, Entrant, Run, Setting
 
 UNNAMED = {"dataset": "digits", "data_root": None, "weights": "bundled"}
 """Options of an environment whose task is an object, at their defaults."""
@@ -59,8 +61,18 @@ def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
     """
     if episodes < 1:
         raise BenchmarkError(f"--episodes must be at least 1, not {episodes}")
-    made = make_env(env, kwargs)
-    inner = _inner(made)
+    return setting_in(_inner(make_env(env, kwargs)), env, kwargs, episodes)
+
+
+def setting_in(inner: AMCEnv, env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
+    """The setting of runs on an environment that is there already.
+
+    Args:
+        inner: the environment.
+        env: its id.
+        kwargs: what it was made with.
+        episodes: evaluations that each run may spend.
+    """
     return Setting(
         env=env,
         task=inner.task.fingerprint,
@@ -80,29 +92,78 @@ def task_of(env: str, kwargs: Mapping[str, Any]) -> CompressionTask:
     return _inner(make_env(env, kwargs)).task
 
 
-def work(
-    run: Run, progressed: Callable[[int], None], task: CompressionTask | None = None
-) -> Record:
-    """``execute`` for an executor, which is told of the evaluations so far."""
+def entrants_of(
+    setting: Setting, names: Iterable[str], arguments: Mapping[str, Any]
+) -> list[Entrant]:
+    """Agents as they enter a study: with a fingerprint of their code, and with their arguments.
+
+    Args:
+        setting: of the study.
+        names: of registered agents.
+        arguments: keyword arguments of the one agent, or of each by its name.
+
+    Raises:
+        BenchmarkError: no agent, an unknown one, or one that does not take its arguments.
+    """
+    names = list(dict.fromkeys(names))
+    if not names:
+        raise BenchmarkError("--agents names no agent")
+    for name in names:
+        try:
+            choose("agent", name, agents.FACTORIES)
+        except ValueError as error:
+            raise BenchmarkError(str(error)) from error
+    by_agent = _by_agent(names, arguments)
+    found = []
+    for name in names:
+        given = by_agent.get(name, {})
+        try:
+            if given:  # they are wrong now or after hours
+                agents.make(name, make_env(setting.env, setting.kwargs), 0, **given)
+            found.append(Entrant(name, agents.fingerprint(name, **given), given))
+        except (TypeError, ValueError, OSError, ImportError) as error:
+            raise BenchmarkError(f"cannot make agent {name!r}: {error}") from error
+    return found
+
+
+def _by_agent(names: list[str], arguments: Mapping[str, Any]) -> Mapping[str, dict[str, Any]]:
+    each = all(key in names and isinstance(value, dict) for key, value in arguments.items())
+    if each:
+        return arguments
+    if len(names) > 1:
+        raise BenchmarkError(
+            "--agent-args with several agents has to say whose they are, as in "
+            f'{{"{names[0]}": {json.dumps(dict(arguments))}}}'
+        )
+    return {names[0]: dict(arguments)}
+
+
+class Told(Protocol):
+    """Whoever wants to know how a run is going."""
+
+    def __call__(self, steps: int, news: Any = None) -> None:
+        """There were so many evaluations; ``news``: the last one's episode, see `journals`."""
+        ...
+
+
+def work(run: Run, progressed: Told, task: CompressionTask | None = None) -> Record:
+    """``execute`` for an executor, which is told of the evaluations and episodes so far."""
     return execute(run, progressed, task)
 
 
-def execute(
-    run: Run,
-    on_evaluation: Callable[[int], None] | None = None,
-    task: CompressionTask | None = None,
-) -> Record:
+def execute(run: Run, told: Told | None = None, task: CompressionTask | None = None) -> Record:
     """Carry out one run in this process and judge its best plan on the test images.
 
     The times are honest only in a fresh process: plans and re-fitted weights are remembered.
 
     Args:
         run: what to do.
-        on_evaluation: called after each evaluation with how many there were.
+        told: called after each evaluation, and again with each finished episode.
         task: of the setting, where it has been loaded already; ``None``: it is loaded here.
 
     Raises:
-        BenchmarkError: the environment is not that of the run's setting any more.
+        BenchmarkError: the environment is not that of the run's setting any more, or the agent's
+            code is not that of the run.
     """
     setting = run.setting
     # A task of its own brings its data and weights: the options that name them must not.
@@ -111,20 +172,43 @@ def execute(
     inner = _inner(env)
     if inner.task.fingerprint != setting.task:
         raise BenchmarkError("the task's weights or images have changed since the study began")
-    result = agents.make(run.agent, env, run.seed).learn(
-        setting.episodes, on_evaluation=on_evaluation
-    )
-    full = _full(inner)
-    best = result.best_episode
-    network = amc_gym.compress(inner.task, result.best)
-    metric = inner.engine.options.metric
+    if run.code is not None and run.code != agents.fingerprint(run.agent, **run.arguments):
+        raise BenchmarkError(
+            f"the code of {run.agent!r} has changed since the study began: the same command "
+            "begins it anew"
+        )
+    agent = agents.make(run.agent, env, run.seed, **run.arguments)
+    best: CompressionPlan | None = None
+
+    def on_episode(episode: agents.Episode) -> None:
+        nonlocal best
+        assert told is not None
+        better = agent.recorder.best is not best
+        best = agent.recorder.best
+        told(episode.evaluation, entry(episode, best if better else None))
+
+    result = agent.learn(setting.episodes, None if told is None else on_episode, told)
+    return record_of(run, inner, result)
+
+
+def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
+    """The record of a run that has ended, its best plan judged on the test images.
+
+    Args:
+        run: which one.
+        env: where it was carried out.
+        result: what it came to.
+    """
+    full, best = _full(env), result.best_episode
+    network = amc_gym.compress(env.task, result.best)
+    metric = env.engine.options.metric
     return Record(
         run=run,
         history=History.of(result.history),
         best=Best(
             reward=best.reward,
             reward_accuracy=best.accuracy,
-            test_accuracy=amc_gym.accuracy(network, inner.task.test, metric),
+            test_accuracy=amc_gym.accuracy(network, env.task.test, metric),
             macs_ratio=best.macs / full.macs,
             params_ratio=best.params / full.params,
             plan=json.loads(result.best.to_json()),
@@ -137,6 +221,7 @@ def execute(
         machine=machine(),
         versions=versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        stopped=result.stopped,
     )
 
 

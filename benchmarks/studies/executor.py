@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from amc_gym.orphans import claim_server_folder, end_with_parent
 
 REPORT_EVERY = 0.1
-"""Seconds between two messages about a job's progress."""
+"""Seconds between two messages about a job's progress; news are sent at once."""
 
 
 FORK_SERVER = "benchmarks.studies.fork_server"
@@ -49,15 +49,16 @@ class Job(Protocol):
 
 
 Work = Callable[..., Any]
-"""(job, told of the steps done so far) -> result; a function of a module."""
+"""(job, told of the steps done so far and of news) -> result; a function of a module."""
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """A job has begun (0 steps) or has done so many."""
+    """A job has begun (0 steps) or has done so many; ``news`` is whatever it said meanwhile."""
 
     job: Any
     steps: int
+    news: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class LocalExecutor:
             name=job.name,
             daemon=True,
         )
-        with _interrupts_ignored(), _one_thread():
+        with _interrupts_ignored(), _one_thread(), reaper.folder_known():
             process.start()
         sender.close()  # so that the worker's death ends the pipe
         return receiver, process
@@ -149,7 +150,7 @@ class LocalExecutor:
 def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Connection) -> None:
     """The body of a worker: carry out one job and send what happens; nobody listens, it ends."""
     end_with_parent()
-    tell = limited(lambda steps: sender.send(Progressed(job, steps)), REPORT_EVERY)
+    tell = Telling(lambda steps, news: sender.send(Progressed(job, steps, news)), REPORT_EVERY, 0)
     sender.send(attempt(work, job, modules, tell))
 
 
@@ -157,7 +158,7 @@ def attempt(
     work: Work,
     job: Job,
     modules: tuple[str, ...],
-    progressed: Callable[[int], None],
+    tell: Telling,
     common: tuple[Any, ...] = (),
 ) -> Finished | Failed:
     """Carry out one job in this process, on one thread; what it raises is an event too.
@@ -166,7 +167,7 @@ def attempt(
         work: how to do a job.
         job: what to do.
         modules: imported first.
-        progressed: told of the steps done so far.
+        tell: told of the steps done so far and of news.
         common: more arguments of ``work``, the same for every job.
     """
     try:
@@ -176,23 +177,40 @@ def attempt(
 
         torch.set_num_threads(1)
         import_modules(modules)
-        return Finished(job, work(job, progressed, *common))
-    except Exception as error:
+        return Finished(job, work(job, tell, *common))
+    except (Exception, SystemExit) as error:  # an agent that exits has failed
+        tell.flush()
         summary = " ".join(f"{type(error).__name__}: {error}".split())
         return Failed(job, summary, traceback.format_exc())
 
 
-def limited(tell: Callable[[int], None], seconds: float) -> Callable[[int], None]:
-    """``tell``, called at most once in so many seconds; what is said in between is left out."""
-    told = time.monotonic()
+class Telling:
+    """Passes on a job's steps and news, now and then.
 
-    def tell_now_and_then(steps: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > seconds:
-            told = time.monotonic()
-            tell(steps)
+    Args:
+        tell: (steps, news since it was last called).
+        seconds: between two calls about steps; what is said of them in between is left out.
+        news_seconds: between two calls about news; they are kept in between.
+    """
 
-    return tell_now_and_then
+    def __init__(
+        self, tell: Callable[[int, tuple[Any, ...]], None], seconds: float, news_seconds: float
+    ) -> None:
+        self._tell, self._seconds, self._news_seconds = tell, seconds, news_seconds
+        self._told, self._steps, self._news = time.monotonic(), 0, []
+
+    def __call__(self, steps: int, news: Any = None) -> None:
+        self._steps = steps
+        if news is not None:
+            self._news.append(news)
+        wait = self._news_seconds if self._news else self._seconds
+        if time.monotonic() - self._told >= wait:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what is held back."""
+        self._told, news, self._news = time.monotonic(), tuple(self._news), []
+        self._tell(self._steps, news)
 
 
 @contextmanager

@@ -1,27 +1,27 @@
-"""Carry out jobs while people watch: bars, a line for each that ends, what failed at the end."""
+"""Carry out jobs while people watch: one bar, a line for each that ends, what failed at the end."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.studies.executor import Executor, Failed, Finished, Job, Progressed
 
 Finish = Callable[[Any, Any], str]
-"""(job, result) -> one line about it; it keeps the result."""
+"""(job, result) -> one line about it, in rich's markup; it keeps the result."""
+
+Hear = Callable[[Any, Sequence[Any]], None]
+"""(job, news) -> nothing; it remembers what a job says while it is under way."""
+
+Bury = Callable[[Any, Failed], str]
+"""(job, failure) -> one line, or nothing; it keeps what is left of a failed job."""
 
 
 def carry_out(
@@ -29,7 +29,10 @@ def carry_out(
     executor: Executor,
     console: Console,
     finish: Finish,
-    names: tuple[str, str] = ("runs", "episodes"),
+    names: tuple[str, str] = ("runs", "evaluations"),
+    *,
+    hear: Hear | None = None,
+    bury: Bury | None = None,
 ) -> bool:
     """Carry out jobs and keep each result as it comes.
 
@@ -39,52 +42,64 @@ def carry_out(
         console: where to show progress and say what happened.
         finish: keeps a result.
         names: what jobs and steps are called.
+        hear: told what jobs say while they are under way.
+        bury: keeps what is left of a failed job.
 
     Returns:
         Whether none failed.
     """
     failures = []
     # Closing ends the workers, whatever interrupts this loop.
-    with _Bars(jobs, console, *names) as bars, closing(executor(jobs)) as events:
+    with _Bar(jobs, console, *names) as bar, closing(executor(jobs)) as events:
         for event in events:
             match event:
                 case Finished(job, result):
-                    bars.end(job, finish(job, result))
+                    bar.end(job, finish(job, result))
                 case Failed(job, error, details):
                     failures.append(event)
-                    bars.end(
-                        job, f"[red]{job} failed: {escape(error)}[/]\n{escape(details)}".rstrip()
-                    )
-                case Progressed(job, steps):
-                    bars.advance(job, steps)
+                    left = "" if bury is None else bury(job, event)
+                    said = f"[red]{escape(f'{job} failed: {error}')}[/]\n{escape(details)}"
+                    bar.end(job, f"{said.rstrip()}\n{escape(left)}".rstrip())
+                case Progressed(job, steps, news):
+                    bar.advance(job, steps)
+                    if hear is not None and news:
+                        hear(job, news)
     for failure in failures:
-        console.print(f"[red]failed: {failure.job}: {escape(failure.error)}")
+        console.print(f"[red]{escape(f'failed: {failure.job}: {failure.error}')}")
     return not failures
 
 
-class _Bars:
-    """A bar over the steps of all jobs and one for each job under way."""
+class _Bar:
+    """One bar over the steps of all jobs, with the jobs under way and the time that is left.
+
+    Where there is no terminal, each line about a job that has ended says how many have, and the
+    time that is left.
+    """
 
     def __init__(
         self, jobs: Sequence[Job], console: Console, jobs_are: str, steps_are: str
     ) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.fields[ended]}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} " + steps_are),
+            TextColumn("{task.fields[left]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
             console=console,
             transient=True,
         )
-        self._names = jobs_are, steps_are
-        self._n_jobs, self._ended = len(jobs), 0
-        steps = sum(job.steps for job in jobs)
-        self._all = self._progress.add_task(self._title(), total=steps, visible=bool(jobs))
-        self._bars: dict[Job, TaskID] = {}
+        self._jobs_are, self._n_jobs, self._ended = jobs_are, len(jobs), 0
+        self._total = sum(job.steps for job in jobs)
         self._steps: dict[Job, int] = {}
+        self._active: dict[Job, None] = {}
+        self._began = time.monotonic()
+        self._task = self._progress.add_task(
+            "", total=self._total, visible=bool(jobs), ended="", left=""
+        )
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> _Bar:
+        self._update()
         self._progress.start()
         return self
 
@@ -93,24 +108,36 @@ class _Bars:
 
     def advance(self, job: Job, steps: int) -> None:
         """``job`` has done so many steps."""
-        if job not in self._bars:
-            self._bars[job] = self._progress.add_task(str(job), total=job.steps)
-        self._progress.update(self._bars[job], completed=steps)
-        self._update(job, steps)
+        self._active[job] = None
+        self._steps[job] = steps
+        self._update()
 
     def end(self, job: Job, message: str) -> None:
         """``job`` is over; say so."""
         self._ended += 1
-        if job in self._bars:
-            self._progress.remove_task(self._bars.pop(job))
-        self._update(job, job.steps)
-        self._progress.console.print(message, highlight=False, soft_wrap=True)
+        self._active.pop(job, None)
+        self._steps[job] = job.steps
+        self._update()
+        console = self._progress.console
+        where = "" if console.is_terminal else f"({self._counted()}{self._left()}) "
+        console.print(f"{where}{message}", highlight=False, soft_wrap=True)
 
-    def _update(self, job: Job, steps: int) -> None:
-        self._steps[job] = steps
-        completed = sum(self._steps.values())
-        self._progress.update(self._all, completed=completed, description=self._title())
+    def _update(self) -> None:
+        self._progress.update(
+            self._task,
+            completed=sum(self._steps.values()),
+            description=escape(", ".join(map(str, self._active))),
+            ended=self._counted(),
+            left=self._left().removeprefix(", "),
+        )
 
-    def _title(self) -> str:
-        jobs_are, steps_are = self._names
-        return f"{self._ended}/{self._n_jobs} {jobs_are}, {steps_are}"
+    def _counted(self) -> str:
+        return f"{self._ended}/{self._n_jobs} {self._jobs_are}"
+
+    def _left(self) -> str:
+        """How long the rest takes if steps go on as they went so far; rules end before theirs."""
+        done = sum(self._steps.values())
+        if not done or done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._began) * (self._total - done) / done
+        return f", about {timedelta(seconds=round(seconds))} left"

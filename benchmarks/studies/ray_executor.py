@@ -30,9 +30,9 @@ from benchmarks.studies.executor import (
     Finished,
     Job,
     Progressed,
+    Telling,
     Work,
     attempt,
-    limited,
 )
 from benchmarks.studies.runs import BenchmarkError
 
@@ -94,13 +94,12 @@ class RayExecutor:
             }
             while pending:
                 ended, _ = ray.wait(list(pending), num_returns=len(pending), timeout=LOOK_EVERY)
-                under_way = ray.get(board.take.remote())
+                said: Any = ray.get(board.take.remote())
+                for i, (steps, news) in said.items():
+                    yield Progressed(jobs[i], steps, news)
                 for reference in ended:
                     _, job = pending.pop(reference)
                     yield _outcome(reference, job)
-                for i, job in pending.values():
-                    if i in under_way:
-                        yield Progressed(job, under_way[i])
 
 
 @contextmanager
@@ -154,16 +153,17 @@ def _sources(modules: Sequence[str]) -> list[ModuleType]:
 
 @ray.remote(num_cpus=0)
 class _Board:
-    """What jobs have said of their progress since somebody looked: the latest of each."""
+    """What jobs have said of their progress since somebody looked."""
 
     def __init__(self) -> None:
-        self._steps: dict[int, int] = {}
+        self._said: dict[int, tuple[int, tuple[Any, ...]]] = {}
 
-    def put(self, i: int, steps: int) -> None:
-        self._steps[i] = steps
+    def put(self, i: int, steps: int, news: tuple[Any, ...]) -> None:
+        _, before = self._said.get(i, (0, ()))
+        self._said[i] = steps, before + news
 
-    def take(self) -> dict[int, int]:
-        taken, self._steps = self._steps, {}
+    def take(self) -> dict[int, tuple[int, tuple[Any, ...]]]:
+        taken, self._said = self._said, {}
         return taken
 
 
@@ -180,11 +180,12 @@ def _board() -> Any:
 def _carry_out(
     work: Work, job: Job, modules: tuple[str, ...], board: Any, i: int, *common: Any
 ) -> Finished | Failed:
-    def tell(steps: int) -> None:
-        board.put.remote(i, steps)
+    def tell(steps: int, news: tuple[Any, ...]) -> None:
+        # What has failed is heard before its end is.
+        ray.get(board.put.remote(i, steps, news))
 
-    tell(0)
-    return attempt(work, job, modules, limited(tell, REPORT_EVERY), common)
+    tell(0, ())
+    return attempt(work, job, modules, Telling(tell, REPORT_EVERY, REPORT_EVERY), common)
 
 
 def _outcome(reference: ray.ObjectRef, job: Job) -> Event:

@@ -1,13 +1,16 @@
 """A finished run as a JSON file, and a folder of them.
 
 A file counts only if it is whole: it is written beside its place and moved there in one step, it
-bears its run's name, and its content matches the checksum in it.
+bears its run's name, and its content matches the checksum in it.  Runs that are not finished have
+other files, see `journals`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +23,13 @@ from amc_gym.files import write_whole
 from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
+"""Records of earlier versions lack the agent's code, its arguments, and ``stopped``."""
+
+MANIFEST = "study.json"
+"""File of a results folder that says which runs were asked for, see `manifest`."""
+
+_WRITING = re.compile(r".*\.(\d+)\.partial")
+"""What `write_whole` calls a file while a process of that id is writing it."""
 
 
 class RecordError(ValueError):
@@ -125,6 +135,7 @@ class Record:
         machine: what it ran on.
         versions: package -> version.
         date: when it ended, ISO 8601 in UTC.
+        stopped: whether the agent would have gone on after its last evaluation.
     """
 
     run: Run
@@ -138,6 +149,7 @@ class Record:
     machine: dict[str, str | int]
     versions: dict[str, str]
     date: str
+    stopped: bool = False
 
     @property
     def agent_seconds(self) -> float:
@@ -154,8 +166,7 @@ class Record:
     def _content(self) -> dict[str, Any]:
         content = asdict(self)
         del content["run"]
-        setting = asdict(self.run.setting)
-        return {"agent": self.run.agent, "seed": self.run.seed, "setting": setting} | content
+        return head_of(self.run) | content
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -170,8 +181,7 @@ class Record:
                 raise RecordError(f"it is not of the format {FORMAT!r}")
             if content.pop("sha256") != _checksum(content):
                 raise RecordError("it was changed since it was written")
-            setting = Setting(**content.pop("setting"))
-            run = Run(setting, content.pop("agent"), content.pop("seed"))
+            run = run_of(content)
             parts = {"history": History, "best": Best, "full": Full}
             record = cls(
                 run=run, **content | {name: kind(**content[name]) for name, kind in parts.items()}
@@ -184,13 +194,40 @@ class Record:
         return record
 
 
+def head_of(run: Run) -> dict[str, Any]:
+    """What a file says of the run that it belongs to."""
+    return {
+        "agent": run.agent,
+        "arguments": dict(run.arguments),
+        "code": run.code,
+        "seed": run.seed,
+        "setting": asdict(run.setting),
+    }
+
+
+def run_of(content: dict[str, Any]) -> Run:
+    """The run that a file belongs to; what says so is taken out of ``content``.
+
+    Raises:
+        KeyError, TypeError: ``content`` says no run.
+    """
+    setting = Setting(**content.pop("setting"))
+    return Run(
+        setting,
+        content.pop("agent"),
+        content.pop("seed"),
+        content.pop("code", None),
+        content.pop("arguments", {}),
+    )
+
+
 def _checksum(content: Mapping[str, Any]) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 class Store:
-    """A folder of records.
+    """A folder of records, of what is left of failed runs, and of what was asked for.
 
     Args:
         folder: need not exist for reading.
@@ -200,7 +237,7 @@ class Store:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Make the folder, and make sure that it can be written.
+        """Make the folder, make sure that it can be written, and tidy up after killed processes.
 
         Raises:
             BenchmarkError: it cannot.
@@ -208,6 +245,10 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
+            for path in self.folder.iterdir():
+                writing = _WRITING.fullmatch(path.name)
+                if writing and not _alive(int(writing[1])):
+                    path.unlink(missing_ok=True)
         except OSError as error:
             raise BenchmarkError(
                 f"cannot write to the results folder {self.folder} ({error.strerror}); "
@@ -226,6 +267,8 @@ class Store:
         """Every finished run of the folder, and every other JSON file in it with what is wrong."""
         records, foreign = [], {}
         for path in sorted(self.folder.glob("*.json")):
+            if path.name == MANIFEST:
+                continue
             try:
                 record = Record.from_json(path.read_text(encoding="utf-8"))
                 if path != self.path(record.run):
@@ -235,3 +278,14 @@ class Store:
             else:
                 records.append(record)
         return records, foreign
+
+
+def _alive(process: int) -> bool:
+    """Whether a process of this machine has that id."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True

@@ -1,8 +1,9 @@
 """What is compared: runs of agents in one setting, keyed by everything that decides them.
 
 That is the content of the task (a fingerprint of its weights and images), the environment's
-options as resolved, the agent, its seed and its budget.  An environment's id alone would mix up
-results of weights that were trained again.
+options as resolved, the agent, a hash of its code and hyper-parameter files, its arguments, its
+seed and its budget.  An environment's id alone would mix up results of weights that were trained
+again, and an agent's name alone those of the agent before and after a change.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 DETERMINISTIC = frozenset({"uniform", "shallow", "deep", "width-multiplier", "netadapt"})
@@ -70,18 +72,36 @@ class Setting:
         return hash(self.digest)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """One agent with one seed in one setting."""
+    """One agent with one seed in one setting.
+
+    Runs of the same key are equal.
+
+    Attributes:
+        setting: what is searched.
+        agent: the agent's name.
+        seed: of everything that it draws.
+        code: `agents.fingerprint` of its code and files; ``None``: not known, as in records of
+            earlier versions.
+        arguments: keyword arguments that it is made with.
+        variant: what tells it from runs of the same agent with other code, for people; see
+            ``told_apart``.
+    """
 
     setting: Setting
     agent: str
     seed: int
+    code: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = ""
 
     @property
     def key(self) -> dict[str, Any]:
         """What identifies the run, and decides its outcome."""
-        return self.setting.key | {"agent": self.agent, "seed": self.seed}
+        known = {} if self.code is None else {"code": self.code}
+        given = {"arguments": dict(self.arguments)} if self.arguments else {}
+        return self.setting.key | {"agent": self.agent, "seed": self.seed} | known | given
 
     @property
     def name(self) -> str:
@@ -90,28 +110,86 @@ class Run:
         return f"{agent}-seed{self.seed}-{_digest(self.key)}"
 
     @property
+    def place(self) -> str:
+        """What it has in common with the same run of the same agent with other code."""
+        return replace(self, code=None).name
+
+    @property
+    def label(self) -> str:
+        """The agent as a table names it: with its arguments, and apart from other variants."""
+        given = ", ".join(f"{name}={json.dumps(value)}" for name, value in self.arguments.items())
+        return f"{self.agent}{f'({given})' if given else ''}{self.variant}"
+
+    @property
     def steps(self) -> int:
         """Evaluations that it may spend."""
         return self.setting.episodes
 
     def __str__(self) -> str:
-        return self.agent if self.agent in DETERMINISTIC else f"{self.agent} seed {self.seed}"
+        return self.label if self.agent in DETERMINISTIC else f"{self.label} seed {self.seed}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
-def runs_of(setting: Setting, agents: Iterable[str], seeds: int) -> list[Run]:
+@dataclass(frozen=True)
+class Entrant:
+    """An agent as it enters a study.
+
+    Attributes:
+        agent: the agent's name.
+        code: `agents.fingerprint` of its code and files.
+        arguments: keyword arguments that it is made with.
+    """
+
+    agent: str
+    code: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+def runs_of(setting: Setting, agents: Iterable[str | Entrant], seeds: int) -> list[Run]:
     """Every run of a study, seed by seed, so that a partial study holds as many of each agent.
+
+    Args:
+        setting: of all of them.
+        agents: who takes part; of a mere name the code is not known.
+        seeds: 0, 1, ... of each agent; deterministic rules run once.
 
     Raises:
         BenchmarkError: ``seeds`` below 1.
     """
     if seeds < 1:
         raise BenchmarkError(f"--seeds must be at least 1, not {seeds}")
+    entrants = [Entrant(each) if isinstance(each, str) else each for each in agents]
     return [
-        Run(setting, agent, seed)
+        Run(setting, each.agent, seed, each.code, each.arguments)
         for seed in range(seeds)
-        for agent in agents
-        if seed == 0 or agent not in DETERMINISTIC
+        for each in entrants
+        if seed == 0 or each.agent not in DETERMINISTIC
     ]
+
+
+def told_apart(runs: Iterable[Run]) -> dict[Run, Run]:
+    """Each run with the variant that its label needs.
+
+    An agent needs one where a setting holds runs of it with different code: their results are
+    those of different agents.
+    """
+    runs = list(runs)
+    codes: dict[tuple[Setting, str], set[str | None]] = defaultdict(set)
+    for run in runs:
+        codes[run.setting, replace(run, variant="").label].add(run.code)
+    several = {label for (_, label), known in codes.items() if len(known) > 1}
+
+    def variant(run: Run) -> str:
+        if replace(run, variant="").label not in several:
+            return ""
+        return " (code unknown)" if run.code is None else f" (code {run.code[:6]})"
+
+    return {run: replace(run, variant=variant(run)) for run in runs}
 
 
 def _digest(key: Mapping[str, Any]) -> str:

@@ -2,33 +2,82 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks.studies.executor import Executor
+from benchmarks.studies import journals, manifest
+from benchmarks.studies.executor import Executor, Failed
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import Run
 
 
-def complete(runs: Sequence[Run], store: Store, executor: Executor, console: Console) -> bool:
+def complete(
+    runs: Sequence[Run], store: Store, executor: Executor, console: Console, *, rerun: bool = False
+) -> bool:
     """Carry out the runs that ``store`` does not hold yet, and keep each as it finishes.
+
+    Of a run that fails, the episodes that it had finished are kept as a journal, which the next
+    attempt replaces.
 
     Args:
         runs: all runs of the study; of one setting.
         store: a prepared folder.
         executor: how to carry them out.
         console: where to show progress and say what happened.
+        rerun: whether to carry out those again that are finished; each replaces its record when
+            it has finished.
 
     Returns:
         Whether the store now holds every run.
     """
     records, foreign = store.load()
+    _say_what_is_there(runs, store, records, console)
     for path, problem in foreign.items():
         again = "; it is run again" if path in map(store.path, runs) else "; it is left alone"
         console.print(f"[yellow]{escape(path.name)} does not count: {escape(problem)}{again}")
+    manifest.ask(store.folder, runs)
+    done = set() if rerun else {record.run for record in records}
+    missing = [run for run in runs if run not in done]
+    if len(missing) < len(runs):
+        console.print(
+            f"{len(runs) - len(missing)} of {len(runs)} runs are finished already and stay; "
+            f"to begin anew: rm -r {store.folder}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    episodes: dict[Run, list[dict[str, Any]]] = defaultdict(list)
+
+    def hear(run: Run, news: Sequence[dict[str, Any]]) -> None:
+        for entry in news:
+            if episodes[run] and entry["evaluation"] <= episodes[run][-1]["evaluation"]:
+                episodes[run].clear()  # its process died, and another one does it again
+            episodes[run].append(entry)
+
+    def keep(run: Run, record: Record) -> str:
+        store.save(record)
+        journals.path_of(store.folder, run).unlink(missing_ok=True)
+        episodes.pop(run, None)
+        return _summary(record)
+
+    def bury(run: Run, failure: Failed) -> str:
+        if not episodes[run]:
+            return ""
+        path = journals.write(store.folder, run, episodes.pop(run), failure.error)
+        return f"its finished episodes are in {path.name}; they are no result"
+
+    return carry_out(missing, executor, console, keep, hear=hear, bury=bury)
+
+
+def _say_what_is_there(
+    runs: Sequence[Run], store: Store, records: Sequence[Record], console: Console
+) -> None:
+    """One line about each kind of record that is of no use for this study."""
     others = {record.run.setting for record in records} - {run.setting for run in runs}
     if others:
         console.print(
@@ -36,22 +85,24 @@ def complete(runs: Sequence[Run], store: Store, executor: Executor, console: Con
             f"setting{'s'[: len(others) > 1]} of task, options or budget: "
             "they are reported apart"
         )
-    done = {record.run for record in records}
-    missing = [run for run in runs if run not in done]
-    if len(missing) < len(runs):
-        console.print(f"{len(runs) - len(missing)} of {len(runs)} runs are finished already")
-
-    def keep(_: Run, record: Record) -> str:
-        store.save(record)
-        return _summary(record)
-
-    return carry_out(missing, executor, console, keep)
+    places = {run.place: run for run in runs}
+    changed = [r.run for r in records if (now := places.get(r.run.place)) and now != r.run]
+    for agents, why in (
+        ({run.agent for run in changed if run.code is None}, "nobody knows which code they ran"),
+        ({run.agent for run in changed if run.code is not None}, "their code has changed since"),
+    ):
+        if agents:
+            console.print(
+                f"[yellow]{store.folder} also holds earlier runs of {', '.join(sorted(agents))}: "
+                f"{why}, so they are reported apart and run again"
+            )
 
 
 def _summary(record: Record) -> str:
     best = record.best
-    return (
+    over = ", where it was stopped" if record.stopped else ""
+    return escape(
         f"{record.run}: {best.reward_accuracy:.1%} on reward images, "
         f"{best.test_accuracy:.1%} on test images at {best.macs_ratio:.1%} of the MACs; "
-        f"{record.evaluations} evaluations, {record.seconds:.1f} s"
+        f"{record.evaluations} evaluations{over}, {record.seconds:.1f} s"
     )

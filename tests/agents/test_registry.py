@@ -41,18 +41,71 @@ def test_agent_of_ones_own_in_three_lines(make_env: Any) -> None:
     assert result.best.counts == result.history[0].channels
 
 
-def test_learner_that_spends_more_than_its_budget_is_refused(make_env: Any) -> None:
-    @agents.register("spendthrift")
-    class Spendthrift:
+class Spendthrift:
+    """Goes on for ever, whatever is raised."""
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+        self.env = env
+        self.errors = 0
+
+    def learn(self, episodes: int) -> None:
+        while True:
+            try:
+                play(self.env, [0.5])
+            except Exception:
+                self.errors += 1
+
+
+def test_learner_that_spends_more_than_its_budget_is_stopped(make_env: Any) -> None:
+    agents.register("spendthrift")(Spendthrift)
+    agent = agents.make("spendthrift", make_env(), seed=0)
+    result = agent.learn(2)
+    assert (result.evaluations, len(result.history), result.stopped) == (2, 2, True)
+    assert agent.learner.errors == 0
+
+
+def test_plans_on_the_side_are_within_the_budget_too(make_env: Any) -> None:
+    @agents.register("sidelong")
+    class Sidelong:
+        def __init__(self, env: Any, seed: int) -> None:
+            self.env = env
+
+        def learn(self, episodes: int) -> None:
+            play(self.env, [0.5])
+            counts = self.env.history[0].channels
+            for _ in range(episodes):
+                self.env.aside(counts)
+
+    result = agents.make("sidelong", make_env(), seed=0).learn(3)
+    assert (result.evaluations, len(result.history), result.stopped) == (3, 1, True)
+
+
+def test_learner_that_keeps_to_its_budget_may_reset_after_it(make_env: Any) -> None:
+    @agents.register("tidy")
+    class Tidy:
         def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
             self.env = env
 
         def learn(self, episodes: int) -> None:
-            for _ in range(episodes + 1):
+            for _ in range(episodes):
                 play(self.env, [0.5])
+            self.env.reset()
+            self.done = True
 
-    with pytest.raises(RuntimeError, match="spent 3 evaluations of a budget of 2"):
-        agents.make("spendthrift", make_env(), seed=0).learn(2)
+    agent = agents.make("tidy", make_env(), seed=0)
+    assert not agent.learn(2).stopped
+    assert agent.learner.done
+
+
+def test_arguments_reach_the_agent(make_env: Any) -> None:
+    agent = agents.make("amc-ddpg", make_env(), 0, sigma=0.25, hidden=8)
+    assert (agent.learner.options.sigma, agent.learner.options.hidden) == (0.25, 8)
+    agent = agents.make("sb3-td3", make_env(), 0, batch_size=7, warmup_episodes=3)
+    assert agent.learner.model.batch_size == 7
+    with pytest.raises(TypeError, match="sigmar"):
+        agents.make("amc-ddpg", make_env(), 0, sigmar=0.25)
+    with pytest.raises(TypeError, match="nothing"):
+        agents.make("random", make_env(), 0, nothing=1)
 
 
 def test_learner_that_finishes_nothing_is_refused(make_env: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from small_study import ENV, KWARGS
 
+import agents
 from benchmarks.__main__ import main
 from benchmarks.studies.records import Record, Store
 
@@ -114,7 +115,8 @@ def test_run_and_report(tmp_path: Path, record: Record, capsys: pytest.CaptureFi
     assert "failed: die seed 0: the worker died with exit code 9" in said
     (found,), foreign = Store(out).load()
     assert not foreign
-    assert found.run == record.run
+    assert (found.run.setting, found.run.agent) == (record.run.setting, "guess")
+    assert found.run.code == agents.fingerprint("guess")
     assert found.history.channels == record.history.channels  # a worker finds what we find
 
     assert main([*command, "--agents", "guess"]) == 0

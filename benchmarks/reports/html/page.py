@@ -16,7 +16,15 @@ from benchmarks.reports.html.pareto import SIZES, frame, pareto, thinning
 from benchmarks.reports.html.policies import policies
 from benchmarks.reports.html.style import Style, styles
 from benchmarks.reports.html.tables import agents_table, runs_table
-from benchmarks.reports.sections import HEADER, REWARDS, Section, cells, distinct, explanation
+from benchmarks.reports.sections import (
+    HEADER,
+    REWARDS,
+    Section,
+    cells,
+    codes,
+    distinct,
+    explanation,
+)
 from benchmarks.reports.statistics import Row
 from benchmarks.studies.records import Record
 
@@ -28,18 +36,24 @@ _POLICY = (
 )
 
 
-def page(sections: Sequence[Section], foreign: Mapping[Path, str]) -> str:
+def page(
+    sections: Sequence[Section], foreign: Mapping[Path, str], unfinished: Sequence[str] = ()
+) -> str:
     """The whole page, some 5 MB, nearly all of it plotly's JavaScript.
 
     Args:
         sections: one per setting, at least one.
         foreign: files of the folder that do not count, with what is wrong with them.
+        unfinished: what is to be said of runs without a result.
     """
     records = [record for section in sections for record in section.records]
-    style = styles(record.run.agent for record in records)
+    style = styles(record.run.label for record in records)
     css = (_HERE / "page.css").read_text(encoding="utf-8")
     js = (_HERE / "page.js").read_text(encoding="utf-8")
     body = ["<h1>Agents compared</h1>", _contents(sections)]
+    if unfinished:
+        items = "".join(f"<li>{escape(line)}</li>" for line in unfinished)
+        body += [f"<h2>Not finished, and in no figure</h2><ul>{items}</ul>"]
     body += _budgets(sections, style)
     for i, section in enumerate(sections, start=1):
         body += _section(section, style, f"section{i}")
@@ -96,7 +110,7 @@ def _budgets(sections: Sequence[Section], style: dict[str, Style]) -> list[str]:
 def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
     setting, full = section.setting, section.records[0].full
     reward = str(setting.options["reward"])
-    mine = {agent: style[agent] for agent in sorted({r.run.agent for r in section.records})}
+    mine = {agent: style[agent] for agent in sorted({r.run.label for r in section.records})}
     every = thinning(section.records)
     shown = "every evaluated plan" if every == 1 else f"one evaluated plan in {every}"
     return [
@@ -132,6 +146,7 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
                 "task": ", ".join(f"{k} {v}" for k, v in setting.source.items() if v)
                 or "made from objects",
                 "fingerprint": setting.task,
+                "code of agents": codes(section),
                 **{name: json.dumps(value) for name, value in setting.options.items()},
             }
         ),
@@ -206,7 +221,7 @@ def _measured(records: Sequence[Record]) -> list[str]:
             facts[name if i == 1 else f"{name} {i}"] = text
     dates = [record.date[:10] for record in records]
     facts["runs ended"] = f"{min(dates)} to {max(dates)}"
-    agents = len({record.run.agent for record in records})
+    agents = len({record.run.label for record in records})
     facts["runs"] = f"{len(records)}, of {agents} agents"
     return ["<h2>Machine and versions</h2>", _list(facts)]
 

@@ -166,4 +166,4 @@ def _front(figure: go.Figure, records: Sequence[Record], size: str, visible: boo
 
 
 def _of(records: Sequence[Record], agent: str) -> list[Record]:
-    return [record for record in records if record.run.agent == agent]
+    return [record for record in records if record.run.label == agent]

@@ -37,10 +37,10 @@ def runs_table(records: Sequence[Record]) -> str:
         "seconds",
     )
     rows = []
-    for record in sorted(records, key=lambda r: (-r.best.test_accuracy, r.run.agent, r.run.seed)):
+    for record in sorted(records, key=lambda r: (-r.best.test_accuracy, r.run.label, r.run.seed)):
         best, name = record.best, record.run.name
         texts = (
-            record.run.agent,
+            record.run.label,
             str(record.run.seed),
             f"{100 * best.reward_accuracy:.1f}",
             f"{100 * best.test_accuracy:.1f}",

@@ -1,0 +1,168 @@
+"""Runs that are not finished: their episodes as lines of JSON, one file beside the records.
+
+The first line says which run it is, each further one is a finished episode, and a last one may say
+why there are no more.  Lines are written as episodes end, so whatever happens to the process, what
+it had finished is there; half a line at the end is left out.
+
+A journal is never a result.  Reports tell what is in it, and the run is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents import Episode
+from amc_gym import CompressionPlan
+from amc_gym.files import write_whole
+from benchmarks.studies.records import RecordError, head_of, run_of
+from benchmarks.studies.runs import Run
+
+FORMAT = "amc-gym journal 1"
+SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a run had finished when it ended too early.
+
+    Attributes:
+        run: which one; ``setting.episodes`` is 0 where its budget was not settled.
+        rewards: of the finished episodes.
+        accuracies: on the reward images.
+        evaluations: plans evaluated.
+        plan: the content of the plan with the highest reward; ``None``: no episode was finished.
+        error: why it ended, one line; empty where nobody could say.
+    """
+
+    run: Run
+    rewards: list[float]
+    accuracies: list[float]
+    evaluations: int
+    plan: dict[str, Any] | None
+    error: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """Of the plan with the highest reward, on the reward images; NaN without an episode."""
+        if not self.rewards:
+            return float("nan")
+        return self.accuracies[self.rewards.index(max(self.rewards))]
+
+    @property
+    def state(self) -> str:
+        """What is to be said of it, one line."""
+        budget = self.run.setting.episodes
+        of = f" of {budget}" if budget else ""
+        best = f", best so far {self.accuracy:.1%} on reward images" if self.rewards else ""
+        ended = f"; it ended with {self.error}" if self.error else ""
+        return f"{self.evaluations}{of} evaluations{best}{ended}"
+
+
+def path_of(folder: Path, run: Run) -> Path:
+    """Where the journal of a run belongs."""
+    return folder / f"{run.name}{SUFFIX}"
+
+
+def first_line(run: Run) -> str:
+    """The line that says which run a journal is of."""
+    return json.dumps({"format": FORMAT} | head_of(run)) + "\n"
+
+
+def episode_line(episode: dict[str, Any]) -> str:
+    """The line of one episode, as ``entry`` made it."""
+    return json.dumps(episode) + "\n"
+
+
+def last_line(error: str) -> str:
+    """The line that says why there are no more."""
+    return json.dumps({"error": error}) + "\n"
+
+
+def entry(episode: Episode, plan: CompressionPlan | None) -> dict[str, Any]:
+    """One episode in a form that can be sent and written.
+
+    Args:
+        episode: a finished one.
+        plan: its plan where it is the best so far, else ``None``.
+    """
+    found = {} if plan is None else {"plan": json.loads(plan.to_json())}
+    return {
+        "reward": episode.reward,
+        "accuracy": episode.accuracy,
+        "macs": episode.macs,
+        "params": episode.params,
+        "channels": list(episode.channels),
+        "seconds": round(episode.seconds, 4),
+        "evaluation": episode.evaluation,
+    } | found
+
+
+def write(folder: Path, run: Run, episodes: Iterable[dict[str, Any]], error: str) -> Path:
+    """Write a whole journal at once, in place of an earlier one."""
+    lines = [first_line(run), *map(episode_line, episodes), last_line(error)]
+    return write_whole(path_of(folder, run), "".join(lines))
+
+
+def read(path: Path) -> Journal:
+    """What a journal says.
+
+    Raises:
+        RecordError: it is none.
+        OSError: it cannot be read.
+    """
+    try:
+        first, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        head = json.loads(first)
+        if head.pop("format") != FORMAT:
+            raise RecordError(f"it is not of the format {FORMAT!r}")
+        journal = Journal(run_of(head), *_episodes(_whole(lines)))
+        if path.name != path_of(path.parent, journal.run).name:
+            raise RecordError(f"it is the journal of {journal.run.name}")
+    except RecordError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RecordError(f"it is no journal of a run ({error!r})") from error
+    return journal
+
+
+def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """The lines as objects, without half a line at the end."""
+    for i, line in enumerate(lines, start=1):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            if i < len(lines):
+                raise
+
+
+def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
+    """Rewards, accuracies, evaluations, best plan and error."""
+    rewards, accuracies, evaluations, plan, error = [], [], 0, None, ""
+    for line in lines:
+        if "error" in line:
+            error = str(line["error"])
+            continue
+        rewards.append(float(line["reward"]))
+        accuracies.append(float(line["accuracy"]))
+        evaluations = int(line["evaluation"])
+        plan = line.get("plan", plan)
+    return rewards, accuracies, evaluations, plan, error
+
+
+def load(folder: Path) -> tuple[list[Journal], dict[Path, str]]:
+    """Every unfinished run of a folder, and every other .jsonl file with what is wrong."""
+    journals, foreign = [], {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            journal = read(path)
+        except (RecordError, OSError) as error:
+            foreign[path] = str(error)
+        else:
+            # A process that was killed just after it had finished leaves both.
+            if not path.with_suffix(".json").exists():
+                journals.append(journal)
+    return journals, foreign

@@ -1,0 +1,134 @@
+"""A changed agent has another fingerprint; whatever else changes leaves it alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import agents
+from agents import sources
+
+FILES = {
+    "mine.py": """
+import functools, json, pathlib
+import agents
+from helpers import tools
+from mine_settings import RATE
+
+class Mine:
+    def __init__(self, env, seed, rate=RATE): ...
+    def learn(self, episodes):
+        import lazy_part
+        pathlib.Path(__file__).with_name("mine.yml").read_text()
+
+agents.register("mine")(Mine)
+agents.register("mine-fast")(functools.partial(Mine, rate=2.0))
+""",
+    "mine_settings.py": "RATE = 0.5\n",
+    "lazy_part.py": "X = 1\n",
+    "mine.yml": "rate: 1\nhelper: helpers.named.Thing\n",
+    "helpers/__init__.py": "",
+    "helpers/tools.py": "from . import deeper\n",
+    "helpers/deeper.py": "Y = 1\n",
+    "helpers/named.py": "class Thing: ...\n",
+    "helpers/unused.py": "Z = 1\n",
+    "other.py": "W = 1\n",
+    "other.yml": "a: 1\n",
+}
+OWN = {
+    "mine.py",
+    "mine_settings.py",
+    "lazy_part.py",
+    "mine.yml",
+    "helpers/__init__.py",
+    "helpers/tools.py",
+    "helpers/deeper.py",
+    "helpers/named.py",
+}
+
+Fingerprint = Callable[..., str]
+
+
+@pytest.fixture
+def fingerprint(tmp_path: Path) -> Fingerprint:
+    """Of an agent of the files above, in a fresh process."""
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def run(name: str = "mine") -> str:
+        program = f"import sys; sys.path[:0] = {[str(tmp_path), *sys.path]!r}\n"
+        program += f"import agents, mine; print(agents.fingerprint({name!r}))"
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    return run
+
+
+def test_own_files_decide_and_no_others(tmp_path: Path, fingerprint: Fingerprint) -> None:
+    before = fingerprint()
+    for name in FILES:
+        path = tmp_path / name
+        text = path.read_text()
+        path.write_text(text + "\n# changed\n")
+        assert (fingerprint() != before) == (name in OWN), name
+        path.write_text(text)
+    assert fingerprint() == before
+
+
+def test_what_a_partial_fixes_decides(fingerprint: Fingerprint) -> None:
+    assert fingerprint("mine-fast") != fingerprint("mine")
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, *names: str) -> set[str]:
+    """Agents whose fingerprint changes with the files of these names."""
+    before = {name: agents.fingerprint(name) for name in AGENTS}
+    content = sources._content
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            sources,
+            "_content",
+            lambda path: content(path) + b"#" * path.as_posix().endswith(names),
+        )
+        return {name for name in AGENTS if agents.fingerprint(name) != before[name]}
+
+
+AGENTS = ("amc-ddpg", "random", "sb3-ddpg", "sb3-td3", "sb3-td3-default", "sb3-ppo", "netadapt")
+
+
+def test_rows_and_what_they_name_belong_to_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert changed(monkeypatch, "paper/td3.yml") == {"sb3-td3"}
+    assert changed(monkeypatch, "sb3/td3.yml") == {"sb3-td3-default"}
+    # Only the rows of the paper's hyper-parameters name this class.
+    assert changed(monkeypatch, "agents/replay.py") == {"sb3-ddpg", "sb3-td3"}
+    assert changed(monkeypatch, "agents/amc_ddpg.py") == {"amc-ddpg"}
+
+
+def test_the_frame_of_all_agents_is_part_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not changed(monkeypatch, "agents/__init__.py", "agents/registry.py")
+    assert not changed(monkeypatch, "amc_gym/envs/amc.py", "benchmarks/__init__.py")
+
+
+def test_arguments_decide_which_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "td3.yml").write_text("default: {}\n")
+    one = agents.fingerprint("sb3-td3", hyperparams=str(tmp_path))
+    assert one != agents.fingerprint("sb3-td3")
+    (tmp_path / "td3.yml").write_text("default: {gamma: 0.5}\n")
+    assert agents.fingerprint("sb3-td3", hyperparams=str(tmp_path)) != one
+    with pytest.raises(FileNotFoundError):
+        agents.fingerprint("sb3-td3", hyperparams=str(tmp_path / "nowhere"))
+
+
+def test_code_that_nobody_can_read_is_refused() -> None:
+    scope = {"__name__": "typed_in"}
+    exec("class Typed: ...", scope)
+    with pytest.raises(ValueError, match="define the agent in a module"):
+        sources.fingerprint(scope["Typed"])
+    assert sources.fingerprint_of_module("typed_in") is None
