@@ -152,8 +152,8 @@ def codes(section: Section) -> str:
     parts = [", ".join(known)] if known else []
     if unknown:
         parts.append(
-            f"not known of {', '.join(unknown)}, whose records an earlier version of this "
-            "program wrote"
+            f"not known of {', '.join(unknown)}: records of an earlier version, or of code that is "
+            "in no file"
         )
     return "; ".join(parts)
 

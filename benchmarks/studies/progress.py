@@ -88,6 +88,7 @@ class _Bar:
             TextColumn("{task.description}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._jobs_are, self._n_jobs, self._ended = jobs_are, len(jobs), 0
         self._total = sum(job.steps for job in jobs)

@@ -20,7 +20,7 @@ DETERMINISTIC = frozenset({"uniform", "shallow", "deep", "width-multiplier", "ne
 """Agents that do the same with every seed: they run once."""
 
 
-class BenchmarkError(Exception):
+class BenchmarkError(ValueError):
     """Something the user can put right; the message is one line and says how."""
 
     def __init__(self, message: str) -> None:

@@ -52,6 +52,33 @@ class Die(Guess):
         os._exit(9)
 
 
+@agents.register("die-late")
+class DieLate(Guess):
+    """Ends the process after its second episode."""
+
+    def learn(self, episodes: int) -> None:
+        super().learn(2)
+        os._exit(9)
+
+
+@agents.register("leave")
+class Leave(Guess):
+    """Exits as scripts do, and as if all were well."""
+
+    def learn(self, episodes: int) -> None:
+        super().learn(1)
+        raise SystemExit(0)
+
+
+@agents.register("overrun")
+class Overrun(Guess):
+    """Goes on for ever."""
+
+    def learn(self, episodes: int) -> None:
+        while True:
+            super().learn(1)
+
+
 FOLDER = "SMALL_LEARNERS"
 """Variable with the folder through which tests and the learners below hear of each other."""
 

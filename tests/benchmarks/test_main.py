@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from small_study import ENV, KWARGS
 
 import agents
 from benchmarks.__main__ import main
+from benchmarks.studies import journals
 from benchmarks.studies.records import Record, Store
 
 
@@ -125,3 +127,163 @@ def test_run_and_report(tmp_path: Path, record: Record, capsys: pytest.CaptureFi
     assert "guess" in capsys.readouterr().out
     pictures = {"learning-curves.png", "policies.png"}
     assert {path.name for path in out.iterdir()} >= {"report.md", "report.csv"} | pictures
+
+
+def command(out: Path, agents: str, *more: str) -> list[str]:
+    """A study of three episodes of each agent, in two workers."""
+    words = ["run", "--env", ENV, "--out", str(out), "--seeds", "1", "--episodes", "3"]
+    words += ["--env-kwargs", json.dumps(KWARGS), "--workers", "2"]
+    return [*words, "--agents", agents, *more]
+
+
+def test_what_failed_is_marked_and_never_a_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether by an error, an exit or the death of the process, what was finished stays."""
+    out = tmp_path / "out"
+    words = command(out, "crash,die,die-late,leave,overrun", "--modules", "small_learners")
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "failed: leave seed 0: SystemExit: 0" in said
+    assert "overrun seed 0: " in said
+    assert "3 evaluations, where it was stopped" in said
+    records, foreign = Store(out).load()
+    assert not foreign
+    assert [(r.run.agent, r.evaluations, r.stopped) for r in records] == [("overrun", 3, True)]
+    unfinished, broken = journals.load(out)
+    assert not broken
+    errors = {j.run.agent: (j.evaluations, j.error) for j in unfinished}
+    assert errors == {
+        "crash": (1, "RuntimeError: out of luck"),
+        "die-late": (2, "the worker died with exit code 9"),
+        "leave": (1, "SystemExit: 0"),
+    }
+    assert main(["report", str(out)]) == 0
+    shown = capsys.readouterr().out
+    text = (out / "report.md").read_text()
+    page = (out / "report.html").read_text()
+    line = "crash seed 0: 1 of 3 evaluations, best so far"
+    assert line in shown
+    assert line in text
+    assert line in page
+    assert "nothing yet of die-seed0-" in text
+    assert "| crash |" not in text
+    assert (out / "report.csv").read_text().count("\n") == 3  # header, full network, overrun
+    assert main(["publish", str(out), "--to", str(tmp_path / "results")]) == 2
+    assert not (tmp_path / "results").exists()
+
+    assert main(words) == 1  # again, and all but the finished one
+    assert "1 of 5 runs are finished already" in capsys.readouterr().err
+    assert len(journals.load(out)[0]) == 3
+
+
+MINE = """
+import agents
+from small_learners import Guess
+
+@agents.register("mine")
+class Mine(Guess):
+    def __init__(self, env, seed, shift={shift}, times=1):
+        super().__init__(env, seed + shift)
+"""
+
+
+def test_a_changed_agent_does_not_get_its_old_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, module = tmp_path / "out", tmp_path / "changing_agent.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(agents.FACTORIES, "mine", None)  # so that it is gone afterwards
+    monkeypatch.setitem(sys.modules, "changing_agent", None)
+
+    def run(shift: int, *more: str) -> str:
+        module.write_text(MINE.format(shift=shift))
+        del agents.FACTORIES["mine"], sys.modules["changing_agent"]
+        words = command(out, "mine", "--modules", "changing_agent,small_learners", *more)
+        assert main(words) == 0
+        return capsys.readouterr().err
+
+    assert "already" not in run(shift=1)
+    assert "1 of 1 runs are finished already" in run(shift=1)
+    said = run(shift=20)
+    assert "earlier runs of mine: their code has changed since" in said
+    assert "already" not in said
+    records, _ = Store(out).load()
+    assert len({record.run.code for record in records}) == len(records) == 2
+    assert records[0].history.channels != records[1].history.channels
+    assert main(["report", str(out)]) == 0
+    text = (out / "report.md").read_text()
+    for record in records:
+        assert f"| mine (code {str(record.run.code)[:6]}) | 1 |" in text
+
+    # Its arguments are part of it too.
+    assert "already" not in run(20, "--agent-args", '{"shift": 3}')
+    assert "finished already" in run(20, "--agent-args", '{"shift": 3}')
+    assert "finished already" in run(20, "--agent-args", '{"mine": {"shift": 3}}')
+    by_name = {str(record.run): record for record in Store(out).load()[0]}
+    assert set(by_name) == {"mine seed 0", "mine(shift=3) seed 0"}
+    assert main(["report", str(out)]) == 0
+    assert "| mine(shift=3) | 1 |" in (out / "report.md").read_text()
+
+    # Whoever wants it again says so.
+    name = by_name["mine(shift=3) seed 0"].run.name
+    before = (out / f"{name}.json").read_bytes()
+    assert "already" not in run(20, "--agent-args", '{"shift": 3}', "--rerun")
+    assert (out / f"{name}.json").read_bytes() != before  # other seconds
+    assert len(Store(out).load()[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "message"),
+    [
+        ("guess", "{", "--agent-args is not JSON"),
+        ("guess", "[1]", "--agent-args must be a JSON object"),
+        ("guess", '{"nothing": 1}', "cannot make agent 'guess'"),
+        ("guess,amc-ddpg", '{"sigma": 1}', "has to say whose they are"),
+        ("amc-ddpg", '{"sigmar": 1}', "sigmar"),
+        ("amc-ddpg", '{"critic_action_layer": 3}', "critic_action_layer must be 1 or 2"),
+        ("sb3-td3", '{"hyperparams": "/nowhere"}', "/nowhere"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: str, given: str, message: str
+) -> None:
+    assert main(command(tmp_path / "out", names, "--agent-args", given)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_without_code_are_kept_and_said_to_be(
+    tmp_path: Path, record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As versions before the hash wrote them: without the new fields, checksum and all."""
+    out = tmp_path / "out"
+    content = json.loads(record.to_json())
+    for field in ("code", "arguments", "stopped", "sha256"):
+        del content[field]
+    form = content.pop("format")
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    content = {"format": form, "sha256": hashlib.sha256(canonical.encode()).hexdigest()} | content
+    out.mkdir()
+    (out / f"{record.run.name}.json").write_text(json.dumps(content))
+    assert Store(out).load() == ([record], {})
+    assert main(command(out, "guess", "--modules", "small_learners")) == 0
+    said = capsys.readouterr().err
+    assert "earlier runs of guess: nobody knows which code they ran" in said
+    assert len(Store(out).load()[0]) == 2
+    assert main(["report", str(out)]) == 0
+    text = (out / "report.md").read_text()
+    assert "| guess (code unknown) | 1 |" in text
+    assert "not known of guess (code unknown)" in text
+
+
+def test_committed_results_can_be_read_and_reported() -> None:
+    """All of them: their number is that of their files."""
+    results = Path(__file__).parents[2] / "benchmarks" / "results"
+    for folder in (results / "mobilenet-digits", results / "cifar10" / "resnet56-50"):
+        records, foreign = Store(folder).load()
+        assert not foreign
+        assert len(records) == len(list(folder.glob("*-seed*.json"))) > 0
