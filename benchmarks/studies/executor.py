@@ -141,7 +141,7 @@ class LocalExecutor:
             name=job.name,
             daemon=True,
         )
-        with _interrupts_ignored(), _one_thread(), reaper.folder_known():
+        with _interrupts_ignored(), _one_thread():
             process.start()
         sender.close()  # so that the worker's death ends the pipe
         return receiver, process
