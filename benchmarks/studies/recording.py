@@ -19,15 +19,11 @@ from agents import Episode, Recorder
 from agents.sources import fingerprint_of_module
 from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.files import lock
 from benchmarks.studies import journals
 from benchmarks.studies.execution import record_of, setting_in
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError, Run
-
-try:
-    import fcntl
-except ImportError:  # Windows: two recordings of one run are not noticed there
-    fcntl = None
 
 
 class Recording(Recorder):
@@ -169,15 +165,13 @@ class Recording(Recorder):
         """
         path = journals.path_of(self._store.folder, self.run)
         journal = path.open("a", encoding="utf-8")
-        try:
-            if fcntl is not None:
-                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            journal.close()
-            raise BenchmarkError(
-                f"{self.run} is being recorded in {self._store.folder} already: close that one, or "
-                "give this one another seed or folder"
-            ) from error
+        with suppress(OSError):  # a system without locks
+            if not lock(journal.fileno(), wait=False):
+                journal.close()
+                raise BenchmarkError(
+                    f"{self.run} is being recorded in {self._store.folder} already: close that "
+                    "one, or give this one another seed or folder"
+                )
         journal.truncate(0)
         journal.write(journals.first_line(self.run))
         journal.flush()

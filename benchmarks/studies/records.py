@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,7 +17,7 @@ from typing import Any
 
 from agents import Episode
 from amc_gym import CompressionPlan
-from amc_gym.files import write_whole
+from amc_gym.files import sweep, write_whole
 from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
@@ -27,9 +25,6 @@ FORMAT = "amc-gym run 1"
 
 MANIFEST = "study.json"
 """File of a results folder that says which runs were asked for, see `manifest`."""
-
-_WRITING = re.compile(r".*\.(\d+)\.partial")
-"""What `write_whole` calls a file while a process of that id is writing it."""
 
 
 class RecordError(ValueError):
@@ -245,10 +240,7 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
-            for path in self.folder.iterdir():
-                writing = _WRITING.fullmatch(path.name)
-                if writing and not _alive(int(writing[1])):
-                    path.unlink(missing_ok=True)
+            sweep(self.folder)
         except OSError as error:
             raise BenchmarkError(
                 f"cannot write to the results folder {self.folder} ({error.strerror}); "
@@ -278,14 +270,3 @@ class Store:
             else:
                 records.append(record)
         return records, foreign
-
-
-def _alive(process: int) -> bool:
-    """Whether a process of this machine has that id."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
