@@ -1,0 +1,137 @@
+"""Studies that are killed: ``python -m tests.kills.study --kills 200`` from the top of a checkout.
+
+A small study, `python -m benchmarks run` with real agents on a real environment, is killed at
+random moments and begun again until it ends; then its folder is compared with that of a study that
+nobody killed, and cleared, and all begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.studies import manifest
+from benchmarks.studies.records import MANIFEST, Record, Store
+from tests.kills.harness import Done, kill_repeatedly
+
+ROOT = Path(__file__).parents[2]
+ENV = "AMC-MobileNet-v0"
+KWARGS = {"weights": "random", "reward_images": 20, "recovery": "none"}
+AGENTS = "random,amc-ddpg,uniform"
+
+
+class Study:
+    """Some runs in two workers.
+
+    Args:
+        folder: where everything goes.
+        seeds: of each agent.
+        episodes: of each run.
+
+    Attributes:
+        kills_at: finished runs of the study -> kills that found it so.
+    """
+
+    def __init__(self, folder: Path, seeds: int = 3, episodes: int = 40) -> None:
+        self.folder = folder
+        self._out = folder / "out"
+        self._words = ["--seeds", str(seeds), "--episodes", str(episodes)]
+        self._seen: dict[str, bytes] = {}
+        self.kills_at: Counter[int] = Counter()
+        whole = folder / "whole"
+        subprocess.run(self._command(whole), check=True, capture_output=True, env=environment())
+        self._expected = {record.run.name: outcome(record) for record in self._records(whole)}
+        assert len(self._expected) == 2 * seeds + 1
+
+    def command(self) -> list[str]:
+        """The study; it goes on where it was killed."""
+        return self._command(self._out)
+
+    def _command(self, out: Path) -> list[str]:
+        words = [sys.executable, "-m", "benchmarks", "run", "--env", ENV, "--agents", AGENTS]
+        words += ["--env-kwargs", json.dumps(KWARGS), "--workers", "2"]
+        return [*words, *self._words, "--out", str(out)]
+
+    def killed(self) -> None:
+        """What was finished is whole and as it was; nothing else looks like a result."""
+        if not self._out.exists():
+            assert not self._seen, "the folder is gone"
+            self.kills_at[0] += 1
+            return
+        self._compare(self._records(self._out))
+        self.kills_at[len(self._seen)] += 1
+        others = {path.name for path in self._out.iterdir()} - set(self._seen) - {MANIFEST}
+        strange = [name for name in others if not name.endswith((".partial", ".jsonl"))]
+        assert not strange, f"unknown files: {strange}"
+        if (self._out / MANIFEST).exists():
+            asked = set(manifest.asked(self._out).values())
+            assert asked == set(self._expected), "what was asked for is not there as a whole"
+
+    def finished(self, done: Done) -> None:
+        """Every run is there once, and as it is without kills; then the folder is cleared."""
+        assert done.returncode == 0, f"exit status {done.returncode}: {done.output[-500:]}"
+        records = self._records(self._out)
+        self._compare(records)
+        found = {record.run.name: outcome(record) for record in records}
+        assert found == self._expected, "other outcomes than without kills"
+        names = {path.name for path in self._out.iterdir()}
+        left = names - {f"{name}.json" for name in found} - {MANIFEST}
+        assert not left, f"left over: {sorted(left)}"
+        shutil.rmtree(self._out)
+        self._seen = {}
+
+    def _records(self, folder: Path) -> list[Record]:
+        records, foreign = Store(folder).load()
+        assert not foreign, f"damaged: {foreign}"
+        return records
+
+    def _compare(self, records: list[Record]) -> None:
+        """No finished run may be lost, or have been done again."""
+        now = {
+            f"{r.run.name}.json": (self._out / f"{r.run.name}.json").read_bytes() for r in records
+        }
+        lost = set(self._seen) - set(now)
+        assert not lost, f"lost: {sorted(lost)}"
+        again = [name for name, content in self._seen.items() if now[name] != content]
+        assert not again, f"done twice: {again}"
+        self._seen = now
+
+
+def outcome(record: Record) -> tuple[Any, ...]:
+    """What a run came to, less what differs each time."""
+    history, best = record.history, record.best
+    return history.channels, history.reward, best.plan["kept"], best.test_accuracy, record.distinct
+
+
+def environment() -> dict[str, str]:
+    """This process's, with the checkout's modules and one thread."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def main() -> int:
+    """Kill, tell, and return 0 if nothing was lost, doubled or left over."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--span", type=float, nargs=2, default=(0.2, 12.0), metavar="SECONDS")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="amc-gym-kills-") as folder:
+        study = Study(Path(folder))
+        summary = kill_repeatedly(
+            study, given.kills, span=given.span, seed=given.seed, environment=environment()
+        )
+    print(summary)
+    print("kills by the number of finished runs:", dict(sorted(study.kills_at.items())))
+    return 1 if summary.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
