@@ -8,12 +8,16 @@ AGENTS ?= amc-ddpg,sb3-ddpg,sb3-td3,sb3-sac,random,uniform
 ENV ?= AMC-MobileNet-v0
 SEEDS ?= 3
 EPISODES ?= 200
-OUT ?= benchmarks/results/mobilenet-digits
-SPEED_OUT ?= benchmarks/results/speed
+OUT ?= runs/bench
+AGAINST ?= benchmarks/results/mobilenet-digits
+RUN_ARGS ?=
+SPEED_OUT ?= runs/speed
 BASELINES ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DEVELOPER := .venv/.installed-dev
+ONNX := .venv/.installed-onnx
 
 .DEFAULT_GOAL := help
 .PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 lint type format clean
@@ -21,29 +25,43 @@ INSTALLED := .venv/.installed
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
 	@echo
-	@echo '  make install      set up .venv with everything; the other targets do so by themselves'
-	@echo '  make test         run the tests'
-	@echo '  make test-integrations  rl_zoo3, TorchRL, Tianshou and RLlib on the environment'
-	@echo '  make lint         check style and formatting (ruff)'
-	@echo '  make type         check types (pyright)'
+	@echo 'Times are for two idle cores without a GPU, unless they say otherwise.  Results are written'
+	@echo 'below runs/, which git ignores; every target that takes long goes on where it was stopped.'
+	@echo
+	@echo '  make bench        compare agents over $(SEEDS) seeds of $(EPISODES) evaluations, with each other and'
+	@echo '                    with the committed results             3 minutes, once installed'
+	@echo '  make install      set up .venv with what that needs; other targets do so by themselves, and'
+	@echo '                    developers'"'"' tools come with test, lint, type and format'
+	@echo '                                                           minutes: PyTorch is downloaded'
+	@echo '  make test         run the tests                          20 minutes'
+	@echo '  make lint         check style and formatting (ruff)      seconds'
+	@echo '  make type         check types (pyright)                  1 minute'
 	@echo '  make format       put style and formatting right, where a tool can'
-	@echo '  make bench        compare agents over $(SEEDS) seeds of $(EPISODES) episodes, and report'
+	@echo '                                                           seconds'
+	@echo '  make test-integrations  rl_zoo3, TorchRL, Tianshou and RLlib on the environment'
+	@echo '                                                           minutes, and downloads'
+	@echo
 	@echo '  make bench-full   every agent on $(FULL_NETWORKS), 10 seeds, 400 evaluations'
+	@echo '                                                           2 hours for each network'
 	@echo '  make bench-speed  time the engine, the environment and the agents against what is wanted'
 	@echo '                    and against the committed baselines; BASELINES=update rewrites those'
-	@echo '  make bench-gpu    episodes per second on a CUDA device, the share of its peak, and training steps'
+	@echo '                                                           12 minutes'
+	@echo '  make bench-gpu    episodes per second on a CUDA device, the share of its peak, and training'
+	@echo '                    steps                                  half an hour on a GPU'
 	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
-	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it; it goes on where it was stopped'
+	@echo '                    CIFAR-10 where AMC_DATA_ROOT names it  5 hours, on CIFAR-10'
 	@echo '  make cifar10      the paper'"'"'s comparisons on CIFAR-10, from AMC_DATA_ROOT, searched and'
 	@echo '                    fine-tuned: $(CIFAR10_STUDIES)'
-	@echo '                    and it goes on where it was stopped'
+	@echo '                                                           2 hours on an H100, else days'
 	@echo '  make cifar10-more the search signal, weight pruning in stages, parameters at no loss,'
-	@echo '                    and the paper'"'"'s agent on MobileNet'
+	@echo '                    and the paper'"'"'s agent on MobileNet     1 hour on an H100, else days'
 	@echo '  make weights      train the bundled weights for digits again'
-	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: minutes on a GPU, a day on'
-	@echo '                    two cores, or a night with WEIGHTS_ARGS="--epochs 40"; it goes on where'
-	@echo '                    it was stopped'
+	@echo '                                                           an hour'
+	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: a night with'
+	@echo '                    WEIGHTS_ARGS="--epochs 40"             a day; minutes on a GPU'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
+	@echo
+	@echo 'A finished run becomes a committed result by .venv/bin/python -m benchmarks publish RUN.'
 	@echo
 	@echo 'Variables, as in `make bench EPISODES=50 SEEDS=1`:'
 	@echo
@@ -55,7 +73,9 @@ help:
 	@echo '  ENV=$(ENV)'
 	@echo '  AGENTS=$(AGENTS)'
 	@echo '  SEEDS=$(SEEDS)  EPISODES=$(EPISODES)'
-	@echo '  OUT=$(OUT)'
+	@echo '  OUT=$(OUT)  AGAINST=$(AGAINST)'
+	@echo '  RUN_ARGS=         more for `python -m benchmarks run`, such as --rerun or --workers 1'
+	@echo '  FULL_NETWORKS="$(FULL_NETWORKS)"'
 	@echo '  CIFAR10_SEEDS=$(CIFAR10_SEEDS)  CIFAR10_STUDIES=$(CIFAR10_STUDIES)'
 	@echo '  CIFAR10_TUNING=   fine-tuning, by default $(CIFAR10_TUNING)'
 	@echo '  PARETO_ARGS=      of the fronts, by default $(PARETO_ARGS)'
@@ -65,44 +85,54 @@ help:
 
 install: $(INSTALLED)
 
+# What users need: PyTorch, Stable-Baselines3, Optuna and what draws the report.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'AMC-Gym needs Python 3.11 or newer, and "$(PYTHON)" is not:' \
 			'name one with `make PYTHON=/path/to/python3.11`' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[dev]'
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[agents]'
+	@touch $@
+
+# What only some targets need: developers' tools, ONNX Runtime.
+$(DEVELOPER) $(ONNX): .venv/.installed-%: $(INSTALLED)
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[$*]'
 	@touch $@
 
 # One thread per worker: the workers share the cores.
-test: $(INSTALLED)
+test: $(DEVELOPER)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Makes a virtual environment for each library, below .venvs.
-test-integrations: $(INSTALLED)
+test-integrations: $(DEVELOPER)
 	$(BIN)/python tests/integrations/run.py
 
+# A run that failed is no reason to keep the report of the others back.
 bench: $(INSTALLED)
+	@status=0; \
 	$(BIN)/python -m benchmarks run --env $(ENV) --agents $(AGENTS) --seeds $(SEEDS) \
-		--episodes $(EPISODES) --out $(OUT)
-	$(BIN)/python -m benchmarks report $(OUT)
+		--episodes $(EPISODES) --out $(OUT) $(RUN_ARGS) || status=$$?; \
+	case $$status in 0|1) ;; *) exit $$status;; esac; \
+	$(BIN)/python -m benchmarks report $(OUT) $(if $(AGAINST),--against $(AGAINST)) || exit $$?; \
+	exit $$status
 
 # Everybody on several networks; what is finished stays.
 FULL_NETWORKS ?= MobileNet Plain20 VGG16
 RULES = uniform,shallow,deep,width-multiplier,netadapt
 LEARNERS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-td3,sb3-sac,sb3-ppo,sb3-ddpg-default,sb3-td3-default,sb3-sac-default,sb3-ppo-default
 SEARCHERS = random,random-shares,tpe,cma-es,gp,evolution,error-allocation,loss-allocation
-FULL_FOLDERS = $(foreach network,$(FULL_NETWORKS),benchmarks/results/$(shell echo $(network) | tr A-Z a-z)-digits-full)
+FULL_FOLDERS = $(foreach network,$(FULL_NETWORKS),runs/$(shell echo $(network) | tr A-Z a-z)-digits-full)
 bench-full: $(INSTALLED)
 	for network in $(FULL_NETWORKS); do \
-		out=benchmarks/results/$$(echo $$network | tr A-Z a-z)-digits-full; \
+		out=runs/$$(echo $$network | tr A-Z a-z)-digits-full; \
 		$(BIN)/python -m benchmarks run --env AMC-$$network-v0 --seeds 10 --episodes 400 \
 			--agents $(RULES),$(SEARCHERS),$(LEARNERS) --out $$out || exit 1; \
 		$(BIN)/python -m benchmarks report $$out || exit 1; \
 	done
-	$(BIN)/python -m benchmarks compare $(FULL_FOLDERS) --out benchmarks/results/comparison-digits
+	$(BIN)/python -m benchmarks compare $(FULL_FOLDERS) --out runs/comparison-digits
 
 # One thread, so that figures of different machines mean the same; some set their own.
-bench-speed: $(INSTALLED)
+bench-speed: $(DEVELOPER)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/speed \
 		--benchmark-columns=min,median,iqr,rounds $(if $(BASELINES),--update-baselines)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.growth --out $(SPEED_OUT)
@@ -115,7 +145,7 @@ bench-gpu: $(INSTALLED)
 # The paper's figure 5, and its headline: searches by latency on all reward images, the plan of the
 # median run fine-tuned longer and timed.
 PARETO_DATA = $(if $(AMC_DATA_ROOT),cifar10,digits)
-PARETO = benchmarks/results/pareto-$(PARETO_DATA)
+PARETO = runs/pareto-$(PARETO_DATA)
 PARETO_IMAGES = $(if $(AMC_DATA_ROOT),500,400)
 PARETO_ARGS ?= --seeds 3 --episodes 100 --recipe.epochs 1 --recipe.learning-rate 0.01 --recipe.distillation 0.9
 SPEEDUP_BUDGET ?= 0.57
@@ -123,7 +153,7 @@ SPEEDUP_TUNING ?= --seeds 1 --recovery nonlinear $(CIFAR10_TUNING)
 # Each budget has a folder of its own, with the table that it was searched with; networks that were
 # timed are not timed again.  The fine-tuned one is timed where it was small enough to be kept.
 SPEEDUP = $(PARETO)/speed-up-$(SPEEDUP_BUDGET)
-pareto: $(INSTALLED)
+pareto: $(ONNX)
 	$(BIN)/python -m benchmarks.pareto --out $(PARETO) $(PARETO_ARGS) \
 		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES), "importance": "greedy"}'
 	mkdir -p $(SPEEDUP)/table
@@ -158,7 +188,7 @@ weights-cifar10: $(INSTALLED)
 # Each network is searched by the best signal that is affordable: nonlinear recovery costs ResNet-56
 # 24 s an evaluation on a processor, reconstruction one. All plans are fine-tuned from nonlinear
 # recovery, the searched one and the full network with three seeds.
-CIFAR10 = benchmarks/results/cifar10
+CIFAR10 = runs/cifar10
 CIFAR10_STUDIES ?= Plain20-50 ResNet56-50 MobileNet-50 MobileNet-40
 CIFAR10_SEEDS ?= 10
 CIFAR10_TUNING ?= --recipe.epochs 25 --recipe.learning-rate 0.05 --recipe.distillation 0.9
@@ -203,14 +233,14 @@ cifar10-more: $(INSTALLED)
 	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/mobilenet-50-ddpg --recovery nonlinear \
 		--seeds 1 $(CIFAR10_TUNING)
 
-lint: $(INSTALLED)
+lint: $(DEVELOPER)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-type: $(INSTALLED)
+type: $(DEVELOPER)
 	$(BIN)/pyright
 
-format: $(INSTALLED)
+format: $(DEVELOPER)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -32,7 +32,7 @@ from benchmarks.speed.cases import cifar10, mobilenet, seeded, synthetic
 from benchmarks.speed.growth_figure import PARTS, draw
 from benchmarks.speed.timing import plans, timed
 
-OUT = Path("benchmarks/results/speed")
+OUT = Path("runs/speed")
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
+
+try:
+    from torch.utils.tensorboard import SummaryWriter
+except ImportError as error:
+    raise BenchmarkError("--tensorboard needs it: pip install 'amc-gym[tensorboard]'") from error
 
 
 class LoggedStore(Store):
@@ -47,8 +51,12 @@ class LoggedStore(Store):
             ) from error
 
     def save(self, record: Record) -> Path:
-        """Write a record and its log."""
-        path = super().save(record)
+        """Write a record and its log, in place of those of an earlier time."""
+        path = self.path(record.run)
+        earlier = path.exists() and path.read_bytes() != record.to_json().encode()
+        super().save(record)
+        if earlier:
+            shutil.rmtree(self.logs / record.run.name, ignore_errors=True)
         write(record, self.logs)
         return path
 

@@ -60,6 +60,16 @@ def test_each_record_is_logged_once(tmp_path: Path, record: Record) -> None:
     assert file.read_bytes() == content
 
 
+def test_a_run_that_is_done_again_is_logged_again(tmp_path: Path, record: Record) -> None:
+    store = LoggedStore(tmp_path / "results", tmp_path / "logs")
+    store.prepare()
+    store.save(record)
+    again = replace(record, history=replace(record.history, reward=[0.25, 0.5, 0.75]))
+    store.save(again)
+    events = EventAccumulator(str(tmp_path / "logs" / record.run.name)).Reload()
+    assert [event.value for event in events.Scalars("reward")] == [0.25, 0.5, 0.75]
+
+
 def test_logs_that_cannot_be_written_are_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchmarkError, match="--tensorboard"):
