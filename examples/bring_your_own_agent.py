@@ -6,8 +6,8 @@ The agent is a hill climber: it changes one layer's sparsity of the best plan so
 works as a module of a benchmark that uses all cores and can be resumed:
 
     PYTHONPATH=examples python -m benchmarks run --env AMC-MobileNet-v0 --seeds 3 --episodes 100 \
-        --agents hill-climber,random --modules bring_your_own_agent --out results/hill-climber
-    python -m benchmarks report results/hill-climber
+        --agents hill-climber,random --modules bring_your_own_agent --out runs/hill-climber
+    python -m benchmarks report runs/hill-climber
 """
 
 from __future__ import annotations
