@@ -65,7 +65,7 @@ class SB3:
         **changes: Any,
     ) -> None:
         sb3 = stable_baselines3(f"sb3-{algorithm}")
-        (path,) = self.files(algorithm=algorithm, hyperparams=hyperparams)
+        (path,) = self.hyperparameter_files(algorithm=algorithm, hyperparams=hyperparams)
         row = read_row(path, env.spec and env.spec.id) | changes
         self._callbacks = row.pop("callback", None)
         self._steps = steps_per_episode(env)
@@ -75,8 +75,12 @@ class SB3:
         )
 
     @staticmethod
-    def files(*, algorithm: str, hyperparams: str | Path, **_: Any) -> list[Path]:
-        """The file of its row."""
+    def hyperparameter_files(
+        *, algorithm: str = "", hyperparams: str | Path = "", **_: Any
+    ) -> list[Path]:
+        """The file of its row; of a subclass that chooses by itself, all that there are."""
+        if not algorithm:
+            return sorted(HYPERPARAMS.rglob("*.yml"))
         return [HYPERPARAMS / hyperparams / f"{algorithm}.yml"]
 
     def learn(self, episodes: int) -> None:

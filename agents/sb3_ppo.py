@@ -56,7 +56,7 @@ class SB3PPO:
         **changes: Any,
     ) -> None:
         sb3 = stable_baselines3("sb3-ppo")
-        (path,) = self.files(hyperparams=hyperparams)
+        (path,) = self.hyperparameter_files(hyperparams=hyperparams)
         row = read_row(path, env.spec and env.spec.id)
         self._steps = steps_per_episode(env)
         if in_episodes:
@@ -67,8 +67,10 @@ class SB3PPO:
         self.model: PPO = sb3.PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
 
     @staticmethod
-    def files(*, hyperparams: str | Path, **_: Any) -> list[Path]:
-        """The file of its row."""
+    def hyperparameter_files(*, hyperparams: str | Path = "", **_: Any) -> list[Path]:
+        """The file of its row; of a subclass that chooses by itself, all that there are."""
+        if not hyperparams:
+            return sorted(HYPERPARAMS.rglob("ppo.yml"))
         return [HYPERPARAMS / hyperparams / "ppo.yml"]
 
     def learn(self, episodes: int) -> None:

@@ -5,9 +5,9 @@
 * the module that the agent is defined in, and the agent's own modules that it imports, directly or
   not: those of `agents` and of the user.  The standard library, installed packages and `amc_gym`
   are not the agent's own; a record names their versions;
-* YAML, JSON and TOML files that these modules name in their code;
-* files that the agent says it reads: a class or function with an attribute ``files``, a function
-  that takes the agent's keyword arguments and returns paths;
+* YAML and TOML files that these modules name in their code;
+* files that the agent says it reads: a class or function with an attribute
+  ``hyperparameter_files``, a function that takes the agent's keyword arguments and returns paths;
 * own modules that such files name, as rows of hyper-parameters name classes.
 
 Files are read and nothing is run: an import inside a function counts too, and one whose name is
@@ -35,7 +35,7 @@ FRAME = ("agents", "agents.registry", "agents.recording", "agents.sources")
 OTHERS = ("amc_gym", "benchmarks")
 """Packages of this project that are no agent's own, whatever folder they lie in."""
 
-DATA = (".yml", ".yaml", ".json", ".toml")
+DATA = (".yml", ".yaml", ".toml")
 
 _DOTTED = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
@@ -60,7 +60,7 @@ def fingerprint(factory: Any, arguments: Mapping[str, Any] | None = None) -> str
     factory = inspect.unwrap(factory)
     defined = factory if hasattr(factory, "__qualname__") else type(factory)
     files: list[Path] = []
-    if callable(reads := getattr(factory, "files", None)):
+    if callable(reads := getattr(factory, "hyperparameter_files", None)):
         read: Any = reads(**keywords | dict(arguments or {}))
         files = [Path(path) for path in read]
     parts = _sources(defined.__module__, files)

@@ -94,7 +94,7 @@ class _Bar:
         self._total = sum(job.steps for job in jobs)
         self._steps: dict[Job, int] = {}
         self._active: dict[Job, None] = {}
-        self._began = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when steps began to be done, and how many
         self._task = self._progress.add_task(
             "", total=self._total, visible=bool(jobs), ended="", left=""
         )
@@ -111,13 +111,16 @@ class _Bar:
         """``job`` has done so many steps."""
         self._active[job] = None
         self._steps[job] = steps
+        if self._first is None and steps:
+            self._first = time.monotonic(), self._done
         self._update()
 
     def end(self, job: Job, message: str) -> None:
         """``job`` is over; say so."""
         self._ended += 1
         self._active.pop(job, None)
-        self._steps[job] = job.steps
+        # Rules and what fails end before their steps are done.
+        self._total -= job.steps - self._steps.setdefault(job, 0)
         self._update()
         console = self._progress.console
         where = "" if console.is_terminal else f"({self._counted()}{self._left()}) "
@@ -126,7 +129,8 @@ class _Bar:
     def _update(self) -> None:
         self._progress.update(
             self._task,
-            completed=sum(self._steps.values()),
+            completed=self._done,
+            total=self._total,
             description=escape(", ".join(map(str, self._active))),
             ended=self._counted(),
             left=self._left().removeprefix(", "),
@@ -135,10 +139,17 @@ class _Bar:
     def _counted(self) -> str:
         return f"{self._ended}/{self._n_jobs} {self._jobs_are}"
 
+    @property
+    def _done(self) -> int:
+        return sum(self._steps.values())
+
     def _left(self) -> str:
-        """How long the rest takes if steps go on as they went so far; rules end before theirs."""
-        done = sum(self._steps.values())
-        if not done or done >= self._total:
+        """How long the rest takes if steps go on as they went since the first one."""
+        if self._first is None:
             return ""
-        seconds = (time.monotonic() - self._began) * (self._total - done) / done
+        since, before = self._first
+        done = self._done - before
+        if done <= 0 or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - since) * (self._total - self._done) / done
         return f", about {timedelta(seconds=round(seconds))} left"

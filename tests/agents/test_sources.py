@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import agents
 from agents import sources
+from agents.sb3 import SB3
 
 FILES = {
     "mine.py": """
@@ -54,22 +56,20 @@ Fingerprint = Callable[..., str]
 
 
 @pytest.fixture
-def fingerprint(tmp_path: Path) -> Fingerprint:
-    """Of an agent of the files above, in a fresh process."""
+def fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fingerprint]:
+    """Of an agent of the files above, as they are now."""
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-
-    def run(name: str = "mine") -> str:
-        program = f"import sys; sys.path[:0] = {[str(tmp_path), *sys.path]!r}\n"
-        program += f"import agents, mine; print(agents.fingerprint({name!r}))"
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    return run
+    monkeypatch.syspath_prepend(tmp_path)
+    modules, factories = set(sys.modules), dict(agents.FACTORIES)
+    importlib.import_module("mine")
+    yield lambda name="mine": agents.fingerprint(name)
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+    agents.FACTORIES.clear()
+    agents.FACTORIES.update(factories)
 
 
 def test_own_files_decide_and_no_others(tmp_path: Path, fingerprint: Fingerprint) -> None:
@@ -124,6 +124,20 @@ def test_arguments_decide_which_files_are_read(tmp_path: Path) -> None:
     assert agents.fingerprint("sb3-td3", hyperparams=str(tmp_path)) != one
     with pytest.raises(FileNotFoundError):
         agents.fingerprint("sb3-td3", hyperparams=str(tmp_path / "nowhere"))
+
+
+class Chosen(SB3):
+    """Says by itself which row it takes."""
+
+    def __init__(self, env: Any, seed: int) -> None:
+        super().__init__(env, seed, algorithm="sac", hyperparams="paper")
+
+
+def test_a_subclass_may_choose_its_row_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sources.fingerprint(Chosen)
+    content = sources._content
+    monkeypatch.setattr(sources, "_content", lambda p: content(p) + b"#" * (p.name == "sac.yml"))
+    assert sources.fingerprint(Chosen) != before
 
 
 def test_code_that_nobody_can_read_is_refused() -> None:

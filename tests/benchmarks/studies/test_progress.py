@@ -1,0 +1,83 @@
+"""What people see of a study: how much is done, and how long the rest takes."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+
+from benchmarks.studies.executor import Event, Failed, Finished, Progressed
+from benchmarks.studies.progress import carry_out
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    steps: int = 100
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the time that the bar sees."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def tick(seconds: float) -> None:
+        now[0] += seconds
+
+    return tick
+
+
+def test_the_time_left_follows_the_steps(clock: Callable[[float], None]) -> None:
+    """Ten steps a second; neither what came before the first nor what a rule leaves out counts."""
+    slow, rule, late = Job("slow"), Job("rule"), Job("late")
+
+    def events(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        clock(30)  # imports
+        yield Progressed(slow, 0)
+        yield Progressed(slow, 1)
+        clock(1)
+        yield Progressed(slow, 11)
+        yield Progressed(rule, 1)
+        yield Finished(rule, None)  # 12 of 201 are done, 11 of them in this second
+        clock(9)
+        yield Progressed(slow, 100)
+        yield Finished(slow, None)  # 101 of 201, 100 of them in ten seconds
+        yield Progressed(late, 50)
+        clock(5)
+        yield Failed(late, "out of luck")
+
+    console = Console(file=io.StringIO(), width=200)
+    done = carry_out([slow, rule, late], events, console, lambda job, _: f"{job} is done")
+    assert not done
+    assert isinstance(console.file, io.StringIO)
+    first, second, third, *_ = console.file.getvalue().splitlines()
+    assert first == "(1/3 runs, about 0:00:17 left) rule is done"
+    assert second == "(2/3 runs, about 0:00:10 left) slow is done"
+    assert third == "(3/3 runs) late failed: out of luck"
+
+
+def test_there_is_one_bar_for_all(clock: Callable[[float], None]) -> None:
+    jobs = [Job(f"job{i}") for i in range(4)]
+
+    def events(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        for job in jobs:
+            yield Progressed(job, 0)
+        yield Progressed(jobs[0], 1)
+        clock(1)
+        yield Progressed(jobs[0], 40)
+        yield Finished(jobs[0], None)
+
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    carry_out(jobs, events, console, lambda job, _: "done")
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "job1, job2, job3" in shown
+    assert max(line.count("runs") for line in shown.splitlines()) == 1
