@@ -59,6 +59,9 @@ def compress(
 ) -> nn.Module:
     """The physically smaller network of a plan: a new module, in eval mode, batch norm kept.
 
+    On a processor, a recovery that trains ("finetune") runs on one thread, and its weights are the
+    same, bit for bit, whatever the number of threads; those of other recoveries differ by rounding.
+
     Args:
         task: what was compressed.
         plan: how.
@@ -115,6 +118,9 @@ def finetune(
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """The network of a plan, trained further; in eval mode.
+
+    Training uses all threads, whose number decides on rounding: the same call on another number of
+    threads gives other weights, about as good.
 
     Where the recipe says so, it distils from the original network.  All weights are trained, those
     that are frozen in the original too: what they were fitted to is no longer there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from amc_gym.arguments import described, shown
+from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.recovery.sequential import Targets, refit_sequentially
@@ -111,32 +113,53 @@ class Calibration:
 
     @cached_property
     def targets(self) -> Targets:
-        """Original outputs at sampled positions, for sequential reconstruction."""
-        return Targets(self.model, self.graph, self.batches())
+        """Original outputs at sampled positions, for sequential reconstruction.
+
+        Computed on one thread, for ``recover``: they are kept whoever asked for them first.
+        """
+        with torch_threads(1):
+            return Targets(self.model, self.graph, self.batches())
 
 
 def recover(kept: Kept, steps: Sequence[Step], calibration: Calibration) -> nn.Module:
-    """The slim network of any kept channels, recovered: a new module, in eval mode."""
+    """The slim network of any kept channels, recovered: a new module, in eval mode.
+
+    On a processor, "finetune" has all steps run on one thread: with the number of threads the order
+    of sums changes, and training makes other weights of other rounding.  Its networks have the same
+    weights whatever the number of threads; those of other recoveries differ by rounding.
+    """
     model, graph = calibration.model, calibration.graph
-    refits = any(step.name == "reconstruct" for step in steps)
-    weights = refit(model, graph, calibration.gather(), kept) if refits else None
-    network = slim(model, graph, kept, weights)
-    for step in steps:
-        if (nonlinear := IN_SEQUENCE.get(step.name)) is not None:
-            refit_sequentially(network, graph, kept, calibration.targets, nonlinear=nonlinear)
-    return recover_as_built(network, steps, calibration)
+    statistics = None
+    if any(step.name == "reconstruct" for step in steps):
+        statistics = calibration.gather()  # the same from any number of threads
+    with _threads(steps):
+        weights = None if statistics is None else refit(model, graph, statistics, kept)
+        network = slim(model, graph, kept, weights)
+        for step in steps:
+            if (nonlinear := IN_SEQUENCE.get(step.name)) is not None:
+                refit_sequentially(network, graph, kept, calibration.targets, nonlinear=nonlinear)
+        return recover_as_built(network, steps, calibration)
 
 
 def recover_as_built(
     network: nn.Module, steps: Sequence[Step], calibration: Calibration
 ) -> nn.Module:
-    """The steps that take any small network as it is, in place: "bn" and "finetune"."""
-    for step in steps:
-        if step.name == "bn":
-            recalibrate(network, calibration.batches())
-        elif step.name == "finetune":
-            network = calibration.finetune(network, step.amount)
+    """The steps that take any small network as it is, in place: "bn" and "finetune".
+
+    On as many threads as ``recover``.
+    """
+    with _threads(steps):
+        for step in steps:
+            if step.name == "bn":
+                recalibrate(network, calibration.batches())
+            elif step.name == "finetune":
+                network = calibration.finetune(network, step.amount)
     return network
+
+
+def _threads(steps: Sequence[Step]) -> AbstractContextManager[None]:
+    """One thread for recoveries that train, as many as there are for others."""
+    return torch_threads(1) if any(step.name == "finetune" for step in steps) else nullcontext()
 
 
 def recalibrate(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
