@@ -18,13 +18,13 @@ from amc_gym.compression.fine_grained import sparse, weight_graph
 from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.recovery.steps import parse, recover, recover_as_built
+from amc_gym.machine import device_of
 from amc_gym.recipe import Recipe
 from amc_gym.tasks import datasets
 from amc_gym.tasks.admission import unwrapped
 from amc_gym.tasks.calibration import calibration, channel_graph
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.collecting import SplitLike, split_of
-from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, TaskLike, resolve
 from amc_gym.training import accuracy, train

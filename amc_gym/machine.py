@@ -8,6 +8,10 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import torch
+
+from amc_gym.arguments import described, shown
+
 
 @cache
 def processor() -> str:
@@ -44,3 +48,26 @@ def free_memory() -> int:
     except (OSError, ValueError):
         pass  # not Linux, or no limit ("max")
     return free
+
+
+def device_of(name: str | torch.device) -> torch.device:
+    """The device of a name; "auto" is a GPU where there is one.
+
+    Raises:
+        TypeError: it is no name.
+        ValueError: it is not there, or cannot compute.
+    """
+    if not isinstance(name, str | torch.device):
+        raise TypeError(f"device must be a name such as 'auto' or 'cpu', not {described(name)}")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.empty(0, device=str(name)).device
+    except Exception as error:  # torch's backends raise what they like
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device {shown(str(name))} is not available: {reason}; choose 'auto' or 'cpu'"
+        ) from error
+    if found.type == "meta":
+        raise ValueError("device 'meta' holds no numbers to compute with: choose 'auto' or 'cpu'")
+    return found

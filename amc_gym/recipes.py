@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from amc_gym.machine import device_of
 from amc_gym.names import choose
 from amc_gym.recipe import Recipe
 from amc_gym.tasks import bundled, models
 from amc_gym.tasks.datasets import load
-from amc_gym.tasks.engine import device_of
 from amc_gym.training import accuracy, train
 
 DIGITS = Recipe(

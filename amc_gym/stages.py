@@ -24,11 +24,11 @@ from amc_gym.compression.fine_grained import densities, nonzero_params
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.files import write_json, write_whole
+from amc_gym.machine import device_of
 from amc_gym.recipe import Recipe
 from amc_gym.search import search
 from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.datasets.collecting import SplitLike, split_of
-from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import accuracy, train
 

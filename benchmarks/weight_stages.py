@@ -26,10 +26,10 @@ import amc_gym
 from amc_gym.cli.console import printer
 from amc_gym.compression.handover.formats import compact
 from amc_gym.files import write_json, write_whole
+from amc_gym.machine import device_of
 from amc_gym.recipe import Recipe
 from amc_gym.stages import Stage, geometric, prune_in_stages
 from amc_gym.tasks.datasets import Split, load
-from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import train
 from benchmarks.arguments import run_command

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from amc_gym import documents
+from amc_gym.arguments import described
+from amc_gym.arguments import path as path_of
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan_schema import PlanSchema
 from amc_gym.compression.slim import Kept
@@ -107,8 +109,11 @@ class CompressionPlan:
         """Read what ``to_json`` wrote.
 
         Raises:
+            TypeError: it is no text.
             PlanError: not JSON, not a plan, of another format, or changed since it was written.
         """
+        if not isinstance(text, str | bytes):
+            raise TypeError(f"text must be a plan's JSON, not {described(text)}")
         try:
             content = documents.parse(text)
             if not isinstance(content, Mapping) or "sha256" not in content:
@@ -127,18 +132,19 @@ class CompressionPlan:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the plan; a file is either whole or not there."""
-        return write_json(Path(path), json.loads(self.to_json()))
+        return write_json(path_of("path", path), json.loads(self.to_json()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CompressionPlan:
         """Read a saved plan.
 
         Raises:
+            TypeError: it is no path.
             PlanError: naming the file and what is wrong with it.
         """
         try:
-            text = documents.read_text(Path(path))
-        except (OSError, DocumentError) as error:
+            text = documents.read_text(path_of("path", path))
+        except (OSError, ValueError) as error:
             raise PlanError(f"cannot read the plan {path}: {error}") from error
         try:
             return cls.from_json(text)

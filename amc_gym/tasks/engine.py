@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.arguments import described, function, shown, whole
+from amc_gym.arguments import function, whole
 from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.evaluation.folding import fold_norms
@@ -30,6 +30,7 @@ from amc_gym.compression.ranking.importance import (
 from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery import steps as recovery
 from amc_gym.compression.slim import Kept
+from amc_gym.machine import device_of
 from amc_gym.names import choose
 from amc_gym.remembered import Remembered
 from amc_gym.tasks.calibration import (
@@ -249,27 +250,4 @@ def belongings(made: Engine) -> list[tuple[Remembered[[CompressionTask], Any], A
             found.append((calibrate, calibrate(task)))
         if names & recovery.IN_SEQUENCE.keys():
             _ = calibration(task).targets  # goes along with it
-    return found
-
-
-def device_of(name: str | torch.device) -> torch.device:
-    """The device of a name; "auto" is a GPU where there is one.
-
-    Raises:
-        TypeError: it is no name.
-        ValueError: it is not there, or cannot compute.
-    """
-    if not isinstance(name, str | torch.device):
-        raise TypeError(f"device must be a name such as 'auto' or 'cpu', not {described(name)}")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.empty(0, device=str(name)).device
-    except Exception as error:  # torch's backends raise what they like
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"device {shown(str(name))} is not available: {reason}; choose 'auto' or 'cpu'"
-        ) from error
-    if found.type == "meta":
-        raise ValueError("device 'meta' holds no numbers to compute with: choose 'auto' or 'cpu'")
     return found

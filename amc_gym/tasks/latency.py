@@ -20,10 +20,10 @@ from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.latency.subject import Subject, device_name, this_device
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.machine import device_of
 from amc_gym.names import choose
 from amc_gym.remembered import Remembered
 from amc_gym.tasks.calibration import channel_graph
-from amc_gym.tasks.engine import device_of
 from amc_gym.tasks.task import CompressionTask
 
 

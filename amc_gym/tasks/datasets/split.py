@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amc_gym.arguments import described, real, whole
+from amc_gym.machine import device_of
 
 CHUNK = 128
 """Images that are looked at together: bounds the copy of those that lie in a file."""
@@ -109,6 +110,7 @@ class Split:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images and labels in order, ``size`` at a time; the last batch may be smaller."""
+        size = whole("size", size, at_least=1)
         for start in range(0, len(self), size):
             chosen = slice(start, start + size)
             yield self.batch(chosen), self.labels[chosen]
@@ -119,7 +121,12 @@ class Split:
         return self._with(self.images[:n], self.labels[:n])
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split with images and labels on a device."""
+        """The same split with images and labels on a device.
+
+        Raises:
+            TypeError, ValueError: as ``device_of``.
+        """
+        device = device_of(device)
         return self._with(self.images.to(device), self.labels.to(device))
 
     def as_bytes(self, like: Split) -> Split:
