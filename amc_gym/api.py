@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask, TaskLike, resolve
 from amc_gym.training import accuracy, train
 from amc_gym.versions import versions
+
+logger = logging.getLogger(__name__)
 
 FINETUNING = Recipe(
     epochs=30,
@@ -74,7 +76,10 @@ def compress(
         PlanError: the plan belongs to another network or other calibration images.
     """
     task, plan = pair(task, plan)
-    for what in ("model", "calibration"):
+    compared = ["model", "calibration"]
+    if "logits" in plan.fingerprints.keys() & task.fingerprints.keys():  # older plans lack them
+        compared.append("logits")
+    for what in compared:
         if plan.fingerprints.get(what) != task.fingerprints[what]:
             raise PlanError(
                 f"the plan was made for another {what} than the task's "
@@ -169,10 +174,11 @@ def finetune(
         )
     frozen = [name for name, p in task.model.named_parameters() if not p.requires_grad]
     if frozen:
-        warnings.warn(
-            f"{len(frozen)} weights are frozen (requires_grad=False) in the original network, "
-            f"{frozen[0]!r} the first of them; fine-tuning trains them all the same",
-            stacklevel=2,
+        logger.warning(
+            "%d weights are frozen (requires_grad=False) in the original network, %r the first of "
+            "them; fine-tuning trains them all the same",
+            len(frozen),
+            frozen[0],
         )
     return train(
         compress(task, plan, recovery).to(where),

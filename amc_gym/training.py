@@ -20,6 +20,7 @@ from torch import nn, optim
 from amc_gym.arguments import described, whole
 from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
 from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.layout import fastest_layout
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing import trace
 from amc_gym.files import replacing
@@ -75,7 +76,7 @@ def train(
         on_epoch: told of the number of finished epochs after each, and where a run goes on.
 
     Returns:
-        The same model, channels last, in evaluation mode.
+        The same model, channels last where it runs so, in evaluation mode.
 
     Raises:
         DivergedError: the loss is no finite number any more.
@@ -95,16 +96,28 @@ def train(
         if parameter.is_floating_point():
             parameter.requires_grad_(True)
     device = next(model.parameters()).device
-    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    example = split.batch(slice(1))
+    layout = fastest_layout(model, example.to(device))
     guide = None
     if teacher is not None and recipe.distillation:
         guide = _teacher(teacher, split).to(device)
+        if fastest_layout(guide, example.to(device)) != layout:
+            layout = torch.contiguous_format
+        guide.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    model.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     resident = split.to(device) if split.images.nbytes <= RESIDENT else split
     optimizer = make_optimizer(model, recipe)
     scheduler = make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe))
     identity = {**asdict(recipe), "images": split.fingerprint, "origin": origin}
     run = _Run(
-        model, guide, optimizer, scheduler, recipe, identity, _masks(model) if keep_zeros else ()
+        model,
+        guide,
+        optimizer,
+        scheduler,
+        recipe,
+        identity,
+        layout,
+        _masks(model) if keep_zeros else (),
     )
     done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
 
@@ -212,6 +225,7 @@ class _Run:
     scheduler: optim.lr_scheduler.LRScheduler
     recipe: Recipe
     identity: dict[str, Any]  # what a resumed run must share with the one before it
+    layout: torch.memory_format  # of the images
     masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
     step: Step | None = None  # made with the first batch, whose shape the others have
 
@@ -229,7 +243,7 @@ class _Run:
             for chosen in order[: steps * recipe.batch_size].chunk(steps):
                 images = split.batch(chosen).to(device)
                 images = augment(images, recipe.shift, recipe.flip)
-                images = images.contiguous(memory_format=torch.channels_last)
+                images = images.contiguous(memory_format=self.layout)
                 labels = split.labels[chosen].to(device)
                 if self.step is None:
                     self.step = fastest(Gradients(self.model, self.teacher, recipe), images, labels)
@@ -303,7 +317,7 @@ def _teacher(network: nn.Module, split: Split) -> nn.Module:
     example = split.batch(torch.zeros(1, dtype=torch.long, device=split.images.device)).cpu()
     with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is
         network, _ = fold_norms(network, trace(network, example))
-    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network
 
 
 def _steps(images: int, recipe: Recipe) -> int:

@@ -14,7 +14,7 @@ from torch import nn
 from amc_gym import documents
 from amc_gym.api import compress, pair
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.evaluation.evaluator import PRECISIONS
+from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
 from amc_gym.compression.fine_grained import SparseCost, nonzero_params, weight_graph
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.cost import LatencyCost
@@ -91,7 +91,9 @@ def validate(
     if options["granularity"] == "weight":
         graph = weight_graph(task.model, graph)
     split = task.reward.first(options["reward_images"])
-    found: dict[str, float] = {"accuracy": accuracy(network, split, options["metric"])}
+    # In the batches of the search: norms without statistics of their own take those of a batch.
+    size = batch_size(graph, len(split))
+    found: dict[str, float] = {"accuracy": accuracy(network, split, options["metric"], size)}
     found |= {resource: _cost(task, network, resource, options) for resource in ("macs", "params")}
     full: dict[str, float] = {}
     if options["resource"] != "latency":

@@ -6,7 +6,7 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("amc-gym", "torch", "torchvision", "torch-pruning", "gymnasium", "numpy")
+PACKAGES = ("amc-gym", "torch", "torchvision", "gymnasium", "numpy")
 
 
 @cache

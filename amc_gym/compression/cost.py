@@ -9,16 +9,27 @@ parameters count everything that is learnable, norms and biases included.
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import lcm, prod
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from amc_gym.compression.graph import FIXED, Axis, ChannelGraph, Layer
+from amc_gym.compression.graph import (
+    FIXED,
+    Axis,
+    ChannelGraph,
+    GraphError,
+    Layer,
+    Parameter,
+    Unit,
+)
+from amc_gym.names import choose
 
 RESOURCES = ("macs", "params")
 
@@ -49,24 +60,35 @@ class CostModel:
     Args:
         graph: the traced network.
         resource: "macs" or "params".
+
+    Raises:
+        ValueError: an unknown resource.
     """
 
     def __init__(self, graph: ChannelGraph, resource: str) -> None:
+        choose("resource", resource, RESOURCES)
         self.resource = resource
         self.names = tuple(graph.layers)
-        coefficients = np.array([_coefficients(layer, resource) for layer in graph.layers.values()])
+        terms = [_term(layer, resource) for layer in graph.layers.values()]
+        if resource == "params":
+            terms += [_own_term(p) for p in graph.parameters if p.learnable and not p.counted]
         # Layers that cost nothing, such as norms in MACs, are left out of the sums.
-        self._paid = np.flatnonzero(coefficients.any(1))
-        layers = [list(graph.layers.values())[index] for index in self._paid]
+        self._paid = np.flatnonzero([term.pair or term.single for term in terms])
+        self._layers = int(np.count_nonzero(self._paid < len(self.names)))  # the others come last
+        terms = [terms[index] for index in self._paid]
         # Floats, because their matrix products are many times faster.  Whole numbers below 2^53
         # (9e15; VGG-16 costs 1.5e10 MACs) are exact in them, and so are their products and sums.
-        self._pairs, self._singles = coefficients[self._paid].T.astype(np.float64)
-        out_fixed, out = _counts([layer.outputs for layer in layers], len(graph.units))
-        in_fixed, read = _counts([layer.inputs for layer in layers], len(graph.units))
-        self._fixed = np.concatenate([out_fixed, in_fixed]).astype(np.float64)
-        self._axes = np.concatenate([out, read]).T.astype(np.float64, order="C")
-        groups = np.array([layer.groups for layer in layers], dtype=np.float64)
-        self._groups = groups if (groups > 1).any() else None  # the division is the slowest part
+        self._pairs = np.array([term.pair for term in terms], dtype=np.float64)
+        self._singles = np.array([term.single for term in terms], dtype=np.float64)
+        axes = [term.outputs for term in terms] + [term.inputs for term in terms]
+        fixed, matrix, parts = kept_positions(axes, graph.units)
+        self._fixed = fixed.astype(np.float64)
+        self._axes = matrix.T.astype(np.float64, order="C")
+        # What an axis holds is divided by its parts, and what a group reads by the groups.
+        divisors = parts.astype(np.float64)
+        divisors[len(terms) :] *= [term.groups for term in terms]
+        self._divisors = divisors if (divisors > 1).any() else None  # the slowest part
+        self._constant = getattr(graph.constants, resource)
         self.full = self.total(graph.full)
         """Cost of the uncompressed network."""
         assert self.full < 2**53, "a network of this cost cannot be counted in floats"
@@ -75,76 +97,116 @@ class CostModel:
         """Cost of each layer, shape (layers,), int64, in execution order."""
         costs = np.zeros(len(self.names), dtype=np.int64)
         outputs, each = self._factors(counts)
-        costs[self._paid] = outputs * each
+        costs[self._paid[: self._layers]] = (outputs * each)[: self._layers]
         return costs
 
     def total(self, counts: Sequence[int]) -> int:
         """Cost of the whole network whose unit u keeps ``counts[u]`` channels."""
         outputs, each = self._factors(counts)
-        return int(outputs @ each)
+        return int(outputs @ each) + self._constant
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
         """Cost of several networks at once: counts (n, units) -> (n,), int64."""
         outputs, each = self._factors(plans)
-        return np.einsum("nl,nl->n", outputs, each).astype(np.int64)
+        return np.einsum("nl,nl->n", outputs, each).astype(np.int64) + self._constant
 
     def _factors(self, counts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of each layer that costs: its outputs, and what one output costs, (..., layers)."""
+        """Of each term: its outputs, and what one output costs, (..., terms)."""
         axes = np.asarray(counts, dtype=np.float64) @ self._axes + self._fixed
-        outputs, read = axes[..., : len(self._paid)], axes[..., len(self._paid) :]
-        if self._groups is not None:
-            read = read // self._groups
-        return outputs, read * self._pairs + self._singles
+        if self._divisors is not None:
+            axes = axes / self._divisors  # whole numbers again: counts are multiples of blocks
+        terms = len(self._pairs)
+        return axes[..., :terms], axes[..., terms:] * self._pairs + self._singles
 
 
-def _counts(axes: list[Axis | None], n_units: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kept positions of each axis as fixed + matrix @ counts.
+@dataclass(frozen=True)
+class _Term:
+    """A cost of outputs * (pair * inputs / groups + single)."""
+
+    outputs: Axis
+    inputs: Axis | None
+    pair: int
+    single: int
+    groups: int = 1
+
+
+def _term(layer: Layer, resource: str) -> _Term:
+    if resource == "macs":
+        pair, single = layer.weights * layer.sites, 0
+    else:
+        pair, single = (layer.weights, layer.biases) if layer.counted else (0, 0)
+    return _Term(layer.outputs, layer.inputs, pair, single, layer.groups)
+
+
+def _own_term(parameter: Parameter) -> _Term:
+    """Size of a parameter that belongs to no layer's weights."""
+    held = [axis for axis in parameter.axes if axis.units]
+    if len(held) > 2:
+        raise GraphError(
+            f"{'.'.join(parameter.owners[0])!r} holds channels in {len(held)} dimensions"
+        )
+    rest = prod(len(axis) for axis in parameter.axes if not axis.units)
+    return _Term(held[0], held[1] if len(held) > 1 else None, rest, 0)
+
+
+def kept_positions(
+    axes: Sequence[Axis | None], units: Sequence[Unit]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kept positions of each axis as (fixed + matrix @ counts) / parts.
 
     Each channel of a unit holds the same number of positions of an axis (one, or the pixels of a
-    flattened map).  A layer without an input axis counts as having one input.
+    flattened map), and an axis holds all blocks of a unit or some of them.  A layer without an
+    input axis counts as having one input.
     """
     fixed = np.ones(len(axes), dtype=np.int64)
-    matrix = np.zeros((len(axes), n_units), dtype=np.int64)
+    matrix = np.zeros((len(axes), len(units)), dtype=np.int64)
+    parts = np.ones(len(axes), dtype=np.int64)
     for row, axis in enumerate(axes):
         if axis is None:
             continue
-        fixed[row] = np.count_nonzero(axis.unit == FIXED)
+        held = {}  # unit -> (positions of each channel, blocks of it that are there)
         for u in axis.units:
-            _, repeats = np.unique(axis.channel[axis.unit == u], return_counts=True)
+            channels, repeats = np.unique(axis.channel[axis.unit == u], return_counts=True)
             assert (repeats == repeats[0]).all(), "a unit's channels repeat unevenly on one axis"
-            matrix[row, u] = repeats[0]
-    return fixed, matrix
+            held[u] = int(repeats[0]), len(channels) * units[u].blocks // units[u].channels
+        parts[row] = lcm(
+            *(units[u].blocks for u, (_, there) in held.items() if there < units[u].blocks)
+        )
+        fixed[row] = np.count_nonzero(axis.unit == FIXED) * parts[row]
+        for u, (repeats, there) in held.items():
+            blocks = units[u].blocks
+            share = parts[row] if there == blocks else there * parts[row] // blocks
+            matrix[row, u] = repeats * share
+    return fixed, matrix, parts
 
 
-def _coefficients(layer: Layer, resource: str) -> tuple[int, int]:
-    """(a, b) of a layer's cost = outputs * (a * inputs / groups + b)."""
-    if resource == "macs":
-        return layer.weights * layer.sites, 0
-    if resource == "params":
-        return layer.weights, layer.biases
-    raise ValueError(f"unknown resource {resource!r}; choose from {', '.join(RESOURCES)}")
+def counted_macs(model: nn.Module, example: Tensor) -> int:
+    """Count the MACs of a network on one image: the one definition of that number.
 
+    Half of what ``torch.utils.flop_counter`` says of each executed operation: convolutions and
+    matrix products of any kind, wherever they are called, everything that is folded into the batch
+    included.  ``nn.MultiheadAttention`` is run step by step, since its fused form is not counted.
 
-def counted_macs(model: nn.Module, example: torch.Tensor) -> int:
-    """MACs of a built network for one image, counted by thop on a copy.
-
-    thop leaves buffers on what it profiles, scales with the batch size and counts norms and
-    pooling; hence the copy, the single image and the zero hooks.
+    Args:
+        model: in eval mode.
+        example: (N, ...), of which the first is taken.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it imports distutils
-        import thop
-        from thop.vision.basic_hooks import zero_ops
-    free = (nn.BatchNorm1d, nn.BatchNorm2d, nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d)
-    macs = thop.profile(
-        copy.deepcopy(model).eval(),
-        inputs=(example[:1],),
-        custom_ops=dict.fromkeys(free, zero_ops),
-        verbose=False,
-    )[0]
-    return int(macs)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), attention_in_steps():
+        model(example[:1])
+    return counter.get_total_flops() // 2
 
 
 def counted_params(model: nn.Module) -> int:
-    """Learnable parameters of a built network, biases and batch norm included."""
+    """Count the learnable values of a network, wherever they live, each once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+@contextmanager
+def attention_in_steps() -> Iterator[None]:
+    """Have ``nn.MultiheadAttention`` run operation by operation, so that each can be counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import ChannelGraph, Layer, Unit
+from amc_gym.compression.graph import ChannelGraph, GraphError, Layer, Unit
+from amc_gym.compression.slim import WEIGHTED
 
 
 def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
@@ -24,7 +25,17 @@ def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
 
     One unit per layer that multiplies, in execution order; its ``channels`` count the weights that
     are not zero.
+
+    Raises:
+        GraphError: a layer's weight is no parameter of its own: it is computed from others, or
+            other layers hold it too.
     """
+    for name, layer in graph.layers.items():
+        if layer.kind != "norm" and not layer.counted:
+            raise GraphError(
+                f"single weights of layer {name!r} cannot be pruned: they are computed from other "
+                "parameters, or another layer holds them too; use granularity='channel'"
+            )
     units = tuple(
         Unit(
             name,
@@ -36,7 +47,7 @@ def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
         for name, layer in graph.layers.items()
         if layer.kind != "norm"
     )
-    return replace(graph, units=units, remaps=())
+    return replace(graph, units=units, remaps=(), parameters=(), told=())
 
 
 class SparseCost:
@@ -58,6 +69,9 @@ class SparseCost:
         self._fixed = np.array(
             [_fixed(model.get_submodule(name), resource, name in index) for name in self.names]
         )
+        layers = {id(p) for name in self.names for p in model.get_submodule(name).parameters()}
+        others = sum(p.numel() for p in model.parameters() if id(p) not in layers)
+        self._constant = graph.constants.macs if resource == "macs" else others
         self.full = self.total(graph.full)
 
     def per_layer(self, counts: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -66,11 +80,11 @@ class SparseCost:
 
     def total(self, counts: Sequence[int]) -> int:
         """Cost of the whole network."""
-        return int(self.per_layer(counts).sum())
+        return int(self.per_layer(counts).sum()) + self._constant
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
         """The same for several plans at once: (n, units) -> (n,), int64."""
-        return self.per_layer(plans).sum(1)
+        return self.per_layer(plans).sum(1) + self._constant
 
 
 def _per_weight(layer: Layer, resource: str) -> int:
@@ -156,7 +170,7 @@ def sparse(model: nn.Module, counts: Mapping[str, int]) -> nn.Module:
 def nonzero_params(model: nn.Module) -> int:
     """Parameters of a network, of the weights only those that are not zero."""
     total = sum(parameter.numel() for parameter in model.parameters())
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [m for m in model.modules() if isinstance(m, WEIGHTED)]
     return total - sum(int((layer.weight == 0).sum()) for layer in layers)
 
 

@@ -27,6 +27,16 @@ class GraphError(ValueError):
     """The network cannot be compressed; the message names the module and the reason."""
 
 
+def is_plain(module: nn.Module) -> bool:
+    """Whether a module is of a class that torch defines, without hooks or parametrisations."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return (
+        type(module).__module__.startswith("torch.nn.modules.")
+        and "forward" not in vars(module)
+        and not any(getattr(module, each) for each in hooks)
+    )
+
+
 @dataclass(frozen=True)
 class Axis:
     """One channel axis of a layer: ``unit[p]`` and ``channel[p]`` of each of its positions."""
@@ -92,8 +102,13 @@ class Layer:
     width: int
     sites: int  # positions of the output feature map: how often each weight is used
     groups: int = 1  # of a grouped convolution, which stays so; each group keeps as many channels
+    folds: int = 1  # rows that one image has in the batch: crops, windows, frames
+    multiplier: int = 1  # outputs for each input of a depthwise convolution
     norm: str | None = None  # the batch norm that reads this layer's output and nothing else does
     relu: bool = False  # whether a ReLU reads the output, that of the norm if any, and nothing else
+    refits: bool = True  # whether least squares know what it computes: a plain Linear or Conv2d
+    plain: bool = True  # a class of torch's, without hooks, run once by itself: it may be folded
+    counted: bool = True  # its weights are parameters of its own, which no other module holds
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,54 @@ class Unit:
     members: tuple[str, ...]  # every layer that touches it, in execution order
     blocks: int = 1  # consecutive blocks that keep equally many: the groups of its convolutions
     inputs: int | None = None  # input channels, where `channels` counts a layer's weights instead
+
+    def first(self, count: int) -> np.ndarray:
+        """The first ``count`` of its channels, equally many of each block, ascending."""
+        blocks = np.arange(self.channels).reshape(self.blocks, -1)
+        return blocks[:, : count // self.blocks].reshape(-1)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter or buffer that holds channels.
+
+    Attributes:
+        owners: (module, attribute) of each place where the network holds it.
+        axes: its dimensions.
+        learnable: whether it is a parameter.
+        counted: whether its layer's cost includes it.
+        groups: of a grouped convolution's weight.
+        reads: the input channels of such a weight, all groups' one behind the other.
+    """
+
+    owners: tuple[tuple[str, str], ...]
+    axes: tuple[Axis, ...]
+    learnable: bool
+    counted: bool
+    groups: int = 1
+    reads: Axis | None = None
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The units whose channels it holds, ascending."""
+        axes = (*self.axes, *([] if self.reads is None else [self.reads]))
+        return tuple(sorted({unit for axis in axes for unit in axis.units}))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A module that is told how many channels there are, such as a norm."""
+
+    module: str
+    axis: Axis
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What a network costs that no decision changes, besides its layers."""
+
+    macs: int = 0
+    params: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +216,9 @@ class ChannelGraph:
     units: tuple[Unit, ...]
     fixed: dict[str, str] = field(default_factory=dict)  # what cannot be pruned -> why
     remaps: tuple[Remap, ...] = ()  # what carries channels from one unit to another
+    parameters: tuple[Parameter, ...] = ()  # every tensor that holds channels
+    told: tuple[Told, ...] = ()
+    constants: Constants = Constants()  # frozen
 
     @property
     def full(self) -> tuple[int, ...]:
@@ -167,4 +233,10 @@ class ChannelGraph:
             replace(unit, members=tuple(m for m in unit.members if m not in gone))
             for unit in self.units
         )
-        return replace(self, layers=layers, units=units)
+        parameters = tuple(
+            parameter
+            for parameter in self.parameters
+            if not any(module in gone for module, _ in parameter.owners)
+        )
+        told = tuple(each for each in self.told if each.module not in gone)
+        return replace(self, layers=layers, units=units, parameters=parameters, told=told)

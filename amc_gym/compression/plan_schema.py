@@ -75,12 +75,13 @@ class MeasuredSchema(Schema):
 
 
 class FingerprintsSchema(Schema):
-    """SHA-256 of the network and of each split."""
+    """SHA-256 of the network and of each split; a user's network tells its logits, too."""
 
     model: Sha256
     calibration: Sha256
     reward: Sha256
     test: Sha256
+    logits: Sha256 | None = None
 
 
 class PlanSchema(Schema):

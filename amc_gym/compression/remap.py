@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -56,23 +55,3 @@ class ChannelMap(nn.Module):
 def _stay_as_built(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Have a map load from checkpoints of networks that compute their shortcut and hold none."""
     state.setdefault(f"{prefix}source", module.source)
-
-
-class Boundary(tp.pruner.function.BasePruningFunc):
-    """Tells Torch-Pruning that the channels of a ``ChannelMap``'s two sides are not coupled."""
-
-    TARGET_MODULES = ChannelMap
-
-    def prune_out_channels(self, layer: nn.Module, idxs: Sequence[int]) -> nn.Module:
-        raise NotImplementedError("only traced; slimming goes by the index maps of the graph")
-
-    def prune_in_channels(self, layer: nn.Module, idxs: Sequence[int]) -> nn.Module:
-        raise NotImplementedError("only traced; slimming goes by the index maps of the graph")
-
-    def get_out_channels(self, layer: nn.Module) -> int:
-        assert isinstance(layer, ChannelMap)
-        return len(layer.source)
-
-    def get_in_channels(self, layer: nn.Module) -> int:
-        assert isinstance(layer, ChannelMap)
-        return layer.inputs

@@ -7,50 +7,61 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from amc_gym.compression.graph import ChannelGraph, GraphError, Layer, Unit
+from amc_gym.compression.graph import ChannelGraph, GraphError, Parameter
+
+WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+"""Modules that mix channels by a ``weight``."""
 
 Kept = tuple[np.ndarray, ...]
 """Kept channel indices of each unit, in the order in which the slim network has them."""
 
 
-def select(module: nn.Module, layer: Layer, kept: Kept) -> dict[str, torch.Tensor]:
-    """The tensors of a layer that stay: parameters and running statistics, by name."""
-    rows = torch.from_numpy(layer.outputs.kept(kept))
-    tensors = {
-        name: tensor.detach()[rows]
-        for name, tensor in (*module.named_parameters(), *module.named_buffers())
-        if tensor.dim() > 0  # all but the batch counter of norms
-    }
-    if layer.inputs is not None:
-        columns = torch.from_numpy(layer.inputs.kept(kept))
-        per_group = columns.div(len(layer.inputs) // layer.groups, rounding_mode="floor").bincount()
-        if len(per_group.unique()) > 1 or len(rows) % layer.groups:
-            raise GraphError(f"the groups of {layer.name!r} would keep different channel counts")
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
-        tensors["weight"] = with_inputs(weight.detach(), columns, layer.groups)[rows]
-    return tensors
+def select(tensor: Tensor, parameter: Parameter, kept: Kept) -> Tensor:
+    """What stays of a parameter or buffer."""
+    if parameter.reads is not None:
+        columns = torch.from_numpy(parameter.reads.kept(kept))
+        rows = torch.from_numpy(parameter.axes[0].kept(kept))
+        width = len(parameter.reads) // parameter.groups
+        per_group = columns.div(width, rounding_mode="floor").bincount(minlength=parameter.groups)
+        if len(per_group.unique()) > 1 or len(rows) % parameter.groups:
+            name = ".".join(parameter.owners[0])
+            raise GraphError(f"the groups of {name!r} would keep different channel counts")
+        return with_inputs(tensor, columns, parameter.groups)[rows.to(tensor.device)]
+    for dimension, axis in enumerate(parameter.axes):
+        if axis.units:
+            chosen = torch.from_numpy(axis.kept(kept)).to(tensor.device)
+            tensor = tensor.index_select(dimension, chosen)
+    return tensor
 
 
-def with_inputs(weight: torch.Tensor, columns: torch.Tensor, groups: int = 1) -> torch.Tensor:
+def with_inputs(weight: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
     """A weight (O, I / groups, ...) that reads only the input positions ``columns``.
 
     Each group must keep equally many of its inputs, and they lie in the order of the groups.
     """
+    columns = columns.to(weight.device)
     if groups == 1:
         return weight[:, columns]
     mine = columns.reshape(groups, -1) % weight.shape[1]  # positions within each group
-    rows = torch.arange(len(weight))
+    rows = torch.arange(len(weight), device=weight.device)
     return weight[rows[:, None], mine[rows // (len(weight) // groups)]]
+
+
+def oriented(module: nn.Module) -> Tensor:
+    """A layer's weight as (outputs, inputs / groups, ...), whichever way it is stored."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    turned = isinstance(module, nn.modules.conv._ConvNd) and module.transposed
+    return weight.detach().transpose(0, 1) if turned else weight.detach()
 
 
 def slim(
     model: nn.Module,
     graph: ChannelGraph,
     kept: Kept,
-    weights: Mapping[str, torch.Tensor] | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
     """A new, smaller module that computes what ``model`` computes without its pruned channels.
 
@@ -61,85 +72,99 @@ def slim(
         weights: re-fitted weights that take the place of the selected ones, by layer name.
     """
     small = copy.deepcopy(model)
-    for layer in graph.layers.values():
-        module = small.get_submodule(layer.name)
-        tensors = select(module, layer, kept)
-        if weights is not None and layer.name in weights:
-            tensors["weight"] = weights[layer.name]
-        _resize(module, layer, tensors)
+    weights = weights or {}
+    for parameter in graph.parameters:
+        module, name = parameter.owners[0]
+        old = getattr(small.get_submodule(module), name)
+        new = weights.get(module) if name == "weight" else None
+        if new is None:
+            new = select(old.detach(), parameter, kept)
+        new = new.to(device=old.device, dtype=old.dtype).contiguous()
+        if isinstance(old, nn.Parameter):
+            new = nn.Parameter(new, requires_grad=old.requires_grad)
+        for module, name in parameter.owners:
+            setattr(small.get_submodule(module), name, new)
+    for name in weights.keys() - {p.owners[0][0] for p in graph.parameters}:
+        raise GraphError(f"layer {name!r} holds no channels: its weight cannot be replaced")
+    for module in small.modules():
+        if isinstance(module, WEIGHTED):
+            describe(module, _outputs_per_input(module))
+    for told in graph.told:
+        tell(small.get_submodule(told.module), len(told.axis.kept(kept)))
     for remap in graph.remaps:
         remap.slim(small, kept)
     return small
 
 
-def _resize(module: nn.Module, layer: Layer, tensors: Mapping[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        old = getattr(module, name)
-        value = tensor.to(device=old.device, dtype=old.dtype).contiguous()
-        if isinstance(old, nn.Parameter):
-            value = nn.Parameter(value, requires_grad=old.requires_grad)
-        setattr(module, name, value)
-    shape = tensors["weight"].shape
-    if isinstance(module, nn.Conv2d):
-        module.groups = shape[0] if layer.kind == "depthwise" else layer.groups
-        module.out_channels, module.in_channels = shape[0], shape[1] * module.groups
-    elif isinstance(module, nn.Linear):
-        module.out_features, module.in_features = shape
-    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        module.num_features = shape[0]
+def describe(module: nn.Module, per_input: int = 0) -> None:
+    """Have a convolution or linear layer say the sizes that its weight has, in place.
+
+    Args:
+        module: any other one stays as it is.
+        per_input: outputs for each input of a depthwise convolution; 0 for others.
+    """
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, nn.modules.conv._ConvNd):
+        one, other = module.weight.shape[:2]
+        if per_input:
+            module.groups = one // (1 if module.transposed else per_input)
+        if module.transposed:
+            module.in_channels, module.out_channels = one, other * module.groups
+        else:
+            module.out_channels, module.in_channels = one, other * module.groups
+
+
+def _outputs_per_input(module: nn.Module) -> int:
+    """Outputs for each input of a depthwise convolution; 0 for other layers."""
+    if not isinstance(module, nn.modules.conv._ConvNd):
+        return 0
+    depthwise = 1 < module.groups == module.in_channels
+    return module.out_channels // module.in_channels if depthwise else 0
+
+
+def tell(module: nn.Module, channels: int) -> None:
+    """Tell a norm or an activation how many channels there are, in place."""
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        module.num_features = channels
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = module.weight.numel()  # one for all, or one for each
+    elif isinstance(module, nn.GroupNorm):  # pruned only where each channel is a group
+        module.num_groups = module.num_channels = channels
 
 
 def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
     """A copy of full size in which no layer reads a pruned channel: what slimming must equal."""
     masked = copy.deepcopy(model)
     for layer in graph.layers.values():
-        if layer.inputs is None:
+        if layer.inputs is None or not layer.inputs.units:
             continue
         keep = torch.zeros(len(layer.inputs), dtype=torch.bool)
         keep[torch.from_numpy(layer.inputs.kept(kept))] = True
-        weight = masked.get_submodule(layer.name).weight
-        assert isinstance(weight, torch.Tensor)
-        read = keep.reshape(layer.groups, -1).repeat_interleave(len(weight) // layer.groups, 0)
+        module = masked.get_submodule(layer.name)
+        if "weight" not in module._parameters:  # it is computed from others
+            module.register_forward_pre_hook(_Masked(keep, layer.kind))
+            continue
+        weight = module.weight
+        assert isinstance(weight, Tensor)
         with torch.no_grad():
-            weight[~read] = 0
+            if isinstance(module, nn.modules.conv._ConvNd) and module.transposed:
+                weight[~keep] = 0
+            else:
+                per_group = len(weight) // layer.groups
+                read = keep.reshape(layer.groups, -1).repeat_interleave(per_group, 0)
+                weight[~read] = 0
     for remap in graph.remaps:
         remap.mask(masked, kept)
     return masked
 
 
-def verify(model: nn.Module, graph: ChannelGraph, example: torch.Tensor) -> None:
-    """Assert that slim and masked network agree on ``example``, in float64.
+class _Masked:
+    """A hook before a layer that lets no pruned channel in."""
 
-    Tracing libraries can couple the wrong channels and still return a network that runs; this
-    check makes that an error instead of a wrong result.
+    def __init__(self, keep: Tensor, kind: str) -> None:
+        self._keep, self._kind = keep, kind
 
-    Raises:
-        GraphError: they disagree, or the slim network does not run.
-    """
-    # A random half of each unit: a pattern could be blind to channels coupled at an offset.
-    rng = np.random.default_rng(0)
-    kept = tuple(_random_half(unit, rng) for unit in graph.units)
-    model = copy.deepcopy(model).double()
-    with torch.no_grad():
-        expected = mask(model, graph, kept)(example.double())
-        try:
-            actual = slim(model, graph, kept)(example.double())
-        except RuntimeError as error:
-            raise GraphError(
-                f"the slim {type(model).__name__} does not run ({error}); "
-                "does its forward pass hard-code a channel count?"
-            ) from error
-    scale = float(expected.abs().max()) or 1.0
-    if actual.shape != expected.shape or float((actual - expected).abs().max()) > 1e-9 * scale:
-        raise GraphError(
-            f"slimming {type(model).__name__} changes what it computes: its channels are coupled "
-            "in a way that the tracer does not see (padded or sliced shortcuts, for example)."
-        )
-
-
-def _random_half(unit: Unit, rng: np.random.Generator) -> np.ndarray:
-    """Half of the channels of each of the unit's blocks, rounded up, in random order."""
-    blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
-    half = -(-blocks.shape[1] // 2)
-    chosen = rng.permuted(blocks, axis=1)[:, :half].reshape(-1)
-    return chosen if unit.blocks == 1 else np.sort(chosen)
+    def __call__(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        shape = [-1] if self._kind == "linear" else [-1] + [1] * (args[0].dim() - 2)
+        return (args[0] * self._keep.to(args[0]).reshape(shape), *args[1:])

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from amc_gym.compression.evaluation.folding import fold_norms
-from amc_gym.compression.evaluation.pointwise import with_pointwise
+from amc_gym.compression.evaluation.form import FORMS, PLAIN, Form
 from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.pruning.agreement import fastest_form
 from amc_gym.compression.ranking.sensitivity import sensitivities
 from amc_gym.compression.recovery.statistics import can_refit, grams, only_measurable, saliencies
 from amc_gym.compression.recovery.steps import Calibration
-from amc_gym.compression.slim import verify
 from amc_gym.compression.tracing import trace
 from amc_gym.remembered import Remembered
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training import finetune_steps
 
+logger = logging.getLogger(__name__)
+
 BATCH = 128
+
+VERIFIED = 2
+"""Images on which slim and masked network are compared: more than one, since batches are, too."""
 
 SENSITIVITY_IMAGES = 512
 """Fewer than for Gram matrices: one number for each layer is asked of them."""
@@ -33,9 +38,21 @@ def channel_graph(task: CompressionTask) -> ChannelGraph:
     Raises:
         GraphError: the network cannot be compressed.
     """
-    graph = trace(task.model, task.example)
-    verify(task.model, graph, task.example)
-    return graph
+    return trace(task.model, task.reward.batch(slice(VERIFIED)).to(_device(task)))
+
+
+@Remembered
+def fastest(task: CompressionTask) -> Form | None:
+    """The fastest form in which slim networks of a task can be evaluated, see ``fastest_form``."""
+    images = task.reward.batch(slice(VERIFIED)).to(_device(task))
+    form = fastest_form(task.model, channel_graph(task), images)
+    if form != FORMS[0]:
+        logger.warning(
+            "%s is evaluated %s: in the fastest form it computes something else",
+            type(task.model).__name__,
+            "by building each plan's network" if form is None else f"with {form}",
+        )
+    return form
 
 
 @Remembered
@@ -55,11 +72,13 @@ def measure(task: CompressionTask) -> dict[str, Tensor]:
 
 
 def _grams(task: CompressionTask, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
-    graph = channel_graph(task)
-    folded, _ = fold_norms(task.model, graph)
-    fast = with_pointwise(folded.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
+    graph, form = channel_graph(task), fastest(task) or PLAIN
+    folded, _ = form.fold(task.model, graph)
+    fast = form.lay_out(folded, _device(task), torch.float32)
     n = len(task.calibration)
-    return grams(task.model, graph, _images(task), n_images=n, fast=fast, wanted=wanted)
+    return grams(
+        task.model, graph, _images(task), n_images=n, fast=fast, lay=form.lay, wanted=wanted
+    )
 
 
 @Remembered
@@ -93,5 +112,9 @@ def _images(task: CompressionTask) -> Iterator[Tensor]:
 
 def _batches(task: CompressionTask) -> Iterator[tuple[Tensor, Tensor]]:
     """Calibration images, on the device of the task's network, and their labels."""
-    device = next(task.model.parameters()).device
+    device = _device(task)
     return ((images.to(device), labels) for images, labels in task.calibration.batches(BATCH))
+
+
+def _device(task: CompressionTask) -> torch.device:
+    return next(task.model.parameters()).device

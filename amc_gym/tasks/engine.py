@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from torch import nn
 from amc_gym.arguments import function, whole
 from amc_gym.compression.cost import RESOURCES, Cost, CostModel
 from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS, Evaluator, batch_size
-from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.fine_grained import SparseCost, sparse, sparse_pruner, weight_graph
 from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.pruning.agreement import agrees, halves
 from amc_gym.compression.pruning.candidates import RecoveredNetwork, SwappedNetwork, TensorSource
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.ranking.importance import (
@@ -34,14 +36,21 @@ from amc_gym.machine import device_of
 from amc_gym.names import choose
 from amc_gym.remembered import Remembered
 from amc_gym.tasks.calibration import (
+    VERIFIED,
     calibrate,
     calibration,
     channel_graph,
+    fastest,
     measure,
     saliency,
     sensitivity,
 )
 from amc_gym.tasks.task import CompressionTask
+
+logger = logging.getLogger(__name__)
+
+REFITTED_TOLERANCE = 1e-2
+"""Of the largest output, between two ways of solving the same least-squares problems."""
 
 GRANULARITIES = ("channel", "weight")
 
@@ -111,6 +120,7 @@ class Engine:
         costs: resource -> cost model of the original network.
         evaluator: counts -> hits on the reward images.
         reward_images: how many those are.
+        form: in which networks are evaluated.
     """
 
     graph: ChannelGraph
@@ -125,7 +135,8 @@ class Engine:
             )
         self.task, self.options = task, options
         self.steps = recovery.parse(options.recovery)
-        folded, graph = fold_norms(task.model, channel_graph(task))
+        form = fastest(task)
+        folded, graph = (form or PLAIN).fold(task.model, channel_graph(task))
         decide = self._decide_channels if options.granularity == "channel" else self._decide_weights
         pruner, build = decide(task, folded, graph)
         like = {"device": device_of(options.device), "dtype": PRECISIONS[options.precision]}
@@ -135,15 +146,43 @@ class Engine:
                 "times as long as with precision='float32'",
                 stacklevel=2,
             )
+        if build is None and options.granularity == "channel":
+            form, build = self._agreed(folded, pruner, form)
+        form = self.form = form or PLAIN
         self.evaluator = Evaluator(
-            RecoveredNetwork(build, channel_graph(task), **like)
+            RecoveredNetwork(build, channel_graph(task), form=form, **like)
             if build is not None
-            else SwappedNetwork(folded, pruner, **like),
+            else SwappedNetwork(folded, pruner, form=form, **like),
             task.reward.first(n),
             size=batch_size(graph, n, like["device"].type),
             device=like["device"],
             precision=options.precision,
+            channels_last=form.channels_last,
         )
+
+    def _agreed(
+        self, folded: nn.Module, pruner: TensorSource, form: Form | None
+    ) -> tuple[Form | None, Build | None]:
+        """The form of evaluation, and how to build networks where swapping tensors does not do.
+
+        Half of each unit is kept, as the search does it and as ``compress`` does it, and compared.
+        """
+        counts, task = halves(self.graph), self.task
+        made = calibration(task)
+
+        def build(counts: Sequence[int]) -> nn.Module:
+            return recovery.recover(self.kept(counts), self.steps, made)
+
+        if form is None:
+            return PLAIN, build
+        images = task.reward.batch(slice(VERIFIED)).to(next(task.model.parameters()).device)
+        with torch.inference_mode():
+            expected = build(counts)(images)
+        assert isinstance(pruner, Pruner)
+        if agrees(folded, pruner, form, counts, images, expected, REFITTED_TOLERANCE):
+            return form, None
+        logger.warning("%s: each plan is re-fitted anew", type(task.model).__name__)
+        return form, build
 
     def _decide_channels(
         self, task: CompressionTask, folded: nn.Module, folded_graph: ChannelGraph

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import re
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +13,6 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from amc_gym.arguments import described, path, real, shown, whole
@@ -22,6 +21,7 @@ from amc_gym.tasks import bundled, datasets, models
 from amc_gym.tasks.admission import admitted, classes_of
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.collecting import split_of
+from amc_gym.tasks.fingerprints import of_logits, of_weights
 from amc_gym.tasks.heads import (
     EVALUATES,
     auxiliary_heads,
@@ -31,6 +31,8 @@ from amc_gym.tasks.heads import (
 )
 from amc_gym.tasks.pretrained import pretrained
 
+logger = logging.getLogger(__name__)
+
 SPLITS = ("calibration", "reward", "test")
 
 SHARED_IMAGES = 0.01
@@ -39,7 +41,7 @@ SHARED_IMAGES = 0.01
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CompressionTask:
-    """A pretrained network and three disjoint splits.  Two tasks of equal content are equal.
+    """A pretrained network and three disjoint splits.  Tasks of the same objects are equal.
 
     Attributes:
         model: in eval mode, mapping (N, C, H, W) images to (N, classes) logits; never changed.
@@ -136,15 +138,16 @@ class CompressionTask:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """sha256 of the model (structure and weights) and of each split."""
-        digest = hashlib.sha256()
-        for name, module in self.model.named_modules():
-            digest.update(f"{name}:{type(module).__name__}:{_structure(module)};".encode())
-        for name, tensor in self.model.state_dict().items():
-            digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
-            digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        splits = {n: getattr(self, n).fingerprint for n in ("calibration", "reward", "test")}
-        return {"model": digest.hexdigest()} | splits
+        """sha256 of the "model" (structure and weights), of each split, and of the "logits".
+
+        The logits, on fixed noise, tell networks of equal weights apart that compute different
+        things.  Networks of this package lack them: their names say what they compute.
+        """
+        found = {"model": of_weights(self.model)}
+        found |= {name: getattr(self, name).fingerprint for name in SPLITS}
+        if dict(self.source).get("dataset") is None:
+            found["logits"] = of_logits(self.model, self.reward.images.shape[1:])
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
@@ -152,10 +155,14 @@ class CompressionTask:
         return hashlib.sha256("".join(self.fingerprints.values()).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CompressionTask) and self.fingerprint == other.fingerprint
+        return isinstance(other, CompressionTask) and self._objects == other._objects
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint)
+        return hash(self._objects)
+
+    @property
+    def _objects(self) -> tuple[int, ...]:
+        return tuple(id(getattr(self, name)) for name in ("model", *SPLITS))
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{name}={getattr(self, name)}" for name in SPLITS)
@@ -163,19 +170,6 @@ class CompressionTask:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressionTask:
         return self  # Gymnasium deep-copies keywords on each access of env.spec
-
-
-def _structure(module: nn.Module) -> str:
-    """What a module says of itself, the same under every version of torch.
-
-    Norms of torch 2.14 say whether they have a bias, right after whether they are affine; those of
-    torch 2.11 did not.
-    """
-    text = module.extra_repr()
-    if "affine=" in text and "bias=" not in text:
-        bias = getattr(module, "bias", None) is not None
-        text = re.sub("affine=(True|False)", rf"\g<0>, bias={bias}", text)
-    return text
 
 
 TaskLike = str | Callable[[], CompressionTask] | CompressionTask
@@ -339,10 +333,11 @@ def _without_heads(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
         model = without(model, heads)
     if unread := unread_parameters(model, images):
         names = ", ".join(map(repr, unread[:3])) + ", ..." * (len(unread) > 3)
-        warnings.warn(
-            f"the model never reads {len(unread)} of its parameters ({names}): they stay as they "
-            "are, and count as parameters",
-            stacklevel=5,
+        logger.warning(
+            "the model never reads %d of its parameters (%s): they stay as they are, and count as "
+            "parameters",
+            len(unread),
+            names,
         )
     alike = trained_alike(model, images, classes) if len(images) > 1 else model
     if alike is not model and alike is not None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from amc_gym.compression.cost import CostModel
 from amc_gym.compression.graph import FIXED, GraphError
-from amc_gym.compression.slim import verify
-from amc_gym.compression.tracing import trace
+from amc_gym.compression.tracing import trace, verify
 from amc_gym.tasks.calibration import channel_graph
 
 
@@ -57,19 +57,17 @@ def test_nothing_to_prune_is_an_error_with_its_reason():
 def test_what_cannot_be_pruned_is_listed_with_its_reason():
     model = nn.Sequential(
         nn.Conv2d(3, 8, 1),
-        nn.PReLU(8),
-        nn.Conv2d(8, 8, 1),
-        nn.Conv2d(8, 16, 3, groups=8),
-        nn.Conv2d(16, 6, 1),
+        nn.GroupNorm(2, 8),
+        nn.Conv2d(8, 6, 1),
         nn.Conv2d(6, 4, 1),
     ).eval()
     graph = trace(model, torch.zeros(1, 3, 4, 4))
-    assert [unit.name for unit in graph.units] == ["4", "5"]
-    assert graph.fixed == {
-        "0": "PReLU '1' is not supported",
-        "2": "its convolutions have 8 groups for 8 channels",
-        "5": "the network's output",
-    }
+    assert [unit.name for unit in graph.units] == ["3"]
+    assert graph.fixed.keys() == {"0", "3"}
+    assert graph.fixed["0"].startswith(
+        "is normalised together with other channels in native_group_norm in '1' (test_graph.py:"
+    )
+    assert graph.fixed["3"] == "the network's output"
 
 
 def test_a_model_that_does_not_run_names_the_shape():
@@ -77,18 +75,22 @@ def test_a_model_that_does_not_run_names_the_shape():
         trace(nn.Sequential(nn.Conv2d(4, 5, 1)).eval(), torch.zeros(1, 3, 4, 4))
 
 
-def test_a_layer_used_twice_is_refused():
+def test_a_layer_that_runs_twice_costs_twice_and_is_not_refitted():
     class Twice(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv = nn.Conv2d(3, 3, 1)
-            self.last = nn.Conv2d(3, 2, 1)
+            self.stem = nn.Conv2d(3, 8, 1)
+            self.conv = nn.Conv2d(8, 8, 1)
+            self.last = nn.Conv2d(8, 2, 1)
 
         def forward(self, x):
-            return self.last(self.conv(self.conv(x)))
+            return self.last(self.conv(self.conv(self.stem(x)))).mean((2, 3))
 
-    with pytest.raises(GraphError, match="'conv' is used twice"):
-        trace(Twice().eval(), torch.zeros(1, 3, 4, 4))
+    graph = trace(Twice().eval(), torch.randn(1, 3, 4, 4))
+    assert [(unit.name, unit.channels) for unit in graph.units] == [("conv", 8)]
+    assert not graph.layers["conv"].refits
+    half = CostModel(graph, "macs").total((4,))
+    assert half == 16 * (3 * 4 + 2 * 4 * 4 + 4 * 2)
 
 
 class PaddedShortcut(nn.Module):

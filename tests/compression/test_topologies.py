@@ -17,8 +17,8 @@ from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.recovery.statistics import grams
-from amc_gym.compression.slim import slim, verify
-from amc_gym.compression.tracing import trace
+from amc_gym.compression.slim import slim
+from amc_gym.compression.tracing import trace, verify
 
 
 class SkipAroundConcat(nn.Module):

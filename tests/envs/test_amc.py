@@ -1,6 +1,7 @@
 """What the environment decides: action modes, rewards, embedding, budgets; and bad input."""
 
 import math
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -136,8 +137,9 @@ def test_a_function_is_called_once_however_many_environments():
     assert len(CALLS) == 1
 
 
-def test_tasks_of_equal_content_share_their_engine():
-    one, two = AMCEnv(make_task()), AMCEnv(make_task())
+def test_tasks_of_the_same_objects_share_their_engine():
+    task = make_task()
+    one, two = AMCEnv(task), AMCEnv(replace(task, preserve_ratio=0.4))
     assert one.task is not two.task
     assert one.engine is two.engine
 

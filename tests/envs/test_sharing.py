@@ -202,7 +202,7 @@ def test_a_worker_maps_one_region_for_all_its_environments(plain_task):
     play(env, [0.5] * 4)
     make = amc_gym.share(env, threads=3)
     found = in_worker(described, make)
-    assert found["spec"].kwargs["task"] == plain_task
+    assert found["spec"].kwargs["task"].fingerprint == plain_task.fingerprint
     assert found.pop("spec").id == "AMC-v0"
     assert found == {
         "one engine": True,

@@ -11,8 +11,8 @@ from torchvision import models as torchvision_models
 
 from amc_gym.compression.cost import CostModel, counted_macs, counted_params
 from amc_gym.compression.pruning.pruner import Pruner
-from amc_gym.compression.slim import mask, slim, verify
-from amc_gym.compression.tracing import trace
+from amc_gym.compression.slim import mask, slim
+from amc_gym.compression.tracing import trace, verify
 from amc_gym.registration import NETWORKS as IDS
 from amc_gym.tasks import models
 

@@ -110,6 +110,7 @@ def _count(network: nn.Module, batch: Batch) -> torch.Tensor:
     with torch.inference_mode():
         logits = network(images)
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+        best &= ~logits.isnan().any(1, keepdim=True)  # which topk takes for the largest
         return torch.stack(
             [best[:, 0].sum(), best.sum(), best.new_tensor(len(labels), dtype=torch.int64)]
         )
@@ -128,12 +129,19 @@ class Batches:
         size: images per batch.
         device: where they are to be.
         dtype: of the images.
+        channels_last: whether channels lie last in memory.
     """
 
     def __init__(
-        self, images: Labelled, size: int, *, device: torch.device, dtype: torch.dtype
+        self,
+        images: Labelled,
+        size: int,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        channels_last: bool = True,
     ) -> None:
-        self._images = images
+        self._images, self._channels_last = images, channels_last
         self._like = {"device": device, "dtype": dtype}
         self._parts = [slice(start, start + size) for start in range(0, len(images), size)]
         self._resident: list[Batch] | None = None
@@ -153,7 +161,8 @@ class Batches:
 
     def _ready(self, part: slice) -> Batch:
         images, labels = self._images.batch(part), self._images.labels[part]
-        return channels_last(images, **self._like), labels.to(self._like["device"])
+        lay = channels_last if self._channels_last else torch.Tensor.to
+        return lay(images, **self._like), labels.to(self._like["device"])
 
 
 def channels_last(images: torch.Tensor, **like: Any) -> torch.Tensor:
@@ -184,6 +193,7 @@ class Evaluator:
         size: images per batch, see ``batch_size``.
         device: where ``build``'s networks are.
         precision: of their weights, "float32" or "bf16".
+        channels_last: how the networks want their images in memory.
     """
 
     def __init__(
@@ -194,10 +204,17 @@ class Evaluator:
         size: int,
         device: torch.device,
         precision: str = "float32",
+        channels_last: bool = True,
     ) -> None:
         self.network = build
         self._device = device
-        self.batches = Batches(images, size, device=device, dtype=PRECISIONS[precision])
+        self.batches = Batches(
+            images,
+            size,
+            device=device,
+            dtype=PRECISIONS[precision],
+            channels_last=channels_last,
+        )
         self._remembered: Memory[Hits] = Memory()
 
     def __call__(self, counts: Sequence[int]) -> Hits:

@@ -13,7 +13,7 @@ from amc_gym.compression.graph import ChannelGraph
 def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, ChannelGraph]:
     """A copy of ``model`` (eval mode) with its norms folded, and the graph of that copy.
 
-    Only a norm that alone reads a layer's output is folded; others stay.
+    Only a norm that alone reads a plain layer's output is folded; others stay.
     """
     folded = copy.deepcopy(model)
     gone = []
@@ -22,12 +22,14 @@ def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, Channe
             continue
         module = folded.get_submodule(layer.name)
         norm = folded.get_submodule(layer.norm)
-        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
         assert norm.running_mean is not None
         assert norm.running_var is not None
         statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-        if isinstance(module, nn.Conv2d):
-            fused = fuse_conv_bn_weights(module.weight, module.bias, *statistics)
+        if isinstance(module, nn.modules.conv._ConvNd):
+            fused = fuse_conv_bn_weights(
+                module.weight, module.bias, *statistics, transpose=module.transposed
+            )
         else:
             assert isinstance(module, nn.Linear)
             fused = fuse_linear_bn_weights(module.weight, module.bias, *statistics)

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from amc_gym.compression.graph import is_plain
+
 
 class PointwiseConv(nn.Module):
     """A 1 x 1 convolution of stride 1 on channels-last images, as one matrix product.
@@ -28,10 +30,11 @@ class PointwiseConv(nn.Module):
 
 
 def with_pointwise(network: nn.Module) -> nn.Module:
-    """Replace, in place, every convolution that is a matrix product of pixels."""
+    """Replace, in place, every plain convolution that is a matrix product of pixels."""
     for name, module in list(network.named_modules()):
         if (
-            isinstance(module, nn.Conv2d)
+            type(module) is nn.Conv2d
+            and is_plain(module)
             and module.kernel_size == module.stride == (1, 1)
             and module.groups == 1
             and not any(module._reversed_padding_repeated_twice)

@@ -118,13 +118,14 @@ def _write_onnx(
     network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
 ) -> Contents:
     onnxruntime()
-    program = torch.onnx.export(
-        _traced(network, images),
-        input_names=["images"],
-        output_names=["logits"],
-        dynamo=True,
-        verbose=False,
-    )
+    traced = _traced(network, images)
+    try:
+        program = torch.onnx.export(
+            traced, input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
+        )
+    except Exception as error:  # of the exporter's many own kinds
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(f"{type(network).__name__} has no ONNX form: {reason}") from error
     assert program is not None
     return [program.model_proto.SerializeToString()]
 
@@ -137,16 +138,19 @@ def _read_onnx(contents: Contents, original: nn.Module) -> Runner:
 def _traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
     """The network as a graph of operations for any number of images."""
     # Two, since torch.export takes a size of 0 or 1 for a constant.
-    example = images[:1].repeat(2, 1, 1, 1)
+    example = (torch.cat([images[:1]] * 2),)
+    shapes = ({0: torch.export.Dim("batch")},)
     try:
-        program = torch.export.export(
-            network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
-        )
+        program = torch.export.export(network, example, dynamic_shapes=shapes)
     except Exception as error:  # it raises what the network's code happens to run into
         reason = str(error).strip().partition("\n")[0]
-        raise ExportError(
-            f"torch.export cannot trace {type(network).__name__} for any number of images: {reason}"
-        ) from error
+        try:  # from Python's bytecode, where even len(x) may be any number
+            program = torch.export.export(network, example, dynamic_shapes=shapes, strict=True)
+        except Exception:
+            raise ExportError(
+                f"torch.export cannot trace {type(network).__name__} for any number of images: "
+                f"{reason}"
+            ) from error
     for node in program.graph.nodes:  # paths and lines of the user's code do not leave the house
         node.meta.pop("stack_trace", None)
     return program

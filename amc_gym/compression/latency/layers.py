@@ -81,7 +81,11 @@ class Geometry:
 
 
 def geometries(model: nn.Module, graph: ChannelGraph) -> dict[str, Geometry]:
-    """Geometry of each convolution and linear layer, by name; norms go with the layers."""
+    """Geometry of each convolution and linear layer, by name; norms go with the layers.
+
+    Raises:
+        ValueError: there are layers that a table cannot know.
+    """
     return {
         name: _geometry(model.get_submodule(name), layer)
         for name, layer in graph.layers.items()
@@ -95,6 +99,12 @@ def widths(layer: Layer) -> tuple[int, int]:
 
 
 def _geometry(module: nn.Module, layer: Layer) -> Geometry:
+    if not layer.refits or layer.multiplier > 1:
+        raise ValueError(
+            f"the latency of layer {layer.name!r} cannot be looked up: a table knows plain "
+            f"convolutions and linear layers that run once, and this is a {type(module).__name__}. "
+            "Search by resource='macs' or 'params'"
+        )
     if isinstance(module, nn.Linear):
         return Geometry("linear", (1, 1), (1, 1), (0, 0), 1, 1, 1, norm=False)
     assert isinstance(module, nn.Conv2d)

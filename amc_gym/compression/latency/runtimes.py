@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amc_gym.compression.evaluation.layout import fastest_layout
 from amc_gym.compression.handover.formats import FORMATS, onnxruntime
 from amc_gym.compression.latency.layers import as_onnx
 
@@ -49,11 +50,11 @@ class Runtime:
 
 
 def _torch(network: nn.Module, images: Tensor, threads: int) -> Pass:
-    return _timed_on(*_channels_last(network, images))
+    return _timed_on(*_laid_out(network, images))
 
 
 def _compiled(network: nn.Module, images: Tensor, threads: int) -> Pass:
-    network, images = _channels_last(network, images)
+    network, images = _laid_out(network, images)
 
     def forward(images: Tensor) -> Tensor:
         return network(images)
@@ -68,13 +69,12 @@ def _compiled(network: nn.Module, images: Tensor, threads: int) -> Pass:
     return _timed_on(optimised, images)
 
 
-def _channels_last(network: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
-    """A copy where the images are; what is fastest for convolutions."""
+def _laid_out(network: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+    """A copy where the images are, in the layout that is fastest for convolutions."""
     network = copy.deepcopy(network).to(images.device)
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if images.dim() == 4:
-        images = images.contiguous(memory_format=torch.channels_last)
-    return network, images
+    layout = fastest_layout(network, images[:1])
+    network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    return network, images.contiguous(memory_format=layout)
 
 
 def _timed_on(network: Callable[[Tensor], Tensor], images: Tensor) -> Pass:

@@ -45,7 +45,8 @@ class Subject:
 
     def network(self, counts: Sequence[int]) -> nn.Module:
         """One that keeps so many channels of each unit; which ones changes no time."""
-        kept = tuple(np.arange(count) for count in counts)
+        units = zip(self.graph.units, counts, strict=True)
+        kept = tuple(unit.first(count) for unit, count in units)
         return slim(self.model, self.graph, kept)
 
     def whole(self, counts: Sequence[int]) -> Pass:

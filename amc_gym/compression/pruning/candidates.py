@@ -15,11 +15,11 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.form import Form
 from amc_gym.compression.evaluation.parallel import torch_threads
-from amc_gym.compression.evaluation.pointwise import with_pointwise
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.slim import describe, tell
 
 
 class TensorSource(Protocol):
@@ -42,8 +42,9 @@ class SwappedNetwork:
     There are a few such networks, in turn, so that a plan can be made ready while others run.
 
     Args:
-        model: the network of ``pruner``, norms folded where they can be, in eval mode.
+        model: the network of ``pruner``, in eval mode; its norms may have been folded.
         pruner: gives each layer's tensors.
+        form: how it is laid out.
         device: where to run.
         dtype: of weights.
     """
@@ -51,13 +52,17 @@ class SwappedNetwork:
     overlap = 4
 
     def __init__(
-        self, model: nn.Module, pruner: TensorSource, *, device: torch.device, dtype: torch.dtype
+        self,
+        model: nn.Module,
+        pruner: TensorSource,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        form: Form = Form(),  # noqa: B008  # frozen
     ) -> None:
         self._pruner = pruner
         self._like = {"device": device, "dtype": dtype}
-        first = with_pointwise(
-            copy.deepcopy(model).to(**self._like, memory_format=torch.channels_last)
-        )
+        first = form.lay_out(copy.deepcopy(model), device, dtype)
         # Copies of the modules, with the same tensors.
         tensors = {id(t): t for t in (*first.parameters(), *first.buffers())}
         others = [copy.deepcopy(first, dict(tensors)) for _ in range(self.overlap - 1)]
@@ -78,19 +83,43 @@ class SwappedNetwork:
             for layer, module in modules:
                 self._swap(layer, module, self._pruner.tensors(counts, layer.name))
         if isinstance(self._pruner, Pruner):
-            layout = self._pruner.layout(counts)
-            for remap in self._pruner.graph.remaps:
-                remap.slim(network, layout)
+            self._adapt(network, self._pruner, counts)
         return network
+
+    def _adapt(self, network: nn.Module, pruner: Pruner, counts: Sequence[int]) -> None:
+        """Set what belongs to no layer: other parameters, channel maps, what norms are told."""
+        for parameter in pruner.parameters:
+            tensor = parameter(counts).to(self._like["device"])
+            if tensor.is_floating_point():
+                tensor = tensor.to(self._like["dtype"])
+            for module, name in parameter.owners:
+                _put(network.get_submodule(module), name, tensor)
+        for layer in pruner.unknown:
+            _describe(layer, network.get_submodule(layer.name))
+        for name, channels in pruner.told(counts):
+            tell(network.get_submodule(name), channels)
+        if pruner.graph.remaps:
+            layout = pruner.layout(counts)
+            for remap in pruner.graph.remaps:
+                remap.slim(network, layout)
 
     def _swap(self, layer: Layer, module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
         for name, tensor in tensors.items():
-            # The dictionaries directly: torch's own attribute checks would cost more than the
-            # selection itself.
-            slots = module._parameters if name in module._parameters else module._buffers
-            slots[name] = tensor.to(**self._like)  # type: ignore[assignment]
-        if layer.kind == "depthwise":
-            module.groups = len(tensors["weight"])  # type: ignore[assignment]
+            _put(module, name, tensor.to(**self._like))
+        if tensors:
+            _describe(layer, module)
+
+
+def _describe(layer: Layer, module: nn.Module) -> None:
+    # A depthwise convolution of one channel looks like any other: its layer knows.
+    describe(module, layer.multiplier if layer.kind == "depthwise" else 0)
+
+
+def _put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    # The dictionaries directly: torch's own attribute checks would cost more than the selection
+    # itself.
+    slots = module._parameters if name in module._parameters else module._buffers
+    slots[name] = tensor  # type: ignore[assignment]
 
 
 class RecoveredNetwork:
@@ -112,11 +141,12 @@ class RecoveredNetwork:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        form: Form = Form(),  # noqa: B008  # frozen
     ) -> None:
-        self._build, self._graph = build, graph
-        self._like = {"device": device, "dtype": dtype}
+        self._build, self._graph, self._form = build, graph, form
+        self._device, self._dtype = device, dtype
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
-        """A new network for a plan, its norms folded."""
-        folded, _ = fold_norms(self._build(counts), self._graph)
-        return with_pointwise(folded.to(**self._like, memory_format=torch.channels_last))
+        """A new network for a plan, in the form in which it is evaluated."""
+        network, _ = self._form.fold(self._build(counts), self._graph)
+        return self._form.lay_out(network, self._device, self._dtype)

@@ -8,8 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.pruning.slim_layers import IndexedLayer, Remembered, SortedLayer
+from amc_gym.compression.cost import kept_positions
+from amc_gym.compression.graph import Axis, ChannelGraph, Layer, Parameter
+from amc_gym.compression.pruning.slim_layers import (
+    IndexedLayer,
+    Remembered,
+    SelectedLayer,
+    SelectedParameter,
+    SortedLayer,
+)
 from amc_gym.compression.recovery.reconstruction import unfolded_columns
 from amc_gym.compression.slim import Kept
 
@@ -40,17 +47,37 @@ class Pruner:
         self.orders = tuple(orders)
         everything = self.layout(graph.full)
         remembered = Remembered()
-        self._layers: dict[str, SortedLayer | IndexedLayer] = {}
+        self._layers: dict[str, SortedLayer | IndexedLayer | SelectedLayer] = {}
         for name, layer in graph.layers.items():
             module, gram = model.get_submodule(name), grams.get(name)
-            if _is_sorted(layer, graph):
+            if not is_known(module, layer):
+                self._layers[name] = SelectedLayer(module, layer)
+            elif _is_sorted(layer, graph):
                 self._layers[name] = SortedLayer(module, layer, everything, gram)
             else:
-                nested = gram is not None and layer.groups > 1
+                nested = gram is not None and layer.groups > 1 and _is_whole(layer.inputs, graph)
                 order = self._order_in_groups(layer) if nested else None
                 self._layers[name] = IndexedLayer(
                     module, layer, self.layout, gram, order, remembered
                 )
+
+        known = self._layers.keys() - {
+            name for name, layer in self._layers.items() if isinstance(layer, SelectedLayer)
+        }
+        self.unknown = tuple(
+            layer
+            for name, layer in graph.layers.items()
+            if name not in known and layer.kind != "norm"
+        )
+        """Layers whose tensors are among ``parameters``."""
+        self.parameters = tuple(
+            SelectedParameter(_tensor(model, parameter), parameter, self.layout, remembered)
+            for parameter in graph.parameters
+            if not (len(parameter.owners) == 1 and parameter.owners[0][0] in known)
+        )
+        """Tensors that belong to none of the layers that are known."""
+        self._told = tuple(told.module for told in graph.told)
+        self._positions = kept_positions([told.axis for told in graph.told], graph.units)
 
     def _order_in_groups(self, layer: Layer) -> torch.Tensor:
         """Columns of each group of a grouped convolution by rank, (groups, columns)."""
@@ -77,6 +104,14 @@ class Pruner:
             order[:count] if unit.blocks == 1 else np.sort(order[:count])
             for unit, order, count in kept
         )
+
+    def told(self, counts: Sequence[int]) -> list[tuple[str, int]]:
+        """Each module that is told how many channels there are, and how many."""
+        if not self._told:
+            return []
+        fixed, matrix, parts = self._positions
+        channels = (fixed + matrix @ np.asarray(counts)) // parts
+        return list(zip(self._told, channels.tolist(), strict=True))
 
     def errors(
         self,
@@ -110,6 +145,24 @@ class Pruner:
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
         """Weight, bias and running statistics of one slim layer, by name; not to be written to."""
         return self._layers[name].tensors(counts)
+
+
+def is_known(module: nn.Module, layer: Layer) -> bool:
+    """Whether a layer holds nothing but a weight and vectors, as its class says."""
+    transposed = isinstance(module, nn.modules.conv._ConvNd) and module.transposed
+    return layer.plain and layer.counted and not transposed and module.weight is not None
+
+
+def _tensor(model: nn.Module, parameter: Parameter) -> torch.Tensor:
+    module, name = parameter.owners[0]
+    return getattr(model.get_submodule(module), name).detach()
+
+
+def _is_whole(axis: Axis | None, graph: ChannelGraph) -> bool:
+    """Whether an axis holds one unit, each channel once and in order."""
+    if axis is None or len(axis.units) != 1 or (axis.unit != axis.units[0]).any():
+        return False
+    return np.array_equal(axis.channel, np.arange(graph.units[axis.units[0]].channels))
 
 
 def _is_sorted(layer: Layer, graph: ChannelGraph) -> bool:

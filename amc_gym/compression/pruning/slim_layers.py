@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.graph import Axis, Layer
+from amc_gym.compression.graph import Axis, Layer, Parameter
 from amc_gym.compression.recovery.reconstruction import (
     NestedLeastSquares,
     as_matrix,
@@ -17,7 +17,7 @@ from amc_gym.compression.recovery.reconstruction import (
     least_squares,
     unfolded_columns,
 )
-from amc_gym.compression.slim import Kept, with_inputs
+from amc_gym.compression.slim import Kept, oriented, select, with_inputs
 
 MEMORY = 64 * 2**20
 """Bytes of tensors that are remembered for a network; the least recently used go first."""
@@ -35,7 +35,7 @@ class SortedLayer:
         self._layer = layer
         rows = torch.from_numpy(layer.outputs.kept(everything))
         self._vectors = {name: vector[rows] for name, vector in _vectors(module).items()}
-        weight = _weight(module)[rows]
+        weight = oriented(module)[rows]
         self._nested: NestedLeastSquares | None = None
         if layer.inputs is not None and layer.inputs.units:
             columns = layer.inputs.kept(everything)
@@ -86,7 +86,7 @@ class IndexedLayer:
         remembered: Remembered,
     ) -> None:
         self._layer, self._layout, self._gram = layer, layout, gram
-        self._vectors, self._weight = _vectors(module), _weight(module)
+        self._vectors, self._weight = _vectors(module), oriented(module)
         self._remembered = remembered
         self._nested: NestedLeastSquares | None = None
         if gram is not None and order is not None:
@@ -136,6 +136,44 @@ class IndexedLayer:
         return torch.take_along_dim(self._nested.weights(k).mT, ascending[..., None], -2)
 
 
+class SelectedLayer:
+    """A layer of another kind: its tensors are selected as ``slim`` does, and never re-fitted."""
+
+    def __init__(self, module: nn.Module, layer: Layer) -> None:
+        self._module, self._layer = module, layer
+
+    def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
+        """Squared error of the output with the unit's first k channels by rank, (channels + 1,)."""
+        return _lost(oriented(self._module), None, self._layer, unit, order)
+
+    def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        return {}
+
+
+class SelectedParameter:
+    """A parameter or buffer that no other piece knows, selected by index for each plan."""
+
+    def __init__(
+        self,
+        tensor: torch.Tensor,
+        parameter: Parameter,
+        layout: Callable[[Sequence[int]], Kept],
+        remembered: Remembered,
+    ) -> None:
+        self._tensor, self._parameter, self._layout = tensor, parameter, layout
+        self._remembered = remembered
+        self.owners = parameter.owners
+        self._name = ".".join(parameter.owners[0])
+
+    def __call__(self, counts: Sequence[int]) -> torch.Tensor:
+        """What stays of it."""
+        key = (self._name, tuple(counts[unit] for unit in self._parameter.units))
+        return self._remembered.get(key, lambda: {"": self._select(counts)})[""]
+
+    def _select(self, counts: Sequence[int]) -> torch.Tensor:
+        return select(self._tensor, self._parameter, self._layout(counts))
+
+
 class Remembered:
     """Tensors of slim layers, the most recently used that fit into ``MEMORY`` bytes."""
 
@@ -172,12 +210,6 @@ def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
         return None
     (unit,) = axis.units
     return unit, len(axis) // len(everything[unit])
-
-
-def _weight(module: nn.Module) -> torch.Tensor:
-    weight = module.weight
-    assert isinstance(weight, torch.Tensor)
-    return weight.detach()
 
 
 def _left(explained: np.ndarray) -> np.ndarray:

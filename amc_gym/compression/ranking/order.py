@@ -11,6 +11,7 @@ from torch import nn
 from amc_gym.compression.graph import ChannelGraph, Layer, Unit
 from amc_gym.compression.ranking.importance import IMPORTANCES, Consumer, Importance, UnitView
 from amc_gym.compression.recovery.reconstruction import as_matrix
+from amc_gym.compression.slim import oriented
 
 
 def rank(
@@ -39,16 +40,17 @@ def rank(
     orders = []
     for index, unit in enumerate(graph.units):
         consumers = [
-            _consumer(model, graph.layers[name], index, grams.get(name)) for name in unit.consumers
+            _consumer(model, graph.layers[name], index, unit.channels, grams.get(name))
+            for name in unit.consumers
         ]
         scales = [
             _scale(model, graph.layers[name], index)
             for name in unit.members
-            if graph.layers[name].kind == "norm"
+            if _has_scale(model, graph.layers[name], unit)
         ]
         view = UnitView(consumers, scales, None if saliency is None else saliency[index])
         order = _permutation(function, view, unit)
-        orders.append(_in_turns(order, unit))
+        orders.append(in_turns(order, unit))
     return tuple(orders)
 
 
@@ -66,29 +68,41 @@ def _permutation(function: Importance, view: UnitView, unit: Unit) -> np.ndarray
     return order
 
 
-def _in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:
-    """The same order, its blocks taking turns."""
+def in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:
+    """An order of a unit's channels, its blocks taking turns."""
     block = order // (unit.channels // unit.blocks)
     each = [order[block == b] for b in range(unit.blocks)]
     return np.stack(each, axis=1).reshape(-1)
 
 
-def _consumer(model: nn.Module, layer: Layer, unit: int, gram: torch.Tensor | None) -> Consumer:
-    """One consumer of a unit, its columns sorted by the unit's channel."""
+def _consumer(
+    model: nn.Module, layer: Layer, unit: int, channels: int, gram: torch.Tensor | None
+) -> Consumer:
+    """One consumer of a unit, its columns sorted by the unit's channel.
+
+    A layer that reads some of the channels only has columns of zeros for the others.
+    """
     assert layer.inputs is not None
-    weight = model.get_submodule(layer.name).weight
-    assert isinstance(weight, torch.Tensor)
+    weight = oriented(model.get_submodule(layer.name))
     mine = np.flatnonzero(layer.inputs.unit == unit)
     mine = mine[np.argsort(layer.inputs.channel[mine], kind="stable")]
-    size = len(mine) * layer.weights // len(np.unique(layer.inputs.channel[mine]))
+    read = np.unique(layer.inputs.channel[mine])
+    size = len(mine) * layer.weights // len(read)
     columns = torch.from_numpy(
         (mine[:, None] * layer.weights + np.arange(layer.weights)).reshape(-1)
     )
     # A group's columns meet only its own outputs; the groups' rows follow each other.
     rows = as_matrix(weight, layer.groups).flatten(0, 1)[columns]
-    if gram is None or layer.groups > 1:
-        return Consumer(rows, None, size)
-    return Consumer(rows, gram[0][columns][:, columns], size)
+    products = None if gram is None or layer.groups > 1 else gram[0][columns][:, columns]
+    if len(read) < channels:
+        places = torch.from_numpy((read[:, None] * size + np.arange(size)).reshape(-1))
+        rows = torch.zeros(channels * size, rows.shape[1]).to(rows).index_copy(0, places, rows)
+        if products is not None:
+            some = products.new_zeros(channels * size, len(products))
+            some.index_copy_(0, places, products)
+            products = some.new_zeros(channels * size, channels * size)
+            products.index_copy_(1, places, some)
+    return Consumer(rows, products, size)
 
 
 def _scale(model: nn.Module, norm: Layer, unit: int) -> torch.Tensor:
@@ -99,3 +113,10 @@ def _scale(model: nn.Module, norm: Layer, unit: int) -> torch.Tensor:
     channel = torch.from_numpy(norm.outputs.channel)[mine]
     scale = torch.zeros(int(channel.max()) + 1, dtype=torch.float64)
     return scale.index_add_(0, channel, gamma.detach().abs().double().cpu()[mine])
+
+
+def _has_scale(model: nn.Module, layer: Layer, unit: Unit) -> bool:
+    """Whether a layer is a norm that has a scale for each channel of the unit."""
+    if layer.kind != "norm" or model.get_submodule(layer.name).weight is None:
+        return False
+    return len(np.unique(layer.outputs.channel)) == unit.channels

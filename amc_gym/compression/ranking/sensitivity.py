@@ -27,16 +27,20 @@ class _Energies:
 
     def __init__(self) -> None:
         self.outputs = self.gradients = 0.0
-        self.numbers = 0  # of one image's output
+        self.numbers = 0  # of outputs, all images' together
 
     def __call__(self, module: nn.Module, _inputs: object, outputs: torch.Tensor) -> None:
         bias = module.bias
         linear = outputs.detach()
         if isinstance(bias, torch.Tensor):
-            shape = [-1] + [1] * (outputs.dim() - 2) if isinstance(module, nn.Conv2d) else [-1]
+            shape = (
+                [-1] + [1] * (outputs.dim() - 2)
+                if isinstance(module, nn.modules.conv._ConvNd)
+                else [-1]
+            )
             linear = linear - bias.detach().view(shape)
         self.outputs += float(linear.double().square().sum())
-        self.numbers = outputs[0].numel()
+        self.numbers += outputs.numel()
         outputs.register_hook(self._behind)
 
     def _behind(self, gradient: torch.Tensor) -> None:
@@ -78,6 +82,7 @@ def sensitivities(
         for hook in hooks:
             hook.remove()
     return {
-        name: energy.outputs * energy.gradients / images**2 / (2 * energy.numbers)
+        # Layers that never ran by themselves have no numbers.
+        name: energy.outputs * energy.gradients / images**2 / max(2 * energy.numbers // images, 1)
         for name, energy in energies.items()
     }

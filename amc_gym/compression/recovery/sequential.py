@@ -122,7 +122,8 @@ class Targets:
         generator = torch.Generator().manual_seed(self._seed + index)
         where = added = None
         if isinstance(module, nn.Conv2d):
-            where = random_positions(len(inputs), layer.sites, generator, POSITIONS)
+            sites = layer.sites // layer.folds
+            where = random_positions(len(inputs), sites, generator, POSITIONS)
             if (shortcut := self.shortcuts.get(layer.name)) is not None:
                 maps = results[shortcut.call].flatten(2).transpose(1, 2)  # (images, sites, outputs)
                 image = torch.arange(len(maps))[:, None]

@@ -36,6 +36,7 @@ def grams(
     n_images: int,
     seed: int = 0,
     fast: nn.Module | None = None,
+    lay: Callable[[torch.Tensor], torch.Tensor] = channels_last,
     wanted: Callable[[Layer, int], bool] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Gram matrix of the unfolded input of every convolution and linear layer that is re-fitted.
@@ -49,6 +50,7 @@ def grams(
         n_images: how many there are in all: decides which layers have enough samples.
         seed: of the sampled positions.
         fast: a network that gives its layers of the same names the same inputs in less time.
+        lay: images as that network wants them in memory.
         wanted: whether a layer is among them, by the number of images; ``can_refit`` by default.
 
     Returns:
@@ -59,12 +61,14 @@ def grams(
     wanted = wanted or can_refit
     generator = torch.Generator().manual_seed(seed)
     layers = {layer.name: layer for layer in graph.layers.values() if wanted(layer, n_images)}
-    run = _Sampled(model, fast or model, layers)
+    run = _Sampled(model, fast or model, layers, lay)
     sums: dict[str, torch.Tensor] = {}
     try:
         for images in batches:
             where = {
-                name: random_positions(len(images), layer.sites, generator)
+                name: random_positions(
+                    len(images) * layer.folds, layer.sites // layer.folds, generator
+                )
                 for name, layer in layers.items()
                 if isinstance(model.get_submodule(name), nn.Conv2d)
             }
@@ -88,8 +92,14 @@ def grams(
 class _Sampled:
     """Runs images through a network and keeps what layers read at sampled positions."""
 
-    def __init__(self, model: nn.Module, network: nn.Module, layers: Iterable[str]) -> None:
-        self._network = network
+    def __init__(
+        self,
+        model: nn.Module,
+        network: nn.Module,
+        layers: Iterable[str],
+        lay: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._network, self._lay = network, lay
         self._state = threading.local()  # of the part that a thread is at
         self._hooks = [
             network.get_submodule(name).register_forward_pre_hook(
@@ -106,9 +116,12 @@ class _Sampled:
     ) -> dict[str, torch.Tensor]:
         """Rows of each layer, (samples, columns), for some of the images."""
         self._state.rows = {}
-        self._state.where = {name: positions[part] for name, positions in where.items()}
+        self._state.where = {
+            name: positions.unflatten(0, (len(images), -1))[part].flatten(0, 1)
+            for name, positions in where.items()
+        }
         with torch.inference_mode():
-            self._network(channels_last(images[part]))
+            self._network(self._lay(images[part]))
         return self._state.rows
 
     def close(self) -> None:
@@ -143,7 +156,7 @@ def saliencies(
     Returns:
         (channels,) float64 for each unit.
     """
-    gates: dict[str, torch.Tensor] = {}
+    gates: list[tuple[str, torch.Tensor]] = []  # a layer that runs twice has two
     hooks = []
     readers = {name for unit in graph.units for name in unit.consumers}
     for name in readers:
@@ -151,28 +164,34 @@ def saliencies(
         def gated(_module, args, name=name):
             inputs = args[0]
             # Convolutions have their channels second, linear layers last.
-            dimension = 1 if inputs.dim() == 4 else inputs.dim() - 1
+            dimension = inputs.dim() - 1 if graph.layers[name].kind == "linear" else 1
             shape = [len(inputs)] + [1] * (inputs.dim() - 1)
             shape[dimension] = inputs.shape[dimension]
-            gates[name] = torch.ones(shape, dtype=inputs.dtype, device=inputs.device)
-            return (inputs * gates[name].requires_grad_(), *args[1:])
+            gate = torch.ones(shape, dtype=inputs.dtype, device=inputs.device).requires_grad_()
+            gates.append((name, gate))
+            return (inputs * gate, *args[1:])
 
         hooks.append(model.get_submodule(name).register_forward_pre_hook(gated))
     totals = [torch.zeros(unit.channels, dtype=torch.float64) for unit in graph.units]
     images = 0
     try:
         for inputs, labels in batches:
+            gates.clear()
             with torch.enable_grad():
                 loss = F.cross_entropy(model(inputs), labels.to(inputs.device), reduction="sum")
-                derivatives = torch.autograd.grad(loss, list(gates.values()))
+                derivatives = torch.autograd.grad(loss, [gate for _, gate in gates])
             images += len(inputs)
-            by_layer = {
-                name: derivative.flatten(1).double().cpu()
-                for name, derivative in zip(gates, derivatives, strict=True)
-            }
+            by_layer: dict[str, torch.Tensor] = {}
+            for (name, _), derivative in zip(gates, derivatives, strict=True):
+                each = derivative.flatten(1).double().cpu()
+                # Crops and windows of one image are rows of their own: their sum is the image's.
+                each = each.unflatten(0, (-1, len(inputs))).sum(0)
+                by_layer[name] = by_layer[name] + each if name in by_layer else each
             for index, unit in enumerate(graph.units):
                 each = torch.zeros(len(inputs), unit.channels, dtype=torch.float64)
                 for name in unit.consumers:
+                    if name not in by_layer:  # its weight is used, but the layer is never run
+                        continue
                     axis = graph.layers[name].inputs
                     assert axis is not None
                     mine = torch.from_numpy(axis.unit == index)
@@ -187,13 +206,14 @@ def saliencies(
 
 def can_refit(layer: Layer, n_images: int, positions: int = POSITIONS_PER_IMAGE) -> bool:
     """Whether a unit feeds this layer and the calibration images determine its weights."""
-    samples = n_images * min(positions, layer.sites)
-    return 0 < MIN_SAMPLES_PER_COLUMN * _pruned_columns(layer) <= samples
+    samples = n_images * layer.folds * min(positions, layer.sites // layer.folds)
+    return layer.refits and 0 < MIN_SAMPLES_PER_COLUMN * _pruned_columns(layer) <= samples
 
 
 def only_measurable(layer: Layer, n_images: int) -> bool:
     """Whether a unit feeds this layer, which is not re-fitted but small enough to be measured."""
-    return 0 < _pruned_columns(layer) <= MOST_COLUMNS and not can_refit(layer, n_images)
+    fits = layer.refits and 0 < _pruned_columns(layer) <= MOST_COLUMNS
+    return fits and not can_refit(layer, n_images)
 
 
 def _pruned_columns(layer: Layer) -> int:

@@ -1,0 +1,88 @@
+"""The network that a search evaluates computes what the network that is handed over computes.
+
+Folded norms, another layout in memory, matrix products instead of convolutions, channels in the
+order of their rank, tensors swapped into one resident network: each is right for the networks that
+it was written for, and wrong for some.  So it is tried, on logits, before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from amc_gym.compression.evaluation.form import FORMS, Form
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.pruning.candidates import SwappedNetwork
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.ranking.order import in_turns
+from amc_gym.compression.slim import slim
+from amc_gym.compression.tracing.verification import same_outputs
+
+TOLERANCE = 1e-3
+"""Of the largest output, in float32: other orders of the same sums."""
+
+
+def halves(graph: ChannelGraph) -> tuple[int, ...]:
+    """Counts of a plan that keeps half of each unit, rounded up to what its blocks admit."""
+    return tuple(unit.blocks * -(-unit.channels // (2 * unit.blocks)) for unit in graph.units)
+
+
+def fastest_form(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Form | None:
+    """The fastest form in which slim networks compute what they compute as they are.
+
+    Args:
+        model: the original, in eval mode.
+        graph: its channel graph.
+        images: a few, (N, C, H, W), on the model's device.
+
+    Returns:
+        The form; ``None`` where networks have to be built anew for each plan.
+    """
+    rng = np.random.default_rng(0)
+    orders = [in_turns(rng.permutation(unit.channels), unit) for unit in graph.units]
+    counts = halves(graph)
+    kept = tuple(np.sort(order[:n]) for order, n in zip(orders, counts, strict=True))
+    expected = _outputs(slim(model, graph, kept), images)
+    for form in FORMS:
+        folded, folded_graph = form.fold(model, graph)
+        pruner = Pruner(folded, folded_graph, orders, {})
+        if agrees(folded, pruner, form, counts, images, expected):
+            return form
+    return None
+
+
+def agrees(
+    model: nn.Module,
+    pruner: Pruner,
+    form: Form,
+    counts: Sequence[int],
+    images: Tensor,
+    expected: object,
+    tolerance: float = TOLERANCE,
+) -> bool:
+    """Whether a candidate network gives the expected outputs; one that does not run does not.
+
+    Args:
+        model: the network of the pruner.
+        pruner: gives its tensors.
+        form: how it is evaluated.
+        counts: of the plan.
+        images: (N, C, H, W), on the device where it is tried, in float32.
+        expected: outputs of the network that is handed over.
+        tolerance: of the largest of these.
+    """
+    try:
+        like = {"device": images.device, "dtype": torch.float32}
+        candidate = SwappedNetwork(model, pruner, form=form, **like)
+        actual = _outputs(candidate(counts), form.lay(images))
+    except Exception:  # whatever the user's forward pass raises in an unforeseen form
+        return False
+    return same_outputs(actual, expected, tolerance)
+
+
+def _outputs(network: nn.Module, images: Tensor) -> object:
+    with torch.inference_mode():
+        return network(images)

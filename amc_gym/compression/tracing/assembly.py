@@ -1,0 +1,335 @@
+"""From a traced pass to a channel graph: layers, units, parameters and what they cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from torch import Tensor, nn
+
+from amc_gym.compression.graph import (
+    FIXED,
+    Axis,
+    ChannelGraph,
+    Constants,
+    GraphError,
+    Layer,
+    Parameter,
+    Remap,
+    Told,
+    Unit,
+    is_plain,
+)
+from amc_gym.compression.remap import ChannelMap
+from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.record import Passage, Trace, Use
+from amc_gym.compression.tracing.units import Units
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def assemble(model: nn.Module, trace: Trace) -> ChannelGraph:
+    """The channel graph of a traced network.
+
+    Raises:
+        GraphError: it holds nothing that can be pruned.
+    """
+    return _Assembly(model, trace).graph()
+
+
+class _Assembly:
+    """What is put together, in execution order."""
+
+    def __init__(self, model: nn.Module, trace: Trace) -> None:
+        self.model, self.trace = model, trace
+        self.uses: dict[str, list[Use]] = {}
+        for use in trace.uses:
+            self.uses.setdefault(use.layer, []).append(use)
+        self.maps = [p for p in trace.passages if isinstance(self._module(p.module), ChannelMap)]
+        self.norms: dict[str, list[Passage]] = {}
+        for passage in trace.passages:
+            if isinstance(self._module(passage.module), NORMS):
+                self.norms.setdefault(passage.module, []).append(passage)
+        firsts = {name: runs[0].operation for name, runs in (*self.uses.items(),)}
+        firsts |= {name: runs[0].operation for name, runs in self.norms.items()}
+        self.order = {name: place for place, name in enumerate(sorted(firsts, key=firsts.get))}  # pyright: ignore
+        self.units = Units(trace.labels, [use.outputs for use in trace.uses], self._axes())
+
+    def _module(self, name: str) -> nn.Module:
+        return self.model.get_submodule(name)
+
+    def _axes(self) -> dict[str, np.ndarray]:
+        """Every dimension of channels, by a name for messages."""
+        axes: dict[str, np.ndarray] = {}
+        for name, dimensions in self.trace.parameters.items():
+            axes |= {f"{name}[{i}]": d for i, d in enumerate(dimensions) if d is not None}
+        axes |= {f"{u.layer}": u.inputs for u in self.trace.uses if u.inputs is not None}
+        axes |= {f"{p.module}": p.inputs for p in self.trace.passages}
+        return axes
+
+    def graph(self) -> ChannelGraph:
+        """Put everything together."""
+        layers = {
+            name: self._layer(name) if name in self.uses else self._norm(name)
+            for name in self.order
+        }
+        units, renumbered = self._named_units(layers)
+        fixed = self._fixed()
+        if not units:
+            reasons = "; ".join(f"{name}: {why}" for name, why in fixed.items()) or "no convolution"
+            raise GraphError(
+                f"{type(self.model).__name__} has no channels that can be pruned ({reasons})."
+            )
+
+        def of(axis: Axis) -> Axis:
+            return Axis(renumbered[axis.unit], axis.channel)
+
+        layers = {
+            name: replace(
+                layer,
+                outputs=of(layer.outputs),
+                inputs=None if layer.inputs is None else of(layer.inputs),
+            )
+            for name, layer in layers.items()
+        }
+        remaps = []
+        for passage in self.maps:
+            module = self._module(passage.module)
+            assert isinstance(module, ChannelMap)
+            axes = (of(self.units.axis(each)) for each in (passage.inputs, passage.outputs))
+            remaps.append(Remap(passage.module, module.source.cpu().numpy(), *axes))
+        parameters = [replace(p, axes=tuple(map(of, p.axes))) for p in self._parameters(layers)]
+        parameters = [p for p in parameters if p.units]
+        told = [Told(name, of(self.units.axis(each))) for name, each in self._told().items()]
+        return ChannelGraph(
+            layers,
+            tuple(units),
+            fixed,
+            tuple(remaps),
+            tuple(parameters),
+            tuple(each for each in told if each.axis.units),
+            self._constants(layers, parameters),
+        )
+
+    # --- layers -------------------------------------------------------------------------------
+
+    def _layer(self, name: str) -> Layer:
+        module, runs = self._module(name), self.uses[name]
+        use = runs[0]
+        spatial = module.kernel_size if isinstance(module, nn.modules.conv._ConvNd) else ()
+        kernel = prod(spatial)
+        inputs = None if use.inputs is None else self.units.axis(use.inputs)
+        outputs = self.units.axis(use.outputs)
+        each = len(outputs) * (1 if inputs is None else len(inputs)) * kernel // use.groups
+        macs = sum(self.trace.operations[run.operation].macs for run in runs)
+        sites, rest = divmod(macs, each)
+        if rest:
+            raise GraphError(f"the cost of layer {name!r} is no multiple of its weights")
+        shape = use.before[2:] if spatial else ()
+        height, width = (*shape, 1, 1)[:2] if len(shape) != 1 else (1, shape[0])
+        norm = self._norm_behind(name)
+        return Layer(
+            name=name,
+            kind="linear" if not spatial else "conv" if use.inputs is not None else "depthwise",
+            outputs=outputs,
+            inputs=inputs,
+            weights=kernel,
+            biases=int(getattr(module, "bias", None) is not None),
+            kernel=spatial[0] if spatial else 1,
+            stride=module.stride[0] if spatial else 1,  # pyright: ignore
+            height=height,
+            width=width,
+            sites=sites,
+            groups=use.groups,
+            folds=use.before[0] if spatial else 1,
+            multiplier=max(use.multiplier, 1),
+            norm=norm,
+            relu=self._relu_behind(name, norm),
+            refits=self._plain(name) and type(module) in (nn.Conv2d, nn.Linear),
+            plain=self._plain(name),
+            counted=self._counted(name),
+        )
+
+    def _counted(self, name: str) -> bool:
+        """Whether the layer's weight is a parameter of its own and of no other module."""
+        return "weight" in self._module(name)._parameters and not self._shared(name)
+
+    def _plain(self, name: str) -> bool:
+        """Whether a layer does what its class says, once, with weights of its own."""
+        module, runs = self._module(name), self.uses.get(name) or self.norms[name]
+        once = len(runs) == 1 and not (isinstance(runs[0], Use) and not runs[0].inside)
+        return once and is_plain(module) and not self._shared(name)
+
+    def _shared(self, name: str) -> bool:
+        """Whether other modules hold a tensor of this one."""
+        mine = {id(t) for t in self._module(name).parameters(recurse=False)}
+        holders = Counter(
+            id(tensor)
+            for module in self.model.modules()
+            for tensor in module.parameters(recurse=False)
+        )
+        return any(holders[each] > 1 for each in mine)
+
+    def _norm(self, name: str) -> Layer:
+        passage, module = self.norms[name][0], self._module(name)
+        affine = int(getattr(module, "weight", None) is not None)
+        return Layer(
+            name=name,
+            kind="norm",
+            outputs=self.units.axis(passage.inputs),
+            inputs=None,
+            weights=affine,
+            biases=int(getattr(module, "bias", None) is not None),
+            kernel=1,
+            stride=1,
+            height=1,
+            width=1,
+            sites=0,
+            plain=self._plain(name),
+            counted=self._counted(name),
+        )
+
+    def _readers(self, operation: int) -> list[int]:
+        """Operations that read what one has written."""
+        number = self.trace.operations[operation].writes
+        return [i for i, each in enumerate(self.trace.operations) if number in each.reads]
+
+    def _norm_behind(self, name: str) -> str | None:
+        """The batch norm that alone reads the layer's output and can be folded into the layer."""
+        if not self._plain(name) or getattr(self._module(name), "transposed", False):
+            return None
+        readers = self._readers(self.uses[name][0].operation)
+        if len(readers) != 1:
+            return None
+        norm = self.trace.operations[readers[0]].module
+        foldable = norm in self.norms and self._plain(norm) and _has_statistics(self._module(norm))
+        return norm if foldable else None
+
+    def _relu_behind(self, name: str, norm: str | None) -> bool:
+        """Whether a ReLU alone reads the output of the layer, or of its norm."""
+        if not self._plain(name):
+            return False
+        operation = self.uses[name][0].operation
+        if norm is not None:
+            operation = self._readers(operation)[0]
+        readers = self._readers(operation)
+        return len(readers) == 1 and self.trace.operations[readers[0]].name in ("relu", "relu_")
+
+    # --- units --------------------------------------------------------------------------------
+
+    def _named_units(self, layers: dict[str, Layer]) -> tuple[list[Unit], np.ndarray]:
+        """Units in the order of their first consumers, and the new number of each old one."""
+        found = []
+        for number, (channels, blocks) in enumerate(
+            zip(self.units.channels, self.units.blocks, strict=True)
+        ):
+            consumers = [
+                name
+                for name, layer in layers.items()
+                if layer.inputs is not None and number in layer.inputs.units
+            ]
+            members = [
+                name
+                for name, layer in layers.items()
+                if number in layer.outputs.units or name in consumers
+            ]
+            if consumers:
+                found.append((consumers, members, number, len(channels), blocks))
+            else:
+                self.trace.labels.fix(channels, "no layer reads its channels")
+        # Of units that one layer joins, the one that is produced first comes first.
+        found.sort(key=lambda entry: (self.order[entry[0][0]], self.order[entry[1][0]]))
+        firsts = Counter(entry[0][0] for entry in found)
+        renumbered = np.full(len(self.units.channels) + 1, -1)  # the last one is that of FIXED
+        units = []
+        for consumers, members, number, channels, blocks in found:
+            name = consumers[0] if firsts[consumers[0]] == 1 else f"{consumers[0]}:{members[0]}"
+            renumbered[number] = len(units)
+            units.append(Unit(name, channels, tuple(consumers), tuple(members), blocks))
+        return units, renumbered
+
+    def _fixed(self) -> dict[str, str]:
+        """Layers whose outputs stay whole -> why, and weights that no layer holds."""
+        fixed = {}
+        for use in self.trace.uses:
+            if (why := self.trace.labels.why(use.outputs)) is not None and use.inputs is not None:
+                fixed.setdefault(use.layer, why)
+        return fixed | self.trace.functional
+
+    # --- parameters and costs -----------------------------------------------------------------
+
+    def _parameters(self, layers: dict[str, Layer]) -> list[Parameter]:
+        learnable = {id(p) for p in self.model.parameters()}
+        owners: dict[int, list[tuple[str, str]]] = {}
+        tensors = {}
+        for prefix, module in self.model.named_modules():
+            held = (*module.named_buffers(recurse=False), *module.named_parameters(recurse=False))
+            for name, tensor in held:
+                owners.setdefault(id(tensor), []).append((prefix, name))
+                tensors[id(tensor)] = tensor
+        made = []
+        for name, dimensions in self.trace.parameters.items():
+            module, _, attribute = name.rpartition(".")
+            tensor = getattr(self._module(module), attribute)
+            axes = [
+                self.units.axis(dimension, size)
+                for dimension, size in zip(dimensions, tensor.shape, strict=True)
+            ]
+            layer = layers.get(module)
+            reads = None
+            if layer is not None and layer.groups > 1 and attribute == "weight":
+                reads = layer.inputs
+            made.append(
+                Parameter(
+                    tuple(owners[id(tensor)]),
+                    tuple(axes),
+                    learnable=id(tensor) in learnable,
+                    counted=layer is not None and layer.counted,
+                    groups=layer.groups if reads is not None and layer is not None else 1,
+                    reads=reads,
+                )
+            )
+        return made
+
+    def _told(self) -> dict[str, Dimension]:
+        return {passage.module: passage.inputs for passage in self.trace.passages}
+
+    def _constants(self, layers: dict[str, Layer], parameters: Sequence[Parameter]) -> Constants:
+        """What the network costs besides its layers."""
+        used = {use.operation for use in self.trace.uses}
+        macs = sum(o.macs for i, o in enumerate(self.trace.operations) if i not in used)
+        variable = {id(self._tensor(owner)) for p in parameters for owner in p.owners}
+        for name, layer in layers.items():
+            if layer.counted:
+                variable |= {id(p) for p in self._module(name).parameters(recurse=False)}
+        params = sum(p.numel() for p in self.model.parameters() if id(p) not in variable)
+        return Constants(macs, params)
+
+    def _tensor(self, owner: tuple[str, str]) -> Tensor:
+        module, name = owner
+        return getattr(self._module(module), name)
+
+
+def axes_of(graph: ChannelGraph, trace: Trace) -> Callable[[np.ndarray], Axis]:
+    """Unit and channel of any labels of a trace, in the numbers of the graph that it became."""
+    unit = np.full(trace.labels.count, FIXED)
+    channel = np.zeros(trace.labels.count, dtype=np.int64)
+    for use in trace.uses:
+        layer = graph.layers[use.layer]
+        for axis, labels in ((layer.outputs, use.outputs), (layer.inputs, use.inputs)):
+            if axis is not None and labels is not None:
+                roots = trace.labels.roots(labels)
+                unit[roots], channel[roots] = axis.unit, axis.channel
+
+    def axis_of(labels: np.ndarray) -> Axis:
+        roots = trace.labels.roots(labels)
+        return Axis(unit[roots], channel[roots])
+
+    return axis_of
+
+
+def _has_statistics(norm: nn.Module) -> bool:
+    return getattr(norm, "running_mean", None) is not None

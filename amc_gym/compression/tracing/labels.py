@@ -1,0 +1,116 @@
+"""Labels: which channel each position of a tensor's dimension is, and which are the same channel.
+
+Every position of a parameter's dimension gets a label of its own when it is first seen.
+Operations carry labels along, and unite those of positions that can only be pruned together.
+Classes of united labels that must never be pruned are *fixed*, each with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Dimension = np.ndarray | None
+"""Labels of a dimension's positions, (size,) int64; ``None``: it holds no channels."""
+
+Labelled = tuple[Dimension, ...]
+"""Labels of a tensor: one entry for each of its dimensions."""
+
+
+@dataclass(frozen=True)
+class EqualParts:
+    """Parts of a dimension of which equally many positions have to stay.
+
+    Attributes:
+        parts: labels, (parts, size).
+        reason: why, for the user.
+    """
+
+    parts: np.ndarray
+    reason: str
+
+
+class Labels:
+    """Classes of labels (union-find).
+
+    Attributes:
+        equal: parts that have to keep equally many positions.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._parent = np.zeros(1024, dtype=np.int64)
+        self._why = np.zeros(1024, dtype=np.int64)  # of a class's root: number of its reason, or 0
+        self._reasons = [""]
+        self.equal: list[EqualParts] = []
+
+    @property
+    def count(self) -> int:
+        """How many labels there are."""
+        return self._size
+
+    def new(self, n: int, reason: str | None = None) -> np.ndarray:
+        """Make ``n`` labels that are united with nothing, (n,); fixed ones, given a reason."""
+        while self._size + n > len(self._parent):
+            self._parent = np.concatenate([self._parent, np.zeros_like(self._parent)])
+            self._why = np.concatenate([self._why, np.zeros_like(self._why)])
+        made = np.arange(self._size, self._size + n)
+        self._parent[made] = made
+        self._size += n
+        if reason is not None:
+            self._why[made] = self._number(reason)
+        return made
+
+    def roots(self, labels: np.ndarray) -> np.ndarray:
+        """The representative of each label's class, of the same shape."""
+        roots = self._parent[labels]
+        while not np.array_equal(above := self._parent[roots], roots):
+            roots = above
+        self._parent[labels] = roots
+        return roots
+
+    def unite(self, one: np.ndarray, other: np.ndarray) -> None:
+        """Unite the classes of two arrays' labels, position by position."""
+        while True:
+            a, b = self.roots(one), self.roots(other)
+            if not (differ := a != b).any():
+                return
+            low, high = np.minimum(a, b)[differ], np.maximum(a, b)[differ]
+            # A class that is fixed on either side is fixed; the earlier reason (a lower number,
+            # other than 0) is kept.  A root that is to go under several others goes under one
+            # of them, and the rest follows in the next round.
+            self._parent[high] = low
+            moved = np.flatnonzero(self._why[high])
+            for root, why in zip(self.roots(low)[moved], self._why[high][moved], strict=True):
+                if not self._why[root] or why < self._why[root]:
+                    self._why[root] = why
+
+    def fix(self, labels: Dimension, reason: str) -> None:
+        """Never prune these labels' classes; the first reason of a class is kept."""
+        if labels is None:
+            return
+        roots = self.roots(labels)
+        roots = roots[self._why[roots] == 0]
+        if len(roots):
+            self._why[roots] = self._number(reason)
+
+    def fixed(self, labels: np.ndarray) -> np.ndarray:
+        """Whether each label's class is fixed, of the same shape."""
+        return self._why[self.roots(labels)] > 0
+
+    def why(self, labels: np.ndarray) -> str | None:
+        """The earliest reason for which any of these labels is fixed; ``None`` if none is."""
+        numbers = self._why[self.roots(labels)]
+        numbers = numbers[numbers > 0]
+        return self._reasons[int(numbers.min())] if len(numbers) else None
+
+    def keep_equal(self, parts: np.ndarray, reason: str) -> None:
+        """Demand that equally many positions stay of each part, (parts, size)."""
+        if len(parts) > 1:
+            self.equal.append(EqualParts(parts, reason))
+
+    def _number(self, reason: str) -> int:
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        return self._reasons.index(reason)

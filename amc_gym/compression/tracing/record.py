@@ -1,0 +1,134 @@
+"""What one traced forward pass tells: operations, uses of weights, labels of parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from amc_gym.compression.tracing.labels import Dimension, Labelled, Labels
+
+
+@dataclass
+class Info:
+    """What is known of a tensor.
+
+    Attributes:
+        labels: of its dimensions.
+        number: of its present content; writing in place gives a new one.
+        constant: whether it was made from parameters alone, without the images; ``None`` where
+            it comes from neither.
+        parameters: names of the parameters and buffers that it was made from.
+    """
+
+    labels: Labelled
+    number: int
+    constant: bool | None = None
+    parameters: frozenset[str] = frozenset()
+
+
+@dataclass
+class Operation:
+    """One executed operation.
+
+    Attributes:
+        name: such as "convolution".
+        module: name of the innermost module that was running.
+        line: of the user's code, "file.py:line".
+        macs: multiply-accumulates, half of what torch's counter says.
+        reads: numbers of the contents that it read.
+        writes: number of its first output's content.
+        labels: of its first output.
+        shape: of its first output.
+    """
+
+    name: str
+    module: str
+    line: str
+    macs: int = 0
+    reads: tuple[int, ...] = ()
+    writes: int = -1
+    labels: Labelled = ()
+    shape: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        within = f" in {self.module!r}" if self.module else ""
+        return f"{self.name}{within} ({self.line})"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One run of a layer that mixes channels: a convolution or a product with a weight.
+
+    Attributes:
+        layer: name of the module that holds the weight.
+        inside: whether the module's own forward pass ran it.
+        operation: index of the operation.
+        inputs: labels of the mixed channels, (I,); ``None`` where nothing is mixed (depthwise).
+        outputs: labels of the channels that are made, (O,).
+        groups: of a grouped convolution; 1 for depthwise ones.
+        multiplier: outputs for each input of a depthwise convolution, otherwise 0.
+        before: shape of its input.
+        after: shape of its output.
+    """
+
+    layer: str
+    inside: bool
+    operation: int
+    inputs: Dimension
+    outputs: np.ndarray
+    groups: int
+    multiplier: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One run of a module that is told how many channels there are: a norm, a channel map.
+
+    Attributes:
+        module: its name.
+        operation: how many operations had run before it.
+        inputs: labels of the channels that go in, (C,).
+        outputs: labels of the channels that come out; those of the input but for channel maps.
+    """
+
+    module: str
+    operation: int
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+@dataclass
+class Trace:
+    """Everything that one forward pass told.
+
+    Attributes:
+        labels: the classes of channels.
+        operations: in execution order.
+        uses: of layers, in execution order.
+        functional: parameters that mix channels and that no layer holds -> where they do it.
+        passages: of norms and channel maps, in execution order.
+        parameters: labels of each parameter and buffer that was read, by name.
+        shapes: of these.
+    """
+
+    labels: Labels = field(default_factory=Labels)
+    operations: list[Operation] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    functional: dict[str, str] = field(default_factory=dict)
+    passages: list[Passage] = field(default_factory=list)
+    parameters: dict[str, Labelled] = field(default_factory=dict)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the whole pass."""
+        return sum(operation.macs for operation in self.operations)
+
+    def read_by(self, reader: Operation) -> Labelled:
+        """Labels of the first tensor that an operation read, as another operation wrote it."""
+        for operation in self.operations:
+            if reader.reads and operation.writes == reader.reads[0]:
+                return operation.labels
+        return ()

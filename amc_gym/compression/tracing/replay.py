@@ -1,0 +1,79 @@
+"""The slim network beside the trace: the first operation that gives another shape than expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from amc_gym.compression.cost import attention_in_steps
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.slim import Kept
+from amc_gym.compression.tracing.assembly import axes_of
+from amc_gym.compression.tracing.record import Operation, Trace
+from amc_gym.compression.tracing.tracer import name_of
+
+
+class _Beside(TorchDispatchMode):
+    """Compares each operation's first output with what the trace says of it."""
+
+    def __init__(self, expected: list[tuple[Operation, tuple[int, ...]]]) -> None:
+        super().__init__()
+        self._expected = expected
+        self._at = 0
+        self.culprit: Operation | None = None
+
+    def failed(self) -> None:
+        """The network could not go on: the operation whose turn it was is why."""
+        if self.culprit is None and self._at < len(self._expected):
+            self.culprit = self._expected[self._at][0]
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if self.culprit is not None or self._at >= len(self._expected):
+            return func(*args, **(kwargs or {}))
+        operation, shape = self._expected[self._at]
+        self._at += 1
+        if name_of(func) != operation.name:
+            self._at = len(self._expected)  # another course of events: nothing can be said
+            return func(*args, **(kwargs or {}))
+        try:
+            out = func(*args, **(kwargs or {}))
+        except Exception:
+            self.culprit = operation
+            raise
+        tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if tensors and tuple(tensors[0].shape) != shape:
+            self.culprit = operation
+        return out
+
+
+def first_difference(
+    graph: ChannelGraph, found: Trace, small: nn.Module, example: Tensor, kept: Kept
+) -> Operation | None:
+    """The first operation of a slim network that does not give what the trace lets expect.
+
+    Args:
+        graph: of the original network.
+        found: the trace that the graph was made from.
+        small: the slim network.
+        example: of which the first is run.
+        kept: its channels.
+    """
+    axes: Any = axes_of(graph, found)
+    expected = []
+    for operation in found.operations:
+        shape = tuple(
+            size if labels is None else len(axes(labels).kept(kept))
+            for size, labels in zip(operation.shape, operation.labels, strict=True)
+        )
+        expected.append((operation, shape))
+    beside, image = _Beside(expected), example[:1]
+    try:
+        with torch.no_grad(), attention_in_steps(), beside:
+            small(image)
+    except Exception:
+        beside.failed()
+    return beside.culprit

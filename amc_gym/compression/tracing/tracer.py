@@ -1,0 +1,241 @@
+"""One forward pass, operation by operation, under a ``TorchDispatchMode``.
+
+Hooks, classes of the user's own, functional calls, reused modules and any Python control flow come
+along; nothing is captured or rewritten.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from amc_gym.compression.cost import attention_in_steps
+from amc_gym.compression.graph import GraphError
+from amc_gym.compression.remap import ChannelMap
+from amc_gym.compression.tracing.labels import Dimension, Labelled
+from amc_gym.compression.tracing.record import Info, Operation, Passage, Trace
+from amc_gym.compression.tracing.rules import Call, follow
+
+MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
+"""Bounds on a traced pass."""
+
+TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
+"""Modules that are told how many channels there are."""
+
+_OURS = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
+
+
+def record(model: nn.Module, inputs: Sequence[Tensor]) -> Trace:
+    """Run ``model`` once on one image and follow its channels.
+
+    Args:
+        model: in eval mode; hooks are put on its modules for the pass.
+        inputs: what it is called with.
+
+    Raises:
+        GraphError: it does not run, or the pass has no end.
+    """
+    tracer = Tracer(model)
+    for tensor in inputs:
+        labels: list[Dimension] = [None] * tensor.dim()
+        if tensor.dim() > 1:
+            labels[1] = tracer.trace.labels.new(tensor.shape[1], "the network's input")
+        tracer.know(tensor, tuple(labels), constant=False)
+    try:
+        with tracer.watching(), torch.no_grad(), attention_in_steps(), tracer:
+            outputs = model(*inputs)
+    except GraphError:
+        raise
+    except Exception as error:
+        raise GraphError(
+            f"{type(model).__name__} does not run on an input of shape "
+            f"{tuple(inputs[0].shape)}: {shortened(error)}"
+        ) from error
+    for output in tree_leaves(outputs):
+        if isinstance(output, Tensor):
+            tracer.fix(output, "the network's output")
+    return tracer.trace
+
+
+def name_of(function: Any) -> str:
+    """The name of an operation without its namespace and overload: "convolution"."""
+    return function._overloadpacket.__name__
+
+
+def macs_of(function: Any, args: Any, kwargs: Mapping[str, Any], out: Any) -> int:
+    """Multiply-accumulates of an operation: half of what ``torch.utils.flop_counter`` says."""
+    formula = flop_registry.get(function._overloadpacket)
+    return 0 if formula is None else formula(*args, **kwargs, out_val=out) // 2
+
+
+def shortened(error: Exception, most: int = 200) -> str:
+    """An error's message in one line."""
+    return textwrap.shorten(str(error), most)
+
+
+def users_line() -> str:
+    """The line of the user's code that is being executed, "file.py:line"."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((_OURS, _TORCH, "<")):
+            return f"{Path(file).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "?"
+
+
+class Stack:
+    """Which module is running, by hooks on all of them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.running: list[tuple[str, nn.Module]] = [("", model)]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Follow the modules' forward passes."""
+        handles = []
+        for name, module in self.model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            handles.append(module.register_forward_pre_hook(self._enter(name), prepend=True))
+            handles.append(module.register_forward_hook(self._leave(name), always_call=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, name: str) -> Any:
+        def hook(module: nn.Module, args: Any) -> None:
+            self.running.append((name, module))
+            self.entered(name, module, args)
+
+        return hook
+
+    def _leave(self, name: str) -> Any:
+        def hook(module: nn.Module, _args: Any, output: Any) -> None:
+            self.running.pop()
+            self.left(name, module, output)
+
+        return hook
+
+    def entered(self, name: str, module: nn.Module, args: Sequence[Any]) -> None:
+        """Told of the beginning of a module's forward pass."""
+
+    def left(self, name: str, module: nn.Module, output: Any) -> None:
+        """Told of its end."""
+
+
+class Tracer(TorchDispatchMode, Stack):
+    """Follows labels through the operations of a pass.
+
+    Args:
+        model: whose parameters and buffers get labels when they are first read.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        TorchDispatchMode.__init__(self)
+        Stack.__init__(self, model)
+        self.trace = Trace()
+        self._known = WeakTensorKeyDictionary()
+        self._numbers = 0
+        self._names = {
+            id(t): name for name, t in (*model.named_buffers(), *model.named_parameters())
+        }
+        self._deadline = time.monotonic() + MOST_SECONDS
+        self._map: Passage | None = None  # the channel map that is running
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        infos = [self.info(tensor) for tensor in tensors]
+        operation = Operation(
+            name_of(func),
+            self.running[-1][0],
+            users_line(),
+            reads=tuple(info.number for info in infos),
+        )
+        self._check_bounds(operation)
+        out = func(*args, **kwargs)
+        operation.macs = macs_of(func, args, kwargs, out)
+        self.trace.operations.append(operation)
+        if self._map is None:
+            follow(Call(self, func, args, kwargs, out, operation, tensors, infos))
+        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if outputs:
+            first = self.info(outputs[0])
+            operation.writes, operation.labels = first.number, first.labels
+            operation.shape = tuple(outputs[0].shape)
+        return out
+
+    def _check_bounds(self, operation: Operation) -> None:
+        if time.monotonic() > self._deadline or len(self.trace.operations) >= MOST_OPERATIONS:
+            raise GraphError(
+                f"one forward pass takes more than {MOST_SECONDS:.0f} s or {MOST_OPERATIONS:,} "
+                f"operations; it was stopped at {operation}. Trace on a smaller image"
+            )
+
+    def info(self, tensor: Tensor) -> Info:
+        """What is known of a tensor; parameters and buffers get their labels here."""
+        if (found := self._known.get(tensor)) is not None:
+            return found
+        name = self._names.get(id(tensor))
+        if name is None:  # made outside of the pass, or behind torch's back
+            return self.know(tensor, (None,) * tensor.dim(), constant=None)
+        labels = tuple(self.trace.labels.new(size) for size in tensor.shape)
+        self.trace.parameters[name] = labels
+        return self.know(tensor, labels, constant=True, parameters=frozenset([name]))
+
+    def know(
+        self,
+        tensor: Tensor,
+        labels: Labelled,
+        *,
+        constant: bool | None,
+        parameters: Iterable[str] = (),
+    ) -> Info:
+        """Remember the labels of a tensor, whose content is new."""
+        self._numbers += 1
+        info = Info(labels, self._numbers, constant, frozenset(parameters))
+        self._known[tensor] = info
+        return info
+
+    def fix(self, tensor: Tensor, reason: str) -> None:
+        """Never prune any channel of a tensor."""
+        for dimension in self.info(tensor).labels:
+            self.trace.labels.fix(dimension, reason)
+
+    def entered(self, name: str, module: nn.Module, args: Sequence[Any]) -> None:
+        if not (args and isinstance(args[0], Tensor) and args[0].dim() > 1):
+            return
+        if isinstance(module, (*TOLD, ChannelMap)):
+            channels = self.info(args[0]).labels[1]
+            if channels is None:
+                channels = self.trace.labels.new(args[0].shape[1], f"{name!r} reads no channels")
+            outputs = channels
+            if isinstance(module, ChannelMap):
+                outputs = self.trace.labels.new(len(module.source))
+            passage = Passage(name, len(self.trace.operations), channels, outputs)
+            self.trace.passages.append(passage)
+            if isinstance(module, ChannelMap):
+                self._map = passage
+
+    def left(self, name: str, module: nn.Module, output: Any) -> None:
+        if isinstance(module, ChannelMap) and self._map is not None and isinstance(output, Tensor):
+            labels = (None, self._map.outputs, *[None] * (output.dim() - 2))
+            self.know(output, labels, constant=False)
+            self._map = None

@@ -1,0 +1,135 @@
+"""Units of decision out of classes of labels: which channels one decision is about.
+
+A layer's output channels are decided together, and so are those of all layers that share a class
+with them: the producers of a residual stream, a layer and the depthwise convolution behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import lcm
+
+import numpy as np
+
+from amc_gym.compression.graph import FIXED, Axis
+from amc_gym.compression.tracing.labels import Dimension, EqualParts, Labels
+
+
+class Units:
+    """Groups of classes that are decided together.
+
+    Args:
+        labels: the classes.
+        origins: output labels of each layer that makes channels, in execution order.
+        axes: every dimension that a slim network selects from, with a name for messages.
+
+    Attributes:
+        channels: classes of each unit in the order of its first producer, (channels,).
+        blocks: consecutive blocks of them that keep equally many.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        origins: Sequence[np.ndarray],
+        axes: Mapping[str, np.ndarray],
+    ) -> None:
+        self._labels = labels
+        while True:
+            self.channels = _grouped(labels, origins)
+            self.blocks = [1] * len(self.channels)
+            self._unit = np.full(labels.count, FIXED)
+            self._channel = np.zeros(labels.count, dtype=np.int64)
+            for unit, roots in enumerate(self.channels):
+                self._unit[roots], self._channel[roots] = unit, np.arange(len(roots))
+            if not (self._cut(labels.equal) or self._uneven(axes)):
+                return
+
+    def axis(self, dimension: Dimension, size: int | None = None) -> Axis:
+        """Unit and channel of each position of a dimension."""
+        if dimension is None:
+            return Axis.fixed(size or 0)
+        roots = self._labels.roots(dimension)
+        return Axis(self._unit[roots], self._channel[roots])
+
+    def _fix(self, unit: int, reason: str) -> bool:
+        self._labels.fix(self.channels[unit], reason)
+        return True
+
+    def _cut(self, equal: Iterable[EqualParts]) -> bool:
+        """Have units keep equally many of each part; fix those where that cannot be said.
+
+        Returns:
+            Whether one was fixed, after which everything has to be found anew.
+        """
+        for each in equal:
+            axes = [self.axis(part) for part in each.parts]
+            units = {unit for axis in axes for unit in axis.units}
+            held = {unit for axis in axes for unit in np.unique(axis.unit).tolist()}
+            if not units:
+                continue
+            blocks = _blocks(axes, len(self.channels[min(units)])) if len(held) == 1 else None
+            if blocks is None:
+                for unit in units:
+                    self._fix(unit, f"{each.reason}, in parts that hold different channels")
+                return True
+            (unit,) = units
+            self.blocks[unit] = lcm(self.blocks[unit], blocks)
+            channels = len(self.channels[unit])
+            if self.blocks[unit] >= channels or channels % self.blocks[unit]:
+                return self._fix(unit, f"{each.reason}: parts of {channels} channels")
+        return False
+
+    def _uneven(self, axes: Mapping[str, np.ndarray]) -> bool:
+        """Fix a unit whose channels lie unevenly on some axis; whether there was one."""
+        for name, dimension in axes.items():
+            axis = self.axis(dimension)
+            for unit in axis.units:
+                found, repeats = np.unique(axis.channel[axis.unit == unit], return_counts=True)
+                size = len(self.channels[unit]) // self.blocks[unit]
+                whole = np.isin(np.arange(len(self.channels[unit])), found).reshape(-1, size)
+                if (repeats != repeats[0]).any() or (whole.any(1) != whole.all(1)).any():
+                    return self._fix(unit, f"{name!r} reads some of its channels and not others")
+        return False
+
+
+def _blocks(axes: Sequence[Axis], channels: int) -> int | None:
+    """How many equal blocks of a unit's channels the parts mean; ``None``: they are none."""
+    size = None
+    for axis in axes:
+        found = np.unique(axis.channel)
+        size = size or len(found)
+        aligned = found[0] % size == 0 and found[-1] - found[0] == size - 1
+        if len(found) != size or not aligned or channels % size:
+            return None
+    return None if size is None else channels // size
+
+
+def _grouped(labels: Labels, origins: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Roots of the classes of each unit, none of which is fixed."""
+    leader: dict[int, int] = {}
+
+    def find(root: int) -> int:
+        while leader[root] != root:
+            leader[root] = root = leader[leader[root]]
+        return root
+
+    everything: dict[int, None] = {}  # in the order of the first producer
+    for origin in origins:
+        roots = labels.roots(origin).tolist()
+        for root in roots:
+            leader.setdefault(root, root)
+            everything.setdefault(root)
+        for root in roots[1:]:
+            leader[find(root)] = find(roots[0])
+    groups: dict[int, list[int]] = {}
+    for root in everything:
+        groups.setdefault(find(root), []).append(root)
+    units = []
+    for members in groups.values():
+        roots = np.array(members)
+        if (why := labels.why(roots)) is not None:
+            labels.fix(roots, why)
+        elif len(roots) > 1:
+            units.append(roots)
+    return units

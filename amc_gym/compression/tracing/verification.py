@@ -1,0 +1,206 @@
+"""Trust in a channel graph: it is checked on the network itself, and what fails stays whole.
+
+A rule may be wrong about a network, and a number in the network's code may stand for a number of
+channels.  So a slim network with random channels is compared with the masked one, and its counted
+cost with the closed form, in float64, before anybody sees the graph.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from amc_gym.compression.cost import RESOURCES, CostModel, counted_macs, counted_params
+from amc_gym.compression.graph import ChannelGraph, GraphError, Unit
+from amc_gym.compression.slim import Kept, mask, slim
+from amc_gym.compression.tracing.assembly import assemble, axes_of
+from amc_gym.compression.tracing.record import Trace
+from amc_gym.compression.tracing.replay import first_difference
+from amc_gym.compression.tracing.tracer import record, shortened
+
+TOLERANCE = 1e-9
+"""Of the largest output, in float64."""
+
+RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
+
+
+class DisagreementError(Exception):
+    """Slim and masked network differ.
+
+    Attributes:
+        reshaped: whether a reshape with a number in the network's code is why.
+    """
+
+    def __init__(self, message: str, *, reshaped: bool = False) -> None:
+        super().__init__(message)
+        self.reshaped = reshaped
+
+
+def trace(model: nn.Module, example: Tensor) -> ChannelGraph:
+    """Find and verify the channel graph of a network.
+
+    Units of which slim and masked network differ stay whole, and are listed with the reason.
+
+    Args:
+        model: in eval mode; not changed.
+        example: images, (N, C, H, W), of which the first is traced and the first few verified.
+
+    Raises:
+        GraphError: the network cannot be run, copied or pruned; or its code holds a number of
+            channels in a reshape, which the message names.
+    """
+    try:
+        copied = copy.deepcopy(model).eval()
+    except Exception as error:
+        raise GraphError(f"{type(model).__name__} cannot be copied: {error}") from error
+    found = record(copied, [example[:1]])
+    graph = assemble(model, found)
+    try:
+        _agree(model, graph, example, _half_of_all(graph), found)
+        return graph
+    except DisagreementError as problem:
+        if problem.reshaped:
+            raise GraphError(str(problem)) from None
+    return _without_what_differs(model, example, found, graph)
+
+
+def _without_what_differs(
+    model: nn.Module, example: Tensor, found: Trace, graph: ChannelGraph
+) -> ChannelGraph:
+    """The graph in which units whose slim network is wrong stay whole."""
+    everything = _half_of_all(graph)
+    full = tuple(np.arange(unit.channels) for unit in graph.units)
+    for index, unit in enumerate(graph.units):
+        alone = (*full[:index], everything[index], *full[index + 1 :])
+        try:
+            _agree(model, graph, example, alone, found)
+        except DisagreementError as problem:
+            if problem.reshaped:
+                raise GraphError(str(problem)) from None
+            for name in unit.members:
+                for use in found.uses:
+                    if use.layer == name and use.inputs is not None:
+                        _fix_unit(found, graph, index, str(problem))
+    smaller = assemble(model, found)
+    verify(model, smaller, example)
+    return smaller
+
+
+def _fix_unit(found: Trace, graph: ChannelGraph, index: int, reason: str) -> None:
+    """Have a unit stay whole from now on."""
+    for use in found.uses:
+        layer = graph.layers[use.layer]
+        for axis, labels in ((layer.outputs, use.outputs), (layer.inputs, use.inputs)):
+            if axis is not None and labels is not None:
+                found.labels.fix(labels[axis.unit == index], reason)
+
+
+def verify(model: nn.Module, graph: ChannelGraph, example: Tensor) -> None:
+    """Assert that slim and masked network agree on ``example`` in float64, and cost what is said.
+
+    Raises:
+        GraphError: they disagree, or the slim network does not run.
+    """
+    try:
+        _agree(model, graph, example, _half_of_all(graph))
+    except DisagreementError as problem:
+        raise GraphError(str(problem)) from None
+
+
+def _agree(
+    model: nn.Module,
+    graph: ChannelGraph,
+    example: Tensor,
+    kept: Kept,
+    found: Trace | None = None,
+) -> None:
+    """Compare the slim network of ``kept`` with the masked one, and its cost with what is said.
+
+    Raises:
+        DisagreementError: saying which operation is why, where a trace is given and tells it.
+    """
+    precision = example.dtype
+    model = copy.deepcopy(model).double()
+    example = example.double() if example.is_floating_point() else example
+    small = slim(model, graph, kept)
+    with torch.no_grad():
+        expected = mask(model, graph, kept)(example)
+        try:
+            actual = small(example)
+        except Exception as error:
+            raise _explained(graph, small, example, kept, found, shortened(error)) from error
+    if not same_outputs(actual, expected, TOLERANCE):
+        raise _explained(graph, small, example, kept, found, "it computes something else")
+    counts = [len(channels) for channels in kept]
+    # Recurrent layers, for one, run other operations in float64.
+    small, example = small.to(precision), example.to(precision)
+    counted = {"macs": counted_macs(small, example), "params": counted_params(small)}
+    for resource in RESOURCES:
+        said = CostModel(graph, resource).total(counts)
+        if said != counted[resource]:
+            raise DisagreementError(
+                f"the {resource} of {type(model).__name__} do not follow from its numbers of "
+                f"channels: {counted[resource]:,} counted, {said:,} expected"
+            )
+
+
+def _explained(
+    graph: ChannelGraph,
+    small: nn.Module,
+    example: Tensor,
+    kept: Kept,
+    found: Trace | None,
+    error: str,
+) -> DisagreementError:
+    """What to say of a slim network that is not the masked one."""
+    culprit = None if found is None else first_difference(graph, found, small, example, kept)
+    if found is None or culprit is None:
+        return DisagreementError(
+            "slimming changes what the network computes, in a way that the tracer does not see "
+            f"({error})"
+        )
+    pruned = axes_of(graph, found)
+    if culprit.name in RESHAPES and any(
+        pruned(labels).units for labels in found.read_by(culprit) if labels is not None
+    ):
+        return DisagreementError(
+            f"{culprit} holds a number of channels, which is another one in the slim network: "
+            "ask the tensor or the layer for it, as in x.flatten(1)",
+            reshaped=True,
+        )
+    return DisagreementError(f"{culprit} holds a number of channels")
+
+
+def same_outputs(actual: object, expected: object, tolerance: float) -> bool:
+    """Whether two networks' outputs are equal up to a share of the largest value; NaN never is."""
+    ours = [leaf for leaf in tree_leaves(actual) if isinstance(leaf, Tensor)]
+    theirs = [leaf for leaf in tree_leaves(expected) if isinstance(leaf, Tensor)]
+    if len(ours) != len(theirs):
+        return False
+    for one, other in zip(ours, theirs, strict=True):
+        if one.shape != other.shape:
+            return False
+        if not one.numel():
+            continue
+        scale = float(other.abs().max()) or 1.0
+        if not float((one - other).abs().max()) <= tolerance * scale:
+            return False
+    return True
+
+
+def _half_of_all(graph: ChannelGraph) -> Kept:
+    """A random half of each unit: a pattern could be blind to channels coupled at an offset."""
+    rng = np.random.default_rng(0)
+    return tuple(_random_half(unit, rng) for unit in graph.units)
+
+
+def _random_half(unit: Unit, rng: np.random.Generator) -> np.ndarray:
+    """Half of the channels of each of the unit's blocks, rounded up, in random order."""
+    blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
+    half = -(-blocks.shape[1] // 2)
+    chosen = rng.permuted(blocks, axis=1)[:, :half].reshape(-1)
+    return chosen if unit.blocks == 1 else np.sort(chosen)

@@ -1,0 +1,63 @@
+"""Fingerprints of networks: what they hold, and what they do with it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+DIGITS = {torch.float64: 8, torch.float32: 3}
+"""Decimal places of the largest logit that are the same on every machine."""
+
+
+def of_weights(model: nn.Module) -> str:
+    """The sha256 of a network's modules, parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, module in model.named_modules():
+        digest.update(f"{name}:{type(module).__name__}:{_structure(module)};".encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
+    """The sha256 of a network's logits on two fixed images of noise.
+
+    Two networks of equal weights may compute different things: another activation, another plain
+    attribute, another buffer that no state holds.
+
+    Args:
+        model: in eval mode; a copy is run, in float64 where it can be.
+        shape: of an image, (C, H, W).
+    """
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    for dtype in (torch.float64, torch.float32):
+        try:
+            with torch.inference_mode():
+                logits = copy.deepcopy(model).cpu().to(dtype)(images.to(dtype))
+            break
+        except RuntimeError:  # it makes tensors of float32 itself
+            continue
+    else:
+        raise ValueError(f"{type(model).__name__} runs on no image of shape {tuple(shape)}")
+    scale = logits.abs().max().clamp_min(torch.finfo(dtype).tiny)
+    rounded = (logits.double() / scale * 10 ** DIGITS[dtype]).round()
+    return hashlib.sha256((rounded + 0.0).numpy().tobytes()).hexdigest()  # -0.0 is 0.0
+
+
+def _structure(module: nn.Module) -> str:
+    """What a module says of itself, the same under every version of torch.
+
+    Norms of torch 2.14 say whether they have a bias, right after whether they are affine; those of
+    torch 2.11 did not.
+    """
+    text = module.extra_repr()
+    if "affine=" in text and "bias=" not in text:
+        bias = getattr(module, "bias", None) is not None
+        text = re.sub("affine=(True|False)", rf"\g<0>, bias={bias}", text)
+    return text

@@ -1,0 +1,836 @@
+# pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false
+"""Siblings of the networks that people have: more of the same kinds of trouble."""
+
+import torch
+from networks.people_have import Between, block
+from torch import nn
+from torch.nn import functional as F
+
+SIBLINGS = {}
+
+
+def case(make):
+    """Register a network by the name of the function that makes it."""
+    SIBLINGS[make.__name__] = make
+    return make
+
+
+@case
+def groups1d():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv1d(3, 16, 3)
+            self.g = nn.Conv1d(16, 32, 3, groups=4)
+            self.b = nn.Conv1d(32, 24, 1)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(F.relu(self.b(F.relu(self.g(F.relu(self.a(x.flatten(2))))))).mean(2))
+
+    return N()
+
+
+@case
+def conv3d():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv3d(3, 8, 3, padding=1)
+            self.n = nn.BatchNorm3d(8)
+            self.b = nn.Conv3d(8, 12, 3, padding=1)
+            self.h = nn.Linear(12, 10)
+
+        def forward(self, x):
+            return self.h(
+                F.relu(self.b(F.relu(self.n(self.a(x.unflatten(3, (4, 8)).transpose(2, 3)))))).mean(
+                    (2, 3, 4)
+                )
+            )
+
+    return N()
+
+
+@case
+def transposed_depthwise():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16, stride=2)
+            self.u = nn.ConvTranspose2d(16, 16, 2, 2, groups=16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(self.u(self.a(x))).mean((2, 3)))
+
+    return N()
+
+
+@case
+def transposed_norm():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16, stride=2)
+            self.u = nn.ConvTranspose2d(16, 12, 2, 2, bias=False)
+            self.n = nn.BatchNorm2d(12)
+            self.b = block(12, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(F.relu(self.n(self.u(self.a(x))))).mean((2, 3)))
+
+    return N()
+
+
+@case
+def grouped_transposed():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16, stride=2)
+            self.u = nn.ConvTranspose2d(16, 12, 2, 2, groups=2)
+            self.b = block(12, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(self.u(self.a(x))).mean((2, 3)))
+
+    return N()
+
+
+@case
+def mha():
+    class N(nn.Module):
+        def __init__(self, fast=True):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 8, 8)
+            self.m = nn.MultiheadAttention(32, 4, batch_first=True)
+            self.n = nn.LayerNorm(32)
+            self.f1 = nn.Linear(32, 64)
+            self.f2 = nn.Linear(64, 32)
+            self.h = nn.Linear(32, 10)
+
+        def forward(self, x):
+            x = self.a(x).flatten(2).transpose(1, 2)
+            x = x + self.m(x, x, x)[0]
+            x = x + self.f2(F.gelu(self.f1(self.n(x))))
+            return self.h(x.mean(1))
+
+    return N()
+
+
+@case
+def encoder_layer():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 8, 8)
+            self.e = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, dropout=0.0)
+            self.h = nn.Linear(32, 10)
+
+        def forward(self, x):
+            return self.h(self.e(self.a(x).flatten(2).transpose(1, 2)).mean(1))
+
+    return N()
+
+
+@case
+def sdpa():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 8, 8)
+            self.qkv = nn.Linear(32, 96)
+            self.p = nn.Linear(32, 32)
+            self.f1 = nn.Linear(32, 48)
+            self.f2 = nn.Linear(48, 32)
+            self.h = nn.Linear(32, 10)
+            self.pos = nn.Parameter(torch.randn(1, 16, 32))
+
+        def forward(self, x):
+            x = self.a(x).flatten(2).transpose(1, 2) + self.pos
+            n, length, c = x.shape
+            q, k, v = self.qkv(x).reshape(n, length, 3, 4, 8).permute(2, 0, 3, 1, 4)
+            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, length, c)
+            x = x + self.p(y)
+            return self.h((x + self.f2(F.gelu(self.f1(x)))).mean(1))
+
+    return N()
+
+
+@case
+def spatial_attention():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.q = nn.Conv2d(16, 8, 1)
+            self.k = nn.Conv2d(16, 8, 1)
+            self.v = nn.Conv2d(16, 16, 1)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = F.max_pool2d(self.a(x), 4)
+            n, c, h, w = x.shape
+            q, k, v = (f(x).flatten(2) for f in (self.q, self.k, self.v))
+            y = (v @ torch.softmax(q.transpose(1, 2) @ k, -1).transpose(1, 2)).view(n, c, h, w)
+            return self.h(self.b(x + y).mean((2, 3)))
+
+    return N()
+
+
+@case
+def channel_attention():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            w = torch.softmax(x.mean((2, 3)), 1)[:, :, None, None]
+            return self.h(self.b(x * w).mean((2, 3)))
+
+    return N()
+
+
+@case
+def self_gate():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.h(self.b(x * x.mean((2, 3), keepdim=True).sigmoid()).mean((2, 3)))
+
+    return N()
+
+
+@case
+def cbam():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.s = nn.Conv2d(2, 1, 7, padding=3)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            w = self.s(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)).sigmoid()
+            return self.h(self.b(x * w).mean((2, 3)))
+
+    return N()
+
+
+@case
+def spectral():
+    n = Between()
+    n.b = nn.utils.parametrizations.spectral_norm(n.b)
+    return n
+
+
+@case
+def old_weight_norm():
+    n = Between()
+    n.b = nn.utils.weight_norm(n.b)
+    return n
+
+
+@case
+def instance_norm():
+    return Between(lambda: nn.InstanceNorm2d(24, affine=True))
+
+
+@case
+def instance_norm_plain():
+    return Between(lambda: nn.InstanceNorm2d(24))
+
+
+@case
+def group_norm_each():
+    return Between(lambda: nn.GroupNorm(24, 24))
+
+
+@case
+def lrn():
+    return Between(lambda: nn.LocalResponseNorm(5))
+
+
+@case
+def glu():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 3)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(F.glu(self.a(x), 1)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def lstm():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.l = nn.LSTM(16, 12, batch_first=True)
+            self.f = nn.Linear(12, 20)
+            self.h = nn.Linear(20, 10)
+
+        def forward(self, x):
+            return self.h(F.relu(self.f(self.l(self.a(x).mean(3).transpose(1, 2))[0][:, -1])))
+
+    return N()
+
+
+@case
+def gru_hidden():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 20)
+            self.l = nn.GRU(20, 12, batch_first=True)
+            self.h = nn.Linear(12, 10)
+
+        def forward(self, x):
+            return self.h(self.l(self.b(self.a(x)).mean(3).transpose(1, 2))[0].mean(1))
+
+    return N()
+
+
+@case
+def einsum():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.w = nn.Parameter(torch.randn(20, 16) / 4)
+            self.b = block(20, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(torch.einsum("nchw,oc->nohw", self.a(x), self.w)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def functional_linear():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.w = nn.Parameter(torch.randn(20, 16) / 4)
+            self.f = nn.Linear(20, 16)
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            return self.h(F.relu(self.f(F.relu(F.linear(self.a(x).mean((2, 3)), self.w)))))
+
+    return N()
+
+
+@case
+def weight_standardised():
+    class W(nn.Conv2d):
+        def forward(self, x):
+            w = self.weight
+            w = (w - w.mean((1, 2, 3), keepdim=True)) / (w.std((1, 2, 3), keepdim=True) + 1e-5)
+            return F.conv2d(x, w, self.bias, self.stride, self.padding)
+
+    return Between(lambda: nn.BatchNorm2d(24), W)
+
+
+@case
+def scaled_weight():
+    class W(nn.Conv2d):
+        def forward(self, x):
+            return F.conv2d(x, self.weight * 0.5, self.bias)
+
+    return Between(lambda: nn.BatchNorm2d(24), W)
+
+
+@case
+def pre_hook():
+    n = Between(lambda: nn.BatchNorm2d(24))
+    n.b.register_forward_pre_hook(lambda m, a: (a[0] * 2 + 1,))
+    return n
+
+
+@case
+def norm_hook():
+    n = Between(lambda: nn.BatchNorm2d(24))
+    n.middle.register_forward_hook(lambda m, a, y: y * 2)
+    return n
+
+
+@case
+def cosine_head():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10, bias=False)
+
+        def forward(self, x):
+            return (
+                F.linear(
+                    F.normalize(self.b(self.a(x)).mean((2, 3)), dim=1),
+                    F.normalize(self.h.weight, dim=1),
+                )
+                * 10
+            )
+
+    return N()
+
+
+@case
+def twice_cat():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(32, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.h(self.b(torch.cat([x, x], 1)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def crelu():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 16, 3)
+            self.b = block(32, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.h(self.b(torch.cat([F.relu(x), F.relu(-x)], 1)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def strided_channels():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(8, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.h(self.b(x[:, ::2] + x[:, 1::2]).mean((2, 3)))
+
+    return N()
+
+
+@case
+def maxout():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 3)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            n, c, h, w = x.shape
+            return self.h(self.b(x.view(n, c // 2, 2, h, w).amax(2)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def maxout_outer():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 3)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            n, c, h, w = x.shape
+            return self.h(self.b(x.view(n, 2, c // 2, h, w).amax(1)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def option_a():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = nn.Conv2d(16, 32, 3, 2, 1)
+            self.c = block(32, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.h(
+                self.c(F.relu(self.b(x) + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 8, 8)))).mean(
+                    (2, 3)
+                )
+            )
+
+    return N()
+
+
+@case
+def mixer():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 24, 8, 8)
+            self.t1 = nn.Linear(16, 20)
+            self.t2 = nn.Linear(20, 16)
+            self.c1 = nn.Linear(24, 40)
+            self.c2 = nn.Linear(40, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x).flatten(2).transpose(1, 2)
+            x = x + self.t2(F.gelu(self.t1(x.transpose(1, 2)))).transpose(1, 2)
+            x = x + self.c2(F.gelu(self.c1(x)))
+            return self.h(x.mean(1))
+
+    return N()
+
+
+@case
+def convnext():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 24, 4, 4)
+            self.d = nn.Conv2d(24, 24, 7, padding=3, groups=24)
+            self.n = nn.LayerNorm(24)
+            self.f1 = nn.Linear(24, 96)
+            self.f2 = nn.Linear(96, 24)
+            self.g = nn.Parameter(torch.ones(24) * 0.5)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            y = self.f2(F.gelu(self.f1(self.n(self.d(x).permute(0, 2, 3, 1))))) * self.g
+            return self.h((x + y.permute(0, 3, 1, 2)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def windows():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 24, 4, 4)
+            self.c = nn.Conv2d(24, 32, 3, padding=1)
+            self.f = nn.Linear(32, 20)
+            self.h = nn.Linear(20, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            n, c = x.shape[:2]
+            x = x.view(n, c, 2, 4, 2, 4).permute(0, 2, 4, 1, 3, 5).reshape(-1, c, 4, 4)
+            x = F.relu(self.c(x)).mean((2, 3))
+            return self.h(F.relu(self.f(x))).view(n, 4, 10).mean(1)
+
+    return N()
+
+
+@case
+def unfold():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 8, stride=4)
+            self.f = nn.Linear(72, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(F.relu(self.f(F.unfold(self.a(x), 3, padding=1).transpose(1, 2))).mean(1))
+
+    return N()
+
+
+@case
+def buffer_scale():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.register_buffer("g", torch.rand(16), persistent=False)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(self.a(x) * self.g[None, :, None, None]).mean((2, 3)))
+
+    return N()
+
+
+@case
+def plain_tensor_scale():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.g = torch.rand(16, 1, 1)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(self.a(x) * self.g).mean((2, 3)))
+
+    return N()
+
+
+@case
+def inplace_slice():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x).clone()
+            x[:, :4] = x[:, :4] * 2
+            return self.h(self.b(x).mean((2, 3)))
+
+    return N()
+
+
+@case
+def custom_function():
+    class Sq(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clamp(0)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 16, 3)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(Sq.apply(self.a(x))).mean((2, 3)))
+
+    return N()
+
+
+@case
+def numpy_inside():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 16, 3)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(self.b(torch.from_numpy(self.a(x).detach().numpy().clip(0))).mean((2, 3)))
+
+    return N()
+
+
+@case
+def weight_data():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.c = nn.Conv2d(16, 20, 3)
+            self.b = block(20, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(
+                self.b(F.conv2d(self.a(x), self.c.weight.data, self.c.bias.data)).mean((2, 3))
+            )
+
+    return N()
+
+
+@case
+def held_elsewhere():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.c = nn.Conv2d(16, 20, 3)
+            self.b = block(20, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            return self.h(
+                self.b(F.relu(F.conv2d(self.a(x), self.c.weight, self.c.bias))).mean((2, 3))
+            )
+
+    return N()
+
+
+@case
+def tied_linear():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.f = nn.Linear(16, 16, bias=False)
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            x = self.a(x).mean((2, 3))
+            return self.h(F.relu(F.linear(F.relu(self.f(x)), self.f.weight.t())))
+
+    return N()
+
+
+@case
+def data_dependent():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.c = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            y = self.b(x) if x.mean() > 100 else self.c(x)
+            return self.h(y.mean((2, 3)))
+
+    return N()
+
+
+@case
+def one_conv_head():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+
+
+@case
+def softmax_out():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 10),
+        nn.Softmax(1),
+    )
+
+
+@case
+def channel_dropout():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3),
+        nn.Dropout2d(0.5),
+        nn.ReLU6(),
+        nn.Conv2d(16, 12, 3),
+        nn.Hardswish(),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(1),
+        nn.Dropout(0.3),
+        nn.Linear(12, 10),
+    )
+
+
+@case
+def fpn():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16, stride=2)
+            self.b = block(16, 32, stride=2)
+            self.l1 = nn.Conv2d(16, 20, 1)
+            self.l2 = nn.Conv2d(32, 20, 1)
+            self.o = block(20, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            a = self.a(x)
+            b = self.b(a)
+            y = self.l1(a) + F.interpolate(self.l2(b), size=a.shape[-2:], mode="nearest")
+            return self.h(self.o(y).mean((2, 3)))
+
+    return N()
+
+
+@case
+def batch_hard_coded():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            return self.h(self.a(x).mean((2, 3)).view(-1, 16))
+
+    return N()
+
+
+@case
+def flat_norm():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.BatchNorm1d(8 * 225),
+        nn.Linear(8 * 225, 20),
+        nn.BatchNorm1d(20),
+        nn.ReLU(),
+        nn.Linear(20, 10),
+    )
+
+
+@case
+def reflect():
+    return nn.Sequential(
+        nn.ReflectionPad2d(1),
+        nn.Conv2d(3, 8, 3, padding_mode="circular", padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 12, 3, padding="same", dilation=2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(48, 10),
+    )

@@ -1,0 +1,75 @@
+"""Small networks that people really have, each with what is owed to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from networks import people_have
+from networks.trial import check, check_onnx, searched, split, task_of, with_statistics
+
+import amc_gym
+from amc_gym.compression.plan import PlanError
+from amc_gym.tasks.calibration import channel_graph
+
+WHOLE = {
+    "c2f-split": {"body.1.first.0"},
+    "group-norm": {"b"},
+    "layer-norm": {"b"},
+    "weight-norm": {"a"},
+    "partial-conv": {"a.0"},
+    "tied": set(),
+    "own-kernel": {"a.0", "kernel"},
+}
+"""Network -> layers that stay whole besides the last one; none in all others."""
+
+OUTPUT = "the network's output"
+PRUNED = people_have.RIGHT | people_have.FIXED
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_a_network_gets_what_is_owed_to_it(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = task_of(with_statistics(PRUNED[name]()))
+    plan, small = check(task)
+    fixed = channel_graph(task).fixed
+    assert WHOLE.get(name, set()) == {layer for layer, why in fixed.items() if why != OUTPUT}
+    check_onnx(small, task, tmp_path)
+
+    recipe = amc_gym.Recipe(epochs=1, batch_size=32, learning_rate=0.01, schedule="cosine")
+    tuned = amc_gym.finetune(task, plan, split(64, 5), recipe, progress=False)
+    before = small.state_dict()
+    moved = [n for n, tensor in tuned.state_dict().items() if not torch.equal(tensor, before[n])]
+    assert len(moved) > len(before) / 2
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (
+            "view-by-number",
+            r"view .*people_have\.py:\d+\) holds a number of channels",
+        ),
+        ("nan-weight", r"head\.weight.*NaN|NaN.*head\.weight"),
+        ("scripted", r"script"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:")
+def test_what_cannot_be_right_is_refused_by_name(name: str, says: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=says):
+        searched(task_of(with_statistics(people_have.REFUSED[name]())))
+
+
+def test_twins_are_two_tasks() -> None:
+    one, two = (task_of(network.eval()) for network in people_have.twins())
+    assert one.fingerprints["model"] == two.fingerprints["model"]
+    assert one != two
+    assert one.fingerprint != two.fingerprint
+    plans = [searched(made)[0].plan for made in (one, two)]
+    for made, plan in zip((one, two), plans, strict=True):
+        assert amc_gym.compress(made, plan).act is made.model.act
+        assert amc_gym.validate(made, plan).ok
+    with pytest.raises(PlanError, match="another logits"):
+        amc_gym.compress(two, plans[0])

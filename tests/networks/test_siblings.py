@@ -1,0 +1,97 @@
+"""Siblings of the networks that people have: pruned where it is right, listed where it is not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks.siblings import SIBLINGS
+from networks.trial import check, searched, task_of, with_statistics
+
+from amc_gym.tasks.calibration import channel_graph
+
+PRUNED: dict[str, tuple[list[str], set[str]]] = {
+    "groups1d": (["g", "b", "h"], set()),
+    "conv3d": (["b", "h"], set()),
+    "transposed_depthwise": (["b.0", "h"], set()),
+    "transposed_norm": (["u", "b.0", "h"], set()),
+    "grouped_transposed": (["h"], {"a.0", "u"}),
+    "mha": (["f2"], {"a", "f2", "m.in_proj_weight", "m.out_proj"}),
+    "encoder_layer": (
+        ["e.linear2"],
+        {"a", "e.linear2", "e.self_attn.in_proj_weight", "e.self_attn.out_proj"},
+    ),
+    "sdpa": (["f2"], {"a", "f2", "p", "qkv"}),
+    "spatial_attention": (["h"], {"a.0", "k", "q", "v"}),
+    "channel_attention": (["h"], {"a.0"}),
+    "self_gate": (["b.0", "h"], set()),
+    "cbam": (["h"], {"a.0"}),
+    "instance_norm": (["b", "head"], set()),
+    "instance_norm_plain": (["b", "head"], set()),
+    "group_norm_each": (["b", "head"], set()),
+    "lrn": (["b"], {"b"}),
+    "glu": (["b.0", "h"], set()),
+    "lstm": (["h"], {"a.0"}),
+    "gru_hidden": (["b.0"], {"b.0", "l.weight_hh_l0", "l.weight_ih_l0"}),
+    "einsum": (["h"], {"a.0", "w"}),
+    "functional_linear": (["h"], {"a.0", "w"}),
+    "weight_standardised": (["head"], {"a"}),
+    "scaled_weight": (["b", "head"], set()),
+    "pre_hook": (["b", "head"], set()),
+    "norm_hook": (["b", "head"], set()),
+    "cosine_head": (["b.0"], {"b.0"}),
+    "twice_cat": (["b.0", "h"], set()),
+    "crelu": (["b.0", "h"], set()),
+    "strided_channels": (["h"], {"a.0"}),
+    "maxout": (["h"], {"a"}),
+    "maxout_outer": (["b.0", "h"], set()),
+    "option_a": (["h"], {"a.0", "b"}),
+    "mixer": (["t2", "c2"], {"a", "c2", "t2"}),
+    "convnext": (["f2"], {"a", "f2"}),
+    "windows": (["c", "f", "h"], set()),
+    "unfold": (["h"], {"a.0"}),
+    "buffer_scale": (["b.0", "h"], set()),
+    "plain_tensor_scale": (["h"], {"a.0"}),
+    "inplace_slice": (["h"], {"a.0"}),
+    "custom_function": (["b.0", "h"], set()),
+    "numpy_inside": (["h"], {"a"}),
+    "weight_data": (["c", "b.0", "h"], set()),
+    "held_elsewhere": (["c", "b.0", "h"], set()),
+    "tied_linear": (["f"], {"f"}),
+    "data_dependent": (["h"], {"a.0"}),
+    "one_conv_head": (["2"], set()),
+    "softmax_out": (["4"], {"4"}),
+    "channel_dropout": (["3", "8"], set()),
+    "fpn": (["b.0", "l2", "o.0", "h"], set()),
+    "flat_norm": (["4", "7"], set()),
+    "reflect": (["3", "7"], set()),
+}
+"""Network -> names of its units, and the layers that stay whole besides those of the output."""
+
+REFUSED = {
+    "spectral": "no channels that can be pruned.*mv in 'b.parametrizations.weight.0'",
+    "old_weight_norm": "computes its weight in a hook, WeightNorm",
+    "batch_hard_coded": r"view \(siblings.py:\d+\) holds a number of channels",
+}
+
+
+def test_every_sibling_is_owed_something() -> None:
+    assert SIBLINGS.keys() == PRUNED.keys() | REFUSED.keys()
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_a_sibling_gets_what_is_owed_to_it(name: str) -> None:
+    torch.manual_seed(0)
+    task = task_of(with_statistics(SIBLINGS[name]()))
+    graph = channel_graph(task)
+    units, whole = PRUNED[name]
+    assert [unit.name for unit in graph.units] == units
+    assert {n for n, why in graph.fixed.items() if why != "the network's output"} == whole
+    check(task)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+def test_a_sibling_is_refused_by_name(name: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=REFUSED[name]):
+        searched(task_of(with_statistics(SIBLINGS[name]())))
