@@ -103,16 +103,17 @@ def describe(module: nn.Module, per_input: int = 0) -> None:
         module: any other one stays as it is.
         per_input: outputs for each input of a depthwise convolution; 0 for others.
     """
+    # Into the dictionary: searches do this for each plan, and torch's own checks take longer.
+    attributes = vars(module)
     if isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
+        attributes["out_features"], attributes["in_features"] = module.weight.shape
     elif isinstance(module, nn.modules.conv._ConvNd):
-        one, other = module.weight.shape[:2]
+        one, other, *_ = module.weight.shape
         if per_input:
-            module.groups = one // (1 if module.transposed else per_input)
-        if module.transposed:
-            module.in_channels, module.out_channels = one, other * module.groups
-        else:
-            module.out_channels, module.in_channels = one, other * module.groups
+            attributes["groups"] = one // (1 if module.transposed else per_input)
+        names = ("in_channels", "out_channels")
+        here, there = names if module.transposed else names[::-1]
+        attributes[here], attributes[there] = one, other * attributes["groups"]
 
 
 def _outputs_per_input(module: nn.Module) -> int:
