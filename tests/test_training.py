@@ -24,6 +24,9 @@ from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split, digits, find_root, load
 from amc_gym.training import _teacher, accuracy, train
 
+UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
+"""What a card must say besides what is found out when it is written."""
+
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, shift=1, flip=True, seed=3)
 
 
@@ -388,7 +391,7 @@ def test_damaged_weights_are_refused_with_the_fix(tmp_path: Path) -> None:
 def test_saved_weights_come_back(tmp_path: Path) -> None:
     model = bundled.load("MobileNet", "digits")
     path = bundled.save(
-        model, "MobileNet", "digits", input_shape=(1, 16, 16), fields={}, directory=tmp_path
+        model, "MobileNet", "digits", input_shape=(1, 16, 16), fields=UNTOLD, directory=tmp_path
     )
     assert path == tmp_path / "mobilenet-digits.safetensors"
     assert same(bundled.load("MobileNet", "digits", tmp_path), model)
