@@ -1,5 +1,5 @@
 """Commands killed at random moments: nothing is lost, doubled or left over.
 
 harness  starts a command, kills it, has the outcome checked, again and again
-study    `python -m benchmarks run`
+decoding, export, finetuning, study  what is killed: `python -m tests.kills`
 """

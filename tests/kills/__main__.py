@@ -17,6 +17,8 @@ from tests.kills.decoding import Decoding
 from tests.kills.export import Export
 from tests.kills.finetuning import FineTuning
 from tests.kills.harness import Scenario, kill_repeatedly
+from tests.kills.study import Study
+from tests.kills.study import environment as of_study
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ SCENARIOS = {
     "finetuning": Kind(FineTuning),
     "decoding": Kind(Decoding, lambda folder: {"AMC_CACHE": str(folder / "cache")}),
     "export": Kind(Export),
+    "study": Kind(Study, lambda folder: of_study()),
 }
 
 

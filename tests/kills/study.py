@@ -1,4 +1,4 @@
-"""Studies that are killed: ``python -m tests.kills.study --kills 200`` from the top of a checkout.
+"""A study, `python -m benchmarks run`: finished runs stay, and none is done twice.
 
 A small study, `python -m benchmarks run` with real agents on a real environment, is killed at
 random moments and begun again until it ends; then its folder is compared with that of a study that
@@ -7,20 +7,17 @@ nobody killed, and cleared, and all begins anew.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from benchmarks.studies import manifest
 from benchmarks.studies.records import MANIFEST, Record, Store
-from tests.kills.harness import Done, kill_repeatedly
+from tests.kills.harness import Done
 
 ROOT = Path(__file__).parents[2]
 ENV = "AMC-MobileNet-v0"
@@ -35,9 +32,6 @@ class Study:
         folder: where everything goes.
         seeds: of each agent.
         episodes: of each run.
-
-    Attributes:
-        kills_at: finished runs of the study -> kills that found it so.
     """
 
     def __init__(self, folder: Path, seeds: int = 3, episodes: int = 40) -> None:
@@ -45,7 +39,6 @@ class Study:
         self._out = folder / "out"
         self._words = ["--seeds", str(seeds), "--episodes", str(episodes)]
         self._seen: dict[str, bytes] = {}
-        self.kills_at: Counter[int] = Counter()
         whole = folder / "whole"
         subprocess.run(self._command(whole), check=True, capture_output=True, env=environment())
         self._expected = {record.run.name: outcome(record) for record in self._records(whole)}
@@ -64,10 +57,8 @@ class Study:
         """What was finished is whole and as it was; nothing else looks like a result."""
         if not self._out.exists():
             assert not self._seen, "the folder is gone"
-            self.kills_at[0] += 1
             return
         self._compare(self._records(self._out))
-        self.kills_at[len(self._seen)] += 1
         others = {path.name for path in self._out.iterdir()} - set(self._seen) - {MANIFEST}
         strange = [name for name in others if not name.endswith((".partial", ".jsonl"))]
         assert not strange, f"unknown files: {strange}"
@@ -114,24 +105,3 @@ def outcome(record: Record) -> tuple[Any, ...]:
 def environment() -> dict[str, str]:
     """This process's, with the checkout's modules and one thread."""
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
-def main() -> int:
-    """Kill, tell, and return 0 if nothing was lost, doubled or left over."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--span", type=float, nargs=2, default=(0.2, 12.0), metavar="SECONDS")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="amc-gym-kills-") as folder:
-        study = Study(Path(folder))
-        summary = kill_repeatedly(
-            study, given.kills, span=given.span, seed=given.seed, environment=environment()
-        )
-    print(summary)
-    print("kills by the number of finished runs:", dict(sorted(study.kills_at.items())))
-    return 1 if summary.problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A few kills of a study; ``python -m tests.kills.study`` has as many as one likes."""
+"""A few kills of a study; ``python -m tests.kills study`` has as many as one likes."""
 
 from __future__ import annotations
 
