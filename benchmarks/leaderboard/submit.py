@@ -10,6 +10,7 @@ from pathlib import Path
 from amc_gym import CompressionPlan
 from amc_gym.registration import NETWORKS
 from benchmarks.leaderboard.submission import Entry, Submission, sha256_of
+from benchmarks.studies import manifest
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
@@ -60,16 +61,16 @@ def submit(
 
 
 def _records(results: Path, agent: str) -> list[Record]:
-    """The agent's runs by seed, all of one setting."""
-    records = Store(results).load()[0]
+    """The agent's runs by seed, all of one setting and with the same arguments."""
+    records = manifest.current(results, Store(results).load()[0])
     mine = [record for record in records if record.run.agent == agent]
     if not mine:
         agents = ", ".join(sorted({record.run.agent for record in records})) or "no runs"
         raise BenchmarkError(f"{results} holds no run of {agent!r}; it holds {agents}")
-    if len({record.run.setting for record in mine}) > 1:
+    if len({(record.run.setting, record.run.label) for record in mine}) > 1:
         raise BenchmarkError(
-            f"{results} holds runs of {agent!r} in several settings of task, options or budget: "
-            "copy those of one setting to a folder of their own"
+            f"{results} holds runs of {agent!r} in several settings of task, options, budget or "
+            "arguments: copy those of one setting to a folder of their own"
         )
     return sorted(mine, key=lambda record: record.run.seed)
 
@@ -87,6 +88,8 @@ def _command(records: Sequence[Record]) -> str:
     words += ["--agents", records[0].run.agent]
     words += ["--seeds", str(max(record.run.seed for record in records) + 1)]
     words += ["--episodes", str(setting.episodes), "--out", "DIR"]
+    if records[0].run.arguments:
+        words += ["--agent-args", json.dumps(dict(records[0].run.arguments))]
     if setting.kwargs:
         words += ["--env-kwargs", json.dumps(dict(setting.kwargs))]
     return shlex.join(words)

@@ -391,3 +391,15 @@ def test_committed_submissions_count(path: Path) -> None:
         assert found.test_accuracy == pytest.approx(best.test_accuracy, abs=0.004)
         assert found.reward_accuracy == pytest.approx(best.reward_accuracy, abs=0.005)
     assert f"({path.name}/submission.json)" in (SUBMISSIONS / "README.md").read_text()
+
+
+def test_a_submission_tells_the_agents_arguments(tmp_path: Path, record: Record) -> None:
+    store = Store(tmp_path / "results")
+    store.prepare()
+    given = replace(record.run, arguments={"sigma": 0.3})
+    store.save(replace(record, run=given))
+    made = submit(store.folder, record.run.agent, tmp_path / "one", ["Ada"])
+    assert """--agent-args '{"sigma": 0.3}'""" in made.how
+    store.save(record)
+    with pytest.raises(BenchmarkError, match="in several settings of task, options, budget or arg"):
+        submit(store.folder, record.run.agent, tmp_path / "two", ["Ada"])
