@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
@@ -55,11 +56,11 @@ def _alike(one: Setting, other: Setting) -> bool:
 
 
 def _compared(section: Section, other: Section, folder: Path) -> Iterator[Table | str]:
-    there = {row.agent: row for row in other.rows}
-    both = [row for row in section.rows if row.agent in there]
+    there = {_name(row): row for row in reversed(other.rows)}
+    both = [row for row in section.rows if _name(row) in there]
     rows, within = [], 0
     for row in both:
-        cells, inside = _cells(row, there[row.agent])
+        cells, inside = _cells(row, there[_name(row)])
         rows.append(cells)
         within += inside
     table = terminal(f"Against {folder}", HEADER, rows)
@@ -67,10 +68,10 @@ def _compared(section: Section, other: Section, folder: Path) -> Iterator[Table 
     table.caption = f"within: inside the interval of {folder}, or equal to its one run"
     yield table
     yield f"{within} of {len(both)} agents are within the intervals of {folder}"
-    alone = [row.agent for row in section.rows if row.agent not in there]
+    alone = [row.agent for row in section.rows if _name(row) not in there]
     if alone:
         yield f"not in {folder}: {', '.join(alone)}"
-    fewer = [row.agent for row in both if row.seeds != there[row.agent].seeds]
+    fewer = [row.agent for row in both if row.seeds != there[_name(row)].seeds]
     if fewer:
         yield f"with another number of seeds there: {', '.join(fewer)}"
     if section.setting.task != other.setting.task:
@@ -79,6 +80,11 @@ def _compared(section: Section, other: Section, folder: Path) -> Iterator[Table 
             f"({section.setting.task[:12]}, there {other.setting.task[:12]}): its weights, its "
             "images or the way they are fingerprinted have changed"
         )
+
+
+def _name(row: Row) -> str:
+    """The agent, whichever code it had."""
+    return replace(row.records[0].run, variant="").label
 
 
 def _cells(row: Row, other: Row) -> tuple[tuple[str, ...], bool]:

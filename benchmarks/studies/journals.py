@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,14 @@ def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
         evaluations = int(line["evaluation"])
         plan = line.get("plan", plan)
     return rewards, accuracies, evaluations, plan, error
+
+
+def discard(folder: Path, run: Run) -> None:
+    """Remove the journals of a run that has finished, those of the agent's earlier code too."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(RecordError, OSError):
+            if read(path).run.place == run.place:
+                path.unlink()
 
 
 def load(folder: Path) -> tuple[list[Journal], dict[Path, str]]:

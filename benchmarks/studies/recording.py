@@ -107,7 +107,7 @@ class Recording(Recorder):
         self.record = record_of(run, self._amc, result)
         self._store.save(self.record)
         self._close_journal()
-        journals.path_of(self._store.folder, self.run).unlink(missing_ok=True)
+        journals.discard(self._store.folder, self.run)
         for old in self._replaced:
             if old != path:
                 old.unlink(missing_ok=True)

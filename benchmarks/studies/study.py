@@ -61,7 +61,7 @@ def complete(
 
     def keep(run: Run, record: Record) -> str:
         store.save(record)
-        journals.path_of(store.folder, run).unlink(missing_ok=True)
+        journals.discard(store.folder, run)
         episodes.pop(run, None)
         return _summary(record)
 

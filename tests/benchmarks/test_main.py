@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,11 @@ def test_a_changed_agent_does_not_get_its_old_results(
         return capsys.readouterr().err
 
     assert "already" not in run(shift=1)
+    (first,) = Store(out).load()[0]
+    journals.write(out, replace(first.run, code="0" * 16), [], "a bug")  # of its code before
+    assert len(journals.load(out)[0]) == 1
+    assert "already" not in run(1, "--rerun")
+    assert not journals.load(out)[0]
     assert "1 of 1 runs are finished already" in run(shift=1)
     said = run(shift=20)
     assert "earlier runs of mine: their code has changed since" in said

@@ -88,6 +88,17 @@ def test_what_cannot_be_compared_is_said(there: Path, record: Record) -> None:
         shown([record], there / "nowhere")
 
 
+def test_an_agent_is_compared_whichever_code_it_had(there: Path, record: Record) -> None:
+    known = variant(record, "one", 1, 0.9)
+    records = [
+        variant(record, "one", 0, 0.7),
+        replace(known, run=replace(known.run, code="f" * 16)),
+    ]
+    text = shown(records, there)
+    assert line(text, "one (code unknown)")[3] == "within"
+    assert line(text, "one (code ffffff)")[3] == "above by 10.0"
+
+
 def test_from_the_command_line(
     tmp_path: Path, there: Path, record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
