@@ -6,6 +6,7 @@ waits.  So this module imports nothing that takes time.
 
 from __future__ import annotations
 
+import atexit
 import os
 from threading import Event, Thread
 
@@ -15,12 +16,16 @@ LOOK_EVERY = 0.5
 
 def watch() -> None:
     """End this process once it is an orphan; from its first fork on it looks itself."""
-    parent, forking = os.getppid(), Event()
+    server, parent, forking = os.getpid(), os.getppid(), Event()
 
     def look() -> None:
         while not forking.wait(LOOK_EVERY):
             if os.getppid() != parent:
                 os._exit(1)
+
+    def leave() -> None:
+        if os.getpid() == server:  # not in a worker
+            os._exit(0)  # to take torch apart takes a second, and more on a busy machine
 
     watching = Thread(target=look, daemon=True, name="amc-gym-parent")
 
@@ -30,6 +35,7 @@ def watch() -> None:
             watching.join()
 
     watching.start()
+    atexit.register(leave)
     os.register_at_fork(before=stop)
 
 
