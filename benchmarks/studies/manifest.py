@@ -1,6 +1,6 @@
 """Which runs a results folder was asked for, so that a study can be told finished or not.
 
-study.json maps each run's place, its key without the agent's code, to the name of its record.  So
+The file, JSON, maps each run's place, its key without the agent's code, to the name of its record.  So
 a run that is asked for again after its agent was changed takes the place of the one before.
 """
 

@@ -23,7 +23,7 @@ from benchmarks.studies.runs import BenchmarkError, Run, Setting
 FORMAT = "amc-gym run 1"
 """Records of earlier versions lack the agent's code, its arguments, and ``stopped``."""
 
-MANIFEST = "study.json"
+MANIFEST = "study.manifest"
 """File of a results folder that says which runs were asked for, see `manifest`."""
 
 
@@ -259,8 +259,6 @@ class Store:
         """Every finished run of the folder, and every other JSON file in it with what is wrong."""
         records, foreign = [], {}
         for path in sorted(self.folder.glob("*.json")):
-            if path.name == MANIFEST:
-                continue
             try:
                 record = Record.from_json(path.read_text(encoding="utf-8"))
                 if path != self.path(record.run):
