@@ -1,7 +1,7 @@
 """Which runs a results folder was asked for, so that a study can be told finished or not.
 
-The file, JSON, maps each run's place, its key without the agent's code, to the name of its record.  So
-a run that is asked for again after its agent was changed takes the place of the one before.
+The file, JSON, maps each run's place, its key without the agent's code, to the name of its record.
+So a run that is asked for again after its agent was changed takes the place of the one before.
 """
 
 from __future__ import annotations
