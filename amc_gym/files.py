@@ -8,6 +8,7 @@ What a killed process leaves behind ends in ``.partial`` and goes when the file 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 try:
     import fcntl
@@ -72,6 +73,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         finally:
             partial.unlink(missing_ok=True)
         _sync(path.parent)
+
+
+@contextmanager
+def replacing_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file in UTF-8, lines ended as they are written, as ``replacing`` does."""
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield text
+        text.flush()
+        text.detach()
 
 
 def sweep(folder: Path, name: str | None = None) -> None:

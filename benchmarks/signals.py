@@ -20,7 +20,7 @@ import amc_gym
 from agents.rules import largest
 from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.files import write_json
+from amc_gym.files import replacing_text, write_json, write_whole
 from amc_gym.recipe import Recipe
 from amc_gym.tasks.datasets import load
 from amc_gym.training import train
@@ -102,7 +102,7 @@ def _report(
     out: Path, rows: dict[str, float], ratios: tuple[float, ...], epochs: int, seeds: int, what: str
 ) -> None:
     """The same numbers as CSV, one per row, and as a Markdown table."""
-    with (out / "signals.csv").open("w", newline="") as file:
+    with replacing_text(out / "signals.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["ratio", "importance", "recovery", "finetuning_seed", "test_accuracy"])
         writer.writerows([*json.loads(name), value] for name, value in rows.items())
@@ -125,7 +125,7 @@ def _report(
                 cells.append(sum(each) / seeds)
             table.append([f"{ratio:.0%}", importance, *(f"{value:.1f}" for value in cells)])
     lines += markdown(["MACs kept", "importance", *RECOVERIES, *tuned], table, words=2)
-    (out / "signals.md").write_text("\n".join(lines) + "\n")
+    write_whole(out / "signals.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

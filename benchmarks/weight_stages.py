@@ -25,7 +25,7 @@ from torch import nn
 import amc_gym
 from amc_gym.cli.console import printer
 from amc_gym.compression.handover.formats import compact
-from amc_gym.files import write_json, write_whole
+from amc_gym.files import replacing, replacing_text, write_json, write_whole
 from amc_gym.machine import device_of
 from amc_gym.recipe import Recipe
 from amc_gym.stages import Stage, geometric, prune_in_stages
@@ -170,8 +170,8 @@ def write(
     console.print(notes, highlight=False)
     lines = [f"# {title}", "", *markdown(COLUMNS, cells, words=0)]
     lines += ["", notes, "", "![Density of each layer after each stage](densities.png)"]
-    (out / "stages.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with (out / "stages.csv").open("w", newline="", encoding="utf-8") as file:
+    write_whole(out / "stages.md", "\n".join(lines) + "\n")
+    with replacing_text(out / "stages.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
             ["stage", "density", "before", "after", "full", "difference", "low", "high"]
@@ -226,7 +226,8 @@ def draw(stages: Sequence[Stage], path: Path, title: str) -> None:
         axes.grid(color=FAINT, axis="y")
         axes.set_axisbelow(True)
         axes.legend(ncols=len(stages), loc="lower left", bbox_to_anchor=(0, 1))
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,14 +1,16 @@
 """Files are whole or not there."""
 
+import csv
 import json
 import os
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
-from amc_gym.files import replacing, sweep, write_json, write_whole
+from amc_gym.files import replacing, replacing_text, sweep, write_json, write_whole
 
 
 def test_text_and_bytes_arrive_and_nothing_else_is_left(tmp_path):
@@ -22,6 +24,18 @@ def test_text_and_bytes_arrive_and_nothing_else_is_left(tmp_path):
 def test_a_document_comes_back(tmp_path):
     document = {"ns": [1, 2], "device": "a processor"}
     assert json.loads(write_json(tmp_path / "a.json", document).read_text()) == document
+
+
+def test_text_is_written_piece_by_piece(tmp_path):
+    with replacing_text(tmp_path / "a.csv") as file:
+        csv.writer(file, lineterminator="\n").writerows([["Grüße", 1], [2, 3]])
+        assert not (tmp_path / "a.csv").exists()
+    assert (tmp_path / "a.csv").read_bytes() == "Grüße,1\n2,3\n".encode()
+    with suppress(KeyError), replacing_text(tmp_path / "a.csv") as file:
+        file.write("half")
+        raise KeyError
+    assert (tmp_path / "a.csv").read_bytes() == "Grüße,1\n2,3\n".encode()
+    assert os.listdir(tmp_path) == ["a.csv"]
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
+from amc_gym.files import replacing
 from benchmarks.comparison.resampling import performance_profile
 from benchmarks.comparison.scores import POINTS, Scores
 from benchmarks.reports.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
@@ -39,7 +40,8 @@ def draw(
         _intervals(figure.add_subplot(grid[0, :]), scores, ends, looks)
         _profiles(figure.add_subplot(grid[1, 0]), scores, looks)
         _curves(figure.add_subplot(grid[1, 1]), scores, curves, looks)
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def _intervals(
@@ -121,4 +123,5 @@ def draw_pairs(agents: Sequence[str], better: np.ndarray, path: Path) -> None:
         axes.set_yticks(range(n), agents, fontsize=9)
         axes.spines[:].set_visible(False)
         axes.set_title("probability in % that a run of the row beats one of the column", loc="left")
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")

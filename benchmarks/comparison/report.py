@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from amc_gym.files import write_whole
 from benchmarks.comparison.figure import draw, draw_pairs
 from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
 from benchmarks.comparison.scores import Scores, scores_of
@@ -100,8 +101,8 @@ def write(folders: Sequence[Path], out: Path, against: str, console: Console) ->
     draw_pairs(list(by_name), better, out / "pairs.png")
     header = _header(against if reference else None)
     text = _markdown(lines, header, settings, partial)
-    (out / "comparison.md").write_text(text, encoding="utf-8")
-    (out / "comparison.csv").write_text(_csv(lines), encoding="utf-8")
+    write_whole(out / "comparison.md", text)
+    write_whole(out / "comparison.csv", _csv(lines))
     title = f"{len(settings)} task{'s'[: len(settings) != 1]}"
     rows = [_cells(line, reference is not None) for line in lines]
     console.print(terminal(title, header, rows))

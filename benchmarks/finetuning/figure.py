@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from amc_gym.files import replacing
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 
@@ -54,4 +55,5 @@ def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
         axes.set_axisbelow(True)
         axes.set_title(title, loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from amc_gym.files import write_whole
 from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
@@ -132,8 +133,8 @@ def write(folder: Path, console: Console) -> list[Row]:
     console.print(notes, highlight=False)
     lines = [f"# {title}", "", *markdown(COLUMNS, cells), "", notes, ""]
     lines.append("![Accuracy before and after](finetuned.png)")
-    (folder / "finetuned.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "finetuned.csv").write_text(_csv(rows), encoding="utf-8")
+    write_whole(folder / "finetuned.md", "\n".join(lines) + "\n")
+    write_whole(folder / "finetuned.csv", _csv(rows))
     draw(outcomes, folder / "finetuned.png", title=title)
     console.print(f"written to {folder}: finetuned.md, finetuned.csv, finetuned.png")
     return rows

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from amc_gym import documents
 from amc_gym.documents import DocumentError, Name, Natural, Positive, Schema, Sha256
+from amc_gym.files import write_whole
 from benchmarks.studies.runs import BenchmarkError
 
 FORMAT = "amc-gym submission 1"
@@ -111,7 +112,7 @@ class Submission:
         """Write submission.json; the plans are written by others."""
         path = folder / FILE
         content = {"format": FORMAT} | asdict(self)
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(content, indent=1) + "\n")
         return path
 
     @classmethod

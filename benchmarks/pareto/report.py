@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from amc_gym.files import write_whole
 from benchmarks.finetuning.paired import difference
 from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.fronts import compare
@@ -33,10 +34,10 @@ def write(points: Sequence[Point], out: Path, title: str, note: str, console: Co
     """
     draw(points, out / "pareto.png", title)
     page(points, out / "pareto.html", title)
-    (out / "pareto.csv").write_text(as_csv(points), encoding="utf-8")
+    write_whole(out / "pareto.csv", as_csv(points))
     rows = [cells(seeds, points[0]) for seeds in by_budget(points).values()]
     text = "\n".join(_markdown(points, rows, title, note))
-    (out / "pareto.md").write_text(text, encoding="utf-8")
+    write_whole(out / "pareto.md", text)
     console.print(terminal(title, HEADER, rows))
     console.print(f"written to {out}: pareto.md, pareto.csv, pareto.png, pareto.html")
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from amc_gym.files import replacing
 from benchmarks.reports.statistics import Row
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too faint for lines.
@@ -79,7 +80,8 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
             figure.legend(loc="outside lower left", ncols=COLUMNS, handlelength=2.6, fontsize=10)
         else:
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
@@ -104,7 +106,8 @@ def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
             axes.set_ylabel("kept channels")
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         figure.supxlabel("unit of decision, in execution order", fontsize=11)
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def _policy(row: Row, axes: Axes, colour: str) -> None:

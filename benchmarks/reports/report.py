@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from amc_gym.files import write_whole
 from benchmarks.reports import figures
 from benchmarks.reports.against import compared
 from benchmarks.reports.sections import (
@@ -70,8 +71,8 @@ def write(folder: Path, console: Console, against: Path | None = None) -> list[S
     for line in unfinished:
         console.print(f"[yellow]not finished: {escape(line)}", highlight=False, soft_wrap=True)
     text = _markdown(sections, foreign, unfinished)
-    (folder / "report.md").write_text(text, encoding="utf-8")
-    (folder / "report.csv").write_text(_csv(sections), encoding="utf-8")
+    write_whole(folder / "report.md", text)
+    write_whole(folder / "report.csv", _csv(sections))
     if against is not None:
         for shown in compared(sections, against):
             console.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
@@ -94,7 +95,7 @@ def _write_page(
         raise BenchmarkError(
             "report.html needs plotly: pip install 'amc-gym[agents]'; all else is written"
         ) from error
-    path.write_text(page(sections, foreign, unfinished), encoding="utf-8")
+    write_whole(path, page(sections, foreign, unfinished))
 
 
 def _draw(section: Section, folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from rich.console import Console
 
+from amc_gym.files import replacing, replacing_text, write_whole
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import described
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, STYLE, new_figure
@@ -70,8 +71,8 @@ def write(
     console.print(notes, highlight=False)
     lines = [f"# {title}", "", *markdown(COLUMNS, rows, words=2)]
     lines += ["", notes, "", "![Scatter plots](signal.png)"]
-    (out / "signal.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with (out / "signal.csv").open("w", newline="", encoding="utf-8") as file:
+    write_whole(out / "signal.md", "\n".join(lines) + "\n")
+    with replacing_text(out / "signal.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["plan", "macs_ratio", "fine-tuned", *map(str, ordered)])
         for i, outcome in enumerate(outcomes):
@@ -112,4 +113,5 @@ def _draw(
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         figure.supxlabel("accuracy on reward images before fine-tuning, %", fontsize=9)
         figure.supylabel("on test images, fine-tuned, %", fontsize=9)
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")

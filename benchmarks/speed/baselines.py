@@ -14,6 +14,8 @@ from typing import Any
 
 from rich.table import Table
 
+from amc_gym.files import write_whole
+
 PATH = Path(__file__).with_name("baselines.json")
 
 NOISE = 0.25
@@ -61,7 +63,7 @@ def update(measured: Baselines, path: Path = PATH) -> None:
         "versions": dict(measured.versions),
         "figures": dict(sorted(figures.items())),
     }
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def mark(measured: float, baseline: float | None) -> str:

@@ -25,7 +25,7 @@ from rich.console import Console
 from amc_gym import CompressionTask, Split
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
-from amc_gym.files import write_json
+from amc_gym.files import replacing_text, write_json, write_whole
 from amc_gym.tasks import models
 from amc_gym.tasks.engine import engine
 from benchmarks.machine import machine, versions
@@ -184,7 +184,7 @@ def write(figures: Sequence[Figure], options: Options, out: Path) -> None:
     """gpu.csv, gpu.md and gpu.json."""
     out.mkdir(parents=True, exist_ok=True)
     rows = [asdict(figure) for figure in figures]
-    with (out / "gpu.csv").open("w", newline="", encoding="utf-8") as file:
+    with replacing_text(out / "gpu.csv") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -198,7 +198,7 @@ def write(figures: Sequence[Figure], options: Options, out: Path) -> None:
         for row in rows
     ]
     lines += markdown(list(rows[0]), cells)
-    (out / "gpu.md").write_text("\n".join(lines) + "\n", "utf-8")
+    write_whole(out / "gpu.md", "\n".join(lines) + "\n")
 
 
 def main(options: Options) -> None:

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from amc_gym.compression.evaluation.evaluator import Evaluator, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
+from amc_gym.files import replacing_text, write_whole
 from amc_gym.tasks import models
 from benchmarks.machine import machine
 from benchmarks.reports.tables import markdown
@@ -124,7 +125,7 @@ def _apart(evaluator: Evaluator, counts: Sequence[int]) -> tuple[float, float]:
 def write_table(points: Sequence[Point], out: Path) -> None:
     """growth.csv and growth.md."""
     names = list(asdict(points[0]))
-    with (out / "growth.csv").open("w", newline="", encoding="utf-8") as file:
+    with replacing_text(out / "growth.csv") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(asdict(point).values() for point in points)
@@ -146,7 +147,7 @@ def write_table(points: Sequence[Point], out: Path) -> None:
             rows.append(cells)
         header = [axis, "episode", *PARTS.values(), "forward, %", "plans"]
         lines += markdown(header, rows, words=0)
-    (out / "growth.md").write_text("\n".join(lines) + "\n", "utf-8")
+    write_whole(out / "growth.md", "\n".join(lines) + "\n")
 
 
 def main(out: Path = OUT, n: int = 8) -> None:

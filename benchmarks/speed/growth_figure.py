@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from amc_gym.files import replacing
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, INCHES, STYLE
 
 PARTS = {
@@ -65,4 +66,5 @@ def draw(
             panel.set_axisbelow(True)
         handles, labels = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=len(PARTS))
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from amc_gym.files import write_json
+from amc_gym.files import write_json, write_whole
 from benchmarks.machine import machine, versions
 
 
@@ -29,6 +29,6 @@ def tell(
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".md").write_text(f"# {title}\n\n{text}\n", "utf-8")
+    write_whole(path.with_suffix(".md"), f"# {title}\n\n{text}\n")
     document = {"machine": machine(), "versions": versions(), **figures}
     write_json(path.with_suffix(".json"), document)

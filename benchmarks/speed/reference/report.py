@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from amc_gym.files import replacing_text, write_json, write_whole
 from benchmarks.reports.tables import markdown, terminal
 
 Answer = Mapping[str, Any]
@@ -175,8 +175,8 @@ def write(folder: Path, document: Mapping[str, Any], table: Sequence[Row]) -> No
     """Write against-reference.json, .csv and .md."""
     path = folder / "against-reference.json"
     whole = {**document, "table": [asdict(row) for row in table]}
-    path.write_text(json.dumps(whole, indent=1) + "\n")
-    with path.with_suffix(".csv").open("w", newline="") as file:
+    write_json(path, whole)
+    with replacing_text(path.with_suffix(".csv")) as file:
         writer = csv.writer(file)
         writer.writerow(list(Row.__dataclass_fields__))
         writer.writerows(list(asdict(row).values()) for row in table)
@@ -185,7 +185,7 @@ def write(folder: Path, document: Mapping[str, Any], table: Sequence[Row]) -> No
     lines += ["", _accuracy_title(document) + ".", ""]
     lines += markdown(AGREEMENT, _agreement_cells(document))
     lines += ["", *(f"- {note}" for note in document["notes"])]
-    path.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    write_whole(path.with_suffix(".md"), "\n".join(lines) + "\n")
 
 
 def _accuracy_title(document: Mapping[str, Any]) -> str:
