@@ -95,10 +95,6 @@ class Labels:
         if len(roots):
             self._why[roots] = self._number(reason)
 
-    def fixed(self, labels: np.ndarray) -> np.ndarray:
-        """Whether each label's class is fixed, of the same shape."""
-        return self._why[self.roots(labels)] > 0
-
     def why(self, labels: np.ndarray) -> str | None:
         """The earliest reason for which any of these labels is fixed; ``None`` if none is."""
         numbers = self._why[self.roots(labels)]

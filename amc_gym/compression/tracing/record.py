@@ -111,7 +111,6 @@ class Trace:
         functional: parameters that mix channels and that no layer holds -> where they do it.
         passages: of norms and channel maps, in execution order.
         parameters: labels of each parameter and buffer that was read, by name.
-        shapes: of these.
     """
 
     labels: Labels = field(default_factory=Labels)
@@ -120,11 +119,6 @@ class Trace:
     functional: dict[str, str] = field(default_factory=dict)
     passages: list[Passage] = field(default_factory=list)
     parameters: dict[str, Labelled] = field(default_factory=dict)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of the whole pass."""
-        return sum(operation.macs for operation in self.operations)
 
     def read_by(self, reader: Operation) -> Labelled:
         """Labels of the first tensor that an operation read, as another operation wrote it."""

@@ -6,6 +6,7 @@ along; nothing is captured or rewritten.
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 import time
@@ -34,8 +35,8 @@ MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
 TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
 """Modules that are told how many channels there are."""
 
-_OURS = str(Path(__file__).parent)
-_TORCH = str(Path(torch.__file__).parent)
+_NOT_USERS = (f"{Path(__file__).parent}{os.sep}", f"{Path(torch.__file__).parent}{os.sep}", "<")
+"""Beginnings of the names of files that are no user's code."""
 
 
 def record(model: nn.Module, inputs: Sequence[Tensor]) -> Trace:
@@ -91,7 +92,7 @@ def users_line() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((_OURS, _TORCH, "<")):
+        if not file.startswith(_NOT_USERS):
             return f"{Path(file).name}:{frame.f_lineno}"
         frame = frame.f_back
     return "?"
