@@ -11,7 +11,7 @@ import math
 import reprlib
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -137,9 +137,29 @@ def check(schema: type[S], content: Any) -> S:
         return schema.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
-    where = printable(" ".join(str(part) for part in problems[0]["loc"] if part != "[key]"), 200)
+    where = printable(" ".join(map(str, _path(problems[0]["loc"]))), 200)
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
     raise DocumentError(f"its {where} {_said(problems[0])}{more}")
+
+
+TYPES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+"""pydantic's kinds of errors -> what a value of that place should be."""
+
+
+def _path(loc: Sequence[str | int]) -> Iterator[str | int]:
+    """Names and numbers on the way, without pydantic's own words for alternatives."""
+    for part in loc:
+        text = str(part)
+        if not text.startswith(("[key]", "constrained-", "list[", "dict[", "function-")):
+            yield part
 
 
 def _said(problem: Mapping[str, Any]) -> str:
@@ -147,7 +167,9 @@ def _said(problem: Mapping[str, Any]) -> str:
         return "is missing"
     if problem["type"] == "extra_forbidden":
         return "is unknown"
-    text = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    text = f"should be {TYPES[problem['type']]}" if problem["type"] in TYPES else problem["msg"]
+    for words in ("Value error, ", "Input ", "String "):
+        text = text.removeprefix(words)
     return printable(f"{text}, not {_short(problem['input'])}", 500)
 
 

@@ -1,0 +1,148 @@
+"""Damage to JSON files: what strangers, editors and broken disks make of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**31,
+    2**63,
+    2**70,
+    -(10**300),
+    10**4000,
+    0.0,
+    -0.5,
+    1.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    " ",
+    "x",
+    "x" * 10_000,
+    "\x1b[2J",
+    "\ud800",
+    "two\nlines",
+    "evil:go",
+    "../../etc/passwd",
+    "=1+1",
+    "[bold]",
+    "</script>",
+    [],
+    {},
+    [[]],
+    [None],
+    [1, 1],
+    [3, 2, 1],
+    [0.5, "a"],
+    {"a": 1},
+    {"": {}},
+    [0] * 10_000,
+)
+
+Places = list[tuple[Any, Any]]
+"""(container, key or index) of everything in a document."""
+
+
+def places(document: Any) -> Places:
+    """Where something can be changed, the whole tree over."""
+    found: Places = []
+    rest = [document]
+    while rest:
+        container = rest.pop()
+        items = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, value in items:
+            found.append((container, key))
+            if isinstance(value, dict | list) and value:
+                rest.append(value)
+    return found
+
+
+def mutated(document: Any, rng: random.Random) -> Any:
+    """A copy with one to three changes of its structure."""
+    changed = copy.deepcopy(document)
+    for _ in range(rng.randint(1, 3)):
+        found = places(changed)
+        if not found:
+            break
+        container, key = _chosen(found, rng)
+        _change(container, key, rng)
+    return changed
+
+
+def _chosen(found: Places, rng: random.Random) -> tuple[Any, Any]:
+    """Long lists of numbers hold most places; half of the time something else is changed."""
+    named = [place for place in found if isinstance(place[0], dict)]
+    return rng.choice(named if named and rng.random() < 0.5 else found)
+
+
+def _change(container: Any, key: Any, rng: random.Random) -> None:
+    kind = rng.randrange(6)
+    value = container[key]
+    if kind == 0:
+        del container[key]
+    elif kind == 1 and isinstance(container, dict):
+        container[rng.choice(("x", "", "\x1b", key.upper()))] = container.pop(key)
+    elif kind == 2 and isinstance(value, int | float) and not isinstance(value, bool):
+        container[key] = rng.choice((value + 1, -value, value * 2, float(value), str(value)))
+    elif kind == 3 and isinstance(value, list):
+        container[key] = rng.choice((value[::-1], value * 2, value[:1], {"0": value}, value[0:0]))
+    elif kind == 4 and isinstance(container, dict):
+        container[rng.choice(("more", "format", "sha256", "__class__"))] = rng.choice(ODD)
+    else:
+        container[key] = rng.choice(ODD)
+
+
+TEXTS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    lambda text, rng: text[: rng.randrange(len(text))],
+    lambda text, rng: text[rng.randrange(len(text)) :],
+    lambda text, rng: text + text,
+    lambda text, rng: b"",
+    lambda text, rng: b"\xff\xfe" + text.decode().encode("utf-16-le"),
+    lambda text, rng: b"\xef\xbb\xbf" + text,
+    lambda text, rng: b"[" * 100_000,
+    lambda text, rng: b'{"a":' * 100_000,
+    lambda text, rng: b"9" * 100_000,
+    lambda text, rng: b"NaN",
+    lambda text, rng: text.replace(b"{", b'{"format": 1, "format": 2, ', 1),
+    lambda text, rng: rng.randbytes(rng.randrange(1, 300)),
+    lambda text, rng: _scribbled(text, rng),
+    lambda text, rng: b"\x80\x04K\x01.",
+    lambda text, rng: text.replace(b"1", b"NaN", 1),
+    lambda text, rng: text.replace(b"1", b"1e999", 1),
+)
+
+
+def _scribbled(text: bytes, rng: random.Random) -> bytes:
+    content = bytearray(text)
+    for _ in range(rng.randint(1, 5)):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    return bytes(content)
+
+
+def damaged(
+    document: dict[str, Any], seal: Callable[[dict[str, Any]], dict[str, Any]], rng: random.Random
+) -> bytes:
+    """The bytes of a file that was meddled with.
+
+    Args:
+        document: what a right file holds.
+        seal: puts the checksums of a changed document right, as a careful cheat would.
+        rng: decides.
+    """
+    if rng.random() < 0.25:
+        return rng.choice(TEXTS)(json.dumps(document).encode(), rng)
+    changed = mutated(document, rng)
+    if rng.random() < 0.8:
+        changed = seal(changed)
+    return json.dumps(changed).encode()
