@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from amc_gym.files import replacing
 from benchmarks.comparison.resampling import performance_profile
 from benchmarks.comparison.scores import POINTS, Scores
+from benchmarks.reports.escaping import picture_text
 from benchmarks.reports.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
 from benchmarks.reports.statistics import Estimate
 
@@ -58,7 +59,7 @@ def _intervals(
             low = max(float(end.low), FLOOR)
             axes.plot([low, float(end.high)], [y, y], color=colour, linewidth=7, alpha=0.3)
         axes.plot(value, y, "o", color=colour)
-    axes.set_yticks(range(len(scores)), [each.agent for each in scores])
+    axes.set_yticks(range(len(scores)), [picture_text(each.agent) for each in scores])
     axes.invert_yaxis()
     axes.set_title("score (0: uniform, 1: the full network)", loc="left")
     axes.grid(axis="x", color=FAINT)
@@ -71,7 +72,9 @@ def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
     for each in scores:
         colour, dashes = looks[each.agent]
         profile = performance_profile(each.reward, grid)
-        axes.plot(grid, profile.value, color=colour, linestyle=dashes, label=each.agent)
+        axes.plot(
+            grid, profile.value, color=colour, linestyle=dashes, label=picture_text(each.agent)
+        )
         if np.isfinite(profile.low).all():
             axes.fill_between(grid, profile.low, profile.high, color=colour, alpha=0.12, lw=0)
     axes.set_xlabel("score")
@@ -119,8 +122,9 @@ def draw_pairs(agents: Sequence[str], better: np.ndarray, path: Path) -> None:
                         fontsize=8,
                         color="white" if dark else GREY,
                     )
-        axes.set_xticks(range(n), agents, rotation=40, ha="right", fontsize=9)
-        axes.set_yticks(range(n), agents, fontsize=9)
+        names = [picture_text(agent) for agent in agents]
+        axes.set_xticks(range(n), names, rotation=40, ha="right", fontsize=9)
+        axes.set_yticks(range(n), names, fontsize=9)
         axes.spines[:].set_visible(False)
         axes.set_title("probability in % that a run of the row beats one of the column", loc="left")
         with replacing(path) as file:

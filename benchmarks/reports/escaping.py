@@ -54,6 +54,20 @@ def markdown_code(text: str) -> Markdown:
     return Markdown(f"{fence}{space}{line}{space}{fence}")
 
 
+def plotly_text(text: str) -> str:
+    """A text as itself in plotly's names and templates, which know tags and %{variables}."""
+    return html.escape(printable(text)).replace("%{", "&#37;{")
+
+
+def picture_text(text: str) -> str:
+    """A text as itself in matplotlib's pictures, which know formulas between dollars.
+
+    Legends leave out what begins with an underscore.
+    """
+    line = printable(text).replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line
+
+
 def terminal_text(text: str) -> str:
     """A text as itself on rich's console."""
     return rich.markup.escape(printable(text))

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from amc_gym.files import replacing
+from benchmarks.reports.escaping import picture_text
 from benchmarks.reports.statistics import Row
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too faint for lines.
@@ -61,7 +62,7 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         for row in sorted(rows, key=lambda row: -row.curve.value[-1]):
             colour, dashes = looks[row.agent]
             curve, x = row.curve, np.arange(1, len(row.curve.value) + 1)
-            label = f"{row.agent} ({row.seeds} seed{'s'[: row.seeds > 1]})"
+            label = f"{picture_text(row.agent)} ({row.seeds} seed{'s'[: row.seeds > 1]})"
             if curve.value[-1] < floor:
                 label += f", off: {curve.value[-1]:.2f}"
             axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
@@ -73,7 +74,7 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         axes.set_xlim(1, max(2, len(rows[0].curve.value)))
         axes.set_xlabel("evaluations (finished plans)")
         axes.set_ylabel(f"best so far: {reward}")
-        axes.set_title(title, loc="left")
+        axes.set_title(picture_text(title), loc="left")
         axes.grid(axis="y", color=FAINT)
         axes.set_axisbelow(True)
         if below:
@@ -104,7 +105,7 @@ def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
             axes.axis("off")
         for axes in panels[:, 0]:
             axes.set_ylabel("kept channels")
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        figure.suptitle(picture_text(title), x=0.01, ha="left", fontsize=11)
         figure.supxlabel("unit of decision, in execution order", fontsize=11)
         with replacing(path) as file:
             figure.savefig(file, dpi=DPI, format="png")
@@ -123,7 +124,7 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
     axes.set_xticks(x if len(x) <= 20 else x[:: math.ceil(len(x) / 20)])
     axes.tick_params(labelsize=9, length=0)
     axes.tick_params(axis="x", labelbottom=True)
-    axes.set_title(row.agent, loc="left", fontweight="bold", fontsize=10)
+    axes.set_title(picture_text(row.agent), loc="left", fontweight="bold", fontsize=10)
     judged = f"{best.test_accuracy:.1%} test accuracy, {best.macs_ratio:.1%} MACs "
     axes.set_title(judged, loc="right", fontsize=9, color=GREY)
 

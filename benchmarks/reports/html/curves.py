@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.figures import frame
 from benchmarks.reports.html.style import Style, faint, new_figure
 from benchmarks.reports.html.wall_clock import timed_curves
@@ -46,7 +47,7 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
             marker={"color": style[row.agent][0], "size": 8},
             legendgroup=row.agent,
             showlegend=False,
-            hovertemplate=f"{row.agent}: spent after %{{x:.3g}} s<extra></extra>",
+            hovertemplate=f"{plotly_text(row.agent)}: spent after %{{x:.3g}} s<extra></extra>",
         )
     figure.update_xaxes(type="log", dtick=1)
     figure.update_yaxes(range=frame(rows))
@@ -87,10 +88,10 @@ def _line(
     figure.add_scatter(
         x=x.tolist(),
         y=y.value.tolist(),
-        name=f"{row.agent}, n = {row.seeds}",
+        name=f"{plotly_text(row.agent)}, n = {row.seeds}",
         mode="lines" if row.begins == 0 else "lines+markers",  # a line may be a single point
         marker={"size": 4},
         line={"color": colour, "dash": dash, "width": 2.2},
         legendgroup=row.agent,
-        hovertemplate=f"{row.agent}: %{{y:.4g}} after {where}<extra></extra>",
+        hovertemplate=f"{plotly_text(row.agent)}: %{{y:.4g}} after {where}<extra></extra>",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.html.style import Style, new_figure
 from benchmarks.reports.statistics import Row
 from benchmarks.studies.records import Record
@@ -59,6 +60,6 @@ def _kept(records: Sequence[Record], names: list[str], channels: np.ndarray) -> 
             kept = record.best.kept[name]
             x.append(t)
             y.append(kept / total)
-            hover.append([name, kept, total, record.run.seed])
+            hover.append([plotly_text(name), kept, total, record.run.seed])
     template = "%{customdata[0]}: %{customdata[1]} of %{customdata[2]} (seed %{customdata[3]})"
     return {"x": x, "y": y, "customdata": hover, "hovertemplate": template + "<extra></extra>"}
