@@ -10,6 +10,8 @@ from typing import Any
 import tyro
 
 from amc_gym import interrupts
+from amc_gym.cli.console import CommandError, guarded
+from amc_gym.names import printable
 from benchmarks.studies.runs import BenchmarkError
 
 Command = Callable[..., int]
@@ -38,14 +40,17 @@ def run_command(
     try:
         if isinstance(command, Mapping):
             return tyro.extras.subcommand_cli_from_dict(
-                dict(command), prog=program, description=description, args=given or ["--help"]
+                {name: guarded(each) for name, each in command.items()},
+                prog=program,
+                description=description,
+                args=given or ["--help"],
             )
-        return tyro.cli(command, prog=program, args=given)
+        return tyro.cli(guarded(command), prog=program, args=given)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return interrupts.leave()
-    except (BenchmarkError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (BenchmarkError, CommandError, ValueError, TypeError, OSError) as error:
+        print(f"error: {printable(str(error), 4000)}", file=sys.stderr)
         return 2
 
 

@@ -371,6 +371,57 @@ def test_the_leaderboard_is_written(
     assert main(["leaderboard", "--folder", str(folder.parent)]) == 0
 
 
+def test_one_plan_under_two_seeds_counts_once(folder: Path) -> None:
+    shutil.copy(folder / PLAN, folder / "plans" / "seed1.json")
+    declare(
+        folder,
+        lambda s: s["plans"].append(s["plans"][0] | {"file": "plans/seed1.json", "seed": 1}),
+    )
+    assert reasons(folder) == [
+        f"plans/seed1.json: the same plan as {PLAN}: each seed is a search of its own"
+    ]
+    # Nor does another claim, or another date of the versions, make it another plan.
+    content = json.loads((folder / PLAN).read_text())
+    del content["sha256"]
+    content["versions"] = {"python": "3.14"}
+    canonical = json.dumps(content, separators=(",", ":"))
+    seal = hashlib.sha256(canonical.encode()).hexdigest()
+    text = json.dumps({"sha256": seal} | content).encode()
+    (folder / "plans" / "seed1.json").write_bytes(text)
+    sha256 = hashlib.sha256(text).hexdigest()
+    declare(folder, lambda s: s["plans"][1].update(sha256=sha256))
+    assert "the same plan as" in reasons(folder)[0]
+
+
+def test_what_cannot_be_replayed_is_left_out_by_name(
+    honest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One folder's trouble is not the others'."""
+    for name in ("good", "no data", "latency", "foreign", "none", "[bold]x|"):
+        shutil.copytree(honest, tmp_path / name)
+    declare(tmp_path / "no data", lambda s: s.update(dataset="cifar10"))
+    declare(tmp_path / "latency", lambda s: s["options"].update(resource="latency"))
+    declare(tmp_path / "foreign", lambda s: s["options"].update(preserve_ratio=0.5))
+    (tmp_path / "none" / FILE).unlink()
+    (tmp_path / "[bold]x|" / FILE).write_bytes(b"[" * 100_000)
+    root = tmp_path / "empty"
+    root.mkdir()
+    root.rename(tmp_path.parent / "empty-root")
+    folders = ["--folder", str(tmp_path), "--data-root", str(tmp_path.parent / "empty-root")]
+    assert main(["leaderboard", *folders]) == 1
+    table = (tmp_path / "README.md").read_text()
+    assert "| 1 | [uniform](good/submission.json)" in table
+    lines = {line.partition(":")[0]: line for line in table.splitlines() if line.startswith("- ")}
+    assert "CIFAR-10 is not there" in lines["- `no data`"]
+    assert "its budget counts 'latency'" in lines["- `latency`"]
+    assert r"preserve\_ratio" in lines["- `foreign`"] or "preserve_ratio" in lines["- `foreign`"]
+    assert "has no submission.json" in lines["- `none`"]
+    assert "nested too deeply" in lines[r"- `[bold]x\|`"]
+    said = capsys.readouterr().out
+    assert "[bold]x|" in said
+    assert said.count("left out") == 3
+
+
 @cache
 def runs_of(study: Path) -> dict[tuple[str, int], Record]:
     """By agent and seed; many submissions are of one study."""
