@@ -45,7 +45,8 @@ Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_l
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Natural = Annotated[int, Field(ge=0, le=WHOLE)]
 Positive = Annotated[int, Field(ge=1, le=WHOLE)]
-Accuracy = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Accuracy = Share
 Seconds = Annotated[float, Field(ge=0)]
 
 

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from amc_gym import documents
 from amc_gym.api import FINETUNING, compress
 from amc_gym.arguments import described, real, whole
 from amc_gym.arguments import path as path_of
 from amc_gym.compression.fine_grained import densities, nonzero_params
-from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.documents import Accuracy, DocumentError, Name, Schema, Share
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.files import write_json, write_whole
 from amc_gym.machine import device_of
@@ -31,6 +35,17 @@ from amc_gym.tasks.calibration import channel_graph
 from amc_gym.tasks.datasets.collecting import SplitLike, split_of
 from amc_gym.tasks.task import CompressionTask, resolve
 from amc_gym.training import accuracy, train
+
+
+class StageSchema(Schema):
+    """The file of a finished stage."""
+
+    identity: dict[Name, JsonValue]
+    density: Share
+    layers: dict[Name, Share]
+    before: Accuracy
+    after: Accuracy
+    plan: dict[Name, JsonValue]
 
 
 @dataclass(frozen=True)
@@ -178,14 +193,21 @@ def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stag
     """A finished stage, or ``None`` if there is none."""
     if not path.with_suffix(".json").exists():
         return None
-    description = json.loads(path.with_suffix(".json").read_text())
+    file = path.with_suffix(".json")
+    try:
+        description = documents.read(file)
+        documents.check(StageSchema, description)
+        plan = CompressionPlan.from_json(json.dumps(description["plan"]))
+    except (DocumentError, PlanError) as error:
+        raise ValueError(f"{file} is no finished stage: {error}; name another folder") from error
     if description["identity"] != json.loads(json.dumps(identity)):
-        raise ValueError(
-            f"{path.with_suffix('.json')} belongs to another call; name another folder"
-        )
-    plan = CompressionPlan.from_json(json.dumps(description["plan"]))
+        raise ValueError(f"{file} belongs to another call; name another folder")
     network = compress(before, plan)
-    network.load_state_dict(load_file(path.with_suffix(".safetensors")))
+    try:
+        network.load_state_dict(load_file(path.with_suffix(".safetensors")))
+    except (SafetensorError, RuntimeError) as error:
+        weights = path.with_suffix(".safetensors")
+        raise ValueError(f"{weights} is not what {file.name} describes: {error}") from error
     return Stage(
         density=description["density"],
         layers=description["layers"],

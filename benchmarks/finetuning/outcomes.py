@@ -3,20 +3,68 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, JsonValue, model_validator
 from torch import nn
 
-from amc_gym import Split
+from amc_gym import CompressionPlan, PlanError, Split, documents
+from amc_gym.documents import (
+    Accuracy,
+    DocumentError,
+    Name,
+    Natural,
+    Positive,
+    Schema,
+    Seconds,
+    Sha256,
+    Share,
+)
 from amc_gym.files import write_whole
 
 FORMAT = "amc-gym fine-tuning 1"
+
+
+class BitsSchema(Schema):
+    """``Bits`` in a file."""
+
+    images: Positive
+    hex: Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")]
+    split: Sha256
+
+    @model_validator(mode="after")
+    def _as_many(self) -> BitsSchema:
+        if len(self.hex) != 2 * -(-self.images // 8):
+            raise ValueError("should have a bit for each image")
+        return self
+
+
+class OutcomeSchema(Schema):
+    """The file of an ``Outcome``."""
+
+    format: Literal["amc-gym fine-tuning 1"]
+    name: Name
+    agent: Name
+    search_seed: Natural
+    finetuning_seed: Natural
+    recipe: dict[Name, JsonValue]
+    recovery: Name | None
+    plan: dict[Name, JsonValue] | None
+    macs_ratio: Share
+    params_ratio: Share
+    before: BitsSchema
+    after: BitsSchema
+    reward_accuracy: Accuracy
+    network: Name | None
+    seconds: Seconds
+    machine: dict[Name, Name | Natural]
+    versions: dict[Name, Name]
+    date: Name
 
 
 @dataclass(frozen=True)
@@ -116,16 +164,19 @@ class Outcome:
             ValueError: it is something else.
         """
         try:
-            content: Any = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-                raise ValueError(f"it is not of the format {FORMAT!r}")
-            fields: dict[str, Any] = {
-                name: value for name, value in content.items() if name != "format"
-            }
-            fields["before"], fields["after"] = Bits(**fields["before"]), Bits(**fields["after"])
-            return cls(**fields)
-        except (TypeError, KeyError, ValueError) as error:
+            content = documents.read(path)
+            if not isinstance(content, dict) or content.get("format") != FORMAT:
+                raise DocumentError(f"it is not of the format {FORMAT!r}")
+            documents.check(OutcomeSchema, content)
+            if content["plan"] is not None:
+                CompressionPlan.from_json(json.dumps(content["plan"]))
+        except (DocumentError, PlanError) as error:
             raise ValueError(f"{path} is no outcome of a fine-tuning: {error}") from error
+        fields: dict[str, Any] = {
+            name: value for name, value in content.items() if name != "format"
+        }
+        before, after = Bits(**fields["before"]), Bits(**fields["after"])
+        return cls(**fields | {"before": before, "after": after})
 
 
 def load_all(folder: Path) -> list[Outcome]:
