@@ -6,7 +6,7 @@ import contextlib
 import copy
 import io
 import math
-import pickle
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,9 +32,6 @@ from amc_gym.tasks.augmentation import augment
 from amc_gym.tasks.datasets import Split
 from amc_gym.tasks.datasets.collecting import SplitLike, split_of
 from amc_gym.tasks.heads import train_mode
-
-DAMAGED = (RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError)
-"""What ``torch.load`` and looking into the result run into, as damage may have it."""
 
 RESIDENT = 2**30
 """Bytes of images that move to the device once; more of them move batch by batch."""
@@ -284,12 +281,12 @@ class _Run:
             )
         try:
             self.model.load_state_dict(state["model"])
-        except RuntimeError as error:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+        except Exception as error:  # as what is in the file has it
             raise ValueError(
                 f"checkpoint {path} belongs to another network. Delete it, or name another file"
             ) from error
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
         return state["epoch"]
 
 
@@ -301,10 +298,12 @@ def _read(path: Path) -> dict[str, Any]:
     """
     content = io.BytesIO(path.read_bytes())
     try:
-        state = torch.load(content, map_location="cpu", weights_only=True)
-        if not {"identity", "epoch"} <= state.keys():
-            raise KeyError
-    except (*DAMAGED, AttributeError, pickle.UnpicklingError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that damage made
+            state = torch.load(content, map_location="cpu", weights_only=True)
+        if not isinstance(state["identity"], dict) or not state["epoch"] >= 0:
+            raise ValueError
+    except Exception as error:  # torch.load raises whatever it runs into
         raise ValueError(
             f"checkpoint {path} is damaged. Delete it, or name another file"
         ) from error

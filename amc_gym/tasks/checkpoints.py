@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amc_gym.names import printable
 from amc_gym.tasks.bundled import load_state
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".tar")
@@ -48,7 +50,9 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that damage made
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise OSError(
             f"the weights {path} are damaged or hold more than tensors, which is not unpickled: "
@@ -56,8 +60,8 @@ def _load(path: Path) -> Any:
         ) from error
     except OSError as error:
         raise OSError(f"cannot read the weights {path} ({error.strerror})") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # torch.load raises whatever it runs into
+        reason = printable(str(error), 200) or type(error).__name__
         raise OSError(f"the weights {path} are damaged ({reason}): copy them again") from error
 
 

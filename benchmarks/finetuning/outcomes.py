@@ -172,11 +172,9 @@ class Outcome:
                 CompressionPlan.from_json(json.dumps(content["plan"]))
         except (DocumentError, PlanError) as error:
             raise ValueError(f"{path} is no outcome of a fine-tuning: {error}") from error
-        fields: dict[str, Any] = {
-            name: value for name, value in content.items() if name != "format"
-        }
-        before, after = Bits(**fields["before"]), Bits(**fields["after"])
-        return cls(**fields | {"before": before, "after": after})
+        del content["format"]
+        content["before"], content["after"] = Bits(**content["before"]), Bits(**content["after"])
+        return cls(**content)
 
 
 def load_all(folder: Path) -> list[Outcome]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import random
 from pathlib import Path
 
 import pytest
@@ -162,3 +164,24 @@ def test_torchvisions_weights_are_fetched_or_the_way_out_is_named(monkeypatch) -
     monkeypatch.setattr(MobileNet_V2_Weights, "get_state_dict", fail)
     with pytest.raises(OSError, match=r"cannot fetch https://.*no route.*pass its path"):
         pretrained("MobileNetV2", "imagenet", "torchvision", 1000)
+
+
+def test_damaged_files_are_refused_whatever_the_damage(plain, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    wholes = []
+    for new in (True, False):
+        buffer = io.BytesIO()
+        torch.save(plain.state_dict(), buffer, _use_new_zipfile_serialization=new)
+        wholes.append(buffer.getvalue())
+    path, refused = tmp_path / "weights.pt", 0
+    for _ in range(300):
+        content = bytearray(rng.choice(wholes))
+        for _ in range(rng.randint(1, 4)):
+            content[rng.randrange(rng.choice((300, len(content))))] = rng.randrange(256)
+        path.write_bytes(content[: rng.choice((None, rng.randrange(len(content))))])
+        try:
+            checkpoints.read(path)
+        except (OSError, ValueError) as error:
+            refused += 1
+            assert str(error).isprintable()  # noqa: PT017
+    assert refused > 100
