@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Sequence
@@ -11,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 
 from amc_gym.files import write_whole
 from benchmarks.comparison.figure import draw, draw_pairs
 from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
 from benchmarks.comparison.scores import Scores, scores_of
+from benchmarks.reports.escaping import PlainRows, markdown_text, terminal_text
 from benchmarks.reports.sections import unfinished_lines
 from benchmarks.reports.statistics import Estimate
 from benchmarks.reports.tables import markdown, terminal
@@ -68,7 +67,9 @@ def write(folders: Sequence[Path], out: Path, against: str, console: Console) ->
         if not found:
             raise BenchmarkError(f"no finished runs in {folder}")
         for line in unfinished_lines(load_journals(folder)[0], ()):
-            console.print(f"[yellow]not finished, and left out: {escape(line)}", soft_wrap=True)
+            console.print(
+                f"[yellow]not finished, and left out: {terminal_text(line)}", soft_wrap=True
+            )
         records += found
     scores, settings, partial = scores_of(records)
     if not scores:
@@ -106,7 +107,8 @@ def write(folders: Sequence[Path], out: Path, against: str, console: Console) ->
     title = f"{len(settings)} task{'s'[: len(settings) != 1]}"
     rows = [_cells(line, reference is not None) for line in lines]
     console.print(terminal(title, header, rows))
-    console.print(f"written to {out}: comparison.md, comparison.csv, comparison.png, pairs.png")
+    names = "comparison.md, comparison.csv, comparison.png, pairs.png"
+    console.print(terminal_text(f"written to {out}: {names}"))
     return lines
 
 
@@ -160,13 +162,13 @@ def _markdown(
         tasks[-1].append(str(setting.episodes))
     text += markdown(["task", "budget", "evaluations"], tasks)
     if partial:
-        text += ["", f"Not on every task, and so left out: {', '.join(partial)}."]
+        text += ["", f"Not on every task, and so left out: {markdown_text(', '.join(partial))}."]
     return "\n".join([*text, ""])
 
 
 def _csv(lines: Sequence[Line]) -> str:
     text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
+    out = PlainRows(text)
     names = ("early", "score", "test", "improvement")
     out.writerow(["agent", "runs", *(f"{n}{end}" for n in names for end in ("", "_low", "_high"))])
     for line in lines:

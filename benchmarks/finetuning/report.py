@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference
+from benchmarks.reports.escaping import PlainRows
 from benchmarks.reports.sections import distinct
 from benchmarks.reports.tables import markdown, terminal
 from benchmarks.studies.runs import BenchmarkError
@@ -180,7 +180,7 @@ def _cells(row: Row) -> list[str]:
 
 def _csv(rows: Iterable[Row]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = PlainRows(text)
     names = ("agent", "macs", "params", "before", "after", "difference", "low", "high")
     rule = ("against_rule", "rule_low", "rule_high")
     writer.writerow([*names, "no_loss", *rule, "plans", "seeds"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.fronts import compare
 from benchmarks.pareto.fronts import markdown as compared
 from benchmarks.pareto.points import Point, by_budget
+from benchmarks.reports.escaping import PlainRows
 from benchmarks.reports.tables import markdown, terminal
 
 HEADER = ("method", "budget %", "networks", "MACs %", "ms", "faster", "before %", "after %")
@@ -72,7 +72,7 @@ def cells(seeds: Sequence[Point], full: Point) -> list[str]:
 def as_csv(points: Sequence[Point]) -> str:
     """One row for each network, in full precision."""
     text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
+    out = PlainRows(text)
     names = ("method", "budget", "seed", "macs", "ms", "ms_low", "ms_high")
     names += ("faster", "faster_low", "faster_high", "before", "after", "difference", "low", "high")
     out.writerow(names)

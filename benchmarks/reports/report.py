@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from amc_gym.files import write_whole
 from benchmarks.reports import figures
 from benchmarks.reports.against import compared
+from benchmarks.reports.escaping import (
+    PlainRows,
+    markdown_code,
+    markdown_text,
+    terminal_text,
+)
 from benchmarks.reports.sections import (
     HEADER,
     REWARDS,
@@ -56,7 +60,9 @@ def write(folder: Path, console: Console, against: Path | None = None) -> list[S
     journals, broken = load_journals(folder)
     foreign |= broken
     for path, problem in foreign.items():
-        console.print(f"[yellow]{escape(path.name)} does not count: {escape(problem)}")
+        console.print(
+            f"[yellow]{terminal_text(path.name)} does not count: {terminal_text(problem)}"
+        )
     missing = manifest.missing(folder, (record.run.name for record in records))
     unfinished = unfinished_lines(journals, missing)
     if not records and not journals:
@@ -69,18 +75,23 @@ def write(folder: Path, console: Console, against: Path | None = None) -> list[S
         _draw(section, folder)
         console.print(_table(section))
     for line in unfinished:
-        console.print(f"[yellow]not finished: {escape(line)}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[yellow]not finished: {terminal_text(line)}", highlight=False, soft_wrap=True
+        )
     text = _markdown(sections, foreign, unfinished)
     write_whole(folder / "report.md", text)
     write_whole(folder / "report.csv", _csv(sections))
     if against is not None:
         for shown in compared(sections, against):
+            if isinstance(shown, str):
+                shown = terminal_text(shown)
             console.print(shown, highlight=False, soft_wrap=isinstance(shown, str))
-    console.print(f"written to {folder}: report.md, report.csv and pictures", highlight=False)
+    written = terminal_text(f"written to {folder}: report.md, report.csv and pictures")
+    console.print(written, highlight=False)
     if sections:
         _write_page(sections, foreign, unfinished, folder / "report.html")
-        page = folder / "report.html"
-        console.print(f"the page, for a browser: {page}", highlight=False, soft_wrap=True)
+        page = terminal_text(f"the page, for a browser: {folder / 'report.html'}")
+        console.print(page, highlight=False, soft_wrap=True)
     return sections
 
 
@@ -122,19 +133,22 @@ def _markdown(
     lines = ["# Agents compared", ""]
     if unfinished:
         lines += ["## Not finished, and in no figure", ""]
-        lines += [f"- {line}" for line in unfinished] + [""]
+        lines += [f"- {markdown_text(line)}" for line in unfinished] + [""]
     for section in sections:
         lines += _markdown_section(section)
     if foreign:
         lines += ["## Files that do not count", ""]
-        lines += [f"- `{path.name}`: {problem}" for path, problem in foreign.items()] + [""]
+        lines += [
+            f"- {markdown_code(path.name)}: {markdown_text(problem)}"
+            for path, problem in foreign.items()
+        ] + [""]
     return "\n".join(lines)
 
 
 def _markdown_section(section: Section) -> list[str]:
     full, setting = section.records[0].full, section.setting
     lines = [
-        f"## {section.title}",
+        f"## {markdown_text(section.title)}",
         "",
         *markdown(list(HEADER), cells(section)),
         "",
@@ -151,17 +165,24 @@ def _markdown_section(section: Section) -> list[str]:
         "",
     ]
     units = enumerate(full.channels.items(), start=1)
-    layers = [[str(i), f"`{name}`", str(channels)] for i, (name, channels) in units]
+    layers = [[str(i), markdown_code(name), str(channels)] for i, (name, channels) in units]
     lines += markdown(["unit", "layer", "channels"], layers, words=2)
     options = ", ".join(f"{name}={value!r}" for name, value in setting.options.items())
     source = ", ".join(f"{name} {value}" for name, value in setting.source.items() if value)
     lines += [
         "",
-        f"- Task: {source or 'made from objects'}; fingerprint `{setting.task[:12]}`",
-        f"- Options: `{options}`",
-        f"- Code of the agents: {codes(section)}",
-        *(f"- Measured on: {text}" for text in distinct(r.machine for r in section.records)),
-        *(f"- With: {text}" for text in distinct(r.versions for r in section.records)),
+        f"- Task: {markdown_text(source or 'made from objects')}; fingerprint "
+        f"`{setting.task[:12]}`",
+        f"- Options: {markdown_code(options)}",
+        f"- Code of the agents: {markdown_text(codes(section))}",
+        *(
+            f"- {what}: {markdown_text(text)}"
+            for what, facts in (
+                ("Measured on", [r.machine for r in section.records]),
+                ("With", [r.versions for r in section.records]),
+            )
+            for text in distinct(facts)
+        ),
         f"- Runs ended {min(r.date for r in section.records)[:10]} to "
         f"{max(r.date for r in section.records)[:10]}",
         "",
@@ -172,7 +193,7 @@ def _markdown_section(section: Section) -> list[str]:
 def _csv(sections: Iterable[Section]) -> str:
     """One line per agent and setting, in full precision; empty where there is no interval."""
     text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
+    out = PlainRows(text)
     estimates = ("reward", "reward_accuracy", "test_accuracy", "macs_ratio")
     counts = ("seeds", "evaluations", "distinct", "seconds", "agent_seconds")
     ends = [f"{name}{end}" for name in estimates for end in ("", "_low", "_high")]

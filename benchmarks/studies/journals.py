@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from agents import Episode
-from amc_gym import CompressionPlan
+from amc_gym import CompressionPlan, PlanError, documents
+from amc_gym.documents import DocumentError
 from amc_gym.files import write_whole
-from benchmarks.studies.records import RecordError, head_of, run_of
+from amc_gym.names import printable
+from benchmarks.studies.record_schema import EndSchema, EpisodeSchema, JournalSchema
+from benchmarks.studies.records import LARGEST, RecordError, head_of, run_of
 from benchmarks.studies.runs import Run
 
 FORMAT = "amc-gym journal 1"
@@ -116,17 +119,18 @@ def read(path: Path) -> Journal:
         OSError: it cannot be read.
     """
     try:
-        first, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
-        head = json.loads(first)
-        if head.pop("format") != FORMAT:
+        text = documents.read_bytes(path, LARGEST).decode(errors="replace")
+        first, *lines = text.splitlines() or [""]
+        head = documents.parse(first)
+        if isinstance(head, dict) and head.get("format") != FORMAT:
             raise RecordError(f"it is not of the format {FORMAT!r}")
+        documents.check(JournalSchema, head)
+        del head["format"]
         journal = Journal(run_of(head), *_episodes(_whole(lines)))
-        if path.name != path_of(path.parent, journal.run).name:
-            raise RecordError(f"it is the journal of {journal.run.name}")
-    except RecordError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RecordError(f"it is no journal of a run ({error!r})") from error
+    except (DocumentError, PlanError) as error:
+        raise RecordError(f"it is no journal of a run: {error}") from error
+    if path.name != path_of(path.parent, journal.run).name:
+        raise RecordError(f"it is the journal of {journal.run.name}")
     return journal
 
 
@@ -134,10 +138,14 @@ def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:
     """The lines as objects, without half a line at the end."""
     for i, line in enumerate(lines, start=1):
         try:
-            yield json.loads(line)
-        except ValueError:
+            content = documents.parse(line)
+        except DocumentError:
             if i < len(lines):
                 raise
+        else:
+            ends = isinstance(content, dict) and "error" in content
+            documents.check(EndSchema if ends else EpisodeSchema, content)
+            yield content
 
 
 def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
@@ -145,12 +153,14 @@ def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
     rewards, accuracies, evaluations, plan, error = [], [], 0, None, ""
     for line in lines:
         if "error" in line:
-            error = str(line["error"])
+            error = printable(line["error"])
             continue
         rewards.append(float(line["reward"]))
         accuracies.append(float(line["accuracy"]))
-        evaluations = int(line["evaluation"])
+        evaluations = line["evaluation"]
         plan = line.get("plan", plan)
+    if plan is not None:
+        CompressionPlan.from_json(json.dumps(plan))
     return rewards, accuracies, evaluations, plan, error
 
 

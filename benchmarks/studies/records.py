@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from agents import Episode
-from amc_gym import CompressionPlan
+from amc_gym import CompressionPlan, PlanError, documents
+from amc_gym.documents import DocumentError
 from amc_gym.files import sweep, write_whole
+from benchmarks.studies.record_schema import RecordSchema
 from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
@@ -25,6 +27,10 @@ FORMAT = "amc-gym run 1"
 
 MANIFEST = "study.manifest"
 """File of a results folder that says which runs were asked for, see `manifest`."""
+
+
+LARGEST = 64 * 2**20
+"""Bytes of a record; thousands of episodes of a deep network have some MiB."""
 
 
 class RecordError(ValueError):
@@ -171,22 +177,23 @@ class Record:
             RecordError: not JSON, no run, changed or cut short, or without a valid plan.
         """
         try:
-            content = json.loads(text)
-            if content.pop("format") != FORMAT:
+            content = documents.parse(text)
+            if isinstance(content, dict) and content.get("format") != FORMAT:
                 raise RecordError(f"it is not of the format {FORMAT!r}")
+            documents.check(RecordSchema, content)
+            del content["format"]
             if content.pop("sha256") != _checksum(content):
                 raise RecordError("it was changed since it was written")
-            run = run_of(content)
-            parts = {"history": History, "best": Best, "full": Full}
-            record = cls(
-                run=run, **content | {name: kind(**content[name]) for name, kind in parts.items()}
-            )
-            CompressionPlan.from_json(json.dumps(record.best.plan))
-        except RecordError:
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RecordError(f"it is no whole record of a run ({error!r})") from error
-        return record
+            plan = CompressionPlan.from_json(json.dumps(content["best"]["plan"]))
+        except (DocumentError, PlanError) as error:
+            raise RecordError(f"it is no whole record of a run: {error}") from error
+        if list(plan.weights or plan.kept) != list(content["full"]["channels"]):
+            raise RecordError("its best plan is one of another network")
+        run = run_of(content)
+        parts = {"history": History, "best": Best, "full": Full}
+        return cls(
+            run=run, **content | {name: kind(**content[name]) for name, kind in parts.items()}
+        )
 
 
 def head_of(run: Run) -> dict[str, Any]:
@@ -260,10 +267,10 @@ class Store:
         records, foreign = [], {}
         for path in sorted(self.folder.glob("*.json")):
             try:
-                record = Record.from_json(path.read_text(encoding="utf-8"))
+                record = Record.from_json(documents.read_text(path, LARGEST))
                 if path != self.path(record.run):
                     raise RecordError(f"it is the record of {self.path(record.run).name}")
-            except (RecordError, OSError, UnicodeDecodeError) as error:
+            except (RecordError, DocumentError, OSError) as error:
                 foreign[path] = str(error)
             else:
                 records.append(record)

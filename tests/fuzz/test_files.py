@@ -25,7 +25,13 @@ from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.tasks import bundled
 from benchmarks.__main__ import main as benchmarks_main
+from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.leaderboard.submission import Entry, Submission, SubmissionError
+from benchmarks.studies.records import Record, RecordError, Store
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+RESULTS = BENCHMARKS / "results" / "mobilenet-digits"
+TUNED = BENCHMARKS / "results" / "cifar10" / "mobilenet-40" / "finetuned"
 
 TIMES = 300
 """Damaged files of each kind."""
@@ -153,7 +159,52 @@ def submission(digits_plan, tmp_path: Path) -> Kind:
     return Kind(document, path, lambda: Submission.read(tmp_path), (SubmissionError,))
 
 
-KINDS = ("plan", "table", "description", "named_description", "card", "submission")
+@pytest.fixture
+def record(tmp_path: Path) -> Kind:
+    (original,) = RESULTS.glob("uniform-seed0-*.json")
+    path = tmp_path / original.name
+
+    def read() -> None:
+        made = Record.from_json(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        assert sum(made.best.kept.values()) > 0
+        assert Record.from_json(made.to_json()) == made
+
+    def read_folder() -> None:
+        if path.is_file() and path.stat().st_size < 10**7:
+            read()
+        records, foreign = Store(tmp_path).load()
+        if not records:
+            raise RecordError("; ".join(foreign.values()) or "there is no record")
+
+    document = json.loads(original.read_text())
+    parts = ("format",)
+    return Kind(
+        document,
+        path,
+        read_folder,
+        (RecordError,),
+        lambda d: sealed(d, ordered=True, left_out=parts),
+    )
+
+
+@pytest.fixture
+def outcome_file(tmp_path: Path) -> Kind:
+    original = next(TUNED.glob("uniform-*.json"))
+    path = tmp_path / original.name
+    document = json.loads(original.read_text())
+    return Kind(document, path, lambda: Outcome.load(path).after.accuracy, (ValueError,))
+
+
+KINDS = (
+    "record",
+    "outcome_file",
+    "plan",
+    "table",
+    "description",
+    "named_description",
+    "card",
+    "submission",
+)
 
 
 def outcome(kind: Kind) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.html.style import GREY, Style, new_figure
 from benchmarks.studies.records import Record
 
@@ -99,8 +100,8 @@ def _evaluated(
         showlegend=False,
         visible=visible,
         hovertemplate=(
-            f"{agent}, seed %{{customdata}}, one of its evaluations<br>%{{y:.1f}} % of {n} reward "
-            f"images, %{{x:.1f}} of the {SIZES[size]}<extra></extra>"
+            f"{plotly_text(agent)}, seed %{{customdata}}, one of its evaluations<br>"
+            f"%{{y:.1f}} % of {n} reward images, %{{x:.1f}} of the {SIZES[size]}<extra></extra>"
         ),
     )
 
@@ -126,7 +127,7 @@ def _best(
             ]
             for record in mine
         ],
-        name=agent,
+        name=plotly_text(agent),
         mode="markers",
         marker={
             "color": style[0],
@@ -137,7 +138,7 @@ def _best(
         legendgroup=agent,
         visible=visible,
         hovertemplate=(
-            f"<b>{agent}, seed %{{customdata[0]}}</b>, its best plan<br>"
+            f"<b>{plotly_text(agent)}, seed %{{customdata[0]}}</b>, its best plan<br>"
             f"%{{y:.1f}} % of {records[0].full.test_images} test images<br>"
             f"%{{customdata[1]}} % of {records[0].full.reward_images} reward images<br>"
             "%{customdata[2]} MACs, %{customdata[3]} parameters<extra></extra>"
