@@ -70,7 +70,9 @@ class CostModel:
         self.resource = resource
         self.names = tuple(graph.layers)
         terms = [_term(layer, resource) for layer in graph.layers.values()]
-        if resource == "params":
+        if resource == "macs":
+            terms += [_Term(each.outputs, None, each.macs, 0) for each in graph.free]
+        else:
             terms += [_own_term(p) for p in graph.parameters if p.learnable and not p.counted]
         # Layers that cost nothing, such as norms in MACs, are left out of the sums.
         self._paid = np.flatnonzero([term.pair or term.single for term in terms])

@@ -176,6 +176,21 @@ class Constants:
 
 
 @dataclass(frozen=True)
+class FreeWeight:
+    """A parameter that mixes channels without belonging to a layer; its inputs stay whole.
+
+    Attributes:
+        name: of the parameter.
+        outputs: the channels that it makes.
+        macs: of each of them.
+    """
+
+    name: str
+    outputs: Axis
+    macs: int
+
+
+@dataclass(frozen=True)
 class Remap:
     """A ``ChannelMap`` of a traced network: which units its two sides belong to."""
 
@@ -219,6 +234,7 @@ class ChannelGraph:
     parameters: tuple[Parameter, ...] = ()  # every tensor that holds channels
     told: tuple[Told, ...] = ()
     constants: Constants = Constants()  # frozen
+    free: tuple[FreeWeight, ...] = ()  # weights that no layer holds
 
     @property
     def full(self) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ WHOLE = {
     "weight-norm": {"a"},
     "partial-conv": {"a.0"},
     "tied": set(),
-    "own-kernel": {"a.0", "kernel"},
+    "own-kernel": {"a.0"},
 }
 """Network -> layers that stay whole besides the last one; none in all others."""
 

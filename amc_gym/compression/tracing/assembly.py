@@ -15,6 +15,7 @@ from amc_gym.compression.graph import (
     Axis,
     ChannelGraph,
     Constants,
+    FreeWeight,
     GraphError,
     Layer,
     Parameter,
@@ -56,7 +57,8 @@ class _Assembly:
         firsts = {name: runs[0].operation for name, runs in (*self.uses.items(),)}
         firsts |= {name: runs[0].operation for name, runs in self.norms.items()}
         self.order = {name: place for place, name in enumerate(sorted(firsts, key=firsts.get))}  # pyright: ignore
-        self.units = Units(trace.labels, [use.outputs for use in trace.uses], self._axes())
+        everything = sorted((*trace.uses, *trace.free), key=lambda use: use.operation)
+        self.units = Units(trace.labels, [use.outputs for use in everything], self._axes())
 
     def _module(self, name: str) -> nn.Module:
         return self.model.get_submodule(name)
@@ -112,6 +114,7 @@ class _Assembly:
             tuple(parameters),
             tuple(each for each in told if each.axis.units),
             self._constants(layers, parameters),
+            tuple(self._free(use, of) for use in self.trace.free),
         )
 
     # --- layers -------------------------------------------------------------------------------
@@ -254,10 +257,10 @@ class _Assembly:
     def _fixed(self) -> dict[str, str]:
         """Layers whose outputs stay whole -> why, and weights that no layer holds."""
         fixed = {}
-        for use in self.trace.uses:
+        for use in (*self.trace.uses, *self.trace.free):
             if (why := self.trace.labels.why(use.outputs)) is not None and use.inputs is not None:
                 fixed.setdefault(use.layer, why)
-        return fixed | self.trace.functional
+        return fixed
 
     # --- parameters and costs -----------------------------------------------------------------
 
@@ -297,9 +300,15 @@ class _Assembly:
     def _told(self) -> dict[str, Dimension]:
         return {passage.module: passage.inputs for passage in self.trace.passages}
 
+    def _free(self, use: Use, of: Callable[[Axis], Axis]) -> FreeWeight:
+        macs, rest = divmod(self.trace.operations[use.operation].macs, len(use.outputs))
+        if rest:
+            raise GraphError(f"the cost of {use.layer!r} is no multiple of its outputs")
+        return FreeWeight(use.layer, of(self.units.axis(use.outputs)), macs)
+
     def _constants(self, layers: dict[str, Layer], parameters: Sequence[Parameter]) -> Constants:
         """What the network costs besides its layers."""
-        used = {use.operation for use in self.trace.uses}
+        used = {use.operation for use in (*self.trace.uses, *self.trace.free)}
         macs = sum(o.macs for i, o in enumerate(self.trace.operations) if i not in used)
         variable = {id(self._tensor(owner)) for p in parameters for owner in p.owners}
         for name, layer in layers.items():

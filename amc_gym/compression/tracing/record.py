@@ -108,7 +108,7 @@ class Trace:
         labels: the classes of channels.
         operations: in execution order.
         uses: of layers, in execution order.
-        functional: parameters that mix channels and that no layer holds -> where they do it.
+        free: uses of weights that no layer holds, named by their parameters.
         passages: of norms and channel maps, in execution order.
         parameters: labels of each parameter and buffer that was read, by name.
     """
@@ -116,7 +116,7 @@ class Trace:
     labels: Labels = field(default_factory=Labels)
     operations: list[Operation] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
-    functional: dict[str, str] = field(default_factory=dict)
+    free: list[Use] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     parameters: dict[str, Labelled] = field(default_factory=dict)
 

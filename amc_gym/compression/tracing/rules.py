@@ -381,33 +381,31 @@ def _used(
     groups: int,
     multiplier: int,
 ) -> None:
-    """Take note of the layer whose weight was used; without one, nothing here is pruned."""
+    """Take note of the layer whose weight was used; without one, its inputs stay whole."""
     tracer = call.tracer
     names = tracer.info(weight).parameters
     running, module = tracer.running[-1]
     inside = isinstance(module, WEIGHTED) and bool(names)
     inside = inside and all(name.startswith(f"{running}." if running else "") for name in names)
     layer = running if inside else _holder(tracer, names)
-    if layer is None:
-        name = ", ".join(sorted(names)) or "a constant"
-        reason = f"mixed by {name!r}, which no convolution or linear layer holds, in"
-        call.fix(inputs, reason)
-        call.fix(outputs, reason)
-        tracer.trace.functional[name] = f"used as a weight by {call.operation}"
-        return
-    tracer.trace.uses.append(
-        Use(
-            layer,
-            inside,
-            len(tracer.trace.operations) - 1,
-            inputs,
-            outputs,
-            groups,
-            multiplier,
-            tuple(x.shape),
-            tuple(call.out.shape),
-        )
+    use = Use(
+        layer or ", ".join(sorted(names)) or "a constant",
+        inside,
+        len(tracer.trace.operations) - 1,
+        inputs,
+        outputs,
+        groups,
+        multiplier,
+        tuple(x.shape),
+        tuple(call.out.shape),
     )
+    if layer is not None:
+        tracer.trace.uses.append(use)
+        return
+    # There is no layer to rank channels by, so that none of its inputs can be pruned.
+    reason = f"mixed by {use.layer!r}, which no convolution or linear layer holds, in"
+    call.fix(inputs if inputs is not None else outputs, reason)
+    tracer.trace.free.append(use)
 
 
 def _holder(tracer: Tracer, names: frozenset[str]) -> str | None:
