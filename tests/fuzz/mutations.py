@@ -94,13 +94,19 @@ def _change(container: Any, key: Any, rng: random.Random) -> None:
     elif kind == 1 and isinstance(container, dict):
         container[rng.choice(("x", "", "\x1b", key.upper()))] = container.pop(key)
     elif kind == 2 and isinstance(value, int | float) and not isinstance(value, bool):
-        container[key] = rng.choice((value + 1, -value, value * 2, float(value), str(value)))
+        container[key] = rng.choice(
+            (value + 1, -value, value * 2, value / 1 if abs(value) < 2**63 else 0, "7")
+        )
     elif kind == 3 and isinstance(value, list):
         container[key] = rng.choice((value[::-1], value * 2, value[:1], {"0": value}, value[0:0]))
     elif kind == 4 and isinstance(container, dict):
-        container[rng.choice(("more", "format", "sha256", "__class__"))] = rng.choice(ODD)
+        container[rng.choice(("more", "format", "sha256", "__class__"))] = _odd(rng)
     else:
-        container[key] = rng.choice(ODD)
+        container[key] = _odd(rng)
+
+
+def _odd(rng: random.Random) -> Any:
+    return copy.deepcopy(rng.choice(ODD))  # it may be changed in its turn
 
 
 TEXTS: tuple[Callable[[bytes, random.Random], bytes], ...] = (

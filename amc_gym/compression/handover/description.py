@@ -23,7 +23,6 @@ def _imaginable(shape: list[int]) -> list[int]:
 
 
 Shape = Annotated[list[Natural], FailFast(), Field(max_length=8)]
-Size = Positive | Annotated[list[Positive], Field(max_length=8)]
 ModuleName = Annotated[str, Field(max_length=500)]
 """The network itself has the empty name."""
 
@@ -31,7 +30,7 @@ ModuleName = Annotated[str, Field(max_length=500)]
 class LayerSchema(Schema):
     """Attributes that follow the channels, and the shape of each tensor."""
 
-    sizes: dict[Name, Size]
+    sizes: dict[Name, Positive]
     tensors: dict[Name, Shape]
 
 
