@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.harness import NOTICED, TOKEN, survivors
+from tests.kills.harness import NOTICED, TOKEN, short_name, survivors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -67,7 +67,8 @@ def killed_when_busy(code: str, folder: Path, *arguments: str) -> list[int]:
     temporary.mkdir()
     token = str(folder)
     path = os.pathsep.join(p for p in sys.path if p)
-    environment = os.environ | {"TMPDIR": str(temporary), TOKEN: token, "PYTHONPATH": path}
+    own = {"TMPDIR": str(short_name(temporary)), TOKEN: token, "PYTHONPATH": path}
+    environment = os.environ | own
     command = [sys.executable, "-W", "ignore", str(script), *arguments]
     log = folder / "log.txt"
     with log.open("w") as output:
@@ -149,7 +150,7 @@ def test_a_fork_servers_folder_goes_with_the_next_workers_but_not_a_living_ones(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     path = os.pathsep.join(p for p in sys.path if p)
-    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": path}
+    environment = os.environ | {"TMPDIR": str(short_name(temporary)), "PYTHONPATH": path}
 
     def start(how: str) -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-W", "ignore", str(script), how]

@@ -13,11 +13,14 @@ Runs go on where killed ones stopped, as a user's would.
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -138,6 +141,18 @@ def kill_repeatedly(
     return summary
 
 
+def short_name(folder: Path) -> Path:
+    """Another name of a folder, for as long as this process lives.
+
+    A socket's path has at most some hundred letters, and the folders of tests are long.
+    """
+    made = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    link = made / "t"
+    link.symlink_to(folder.resolve(), target_is_directory=True)
+    return link
+
+
 class _Run:
     """One start of a command, in a process group of its own."""
 
@@ -146,7 +161,7 @@ class _Run:
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._log = (scenario.folder / "log.txt").open("w+")
         self._token = f"{os.getpid()}-{time.monotonic_ns()}"
-        own = {"TMPDIR": str(self._temporary), TOKEN: self._token}
+        own = {"TMPDIR": str(short_name(self._temporary)), TOKEN: self._token}
         self._process = subprocess.Popen(
             scenario.command(),
             stdout=self._log,

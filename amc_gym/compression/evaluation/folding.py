@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
-from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.graph import ChannelGraph, Parameter
 
 
 def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, ChannelGraph]:
@@ -16,7 +17,7 @@ def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, Channe
     Only a norm that alone reads a plain layer's output is folded; others stay.
     """
     folded = copy.deepcopy(model)
-    gone = []
+    gone, biases = [], []
     for layer in graph.layers.values():
         if layer.norm is None:
             continue
@@ -33,7 +34,11 @@ def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, Channe
         else:
             assert isinstance(module, nn.Linear)
             fused = fuse_linear_bn_weights(module.weight, module.bias, *statistics)
+        if module.bias is None:  # a channel of its own that the graph has to know
+            owner = (layer.name, "bias")
+            biases.append(Parameter((owner,), (layer.outputs,), True, layer.counted))
         module.weight, module.bias = fused
         folded.set_submodule(layer.norm, nn.Identity())
         gone.append(layer.norm)
-    return folded, graph.without(gone)
+    graph = graph.without(gone)
+    return folded, replace(graph, parameters=(*graph.parameters, *biases))
