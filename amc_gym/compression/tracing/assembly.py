@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -54,7 +55,7 @@ class _Assembly:
         for passage in trace.passages:
             if isinstance(self._module(passage.module), NORMS):
                 self.norms.setdefault(passage.module, []).append(passage)
-        firsts = {name: runs[0].operation for name, runs in (*self.uses.items(),)}
+        firsts = {name: runs[0].operation for name, runs in self.uses.items()}
         firsts |= {name: runs[0].operation for name, runs in self.norms.items()}
         self.order = {name: place for place, name in enumerate(sorted(firsts, key=firsts.get))}  # pyright: ignore
         everything = sorted((*trace.uses, *trace.free), key=lambda use: use.operation)
@@ -169,12 +170,16 @@ class _Assembly:
     def _shared(self, name: str) -> bool:
         """Whether other modules hold a tensor of this one."""
         mine = {id(t) for t in self._module(name).parameters(recurse=False)}
-        holders = Counter(
+        return any(self._holders[each] > 1 for each in mine)
+
+    @cached_property
+    def _holders(self) -> Counter[int]:
+        """How many modules hold each parameter."""
+        return Counter(
             id(tensor)
             for module in self.model.modules()
             for tensor in module.parameters(recurse=False)
         )
-        return any(holders[each] > 1 for each in mine)
 
     def _norm(self, name: str) -> Layer:
         passage, module = self.norms[name][0], self._module(name)
@@ -267,12 +272,10 @@ class _Assembly:
     def _parameters(self, layers: dict[str, Layer]) -> list[Parameter]:
         learnable = {id(p) for p in self.model.parameters()}
         owners: dict[int, list[tuple[str, str]]] = {}
-        tensors = {}
         for prefix, module in self.model.named_modules():
             held = (*module.named_buffers(recurse=False), *module.named_parameters(recurse=False))
             for name, tensor in held:
                 owners.setdefault(id(tensor), []).append((prefix, name))
-                tensors[id(tensor)] = tensor
         made = []
         for name, dimensions in self.trace.parameters.items():
             module, _, attribute = name.rpartition(".")

@@ -74,17 +74,14 @@ def _without_what_differs(
     """The graph in which units whose slim network is wrong stay whole."""
     everything = _half_of_all(graph)
     full = tuple(np.arange(unit.channels) for unit in graph.units)
-    for index, unit in enumerate(graph.units):
+    for index in range(len(graph.units)):
         alone = (*full[:index], everything[index], *full[index + 1 :])
         try:
             _agree(model, graph, example, alone, found)
         except DisagreementError as problem:
             if problem.reshaped:
                 raise GraphError(str(problem)) from None
-            for name in unit.members:
-                for use in found.uses:
-                    if use.layer == name and use.inputs is not None:
-                        _fix_unit(found, graph, index, str(problem))
+            _fix_unit(found, graph, index, str(problem))
     smaller = assemble(model, found)
     verify(model, smaller, example)
     return smaller
