@@ -1,0 +1,154 @@
+"""Episodes of fixed actions over every id and recovery: what a change of the code must not change.
+
+``python -m tests.golden.episodes`` compares bit for bit with the file and says what differs;
+``--write`` writes the file anew, which only a new version of an id allows.  Bits are those of one
+machine: another processor or version of PyTorch rounds sums otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+import amc_gym
+
+FILE = Path(__file__).with_name("episodes.json")
+SEEDS = (0, 1)
+RECOVERIES = (
+    "none",
+    "bn",
+    "sequential",
+    "nonlinear",
+    "reconstruct+bn",
+    "reconstruct+sequential",
+    "reconstruct+nonlinear+bn",
+    "reconstruct+finetune:2",
+)
+OTHERS: tuple[dict[str, Any], ...] = (
+    {"importance": "greedy"},
+    {"importance": "bn-scale"},
+    {"importance": "taylor"},
+    {"action_mode": "feasible"},
+    {"resource": "params", "reward": "error"},
+    {"preserve_ratio": None, "reward": "error-log-macs", "channel_multiple": 4},
+    {"preserve_ratio": None, "reward": "error-log-params", "max_sparsity": 0.5},
+    {"metric": "top5", "precision": "bf16"},
+)
+WEIGHTS: tuple[dict[str, Any], ...] = tuple(
+    {"granularity": "weight", "resource": "params", "preserve_ratio": 0.3, "recovery": recovery}
+    for recovery in ("none", "bn", "finetune:2")
+)
+SMALL = {"reward_images": 100}
+
+
+def cases() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name -> id and keywords, every id with its defaults among them."""
+    wanted: list[tuple[str, dict[str, Any]]] = []
+    for recovery in RECOVERIES:
+        wanted += [("AMC-MobileNet-v0", {"recovery": recovery})]
+    for keywords in (*OTHERS, *WEIGHTS):
+        wanted += [("AMC-MobileNet-v0", dict(keywords))]
+    for name in ("MobileNet", "MobileNetV2", "Plain20", "ResNet50", "ResNet56", "VGG16"):
+        wanted += [(f"AMC-{name}-v0", {})]
+    wanted += [("AMC-ResNet56-v0", {"recovery": recovery}) for recovery in RECOVERIES[2:4]]
+    wanted += [("AMC-Plain20-v0", {"recovery": recovery}) for recovery in RECOVERIES[4:]]
+    wanted += [("AMC-Plain20-v0", {"importance": "greedy"}), ("AMC-Plain20-v0", dict(WEIGHTS[0]))]
+    return {
+        " ".join([id_, *(f"{k}={v}" for k, v in keywords.items())]): (id_, keywords)
+        for id_, keywords in wanted
+    }
+
+
+def record(id_: str, keywords: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the episodes of one environment come to, and the logits of the networks handed over."""
+    env = gym.make(id_, **(SMALL | keywords))
+    inner: Any = env.unwrapped
+    images = inner.task.test.batch(slice(8))
+    episodes = []
+    for seed in SEEDS:
+        env.reset()
+        observations, reward, done, info, t = [], 0.0, False, {}, 0
+        while not done:
+            # Ratios of small integers: the same on every machine and in every version of NumPy.
+            action = np.array([((7 * t + 5 * seed + 3) % 11) / 12])
+            observation, reward, done, _, info = env.step(action)
+            observations.append(observation)
+            t += 1
+        plan = inner.plan
+        network = amc_gym.compress(inner.task, plan)
+        with torch.inference_mode():
+            logits = network(images)
+        decisions = {name: list(kept) for name, kept in plan.kept.items()}
+        episodes.append(
+            {
+                "decisions": _hash({"kept": decisions, "weights": dict(plan.weights)}),
+                "options": _hash(plan.options),
+                "fingerprints": _hash(dict(plan.fingerprints)),
+                "observations": hashlib.sha256(np.array(observations).tobytes()).hexdigest()[:16],
+                "logits": hashlib.sha256(logits.numpy().tobytes()).hexdigest()[:16],
+                "macs": info["macs"],
+                "params": info["params"],
+                "accuracy": info["accuracy"],
+                "reward": reward,
+            }
+        )
+    env.close()
+    return episodes
+
+
+def machine() -> dict[str, str]:
+    """What bits depend on."""
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def main() -> int:
+    """Compare everything, or write it anew."""
+    parser = argparse.ArgumentParser(prog="python -m tests.golden.episodes", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="the file anew")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    expected = {} if arguments.write else json.loads(FILE.read_text())["episodes"]
+    differences = 0
+    for name, (id_, keywords) in cases().items():
+        if arguments.only not in name:
+            continue
+        found[name] = record(id_, keywords)
+        if arguments.write:
+            print(name, flush=True)
+            continue
+        differs = sorted(
+            {
+                key
+                for now, then in zip(found[name], expected[name], strict=True)
+                for key in then
+                if now[key] != then[key]
+            }
+        )
+        differences += bool(differs)
+        print(f"{name}: {', '.join(differs) if differs else 'equal'}", flush=True)
+    if arguments.write:
+        text = json.dumps({"machine": machine(), "episodes": found}, indent=1) + "\n"
+        FILE.write_text(text)
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
