@@ -1,4 +1,4 @@
-"""Episodes of every id and recovery are what they were, bit for bit where the machine is the same."""
+"""Episodes of every id and recovery stay what they were, bit for bit on the same machine."""
 
 from __future__ import annotations
 
