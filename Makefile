@@ -34,7 +34,8 @@ help:
 	@echo '                    developers'"'"' tools come with test, lint, type and format'
 	@echo '                                                           minutes: PyTorch is downloaded'
 	@echo '  make test         run the tests                          20 minutes'
-	@echo '  make lint         check style and formatting (ruff)      seconds'
+	@echo '  make lint         check style, formatting and that imports run one way'
+	@echo '                                                           seconds'
 	@echo '  make type         check types (pyright)                  1 minute'
 	@echo '  make format       put style and formatting right, where a tool can'
 	@echo '                                                           seconds'
@@ -173,14 +174,14 @@ pareto: $(ONNX)
 
 weights: $(INSTALLED)
 	for network in MobileNet MobileNetV2 VGG16 ResNet50 ResNet56 Plain20; do \
-		$(BIN)/python -m amc_gym.recipes $$network digits || exit 1; \
+		$(BIN)/python -m amc_gym.zoo.recipes $$network digits || exit 1; \
 	done
 
 # Each goes on after its last finished epoch.  The first teaches the others.
 WEIGHTS_ARGS ?=
 weights-cifar10: $(INSTALLED)
 	for network in ResNet56 Plain20 MobileNet; do \
-		$(BIN)/python -m amc_gym.recipes $$network cifar10 $(WEIGHTS_ARGS) \
+		$(BIN)/python -m amc_gym.zoo.recipes $$network cifar10 $(WEIGHTS_ARGS) \
 			--checkpoint runs/weights/$$network-cifar10.pt || exit 1; \
 	done
 
@@ -236,6 +237,7 @@ cifar10-more: $(INSTALLED)
 lint: $(DEVELOPER)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 type: $(DEVELOPER)
 	$(BIN)/pyright

@@ -49,7 +49,7 @@ from torch import Tensor, nn
 from agents.plans import amc, steps_per_episode
 from agents.registry import register
 from agents.threads import learner_threads
-from amc_gym.names import choose
+from amc_gym._utils.names import choose
 
 
 @dataclass(frozen=True)

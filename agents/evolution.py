@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 
 from agents.registry import register
-from amc_gym.search import search
+from amc_gym.workflows.search import search
 
 
 @register("evolution")

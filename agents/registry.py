@@ -10,7 +10,7 @@ import gymnasium as gym
 
 from agents import sources
 from agents.recording import BudgetSpent, Episode, Recorder, Result
-from amc_gym.names import choose
+from amc_gym._utils.names import choose
 
 
 class Learner(Protocol):

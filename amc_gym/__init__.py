@@ -3,19 +3,19 @@
 Importing the package registers the environments.
 """
 
-from amc_gym import interrupts  # noqa: F401  # first: what follows takes seconds to import
-from amc_gym.api import compress, export, finetune, load, training_images
+from amc_gym._utils import interrupts  # noqa: F401  # first: what follows takes seconds to import
 from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, PlanError
-from amc_gym.named_tasks import task_of
-from amc_gym.recipe import Recipe
 from amc_gym.registration import register
-from amc_gym.search import search
-from amc_gym.sharing import SharedEnv, share
-from amc_gym.tasks.datasets import Split
+from amc_gym.sharing.environments import SharedEnv, share
+from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training import accuracy
-from amc_gym.validation import Validation, validate
+from amc_gym.training.loop import accuracy
+from amc_gym.training.recipe import Recipe
+from amc_gym.workflows.compression import compress, export, finetune, load, training_images
+from amc_gym.workflows.search import search
+from amc_gym.workflows.validation import Validation, validate
+from amc_gym.zoo.named_tasks import task_of
 
 __all__ = [
     "CompressionPlan",

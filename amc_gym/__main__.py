@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import tyro
 
-from amc_gym import interrupts
+from amc_gym._utils import interrupts
+from amc_gym._utils.names import printable
 from amc_gym.cli import catalogue, compression, delivery, latency
 from amc_gym.cli.console import CommandError, guarded
 from amc_gym.compression.evaluation import parallel
-from amc_gym.names import printable
 
 COMMANDS = {
     "list": catalogue.list_,

@@ -15,7 +15,7 @@ NETWORKS = {
     "AMC-ResNet56-v0": "ResNet56",
     "AMC-Plain20-v0": "Plain20",
 }
-"""Id -> name of the network in `amc_gym.tasks.models`; "AMC-v0" takes a task of one's own."""
+"""Id -> name of the network in `amc_gym.zoo.models`; "AMC-v0" takes a task of one's own."""
 
 
 def register() -> None:

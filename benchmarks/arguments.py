@@ -9,9 +9,9 @@ from typing import Any
 
 import tyro
 
-from amc_gym import interrupts
+from amc_gym._utils import interrupts
+from amc_gym._utils.names import printable
 from amc_gym.cli.console import CommandError, guarded
-from amc_gym.names import printable
 from benchmarks.studies.runs import BenchmarkError
 
 Command = Callable[..., int]

@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from amc_gym.machine import cores, processor
-from amc_gym.versions import versions as amc_versions
+from amc_gym._utils.machine import cores, processor
+from amc_gym._utils.provenance import versions as amc_versions
 
 PACKAGES = ("stable-baselines3", "scipy")
-"""Besides those that `amc_gym.versions` names."""
+"""Besides those that `amc_gym._utils.provenance` names."""
 
 
 def machine() -> dict[str, str | int]:

@@ -18,12 +18,12 @@ from rich.progress import track
 
 import amc_gym
 from agents.rules import largest
+from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.files import replacing_text, write_json, write_whole
-from amc_gym.recipe import Recipe
-from amc_gym.tasks.datasets import load
-from amc_gym.training import train
+from amc_gym.training.loop import train
+from amc_gym.training.recipe import Recipe
+from amc_gym.zoo.datasets import load
 from benchmarks.reports.tables import markdown
 from benchmarks.search_signal.judgements import RECOVERIES
 

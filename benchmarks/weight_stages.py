@@ -23,15 +23,17 @@ from safetensors.torch import save
 from torch import nn
 
 import amc_gym
+from amc_gym._utils.files import replacing, replacing_text, write_json, write_whole
+from amc_gym._utils.machine import device_of
 from amc_gym.cli.console import printer
 from amc_gym.compression.handover.formats import compact
-from amc_gym.files import replacing, replacing_text, write_json, write_whole
-from amc_gym.machine import device_of
-from amc_gym.recipe import Recipe
-from amc_gym.stages import Stage, geometric, prune_in_stages
-from amc_gym.tasks.datasets import Split, load
-from amc_gym.tasks.task import CompressionTask, resolve
-from amc_gym.training import train
+from amc_gym.tasks.split import Split
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training.loop import train
+from amc_gym.training.recipe import Recipe
+from amc_gym.workflows.weight_stages import Stage, geometric, prune_in_stages
+from amc_gym.zoo.datasets import load
+from amc_gym.zoo.resolving import resolve
 from benchmarks.arguments import run_command
 from benchmarks.finetuning.jobs import RECIPE, rounded
 from benchmarks.finetuning.outcomes import Bits

@@ -19,8 +19,8 @@ import torch
 import tyro
 
 import amc_gym
-from amc_gym.tasks import checkpoints
-from amc_gym.tasks.models import CifarResNet
+from amc_gym.zoo import checkpoints
+from amc_gym.zoo.models import CifarResNet
 
 # ImageNet's, with which this network was trained.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -14,7 +14,7 @@ from torch import nn
 
 import amc_gym
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.training import train
+from amc_gym.training.loop import train
 
 # Any network that maps images to logits ...
 model = nn.Sequential(

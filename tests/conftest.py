@@ -11,7 +11,7 @@ from small import PlainStack, images, lively
 from torch import nn
 
 from amc_gym import CompressionTask
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 
 # The tests run side by side; more threads than cores make small networks many times slower.
 torch.set_num_threads(1)

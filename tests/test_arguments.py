@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.arguments import function, path, plain, real, shown, truth, whole
-from amc_gym.names import choose
+from amc_gym._utils.arguments import function, path, plain, real, shown, truth, whole
+from amc_gym._utils.names import choose
 
 HALVES = [
     0.5,

@@ -15,7 +15,7 @@ import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym.__main__ import COMMANDS, main
 from amc_gym.cli.console import printer, say
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 
 # As a user's file: importable by name, with training images of its own.
 OWN = """

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from amc_gym.files import replacing, replacing_text, sweep, write_json, write_whole
+from amc_gym._utils.files import replacing, replacing_text, sweep, write_json, write_whole
 
 
 def test_text_and_bytes_arrive_and_nothing_else_is_left(tmp_path):
@@ -54,7 +54,7 @@ def test_what_was_there_stays_when_writing_fails(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from amc_gym.files import replacing
+from amc_gym._utils.files import replacing
 with replacing(Path(sys.argv[1])) as file:
     file.write(b"half of it")
     file.flush()
@@ -109,7 +109,7 @@ def test_content_is_on_disk_before_it_takes_its_place_and_the_folder_after(tmp_p
 FULL = """
 import resource, sys
 from pathlib import Path
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # of every file that is written
 write_whole(Path(sys.argv[1]), "x" * 10_000)
 """

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amc_gym.gradients import Gradients, Recorded, fastest
-from amc_gym.recipe import Recipe
-from amc_gym.tasks.datasets import digits
-from amc_gym.training import train
+from amc_gym.training.gradients import Gradients, Recorded, fastest
+from amc_gym.training.loop import train
+from amc_gym.training.recipe import Recipe
+from amc_gym.zoo.datasets import digits
 
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05, label_smoothing=0.1)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from amc_gym import interrupts
+from amc_gym._utils import interrupts
 
 SLOW = """
 import sys, time
@@ -37,7 +37,7 @@ BENCHMARKS = ["run", "--env", "AMC-Plain20-v0", "--agents", "random", "--out", "
 
 COMMANDS = {
     "amc-gym": ["-m", "amc_gym", "list"],
-    "python -m amc_gym.recipes": ["-m", "amc_gym.recipes", "Plain20", "digits"],
+    "python -m amc_gym.zoo.recipes": ["-m", "amc_gym.zoo.recipes", "Plain20", "digits"],
     "python -m benchmarks": ["-m", "benchmarks", *BENCHMARKS],
     "python -m benchmarks.finetuning": ["-m", "benchmarks.finetuning", "out"],
 }

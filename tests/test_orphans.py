@@ -21,7 +21,7 @@ METHODS = [
 # Workers that never look up from their work: Python's own, and torch's.
 BUSY = """
 import multiprocessing, sys, time
-from amc_gym.orphans import claim_server_folder, end_with_parent
+from amc_gym.sharing.orphans import claim_server_folder, end_with_parent
 
 def work(kind):
     import torch
@@ -107,7 +107,7 @@ def test_workers_with_shared_environments_leave_nothing(method: str, tmp_path: P
 
 ALONE = """
 import os, signal, sys, torch
-from amc_gym.shared_memory import dump
+from amc_gym._utils.shared_memory import dump
 kept = dump(torch.ones(4), directory=sys.argv[1])
 if sys.argv[2] == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_a_killed_owners_region_goes_with_the_next_one(tmp_path: Path) -> None:
 
 CLAIMED = """
 import multiprocessing, os, sys, time
-from amc_gym.orphans import claim_server_folder
+from amc_gym.sharing.orphans import claim_server_folder
 
 if __name__ == "__main__":
     claim_server_folder()

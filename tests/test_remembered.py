@@ -3,7 +3,7 @@
 import copy
 import pickle
 
-from amc_gym.remembered import LATEST, Remembered
+from amc_gym._utils.remembered import LATEST, Remembered
 
 calls = []
 

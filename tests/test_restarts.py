@@ -9,8 +9,8 @@ import pytest
 import amc_gym
 from amc_gym.__main__ import main
 from amc_gym.cli import delivery
-from amc_gym.tasks.task import resolve
-from amc_gym.training import finished_epochs, train
+from amc_gym.training.loop import finished_epochs, train
+from amc_gym.zoo.resolving import resolve
 
 RECIPE = ["--epochs", "2", "--batch-size", "448", "--distillation", "0"]
 
@@ -102,7 +102,7 @@ def test_finetune_refuses_an_existing_file_before_it_trains(
     checkpoint = out.with_name(f"{out.name}.checkpoint.pt")
     train(network, images, recipe, checkpoint=checkpoint, progress=False)
     out.write_text("mine")
-    monkeypatch.setattr(amc_gym.api, "finetune", killed)
+    monkeypatch.setattr(amc_gym.workflows.compression, "finetune", killed)
     assert finetune(plan, out) == 1  # one epoch of two is done
     assert "exists: name another file" in capsys.readouterr().err
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])

@@ -9,7 +9,7 @@ import pytest
 import amc_gym
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.budget import nearest
-from amc_gym.search import _Evolution
+from amc_gym.workflows.search import _Evolution
 
 
 def test_search_beats_the_uniform_plan_on_digits():

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from amc_gym.shared_memory import LINE, dump, load, mapped_tensor
+from amc_gym._utils.shared_memory import LINE, dump, load, mapped_tensor
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="anonymous files are Linux's")
 
@@ -191,7 +191,7 @@ raise ValueError
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_is_left_when_a_process_ends(end, tmp_path):
     code = (
-        "import os, sys, torch; from amc_gym.shared_memory import dump;"
+        "import os, sys, torch; from amc_gym._utils.shared_memory import dump;"
         "_, region = dump(torch.ones(4), directory=sys.argv[1]);"
         "assert os.path.exists(region.address.path); print('made', flush=True)\n"
     )
@@ -215,7 +215,7 @@ def test_without_anonymous_files_there_are_temporary_ones(monkeypatch, tmp_path)
 
 NO_ROOM = """
 import os, resource, sys, tempfile, torch
-from amc_gym.shared_memory import dump
+from amc_gym._utils.shared_memory import dump
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # of every file that is written
 descriptors = len(os.listdir("/proc/self/fd"))
 try:

@@ -7,8 +7,8 @@ import torch
 from small import images
 
 from amc_gym.compression.fine_grained import nonzero_params
-from amc_gym.recipe import Recipe
-from amc_gym.stages import geometric, prune_in_stages
+from amc_gym.training.recipe import Recipe
+from amc_gym.workflows.weight_stages import geometric, prune_in_stages
 
 RECIPE = Recipe(1, batch_size=64, learning_rate=0.01, schedule="cosine", distillation=0.5)
 TARGETS = (0.5, 0.25, 0.12)

@@ -14,15 +14,17 @@ import torch
 from torch import Tensor, nn
 
 import amc_gym
-from amc_gym import CompressionTask, training
+from amc_gym import CompressionTask
 from amc_gym.compression.cost import counted_macs
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
-from amc_gym.recipes import RECIPES, TEACHERS, main
-from amc_gym.tasks import bundled, models
-from amc_gym.tasks.augmentation import augment
-from amc_gym.tasks.datasets import Split, digits, find_root, load
-from amc_gym.training import _teacher, accuracy, train
+from amc_gym.tasks.split import Split
+from amc_gym.training import loop as training
+from amc_gym.training.augmentation import augment
+from amc_gym.training.loop import _teacher, accuracy, train
+from amc_gym.training.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
+from amc_gym.zoo import bundled, models
+from amc_gym.zoo.datasets import digits, find_root, load
+from amc_gym.zoo.recipes import RECIPES, TEACHERS, main
 
 UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
 """What a card must say besides what is found out when it is written."""
@@ -296,7 +298,7 @@ def test_bf16_trains_in_float32_weights(split: Split) -> None:
 
 @pytest.mark.parametrize("able", [True, False])
 def test_auto_is_bf16_where_it_is_fast(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amc_gym.recipe.has_bf16", lambda device: able)
+    monkeypatch.setattr("amc_gym.training.recipe.has_bf16", lambda device: able)
     depthwise = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4))
     assert uses_bf16(replace(RECIPE, precision="auto"), tiny()) == able
     assert not uses_bf16(replace(RECIPE, precision="auto"), depthwise)  # on a processor

@@ -14,9 +14,9 @@ import amc_gym
 from amc_gym import CompressionPlan, PlanError
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.engine.latency import cache_folder, table_of
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks.latency import cache_folder, table_of
-from amc_gym.validation import tolerance
+from amc_gym.workflows.validation import tolerance
 
 FIRST = "blocks.0.pointwise.conv"
 

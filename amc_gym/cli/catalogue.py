@@ -8,14 +8,15 @@ from pathlib import Path
 from rich.table import Table
 from tyro.conf import Positional
 
+from amc_gym._utils.names import choose, printable
+from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, say
 from amc_gym.compression.cost import CostModel
-from amc_gym.names import choose, printable
-from amc_gym.own_code import is_code
+from amc_gym.engine.analysis import channel_graph
 from amc_gym.registration import NETWORKS
-from amc_gym.tasks import models
-from amc_gym.tasks.calibration import channel_graph
-from amc_gym.tasks.task import CompressionTask, resolve
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.zoo import models
+from amc_gym.zoo.resolving import resolve
 
 
 @dataclass(frozen=True)

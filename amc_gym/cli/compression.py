@@ -17,8 +17,8 @@ from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
 from amc_gym.cli.plans import opened
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.search import EVALUATIONS
-from amc_gym.search import search as run_search
+from amc_gym.workflows.search import EVALUATIONS
+from amc_gym.workflows.search import search as run_search
 
 
 @dataclass(frozen=True)

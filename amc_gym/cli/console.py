@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from amc_gym._utils.names import printable
+from amc_gym._utils.own_code import failing_as_one, is_code
 from amc_gym.compression.handover.pair import description_of, in_the_way
-from amc_gym.names import printable
-from amc_gym.own_code import failing_as_one, is_code
 
 WIDTH = 160
 """Columns of a table that no terminal limits; rich would take 80 and cut its cells."""

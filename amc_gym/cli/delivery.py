@@ -8,16 +8,16 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from amc_gym import api
+from amc_gym._utils.own_code import failing_as_one
 from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
 from amc_gym.cli.plans import opened
 from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
-from amc_gym.own_code import failing_as_one
-from amc_gym.recipe import Recipe
-from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.datasets.collecting import split_of
-from amc_gym.training import accuracy, finished_epochs
+from amc_gym.tasks.collecting import split_of
+from amc_gym.tasks.split import Split
+from amc_gym.training.loop import accuracy, finished_epochs
+from amc_gym.training.recipe import Recipe
+from amc_gym.workflows import compression as api
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
 

@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 from tyro.conf import Positional
 
-from amc_gym import api
+from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
 from amc_gym.cli.plans import opened
 from amc_gym.compression.cost import counted_macs, counted_params
@@ -18,9 +18,9 @@ from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS, measure, pinned
-from amc_gym.own_code import is_code
-from amc_gym.tasks.latency import subject_of
-from amc_gym.tasks.task import resolve
+from amc_gym.engine.latency import subject_of
+from amc_gym.workflows import compression as api
+from amc_gym.zoo.resolving import resolve
 
 RuntimeName = Literal["onnx", "torch", "compile"]
 

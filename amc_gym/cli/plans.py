@@ -6,8 +6,8 @@ from pathlib import Path
 
 from amc_gym.cli.console import own_code
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.named_tasks import task_of
 from amc_gym.tasks.task import CompressionTask
+from amc_gym.zoo.named_tasks import task_of
 
 
 def opened(

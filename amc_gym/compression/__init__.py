@@ -4,7 +4,7 @@
 |----------------|------------------------------------------------------------------------|
 | graph          | units of decision: channels that can only be pruned together           |
 | tracing        | finds them in a network                                                |
-| remap          | channels carried to other positions, as option-A shortcuts do          |
+| channel_map    | channels carried to other positions, as option-A shortcuts do          |
 | cost           | MACs and parameters of channel counts, in closed form                  |
 | latency/       | measured milliseconds as a cost                                        |
 | slim           | the physically smaller network of a plan                               |

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from amc_gym._utils.names import choose
 from amc_gym.compression.graph import (
     FIXED,
     Axis,
@@ -29,7 +30,6 @@ from amc_gym.compression.graph import (
     Parameter,
     Unit,
 )
-from amc_gym.names import choose
 
 RESOURCES = ("macs", "params")
 

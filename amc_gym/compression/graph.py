@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.remap import NOWHERE, ChannelMap
+from amc_gym.compression.channel_map import NOWHERE, ChannelMap
 
 FIXED = -1
 """Unit index of a position that is never pruned: the network's input and output."""

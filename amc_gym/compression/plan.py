@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from amc_gym import documents
-from amc_gym.arguments import described
-from amc_gym.arguments import path as path_of
+from amc_gym._utils import documents
+from amc_gym._utils.arguments import described
+from amc_gym._utils.arguments import path as path_of
+from amc_gym._utils.documents import DocumentError
+from amc_gym._utils.files import write_json
+from amc_gym._utils.names import printable
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan_schema import PlanSchema
 from amc_gym.compression.slim import Kept
-from amc_gym.documents import DocumentError
-from amc_gym.files import write_json
-from amc_gym.names import printable
 
 FORMAT = 1
 

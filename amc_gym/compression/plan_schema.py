@@ -1,6 +1,6 @@
 """What the file of a plan may say: names, types and ranges of every entry.
 
-Whether it is true is asked of the network: see ``amc_gym.validation``.
+Whether it is true is asked of the network: see ``amc_gym.workflows.validation``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, FailFast, Field
 
+from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
 from amc_gym.compression.recovery.steps import parse
-from amc_gym.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
 
 LayerKind = Literal["conv", "linear"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]

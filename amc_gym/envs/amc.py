@@ -11,23 +11,24 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from amc_gym.arguments import described, path, whole
+from amc_gym._utils.arguments import described, path, whole
+from amc_gym._utils.names import choose
 from amc_gym.compression.cost import RESOURCES, Cost
 from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.compression.ranking.importance import Importance
+from amc_gym.engine.engine import EngineOptions, engine
+from amc_gym.engine.latency import latency_cost
 from amc_gym.envs.budget import Budget, share_to_keep
-from amc_gym.envs.embedding import SIZE, Embedding
 from amc_gym.envs.finished import finished_plan, terminal_info
+from amc_gym.envs.observations import SIZE, Embedding
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
 from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS, outcome
 from amc_gym.envs.sparsity import largest, per_unit, sparsity
-from amc_gym.names import choose
-from amc_gym.tasks.engine import EngineOptions, engine
-from amc_gym.tasks.latency import latency_cost
-from amc_gym.tasks.task import CompressionTask, TaskLike, resolve
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.zoo.resolving import TaskLike, resolve
 
 ACTION_MODES = ("clamp", "feasible")
 

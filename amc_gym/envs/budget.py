@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from amc_gym.arguments import real
+from amc_gym._utils.arguments import real
 
 Cost = Callable[[Sequence[int]], int]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from amc_gym._utils.provenance import versions
 from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.tasks.engine import Engine
+from amc_gym.engine.engine import Engine
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.versions import versions
 
 
 def finished_plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gymnasium.envs.registration import EnvSpec
 
-from amc_gym.arguments import plain
+from amc_gym._utils.arguments import plain
 
 
 class PlainSpec:

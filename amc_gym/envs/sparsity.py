@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from amc_gym.arguments import described, real
-from amc_gym.names import choose
+from amc_gym._utils.arguments import described, real
+from amc_gym._utils.names import choose
 
 KINDS = ("conv", "linear")
 """Kinds of layers that ``max_sparsity`` tells apart."""

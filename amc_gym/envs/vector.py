@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from amc_gym.arguments import described, whole
+from amc_gym._utils.arguments import described, whole
 from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv, sparsity
 from amc_gym.envs.batched_budget import BatchedBudget
-from amc_gym.envs.embedding import SIZE
+from amc_gym.envs.observations import SIZE
 from amc_gym.envs.plain_spec import PlainSpec
-from amc_gym.tasks.task import TaskLike
+from amc_gym.zoo.resolving import TaskLike
 
 MOST = 65_536
 """Sub-environments: each takes some kilobytes, and no batch of actions comes near."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from amc_gym.arguments import described
+from amc_gym._utils.arguments import described
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
 WRAPPERS["DistributedDataParallel"] = "module"

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from amc_gym.files import replacing
+from amc_gym._utils.files import replacing
 from benchmarks.comparison.resampling import performance_profile
 from benchmarks.comparison.scores import POINTS, Scores
 from benchmarks.reports.escaping import picture_text

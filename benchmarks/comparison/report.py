@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 from benchmarks.comparison.figure import draw, draw_pairs
 from benchmarks.comparison.resampling import pooled_iqm, probability_of_improvement
 from benchmarks.comparison.scores import Scores, scores_of

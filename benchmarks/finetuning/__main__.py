@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from amc_gym.cli.console import printer
 from amc_gym.compression.recovery.steps import parse
-from amc_gym.recipe import Recipe
+from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import run_command, split
 from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from amc_gym.files import replacing
+from amc_gym._utils.files import replacing
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 

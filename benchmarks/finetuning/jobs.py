@@ -15,10 +15,10 @@ from torch import nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
+from amc_gym._utils.machine import device_of
 from amc_gym.compression.handover.formats import halved, nbytes
-from amc_gym.machine import device_of
-from amc_gym.recipe import Recipe
-from amc_gym.training import train
+from amc_gym.training.loop import train
+from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.outcomes import Bits, Outcome
 from benchmarks.machine import machine, versions
 from benchmarks.studies.records import Record

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
 from torch import nn
 
-from amc_gym import CompressionPlan, PlanError, Split, documents
-from amc_gym.documents import (
+from amc_gym import CompressionPlan, PlanError, Split
+from amc_gym._utils import documents
+from amc_gym._utils.documents import (
     Accuracy,
     DocumentError,
     Name,
@@ -25,7 +26,7 @@ from amc_gym.documents import (
     Sha256,
     Share,
 )
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 
 FORMAT = "amc-gym fine-tuning 1"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all

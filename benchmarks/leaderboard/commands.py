@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from amc_gym._utils.files import write_whole
 from amc_gym.cli.console import printer
-from amc_gym.files import write_whole
 from benchmarks.arguments import split
 from benchmarks.reports.escaping import terminal_text
 from benchmarks.studies.runs import BenchmarkError

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import amc_gym
-from amc_gym import CompressionPlan, documents
+from amc_gym import CompressionPlan
+from amc_gym._utils import documents
+from amc_gym._utils.own_code import is_code
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.own_code import is_code
 from amc_gym.registration import NETWORKS
 from benchmarks.leaderboard.submission import Submission
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from amc_gym import documents
-from amc_gym.documents import DocumentError, Name, Natural, Positive, Schema, Sha256
-from amc_gym.files import write_whole
+from amc_gym._utils import documents
+from amc_gym._utils.documents import DocumentError, Name, Natural, Positive, Schema, Sha256
+from amc_gym._utils.files import write_whole
 from benchmarks.studies.runs import BenchmarkError
 
 FORMAT = "amc-gym submission 1"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from amc_gym import CompressionPlan, PlanError, documents
-from amc_gym.documents import DocumentError
-from amc_gym.names import printable
+from amc_gym import CompressionPlan, PlanError
+from amc_gym._utils import documents
+from amc_gym._utils.documents import DocumentError
+from amc_gym._utils.names import printable
 from benchmarks.leaderboard.referee import Found, Referee, RejectedError
 from benchmarks.leaderboard.submission import (
     FILE,

@@ -12,14 +12,14 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import arg
 
+from amc_gym._utils.files import write_json
 from amc_gym.cli.console import printer
 from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST
-from amc_gym.files import write_json
-from amc_gym.recipe import Recipe
-from amc_gym.tasks.latency import subject_of
+from amc_gym.engine.latency import subject_of
+from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.finetuning.jobs import FULL, RECIPE, Job, jobs_of
 from benchmarks.finetuning.jobs import work as work_finetuning

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
-from amc_gym.files import replacing
+from amc_gym._utils.files import replacing
 from benchmarks.pareto.points import Point, by_budget, by_method
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
 

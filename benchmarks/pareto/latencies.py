@@ -13,9 +13,9 @@ from rich.progress import track
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
+from amc_gym._utils.files import write_json
 from amc_gym.compression.latency.timing import measure, pinned
-from amc_gym.files import write_json
-from amc_gym.tasks.latency import subject_of
+from amc_gym.engine.latency import subject_of
 
 FULL = "full"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 from benchmarks.finetuning.paired import difference
 from benchmarks.pareto.figure import draw, page
 from benchmarks.pareto.fronts import compare

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import rich.markup
 
-from amc_gym.names import printable
+from amc_gym._utils.names import printable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""

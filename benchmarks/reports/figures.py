@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from amc_gym.files import replacing
+from amc_gym._utils.files import replacing
 from benchmarks.reports.escaping import picture_text
 from benchmarks.reports.statistics import Row
 

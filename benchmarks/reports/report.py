@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 from benchmarks.reports import figures
 from benchmarks.reports.against import compared
 from benchmarks.reports.escaping import (

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from amc_gym.cli.console import printer
 from amc_gym.compression.ranking.importance import IMPORTANCES
-from amc_gym.recipe import Recipe
-from amc_gym.tasks.task import resolve
+from amc_gym.training.recipe import Recipe
+from amc_gym.zoo.resolving import resolve
 from benchmarks.arguments import run_command
 from benchmarks.finetuning import jobs as finetuning
 from benchmarks.finetuning.outcomes import Outcome

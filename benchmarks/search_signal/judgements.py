@@ -10,8 +10,8 @@ from pathlib import Path
 
 import amc_gym
 from amc_gym import CompressionPlan
+from amc_gym._utils.files import write_whole
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.files import write_whole
 
 RECOVERIES = (
     "none",

@@ -13,8 +13,8 @@ import numpy as np
 from agents.plans import execute
 from agents.rules import largest
 from amc_gym import CompressionPlan
+from amc_gym._utils.files import write_json
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.files import write_json
 from amc_gym.tasks.task import CompressionTask
 from benchmarks.studies.runs import BenchmarkError
 

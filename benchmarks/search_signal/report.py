@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from rich.console import Console
 
-from amc_gym.files import replacing, replacing_text, write_whole
+from amc_gym._utils.files import replacing, replacing_text, write_whole
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import described
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, STYLE, new_figure

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.table import Table
 
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 
 PATH = Path(__file__).with_name("baselines.json")
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from amc_gym import CompressionTask, Split
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks import models
+from amc_gym.zoo import models
 
 
 @dataclass(frozen=True)

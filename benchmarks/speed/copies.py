@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import amc_gym
-from amc_gym.tasks import models
+from amc_gym.zoo import models
 
 COPIES = 64
 EPISODES = 20

@@ -23,11 +23,11 @@ import tyro
 from rich.console import Console
 
 from amc_gym import CompressionTask, Split
+from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, count_hits
+from amc_gym.engine.engine import engine
 from amc_gym.envs.vector import AMCVectorEnv
-from amc_gym.files import replacing_text, write_json, write_whole
-from amc_gym.tasks import models
-from amc_gym.tasks.engine import engine
+from amc_gym.zoo import models
 from benchmarks.machine import machine, versions
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import seeded

@@ -23,10 +23,10 @@ import torch
 import tyro
 from rich.console import Console
 
+from amc_gym._utils.files import replacing_text, write_whole
 from amc_gym.compression.evaluation.evaluator import Evaluator, count_hits
 from amc_gym.envs.vector import AMCVectorEnv
-from amc_gym.files import replacing_text, write_whole
-from amc_gym.tasks import models
+from amc_gym.zoo import models
 from benchmarks.machine import machine
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import cifar10, mobilenet, seeded, synthetic

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from amc_gym.files import replacing
+from amc_gym._utils.files import replacing
 from benchmarks.reports.figures import COLOURS, DPI, FAINT, INCHES, STYLE
 
 PARTS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from amc_gym.files import write_json, write_whole
+from amc_gym._utils.files import write_json, write_whole
 from benchmarks.machine import machine, versions
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import tyro
 
 from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
-from amc_gym.tasks.latency import subject_of
-from amc_gym.tasks.task import resolve
+from amc_gym.engine.latency import subject_of
+from amc_gym.zoo.resolving import resolve
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.report import tell
 

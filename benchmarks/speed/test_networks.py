@@ -32,7 +32,7 @@ def peak():
 before = peak()
 from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks import models
+from amc_gym.zoo import models
 from benchmarks.speed.yardstick import yardstick_seconds
 
 network, size = sys.argv[1:]

@@ -14,8 +14,8 @@ from scipy.stats import spearmanr
 
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks import bundled
-from amc_gym.tasks.datasets import DATA_ROOT
+from amc_gym.zoo import bundled
+from amc_gym.zoo.datasets import DATA_ROOT
 from benchmarks.speed import tables
 from benchmarks.speed.conftest import Row
 from benchmarks.speed.timing import plans, play, timed

@@ -17,9 +17,9 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from amc_gym.gradients import Gradients, Step, fastest
-from amc_gym.recipe import Recipe, make_optimizer
-from amc_gym.tasks import models
+from amc_gym.training.gradients import Gradients, Step, fastest
+from amc_gym.training.recipe import Recipe, make_optimizer
+from amc_gym.zoo import models
 from benchmarks.machine import described, machine
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import seeded

@@ -13,8 +13,8 @@ import gymnasium as gym
 import agents
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
+from amc_gym._utils.names import choose
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.names import choose
 from benchmarks.machine import machine, versions
 from benchmarks.studies.journals import entry
 from benchmarks.studies.records import Best, Full, History, Record

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from agents import Episode
-from amc_gym import CompressionPlan, PlanError, documents
-from amc_gym.documents import DocumentError
-from amc_gym.files import write_whole
-from amc_gym.names import printable
+from amc_gym import CompressionPlan, PlanError
+from amc_gym._utils import documents
+from amc_gym._utils.documents import DocumentError
+from amc_gym._utils.files import write_whole
+from amc_gym._utils.names import printable
 from benchmarks.studies.record_schema import EndSchema, EpisodeSchema, JournalSchema
 from benchmarks.studies.records import LARGEST, RecordError, head_of, run_of
 from benchmarks.studies.runs import Run

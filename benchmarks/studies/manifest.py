@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from amc_gym.files import write_whole
+from amc_gym._utils.files import write_whole
 from benchmarks.studies.records import MANIFEST, Record
 from benchmarks.studies.runs import Run
 

@@ -6,8 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import FailFast, Field, JsonValue, model_validator
 
+from amc_gym._utils.documents import (
+    Accuracy,
+    Name,
+    Natural,
+    Positive,
+    Schema,
+    Seconds,
+    Sha256,
+    Share,
+)
 from amc_gym.compression.plan_schema import OptionsSchema
-from amc_gym.documents import Accuracy, Name, Natural, Positive, Schema, Seconds, Sha256, Share
 
 Reals = Annotated[list[float], FailFast()]
 Accuracies = Annotated[list[Accuracy], FailFast()]

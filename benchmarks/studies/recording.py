@@ -18,8 +18,8 @@ import gymnasium as gym
 from agents import Episode, Recorder
 from agents.sources import fingerprint_of_module
 from amc_gym import CompressionPlan
+from amc_gym._utils.files import lock
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.files import lock
 from benchmarks.studies import journals
 from benchmarks.studies.execution import record_of, setting_in
 from benchmarks.studies.records import Record, Store

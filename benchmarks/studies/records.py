@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from agents import Episode
-from amc_gym import CompressionPlan, PlanError, documents
-from amc_gym.documents import DocumentError
-from amc_gym.files import sweep, write_whole
+from amc_gym import CompressionPlan, PlanError
+from amc_gym._utils import documents
+from amc_gym._utils.documents import DocumentError
+from amc_gym._utils.files import sweep, write_whole
 from benchmarks.studies.record_schema import RecordSchema
 from benchmarks.studies.runs import BenchmarkError, Run, Setting
 

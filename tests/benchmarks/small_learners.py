@@ -13,7 +13,7 @@ import numpy as np
 
 import agents
 from amc_gym import CompressionTask
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 
 
 class Guess:

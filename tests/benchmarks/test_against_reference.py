@@ -16,7 +16,7 @@ from torch import nn
 from amc_gym.compression.cost import CostModel
 from amc_gym.compression.evaluation.evaluator import count_hits
 from amc_gym.compression.tracing import trace
-from amc_gym.tasks.models.mobilenet import MobileNetV1
+from amc_gym.zoo.models.mobilenet import MobileNetV1
 from benchmarks.speed import against_reference
 from benchmarks.speed.against_reference import main
 from benchmarks.speed.reference.ours import refitted

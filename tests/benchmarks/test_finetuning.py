@@ -15,7 +15,7 @@ from small_study import ENV
 
 import amc_gym
 from amc_gym import CompressionPlan
-from amc_gym.recipe import Recipe
+from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.__main__ import main
 from benchmarks.finetuning.jobs import FULL, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all

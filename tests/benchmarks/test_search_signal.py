@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 from benchmarks.search_signal.__main__ import main
 from benchmarks.search_signal.agreement import agreement
 from benchmarks.search_signal.judgements import Job, Signal, work

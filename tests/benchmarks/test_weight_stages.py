@@ -10,7 +10,7 @@ import pytest
 
 import amc_gym
 from amc_gym.compression.fine_grained import nonzero_params
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 from benchmarks.weight_stages import main
 
 SHORT = ("--network", "MobileNet", "--dataset", "digits", "--density", "0.7", "--stages", "2")

@@ -8,7 +8,7 @@ from torch import nn
 from amc_gym.compression.cost import CostModel
 from amc_gym.compression.graph import FIXED, GraphError
 from amc_gym.compression.tracing import trace, verify
-from amc_gym.tasks.calibration import channel_graph
+from amc_gym.engine.analysis import channel_graph
 
 
 def test_mobilenet_has_the_papers_fourteen_units(digits_task):

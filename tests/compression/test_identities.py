@@ -14,7 +14,7 @@ from amc_gym.compression.cost import CostModel, counted_macs, counted_params
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
-from amc_gym.tasks.calibration import channel_graph
+from amc_gym.engine.analysis import channel_graph
 
 torch.manual_seed(0)
 STACK = lively(PlainStack()).double()

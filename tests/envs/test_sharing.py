@@ -21,11 +21,11 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
+from amc_gym._utils.shared_memory import mapped_tensor
 from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.compression.recovery import steps as recovery
+from amc_gym.engine import engine as engines
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.shared_memory import mapped_tensor
-from amc_gym.tasks import engine as engines
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["amc_gym", "stable_baselines3"])

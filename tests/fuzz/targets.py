@@ -23,7 +23,7 @@ from amc_gym import CompressionPlan, CompressionTask, Recipe, Split
 from amc_gym.compression.recovery.steps import STEPS, parse
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.vector import AMCVectorEnv
-from amc_gym.tasks.datasets import load
+from amc_gym.zoo.datasets import load
 
 RECIPE = Recipe(1, 12, 0.05, schedule="cosine")
 

@@ -23,7 +23,7 @@ from amc_gym.__main__ import main
 from amc_gym.compression.handover.export import description_of
 from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
-from amc_gym.tasks import bundled
+from amc_gym.zoo import bundled
 from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.leaderboard.submission import Entry, Submission, SubmissionError

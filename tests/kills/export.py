@@ -8,7 +8,7 @@ from pathlib import Path
 
 import amc_gym
 from amc_gym.compression.handover.pair import description_of
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 from tests.kills.harness import Done
 
 TIMES = 60
@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import amc_gym
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo.resolving import resolve
 
 task, out = resolve("Plain20"), Path(sys.argv[1])
 plans = [amc_gym.CompressionPlan.load(name) for name in sys.argv[3:]]

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import amc_gym
-from amc_gym.tasks.task import resolve
-from amc_gym.training import finished_epochs
+from amc_gym.training.loop import finished_epochs
+from amc_gym.zoo.resolving import resolve
 from tests.kills.harness import Done
 
 EPOCHS = 4

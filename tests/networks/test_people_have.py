@@ -11,7 +11,7 @@ from networks.trial import check, check_onnx, searched, split, task_of, with_sta
 
 import amc_gym
 from amc_gym.compression.plan import PlanError
-from amc_gym.tasks.calibration import channel_graph
+from amc_gym.engine.analysis import channel_graph
 
 WHOLE = {
     "c2f-split": {"body.1.first.0"},

@@ -7,7 +7,7 @@ import torch
 from networks.siblings import SIBLINGS
 from networks.trial import check, searched, task_of, with_statistics
 
-from amc_gym.tasks.calibration import channel_graph
+from amc_gym.engine.analysis import channel_graph
 
 PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "groups1d": (["g", "b", "h"], set()),

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
 from amc_gym.compression.slim import mask
-from amc_gym.tasks.calibration import channel_graph
+from amc_gym.engine.analysis import channel_graph
 
 SHAPE = (3, 32, 32)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)

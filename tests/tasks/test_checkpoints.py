@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from amc_gym.tasks import checkpoints, models
-from amc_gym.tasks.models.mobilenet import PUBLISHED, MobileNetV1, from_published
-from amc_gym.tasks.task import resolve
+from amc_gym.zoo import checkpoints, models
+from amc_gym.zoo.models.mobilenet import PUBLISHED, MobileNetV1, from_published
+from amc_gym.zoo.resolving import resolve
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_torchvisions_weights_are_for_imagenet(tmp_path: Path, monkeypatch) -> N
 def test_torchvisions_weights_are_fetched_or_the_way_out_is_named(monkeypatch) -> None:
     from torchvision.models import MobileNet_V2_Weights
 
-    from amc_gym.tasks.pretrained import pretrained
+    from amc_gym.zoo.pretrained import pretrained
 
     network = models.build("MobileNetV2", "imagenet").eval()
     fetched = []

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.tasks.datasets import load
-from amc_gym.tasks.datasets.cifar10 import MEAN, STD
+from amc_gym.zoo.datasets import load
+from amc_gym.zoo.datasets.cifar10 import MEAN, STD
 
 COUNTS = {"train": 60, "val": 30, "test": 20}
 

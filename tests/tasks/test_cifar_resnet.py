@@ -11,14 +11,14 @@ from small import lively
 from torch.nn import functional
 
 from amc_gym import CompressionTask
+from amc_gym.compression.channel_map import NOWHERE, ChannelMap
 from amc_gym.compression.recovery.reconstruction import refit
-from amc_gym.compression.remap import NOWHERE, ChannelMap
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
-from amc_gym.tasks.calibration import calibrate
-from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.engine import Engine, EngineOptions
-from amc_gym.tasks.models import CifarResNet
+from amc_gym.engine.analysis import calibrate
+from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.tasks.split import Split
+from amc_gym.zoo.models import CifarResNet
 
 torch.manual_seed(0)
 MODEL = lively(CifarResNet(20))

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amc_gym.files import replacing, write_json
-from amc_gym.tasks.datasets import _load, cache, load
+from amc_gym._utils.files import replacing, write_json
+from amc_gym.zoo.datasets import _load, cache, load
 
 DECODES = """
 import sys
 from pathlib import Path
-from amc_gym.tasks.datasets import load
+from amc_gym.zoo.datasets import load
 print("begins", flush=True)
 load("folder?size=" + sys.argv[2], Path(sys.argv[1]))
 """

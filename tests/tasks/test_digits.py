@@ -13,8 +13,9 @@ import amc_gym
 from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks.datasets import Split, load
-from amc_gym.tasks.datasets.digits import _digits, digits, digits_partition
+from amc_gym.tasks.split import Split
+from amc_gym.zoo.datasets import load
+from amc_gym.zoo.datasets.digits import _digits, digits, digits_partition
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amc_gym.tasks.datasets import _load, cache, load
-from amc_gym.tasks.datasets.folder import imagenet
-from amc_gym.tasks.engine import Engine, EngineOptions
-from amc_gym.tasks.task import resolve
+from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.zoo.datasets import _load, cache, load
+from amc_gym.zoo.datasets.folder import imagenet
+from amc_gym.zoo.resolving import resolve
 
 
 @pytest.fixture

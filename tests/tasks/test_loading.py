@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from amc_gym.tasks.datasets import digits, load
-from amc_gym.tasks.datasets.__main__ import main
+from amc_gym.zoo.datasets import digits, load
+from amc_gym.zoo.datasets.__main__ import main
 
 
 def test_options_follow_the_name_as_in_a_url() -> None:

@@ -9,8 +9,8 @@ import torch
 from small import macs_by_torch
 from torch import nn
 
-from amc_gym.tasks import bundled
-from amc_gym.tasks.models import MobileNetV1, architecture, build
+from amc_gym.zoo import bundled
+from amc_gym.zoo.models import MobileNetV1, architecture, build
 
 UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
 """What a card must say besides what is found out when it is written."""

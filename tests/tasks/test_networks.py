@@ -14,7 +14,7 @@ from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace, verify
 from amc_gym.registration import NETWORKS as IDS
-from amc_gym.tasks import models
+from amc_gym.zoo import models
 
 # Millions of MACs and parameters. He et al. 2016 give 0.85 M and 0.27 M parameters, torchvision
 # the rest; the usual implementation of the CIFAR networks counts 126 M and 41 M MACs.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from amc_gym.machine import free_memory
-from amc_gym.tasks.datasets import load, room
+from amc_gym._utils.machine import free_memory
+from amc_gym.zoo.datasets import load, room
 
 
 @pytest.fixture

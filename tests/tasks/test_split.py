@@ -9,9 +9,8 @@ from torchvision.transforms import v2 as transforms
 
 from amc_gym import CompressionTask
 from amc_gym.compression.evaluation import evaluator
-from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.datasets.split import stratified_order
-from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.tasks.split import Split, stratified_order
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, FailFast, Field
 
-from amc_gym.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
+from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
 
 MOST_CLASSES = 2**16
 """Classes of a network that is built because a file says so."""

@@ -22,8 +22,8 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
+from amc_gym._utils.names import printable
 from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
-from amc_gym.names import printable
 
 VERSION = 1
 """Of the description beside a safetensors file."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from amc_gym.files import alone, replacing, write_whole
+from amc_gym._utils.files import alone, replacing, write_whole
 
 REPLACED = "replaced"
 """Entry of a new description for the old one, while the network may still be the old one's."""

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from amc_gym.names import printable
+from amc_gym._utils.names import printable
 
 SIZES = (
     "in_channels",

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amc_gym._utils.machine import processor
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.layers import Geometry
 from amc_gym.compression.latency.runtimes import RUNTIMES, Pass
 from amc_gym.compression.latency.table import Device
 from amc_gym.compression.slim import slim
-from amc_gym.machine import processor
 
 LEAST_SHARE = 0.2
 """Of a unit's channels in a random plan: the paper's a_max."""

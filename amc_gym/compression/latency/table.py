@@ -18,11 +18,11 @@ import numpy as np
 from pydantic import FailFast, Field
 from scipy.optimize import isotonic_regression
 
-from amc_gym import documents
+from amc_gym._utils import documents
+from amc_gym._utils.documents import WHOLE, DocumentError, Name, Positive, Schema, Sha256
+from amc_gym._utils.files import write_json
 from amc_gym.compression.latency.layers import Geometry
 from amc_gym.compression.latency.timing import LONGEST_NS, LatencyError
-from amc_gym.documents import WHOLE, DocumentError, Name, Positive, Schema, Sha256
-from amc_gym.files import write_json
 
 FORMAT = "amc-gym latency 1"
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from amc_gym._utils.machine import cores
 from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.latency.runtimes import Pass
-from amc_gym.machine import cores
 
 ROUNDS = 15
 LEAST_NS = 1_000_000

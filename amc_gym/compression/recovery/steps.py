@@ -10,13 +10,13 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from amc_gym.arguments import described, shown
+from amc_gym._utils.arguments import described, shown
+from amc_gym._utils.names import choose
 from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.recovery.sequential import Targets, refit_sequentially
 from amc_gym.compression.slim import Kept, slim
-from amc_gym.names import choose
 
 STEPS = {
     "none": "the kept weights as they are",

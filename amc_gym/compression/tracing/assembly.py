@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 from torch import Tensor, nn
 
+from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.graph import (
     FIXED,
     Axis,
@@ -25,7 +26,6 @@ from amc_gym.compression.graph import (
     Unit,
     is_plain,
 )
-from amc_gym.compression.remap import ChannelMap
 from amc_gym.compression.tracing.labels import Dimension
 from amc_gym.compression.tracing.record import Passage, Trace, Use
 from amc_gym.compression.tracing.units import Units

@@ -22,9 +22,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
-from amc_gym.compression.remap import ChannelMap
 from amc_gym.compression.tracing.labels import Dimension, Labelled
 from amc_gym.compression.tracing.record import Info, Operation, Passage, Trace
 from amc_gym.compression.tracing.rules import Call, follow

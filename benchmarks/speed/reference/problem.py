@@ -31,8 +31,8 @@ from torch.nn import functional as F
 from amc_gym.compression.cost import CostModel
 from amc_gym.compression.tracing import trace
 from amc_gym.envs.budget import Budget, nearest
-from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.models.mobilenet import MobileNetV1
+from amc_gym.tasks.split import Split
+from amc_gym.zoo.models.mobilenet import MobileNetV1
 
 PRESERVE_RATIO = 0.5
 CHANNEL_MULTIPLE = 8

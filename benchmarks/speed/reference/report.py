@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from amc_gym.files import replacing_text, write_json, write_whole
+from amc_gym._utils.files import replacing_text, write_json, write_whole
 from benchmarks.reports.tables import markdown, terminal
 
 Answer = Mapping[str, Any]

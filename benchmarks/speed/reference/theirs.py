@@ -23,8 +23,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from amc_gym.tasks.datasets import Split
-from amc_gym.tasks.models.mobilenet import CHANNELS, STRIDES, from_published, scaled
+from amc_gym.tasks.split import Split
+from amc_gym.zoo.models.mobilenet import CHANNELS, STRIDES, from_published, scaled
 from benchmarks.speed.reference.problem import (
     CHANNEL_MULTIPLE,
     MAX_SPARSITY,

@@ -114,7 +114,7 @@ def test_an_interrupted_write_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("amc_gym.files.os.replace", interrupt)
+    monkeypatch.setattr("amc_gym._utils.files.os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         store.save(record)
     assert list(store.folder.iterdir()) == []

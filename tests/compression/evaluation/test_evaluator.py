@@ -9,8 +9,8 @@ from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.pruning.slim_layers import Remembered
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.slim import slim
-from amc_gym.tasks.calibration import calibrate
-from amc_gym.tasks.engine import Engine, EngineOptions, engine
+from amc_gym.engine.analysis import calibrate
+from amc_gym.engine.engine import Engine, EngineOptions, engine
 
 
 def random_counts(graph, n, seed=0):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amc_gym.compression.evaluation.memory import PLANS, Memory
-from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.engine.engine import Engine, EngineOptions
 
 
 def plans(n, units=60, seed=0):

@@ -10,8 +10,8 @@ import torch
 
 from amc_gym.compression.evaluation.parallel import executor, torch_threads
 from amc_gym.compression.recovery.statistics import grams
-from amc_gym.tasks.calibration import BATCH, calibrate, channel_graph
-from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.engine.analysis import BATCH, calibrate, channel_graph
+from amc_gym.engine.engine import Engine, EngineOptions
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import amc_gym  # noqa: F401  (registers the environments)
 from amc_gym.compression.latency.blocks import PROBES, block_of, rounded_up
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
-from amc_gym.tasks.calibration import channel_graph
+from amc_gym.engine.analysis import channel_graph
 from tests.compression.latency.test_cost import plans, table_for
 
 

@@ -16,8 +16,8 @@ from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.plan import CompressionPlan
+from amc_gym.engine.analysis import channel_graph
 from amc_gym.envs.rewards import error_log
-from amc_gym.tasks.calibration import channel_graph
 
 DEVICE = Device("Some processor", "torch", "2.9", 1, 1)
 

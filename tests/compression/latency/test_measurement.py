@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from amc_gym._utils.machine import processor
 from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.fitting import fitted
@@ -20,9 +21,8 @@ from amc_gym.compression.latency.subject import Subject, random_plans, this_devi
 from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.tracing import trace
-from amc_gym.machine import processor
-from amc_gym.tasks.calibration import channel_graph
-from amc_gym.tasks.latency import cache_folder, subject_of, table_of
+from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.latency import cache_folder, subject_of, table_of
 from tests.compression.latency.test_cost import table_for
 
 QUICK = {"rounds": 3, "noisiest": math.inf, "progress": False}
@@ -91,7 +91,7 @@ def test_layers_that_take_less_in_a_network_than_alone(plain_task: Any, subject:
 
 
 def test_random_plans_are_admissible_and_of_all_sizes() -> None:
-    from amc_gym.tasks.task import resolve
+    from amc_gym.zoo.resolving import resolve
 
     graph = channel_graph(resolve("MobileNet"))
     plans = np.array(random_plans(graph, 40, 8, seed=0))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from amc_gym._utils.machine import cores
 from amc_gym.compression.latency.timing import LatencyError, Timing, measure, pinned
-from amc_gym.machine import cores
 
 UNEVEN = (2_000_000, 2_000_000, 9_000_000, 9_000_000)
 """Every other pass that is timed takes long: each comes after one that is not."""

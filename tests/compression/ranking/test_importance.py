@@ -11,7 +11,7 @@ from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery.reconstruction import least_squares
 from amc_gym.compression.recovery.statistics import saliencies
 from amc_gym.compression.tracing import trace
-from amc_gym.tasks.engine import Engine, EngineOptions
+from amc_gym.engine.engine import Engine, EngineOptions
 
 
 def consumer(weight, gram=None, size=1):

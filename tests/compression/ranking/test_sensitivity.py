@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from amc_gym.compression.ranking.sensitivity import sensitivities
-from amc_gym.tasks.calibration import channel_graph, sensitivity
-from amc_gym.tasks.engine import Engine, EngineOptions
-from amc_gym.tasks.task import resolve
+from amc_gym.engine.analysis import channel_graph, sensitivity
+from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.zoo.resolving import resolve
 
 
 @pytest.mark.parametrize(

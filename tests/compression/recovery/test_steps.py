@@ -11,8 +11,8 @@ import amc_gym
 from amc_gym.compression.recovery.sequential import Targets
 from amc_gym.compression.recovery.steps import Step, parse, recalibrate, recover
 from amc_gym.compression.slim import slim
+from amc_gym.engine.analysis import calibration
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks.calibration import calibration
 
 
 def test_parsing():

@@ -14,8 +14,8 @@ from torch import nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
+from amc_gym.engine.analysis import calibrate, calibration
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.tasks.calibration import calibrate, calibration
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,199 @@
+"""JSON that somebody else may have written: bounded, strict, and of a schema.
+
+Plans, records, latency tables, descriptions of exports, cards and submissions are all read here.
+Nothing of them is code, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from amc_gym._utils.names import printable
+
+LARGEST = 8 * 2**20
+"""Bytes that a file may have; a plan of ResNet-50 has less than one MiB."""
+
+MOST_NAMES = 100_000
+"""Names in one table; a network has some thousand layers."""
+
+WHOLE = 2**53
+"""Largest number of anything that is counted: whole numbers up to here survive every reader."""
+
+
+class DocumentError(ValueError):
+    """A file or text that is not what it should be; the message is one line."""
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("should be one line of printable text")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]
+"""A text of one line that is not empty."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Natural = Annotated[int, Field(ge=0, le=WHOLE)]
+Positive = Annotated[int, Field(ge=1, le=WHOLE)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Accuracy = Share
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Schema(BaseModel):
+    """What a table holds: these names, with values of just these types, all numbers finite."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+S = TypeVar("S", bound=Schema)
+
+
+def read(path: Path, largest: int = LARGEST) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        largest: bytes that it may have.
+
+    Raises:
+        DocumentError: it is too large, no ordinary file, or not strict JSON; see ``parse``.
+        OSError: it is missing or cannot be read.
+    """
+    return parse(read_bytes(path, largest))
+
+
+def read_text(path: Path, largest: int = LARGEST) -> str:
+    """The text of an ordinary file in UTF-8, of so many bytes at most.
+
+    Raises:
+        DocumentError: as ``read_bytes``, or it is no text.
+        OSError: it is missing or cannot be read.
+    """
+    try:
+        return read_bytes(path, largest).decode("utf-8")
+    except UnicodeDecodeError:
+        raise DocumentError("it is no text in UTF-8") from None
+
+
+def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
+    """The content of an ordinary file, of so many bytes at most.
+
+    Raises:
+        DocumentError: it has more, or it is a folder, a device or a pipe, which may never end.
+        OSError: it is missing or cannot be read.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DocumentError("it is no ordinary file")
+    with path.open("rb") as file:
+        content = file.read(largest + 1) if status.st_size <= largest else b""
+    if status.st_size > largest or len(content) > largest:
+        raise DocumentError(f"it has more than {largest:,} bytes")
+    return content
+
+
+def parse(text: str | bytes) -> Any:
+    """The content of a JSON text, as the standard has it: no NaN, and each name once in a table.
+
+    Raises:
+        DocumentError: it is something else, or nested too deeply.
+    """
+    try:
+        return json.loads(
+            text if isinstance(text, str) else text.decode("utf-8"),
+            object_pairs_hook=_table,
+            parse_float=_finite,
+            parse_constant=_refuse_constant,
+        )
+    except RecursionError:
+        raise DocumentError("not JSON: it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise DocumentError("not JSON: it is no text in UTF-8") from None
+    except DocumentError:
+        raise
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}") from None
+
+
+def check(schema: type[S], content: Any) -> S:
+    """The content as its schema has it.
+
+    Raises:
+        DocumentError: it does not fit; the message names the first place where.
+    """
+    if not isinstance(content, Mapping):
+        raise DocumentError(f"it should be a table, not {_short(content)}")
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+    where = printable(" ".join(map(str, _path(problems[0]["loc"]))), 200)
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    raise DocumentError(f"its {where} {_said(problems[0])}{more}")
+
+
+TYPES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+"""pydantic's kinds of errors -> what a value of that place should be."""
+
+
+def _path(loc: Sequence[str | int]) -> Iterator[str | int]:
+    """Names and numbers on the way, without pydantic's own words for alternatives."""
+    for part in loc:
+        text = str(part)
+        if not text.startswith(("[key]", "constrained-", "list[", "dict[", "function-")):
+            yield part
+
+
+def _said(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "extra_forbidden":
+        return "is unknown"
+    text = f"should be {TYPES[problem['type']]}" if problem["type"] in TYPES else problem["msg"]
+    for words in ("Value error, ", "Input ", "String "):
+        text = text.removeprefix(words)
+    return printable(f"{text}, not {_short(problem['input'])}", 500)
+
+
+def _short(value: Any) -> str:
+    return printable(reprlib.repr(value), 100)
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_NAMES:
+        raise DocumentError(f"a table of it has more than {MOST_NAMES:,} names")
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise DocumentError(f"not JSON: {printable(twice, 100)!r} stands twice in a table")
+    return table
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise DocumentError(f"not JSON: {text[:40]} is too large a number")
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise DocumentError(f"not JSON: {text} is no number")

@@ -1,0 +1,133 @@
+"""A task's latency: tables from a file, from this machine's cache, or measured now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amc_gym._utils.arguments import whole
+from amc_gym._utils.machine import device_of
+from amc_gym._utils.names import choose
+from amc_gym._utils.remembered import Remembered
+from amc_gym.compression.latency.blocks import BLOCKS
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.latency.layers import geometries, widths
+from amc_gym.compression.latency.measurement import build
+from amc_gym.compression.latency.runtimes import RUNTIMES
+from amc_gym.compression.latency.subject import Subject, device_name, this_device
+from amc_gym.compression.latency.table import LatencyTable
+from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.engine.analysis import channel_graph
+from amc_gym.tasks.task import CompressionTask
+
+
+def cache_folder() -> Path:
+    """Where tables that are measured here are kept: $AMC_CACHE, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amc-gym"
+    return Path(os.environ.get("AMC_CACHE") or default) / "latency"
+
+
+def subject_of(
+    task: CompressionTask,
+    runtime: str = "torch",
+    *,
+    threads: int = 1,
+    batch: int = 1,
+    device: str = "auto",
+) -> Subject:
+    """A task's network in a runtime on this machine.
+
+    Args:
+        task: whose network.
+        runtime: "torch", "compile" or "onnx", which runs on the processor.
+        threads: that the runtime may use.
+        batch: images at a time.
+        device: of the torch runtimes.
+
+    Raises:
+        ImportError: the runtime is not installed.
+        ValueError: an unknown runtime, no such device, or no images at a time.
+    """
+    choose("runtime", runtime, RUNTIMES)
+    threads = whole("threads", threads, at_least=1)
+    batch = whole("batch", batch, at_least=1)
+    where = _where(runtime, device)
+    return Subject(
+        task.model,
+        channel_graph(task),
+        task.example[:1].to(where),
+        this_device(where, runtime, threads, batch),
+        task.channel_multiple,
+    )
+
+
+def table_of(
+    task: CompressionTask,
+    runtime: str,
+    path: str | Path | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> LatencyTable:
+    """The latency table of a task: a given one, this machine's own, or one measured now.
+
+    One that is measured goes into the cache: one thread, one image at a time.
+
+    Args:
+        task: whose network.
+        runtime: what runs it.
+        path: of a table.
+        device: of the torch runtimes.
+        options: of ``measurement.build``.
+
+    Raises:
+        LatencyError: the table is of another runtime, device or network, or cannot be measured.
+        OSError: the file is missing.
+        ImportError: the runtime is not installed.
+    """
+    choose("runtime", runtime, RUNTIMES)
+    if path is not None:
+        table = LatencyTable.load(Path(path), device_name(_where(runtime, device)))
+        if table.device.runtime != runtime:
+            raise LatencyError(
+                f"{path} was measured with runtime {table.device.runtime!r}, not {runtime!r}: "
+                f"say runtime={table.device.runtime!r}"
+            )
+        return table
+    subject = subject_of(task, runtime, device=device)
+    cached = cache_folder() / _name(task, subject)
+    if cached.exists():
+        return LatencyTable.load(cached, subject.device.name)
+    table = build(subject, **options)
+    table.save(cached)
+    return table
+
+
+def _where(runtime: str, device: str) -> torch.device:
+    return torch.device("cpu") if runtime == "onnx" else device_of(device)
+
+
+@Remembered
+def latency_cost(
+    task: CompressionTask, runtime: str, path: str | Path | None, device: str
+) -> LatencyCost:
+    """A task's latency as a resource; shared by every environment in the process."""
+    graph = channel_graph(task)
+    table = table_of(task, runtime, path, device)
+    return LatencyCost(graph, geometries(task.model, graph), table)
+
+
+def _name(task: CompressionTask, subject: Subject) -> str:
+    """Of a cached table: everything that its times depend on."""
+    layers = {
+        name: (geometry.key, *widths(subject.graph.layers[name]))
+        for name, geometry in geometries(subject.model, subject.graph).items()
+    }
+    key = json.dumps([str(subject.device), layers, BLOCKS], sort_keys=True)
+    network = re.sub(r"\W+", "-", str(dict(task.source).get("task") or "network"))
+    return f"{network}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"

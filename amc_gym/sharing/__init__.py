@@ -1,0 +1,1 @@
+"""One copy of what is big for many processes."""

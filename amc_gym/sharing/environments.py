@@ -1,0 +1,231 @@
+"""Copies of an environment in other processes, which share everything that is big.
+
+make = amc_gym.share(gym.make("AMC-MobileNet-v0"))
+envs = gym.vector.AsyncVectorEnv([make] * 8, context="forkserver")
+"""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from inspect import signature
+from multiprocessing.context import get_spawning_popen
+from typing import Any
+
+import gymnasium as gym
+import torch
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
+
+from amc_gym._utils.arguments import path, whole
+from amc_gym._utils.remembered import Remembered
+from amc_gym._utils.shared_memory import Address, Region, State, dump, load
+from amc_gym.compression.recovery.steps import IN_SEQUENCE, Calibration
+from amc_gym.engine.engine import Engine, belongings, engine
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.sharing.orphans import claim_server_folder, end_with_parent
+from amc_gym.tasks.split import Split
+from amc_gym.tasks.task import CompressionTask
+
+TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
+"""Wrappers of ``gym.make`` that change nothing, and that copies do without."""
+
+NAMES = ("preserve_ratio", "channel_multiple", "source")
+"""What tasks of equal content, which have one engine, may differ in."""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """An engine on its way to other processes.
+
+    Attributes:
+        address: of the region where its tensors are.
+        stream: all the rest, pickled.
+    """
+
+    address: Address
+    stream: bytes
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What an environment is besides its engine.
+
+    Attributes:
+        keywords: of ``AMCEnv``, those of the engine left out.
+        names: attributes of its task by ``NAMES``.
+        spec: its specification, less the objects that come with the engine.
+        threads: torch threads of the processes that it is sent to; ``None``: as they like.
+    """
+
+    keywords: dict[str, Any]
+    names: dict[str, Any]
+    spec: EnvSpec | None
+    threads: int | None
+
+    def environment(self, made: Engine) -> AMCEnv:
+        """A new one, not reset yet."""
+        task = _named(made.task, self.names)
+        options = {field.name: getattr(made.options, field.name) for field in fields(made.options)}
+        env = AMCEnv(task, **(options | self.keywords))
+        if self.spec is not None:
+            env.spec = copy.copy(self.spec)
+            env.spec.kwargs = {"task": task} | self.spec.kwargs
+        return env
+
+
+class SharedEnv:
+    """Makes equal environments, in this process and in those it is sent to; see ``share``."""
+
+    def __init__(self, shipment: Shipment, copied: Copied, made: Engine | None = None) -> None:
+        self._shipment, self._copied = shipment, copied
+        self._engine = made  # in the process that shares it
+
+    def __call__(self) -> AMCEnv:
+        """A new environment, not reset yet.
+
+        Raises:
+            OSError: what was shared is gone.
+        """
+        end_with_parent(self._shipment.address.files)
+        made = self._engine or _engines.get(self._shipment.address)
+        if made is None:
+            made = _unpacked(self._shipment)
+            if self._copied.threads is not None:
+                torch.set_num_threads(self._copied.threads)
+        engine.put(made, made.task, made.options)  # where the environment looks for it
+        return self._copied.environment(made)
+
+    def close(self) -> None:
+        """Take the memory back: processes that made their environments keep them, others fail."""
+        if self._engine is not None:
+            sent = _sent.get(self._engine, {})
+            for directory, (shipment, region) in list(sent.items()):
+                if shipment == self._shipment:
+                    region.close()
+                    del sent[directory]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if getattr(get_spawning_popen(), "method", None) == "forkserver":
+            claim_server_folder()
+        return SharedEnv, (self._shipment, self._copied)
+
+
+def share(
+    env: gym.Env[Any, Any], *, directory: str | None = None, threads: int | None = 1
+) -> SharedEnv:
+    """A function that makes equal environments in any process of this machine and user.
+
+    Weights, images, factors and statistics lie in memory once, for all processes together, and
+    are ready: a copy takes milliseconds, nothing is loaded or calibrated again.  What it returns
+    can be pickled and suits ``AsyncVectorEnv`` and Stable-Baselines3's ``SubprocVecEnv``.
+
+    The memory lasts as long as the engine of ``env``, and at most as long as this process; sharing
+    environments of one engine again uses it again.  ``close`` takes it back at once.  Processes of
+    multiprocessing that have made a copy end within a second once the one that started them is
+    dead, and remove what it left.
+
+    Args:
+        env: an ``AMCEnv``, from ``gym.make`` or not; where its episode stands does not matter.
+        directory: folder for a temporary file instead of memory.
+        threads: torch threads of each process that makes copies, which otherwise takes as many as
+            there are cores; ``None`` leaves them alone.
+
+    Raises:
+        ValueError: ``env`` is something else or wrapped otherwise, its tensors are not on the CPU,
+            or its task cannot be pickled.
+        OSError: there is no room.
+    """
+    if directory is not None:
+        directory = str(path("directory", directory))
+    if threads is not None:
+        threads = whole("threads", threads, at_least=1)
+    inner = _unwrapped(env)
+    made = inner.engine
+    sent = _sent.setdefault(made, {})
+    if directory not in sent:
+        contents = made, belongings(made)
+        stream, region = dump(contents, states=_states(made), directory=directory)
+        sent[directory] = Shipment(region.address, stream), region
+        _engines[region.address] = made
+    return SharedEnv(sent[directory][0], _copied(inner, threads), made)
+
+
+# Engine -> directory -> what was sent, and the region, which goes with the engine.
+_sent: weakref.WeakKeyDictionary[Engine, dict[str | None, tuple[Shipment, Region]]]
+_sent = weakref.WeakKeyDictionary()
+
+# What this process has shared itself, should it be sent back.
+_engines: weakref.WeakValueDictionary[Address, Engine] = weakref.WeakValueDictionary()
+
+
+@Remembered
+def _unpacked(shipment: Shipment) -> Engine:
+    """The engine in a process that it was sent to, once for all environments."""
+    made, results = load(shipment.stream, shipment.address)
+    for function, result in results:
+        function.put(result, made.task)
+    return made
+
+
+def _named(task: CompressionTask, names: dict[str, Any]) -> CompressionTask:
+    """The task itself, or one of equal content that is named otherwise."""
+    if all(getattr(task, name) == value for name, value in names.items()):
+        return task
+    task = copy.copy(task)
+    for name, value in names.items():
+        object.__setattr__(task, name, value)
+    return task
+
+
+def _unwrapped(env: gym.Env[Any, Any]) -> AMCEnv:
+    while isinstance(env, TRANSPARENT):
+        env = env.env
+    if isinstance(env, gym.Wrapper):
+        name = type(env).__name__
+        raise ValueError(
+            f"share takes the environment without {name}: share it first, and wrap what is made, "
+            f"make = amc_gym.share(env); AsyncVectorEnv([lambda: {name}(make(), ...)] * n)"
+        )
+    if type(env) is not AMCEnv:
+        raise ValueError(f"env: share takes an AMCEnv, not {type(env).__name__}")
+    return env
+
+
+def _copied(env: AMCEnv, threads: int | None) -> Copied:
+    engines = {field.name for field in fields(env.engine.options)}
+    known = signature(AMCEnv).parameters.keys() - engines
+    keywords = {name: value for name, value in env.options.items() if name in known}
+    spec = copy.copy(env.spec)
+    if spec is not None:
+        objects = {
+            name for name in ("task", "importance") if not isinstance(spec.kwargs.get(name), str)
+        }
+        spec.kwargs = {k: v for k, v in spec.kwargs.items() if k not in objects}
+    return Copied(
+        keywords | {"render_mode": env.render_mode},
+        {name: getattr(env.task, name) for name in NAMES},
+        spec,
+        threads,
+    )
+
+
+def _states(made: Engine) -> dict[type, State]:
+    """What is not sent: results that a process finds again, and those that it will not need.
+
+    Nor are remembered plans, see ``compression.evaluation.memory``.
+    """
+    unused = () if any(step.name in IN_SEQUENCE for step in made.steps) else ("targets",)
+    return {
+        Split: _without("image_hashes"),
+        Calibration: _without(*unused),
+    }
+
+
+def _without(*names: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda obj: {name: value for name, value in vars(obj).items() if name not in names}

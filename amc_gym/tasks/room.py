@@ -1,0 +1,63 @@
+"""Sizes that no machine holds, refused before anything is allocated."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from amc_gym._utils.arguments import whole
+from amc_gym._utils.machine import free_memory
+
+SHARE = 0.5
+"""Of the free memory that one data set may take: networks and statistics need the rest."""
+
+LARGEST_SIDE = 4096
+"""Pixels: one colour image of that side takes 0.2 GB as floats, and its first feature map 4 GB."""
+
+
+def side(name: str, value: object, *, at_least: int = 1) -> int:
+    """The side of square images in pixels, within reason.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is too small, or images of it would be absurdly large.
+    """
+    pixels = whole(name, value, at_least=at_least)
+    if pixels > LARGEST_SIDE:
+        each = decimal(4 * 3 * pixels**2)
+        raise ValueError(
+            f"{name} must be at most {LARGEST_SIDE}, not {pixels}: each image of {pixels} x "
+            f"{pixels} pixels would take {each} of memory"
+        )
+    return pixels
+
+
+def require_memory(what: str, nbytes: int, fix: str) -> None:
+    """Refuse what would take more than ``SHARE`` of the free memory.
+
+    Raises:
+        ValueError: it does; the message names both sizes and the fix.
+    """
+    free = free_memory()
+    if nbytes > SHARE * free:
+        raise ValueError(
+            f"{what} would take {decimal(nbytes)}, and {decimal(free)} are free: {fix}"
+        )
+
+
+def require_disk(what: str, nbytes: int, directory: Path, fix: str) -> None:
+    """Refuse what the disk of a folder, which need not exist yet, has no room for.
+
+    Raises:
+        ValueError: it has none; the message names both sizes and the fix.
+    """
+    while not directory.exists():
+        directory = directory.parent
+    free = shutil.disk_usage(directory).free
+    if nbytes > free:
+        raise ValueError(
+            f"{what} would take {decimal(nbytes)}, and {decimal(free)} are free in {directory}: "
+            f"{fix}"
+        )

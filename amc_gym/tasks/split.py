@@ -1,0 +1,262 @@
+"""Labelled images, and the disjoint splits of a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amc_gym._utils.arguments import described, real, whole
+from amc_gym._utils.machine import device_of
+
+CHUNK = 128
+"""Images that are looked at together: bounds the copy of those that lie in a file."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Images with their labels. Two splits are equal only if they are the same object.
+
+    Images are normalised floats, or bytes that are normalised in flight: they take a quarter of
+    the memory, and none where they are mapped from a file. NumPy arrays do as well as tensors,
+    and labels of any width.
+
+    Attributes:
+        images: ``(N, C, H, W)``, float32 and normalised, or uint8 with ``mean`` and ``std``.
+        labels: int64 ``(N,)``, class indices from 0, on the device of the images.
+        mean: of each channel, of values from 0 to 1, as torchvision counts; None for floats.
+        std: likewise.
+
+    Raises:
+        TypeError: images or labels are no numbers.
+        ValueError: a shape, length or dtype differs from the above, the split is empty, or a pixel
+            is NaN or infinite.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
+        require(images.ndim == 4, "images must be (N, C, H, W)", tuple(images.shape))
+        require(labels.ndim == 1, "labels must be (N,)", tuple(labels.shape))
+        whole_numbers = not (labels.is_floating_point() or labels.is_complex())
+        whole_numbers = whole_numbers and labels.dtype != torch.bool
+        require(whole_numbers, "labels must be int64", labels.dtype)
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.to(images.device, torch.int64))
+        self._check_dtypes()
+        require(images.numel() > 0, "images must not be empty", tuple(images.shape))
+        sizes = (len(images), len(labels))
+        require(sizes[0] == sizes[1], "there must be as many labels as images", sizes)
+        for number, part in enumerate(images.split(CHUNK)):
+            if images.dtype != torch.uint8 and not part.isfinite().all():
+                bad = int((~part.isfinite()).flatten(1).any(1).nonzero()[0])
+                raise ValueError(
+                    f"images must be finite, and image {number * CHUNK + bad} holds NaN or "
+                    "infinity: leave it out, or mend how it is normalised"
+                )
+
+    def _check_dtypes(self) -> None:
+        dtype = self.images.dtype
+        normalised = self.mean is not None or self.std is not None
+        if dtype == torch.uint8 and not normalised:
+            raise ValueError(
+                "images must be float32 and normalised; for uint8 images say how they are to be "
+                "normalised: Split(images, labels, mean=(...), std=(...)), of values from 0 to 1"
+            )
+        if dtype != torch.uint8:
+            require(dtype == torch.float32, "images must be float32, or uint8", dtype)
+            require(not normalised, "mean and std belong to uint8 images", dtype)
+            return
+        channels = self.images.shape[1]
+        for name in ("mean", "std"):
+            values = _numbers(name, getattr(self, name))
+            require(len(values) == channels, f"{name} must have {channels} numbers", values)
+            object.__setattr__(self, name, values)
+        require(min(self.std or ()) > 0, "std must be positive", self.std)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.images.shape[1:]))
+        return f"Split({len(self)} images of {size}, {self.images.dtype})"
+
+    def batch(self, chosen: slice | Tensor) -> Tensor:
+        """Some of the images as the network takes them: float32, normalised.
+
+        Args:
+            chosen: a slice, or a tensor of indices on the device of the images.
+        """
+        images = self.images[chosen]
+        if self.mean is None:
+            return images
+        mean, std = (
+            torch.tensor(values, device=images.device).view(1, -1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return images.float().div_(255).sub_(mean).div_(std)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images and labels in order, ``size`` at a time; the last batch may be smaller."""
+        size = whole("size", size, at_least=1)
+        for start in range(0, len(self), size):
+            chosen = slice(start, start + size)
+            yield self.batch(chosen), self.labels[chosen]
+
+    def first(self, n: int) -> Split:
+        """The split of the first ``n`` images, at least one, which shares their memory."""
+        n = whole("n", n, at_least=1)
+        return self._with(self.images[:n], self.labels[:n])
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split with images and labels on a device.
+
+        Raises:
+            TypeError, ValueError: as ``device_of``.
+        """
+        device = device_of(device)
+        return self._with(self.images.to(device), self.labels.to(device))
+
+    def as_bytes(self, like: Split) -> Split:
+        """The bytes that normalised floats were made of, if it was as in ``like``, of bytes."""
+        mean, std = (
+            torch.tensor(values, device=self.images.device).view(1, -1, 1, 1)
+            for values in (like.mean, like.std)
+        )
+        images = torch.empty(self.images.shape, dtype=torch.uint8, device=self.images.device)
+        for target, part in zip(images.split(CHUNK), self.images.split(CHUNK), strict=True):
+            target.copy_(part.mul(std).add_(mean).mul_(255).round_().clamp_(0, 255))
+        return Split(images, self.labels, like.mean, like.std)
+
+    def _with(self, images: Tensor, labels: Tensor) -> Split:
+        """A split of some of these images, which need not be checked again."""
+        made = object.__new__(Split)
+        for name, value in (("images", images), ("labels", labels)):
+            object.__setattr__(made, name, value)
+        for name in ("mean", "std"):
+            object.__setattr__(made, name, getattr(self, name))
+        return made
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of shape and contents; computed once, so the tensors must not change."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        if self.mean is not None:
+            digest.update(repr((self.mean, self.std)).encode())
+        for tensor in (self.images, self.labels):
+            for part in tensor.split(CHUNK):
+                digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def image_hashes(self) -> frozenset[bytes]:
+        """SHA-1 of each image as it is stored: what tells whether splits share images."""
+        return frozenset(
+            hashlib.sha1(image.cpu().contiguous().numpy().tobytes()).digest()
+            for image in self.images
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The four splits of a data set.
+
+    Reward and test images are disjoint from each other and from all the rest; calibration images
+    may be training images.
+
+    Attributes:
+        train: what the weights were fitted to, or may be.
+        calibration: what layer statistics are gathered on.
+        reward: what a search may look at, again and again.
+        test: what is looked at once, after the search.
+        classes: how many classes there are.
+    """
+
+    train: Split
+    calibration: Split
+    reward: Split
+    test: Split
+    classes: int
+
+
+def stratified_order(labels: NDArray[np.integer], seed: int) -> NDArray[np.intp]:
+    """A shuffled order of indices in which any stretch holds the classes in equal shares.
+
+    The i-th of a class's n shuffled images is put at (i + 1/2) / n of the way, so that a stretch
+    has each class's proportional share to within one image or so.
+
+    Args:
+        labels: ``(N,)`` class indices.
+        seed: of the shuffle.
+
+    Returns:
+        A permutation of 0 ... N - 1.
+    """
+    # RandomState's stream is frozen for good, a Generator's is not, and a shuffle that changed
+    # with NumPy would leak training images into test.
+    shuffled = np.random.RandomState(seed).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def require(condition: bool, demand: str, got: object) -> None:
+    """Raise a ValueError that says what is demanded and what was got."""
+    if not condition:
+        raise ValueError(f"{demand}, got {got}")
+
+
+def _tensor(name: str, array: Any) -> Tensor:
+    """A plain tensor; an array's width is put right: float32, uint8 or int64."""
+    if isinstance(array, Tensor):
+        require(array.layout == torch.strided, f"{name} must be a dense tensor", array.layout)
+        require(not array.is_meta, f"{name} must hold values", "a tensor on the meta device")
+        return array if type(array) is Tensor and not array.requires_grad else _bare(array)
+    try:
+        array = np.asarray(array)
+    except Exception as error:  # ragged lists, and whatever strangers' objects do
+        raise ValueError(f"{name} cannot be made an array: {error}") from error
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"{name} must be a tensor or an array of numbers, not {described(array)}")
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32, copy=False)
+    elif array.dtype.kind in "iu" and array.ndim == 1:
+        array = array.astype(np.int64, copy=False)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if min(array.strides, default=0) < 0:  # a flipped view, which torch does not take
+        array = array.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of read-only arrays: nothing writes to them
+        return torch.from_numpy(array)
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    """The values of a parameter, or of a subclass that says what its values mean."""
+    return tensor.detach().as_subclass(Tensor)
+
+
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
+    if values is None:
+        return ()
+    try:
+        found = tuple(values)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be numbers, one for each channel, not {described(values)}"
+        ) from None
+    return tuple(real(name, value) for value in found)

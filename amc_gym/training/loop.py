@@ -1,0 +1,330 @@
+"""The one training loop: bundled weights are made with it, and networks are fine-tuned with it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn, optim
+
+from amc_gym._utils.arguments import described, whole
+from amc_gym._utils.files import replacing
+from amc_gym._utils.names import choose
+from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
+from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.layout import fastest_layout
+from amc_gym.compression.graph import GraphError
+from amc_gym.compression.tracing import trace
+from amc_gym.tasks.admission import classes_of
+from amc_gym.tasks.collecting import SplitLike, split_of
+from amc_gym.tasks.heads import train_mode
+from amc_gym.tasks.split import Split
+from amc_gym.training.augmentation import augment
+from amc_gym.training.gradients import Gradients, Step, fastest
+from amc_gym.training.recipe import Recipe, make_optimizer, make_scheduler
+
+RESIDENT = 2**30
+"""Bytes of images that move to the device once; more of them move batch by batch."""
+
+
+class DivergedError(ValueError):
+    """A training run whose loss became NaN or infinite; the network is worth nothing."""
+
+
+def train(
+    model: nn.Module,
+    split: Split,
+    recipe: Recipe,
+    *,
+    teacher: nn.Module | None = None,
+    checkpoint: Path | None = None,
+    origin: str = "",
+    evaluate_on: Split | None = None,
+    keep_zeros: bool = False,
+    progress: bool = True,
+    on_epoch: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Train all weights of a model, frozen ones too, in place, on the device it is on.
+
+    With a checkpoint file, the run's state is written there after each epoch, and a run that finds
+    the file goes on from it: a kill loses one epoch at most. On a CPU the interrupted run ends with
+    the same bits as an uninterrupted one.
+
+    Args:
+        model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
+        split: the images to fit.
+        recipe: how.
+        teacher: the network to distil from, for recipes with distillation; not changed.
+        checkpoint: where the state lives; None keeps none.
+        origin: where the model comes from; a checkpoint only fits a run of equal origin.
+        evaluate_on: images whose accuracy the progress bar shows after each epoch.
+        keep_zeros: weights of convolutions and linear layers that are zero, pruned ones, stay so.
+        progress: whether there is a progress bar.
+        on_epoch: told of the number of finished epochs after each, and where a run goes on.
+
+    Returns:
+        The same model, channels last where it runs so, in evaluation mode.
+
+    Raises:
+        DivergedError: the loss is no finite number any more.
+        ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
+            its warm-up, images would be shifted out of sight, or the recipe distils and there is
+            no teacher.
+    """
+    if recipe.distillation and teacher is None:
+        raise ValueError("distillation needs a teacher: the network before its compression")
+    height, width = split.images.shape[2:]
+    if recipe.shift >= min(height, width):
+        raise ValueError(
+            f"shift must be smaller than the images of {height} x {width} pixels, not "
+            f"{recipe.shift}"
+        )
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.requires_grad_(True)
+    device = next(model.parameters()).device
+    example = split.batch(slice(1))
+    layout = fastest_layout(model, example.to(device))
+    guide = None
+    if teacher is not None and recipe.distillation:
+        guide = _teacher(teacher, split).to(device)
+        if fastest_layout(guide, example.to(device)) != layout:
+            layout = torch.contiguous_format
+        guide.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    model.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    resident = split.to(device) if split.images.nbytes <= RESIDENT else split
+    optimizer = make_optimizer(model, recipe)
+    scheduler = make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe))
+    identity = {**asdict(recipe), "images": split.fingerprint, "origin": origin}
+    run = _Run(
+        model,
+        guide,
+        optimizer,
+        scheduler,
+        recipe,
+        identity,
+        layout,
+        _masks(model) if keep_zeros else (),
+    )
+    done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress
+    ) as bar:
+        task = bar.add_task("training", total=recipe.epochs, completed=done)
+        if on_epoch is not None and done:
+            on_epoch(done)
+        for epoch in range(done, recipe.epochs):
+            loss = run.epoch(epoch, resident)
+            if not math.isfinite(loss):  # before a checkpoint keeps it
+                raise DivergedError(
+                    f"training has diverged in epoch {epoch + 1}, its loss is {loss}: lower "
+                    f"learning_rate={recipe.learning_rate}, or raise temperature or batch_size"
+                )
+            shown = f"loss {loss:.3f}"
+            if checkpoint:
+                run.save(checkpoint, epoch + 1)
+            if evaluate_on is not None:
+                shown += f", accuracy {accuracy(model, evaluate_on):.2%}"
+            bar.update(task, completed=epoch + 1, description=shown)
+            if progress and not bar.console.is_terminal:  # a log, where no bar moves
+                bar.console.print(f"epoch {epoch + 1} of {recipe.epochs}: {shown}")
+            if on_epoch is not None:
+                on_epoch(epoch + 1)
+    return model.eval()
+
+
+def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
+    """A few steps of fine-tuning, in place: SGD from a learning rate of 0.01 down a cosine.
+
+    Args:
+        network: a compressed network.
+        split: images to fit; up to ``steps`` batches of 64 of them are used, in several epochs if
+            there are fewer.
+        steps: gradient steps; rounded up to whole epochs where more than one is needed.
+
+    Returns:
+        The same network, in evaluation mode; as it was, if training diverges.
+    """
+    before = copy.deepcopy(network.state_dict())
+    batch = min(64, len(split))
+    epochs = -(-steps // (len(split) // batch))
+    images = batch * -(-steps // epochs)
+    recipe = Recipe(epochs, batch, learning_rate=0.01, schedule="cosine", weight_decay=5e-4)
+    try:
+        return train(network, split.first(images), recipe, keep_zeros=True, progress=False)
+    except DivergedError:
+        network.load_state_dict(before)
+        return network.eval()
+
+
+def finished_epochs(checkpoint: Path) -> int:
+    """How many epochs a run has behind it whose state is in a file; 0 if there is none.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    return _read(checkpoint)["epoch"] if checkpoint.exists() else 0
+
+
+def accuracy(
+    network: nn.Module, split: SplitLike, metric: str = "top1", batch_size: int = 256
+) -> float:
+    """Accuracy in [0, 1], in evaluation mode; the network's mode is put back afterwards.
+
+    Args:
+        network: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
+        split: labelled images, as the splits of a task.
+        metric: "top1" or "top5".
+        batch_size: images at a time.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
+        ValueError: an argument is unknown or out of range, or the network does not classify the
+            images, as ``classes_of`` says.
+    """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
+    split, metric = split_of("split", split), choose("metric", metric, METRICS)
+    batch_size = whole("batch_size", batch_size, at_least=1)
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        classes_of(network, split.batch(slice(2)).to(device), "network")
+        batches = (
+            (images.to(device), labels.to(device)) for images, labels in split.batches(batch_size)
+        )
+        return count_hits(network, batches).accuracy(metric)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@dataclass
+class _Run:
+    """What changes while a model is trained, and what it is trained by."""
+
+    model: nn.Module
+    teacher: nn.Module | None
+    optimizer: optim.Optimizer
+    scheduler: optim.lr_scheduler.LRScheduler
+    recipe: Recipe
+    identity: dict[str, Any]  # what a resumed run must share with the one before it
+    layout: torch.memory_format  # of the images
+    masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
+    step: Step | None = None  # made with the first batch, whose shape the others have
+
+    def epoch(self, number: int, split: Split) -> float:
+        """Pass over the images once; the mean loss of the steps."""
+        recipe, device = self.recipe, next(self.model.parameters()).device
+        steps = _steps(len(split), recipe)
+        total = torch.zeros((), device=device)
+        train_mode(self.model)
+        # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
+        # the caller's generator stays as it was.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(recipe.seed * 1_000_003 + number)
+            order = torch.randperm(len(split)).to(split.images.device)
+            for chosen in order[: steps * recipe.batch_size].chunk(steps):
+                images = split.batch(chosen).to(device)
+                images = augment(images, recipe.shift, recipe.flip)
+                images = images.contiguous(memory_format=self.layout)
+                labels = split.labels[chosen].to(device)
+                if self.step is None:
+                    self.step = fastest(Gradients(self.model, self.teacher, recipe), images, labels)
+                total += self.step(images, labels)
+                self.optimizer.step()
+                self.scheduler.step()
+                for weight, mask in self.masks:
+                    weight.data.mul_(mask)
+        return total.item() / steps
+
+    def save(self, path: Path, epoch: int) -> None:
+        """Write the state after ``epoch`` epochs: all of it or, if interrupted, nothing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "identity": self.identity,
+            "epoch": epoch,
+        }
+        with replacing(path) as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # torch's own, after what the system has said
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
+
+    def resume(self, path: Path) -> int:
+        """Load the state and return the number of epochs behind it."""
+        state = _read(path)
+        theirs = state["identity"]
+        differing = [key for key, own in self.identity.items() if theirs.get(key) != own]
+        if differing:
+            raise ValueError(
+                f"checkpoint {path} belongs to another run: it differs in {', '.join(differing)}. "
+                "Delete it, or name another file"
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+        except Exception as error:  # as what is in the file has it
+            raise ValueError(
+                f"checkpoint {path} belongs to another network. Delete it, or name another file"
+            ) from error
+        return state["epoch"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A run's state.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    content = io.BytesIO(path.read_bytes())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that damage made
+            state = torch.load(content, map_location="cpu", weights_only=True)
+        if not isinstance(state["identity"], dict) or not state["epoch"] >= 0:
+            raise ValueError
+    except Exception as error:  # torch.load raises whatever it runs into
+        raise ValueError(
+            f"checkpoint {path} is damaged. Delete it, or name another file"
+        ) from error
+    return state
+
+
+def _teacher(network: nn.Module, split: Split) -> nn.Module:
+    """A copy that answers only: its norms are folded, which halves its passes."""
+    network = copy.deepcopy(network).cpu().eval()
+    example = split.batch(torch.zeros(1, dtype=torch.long, device=split.images.device)).cpu()
+    with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is
+        network, _ = fold_norms(network, trace(network, example))
+    return network
+
+
+def _steps(images: int, recipe: Recipe) -> int:
+    """Whole batches in an epoch; one smaller batch where there are too few images for one."""
+    return max(1, images // recipe.batch_size)
+
+
+def _masks(model: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Weights of convolutions and linear layers that hold zeros: those were pruned, and stay so."""
+    modules = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    return [(m.weight, m.weight.detach() != 0) for m in modules if (m.weight == 0).any()]

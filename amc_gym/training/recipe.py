@@ -1,0 +1,169 @@
+"""What decides a training run besides the network and the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional
+
+from amc_gym._utils.arguments import real, truth, whole
+from amc_gym._utils.names import choose
+from amc_gym.compression.evaluation.precision import has_bf16
+
+Schedule = Literal["one-cycle", "cosine"]
+Optimizer = Literal["sgd", "adamw"]
+Precision = Literal["float32", "bf16", "auto"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run besides the network and the images.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step; what is left over by whole batches sits the epoch out.
+        learning_rate: peak of the schedule.
+        schedule: "one-cycle" (Smith and Topin, 2018) rises to the peak and falls to almost 0;
+            "cosine" falls from the peak to 0, for networks that are trained already.
+        warmup: share of all steps in which one-cycle rises, in (0, 1).
+        optimizer: "sgd" (Nesterov) or "adamw".
+        momentum: of SGD; AdamW keeps its own betas.
+        weight_decay: on kernels only, not on biases and normalisation.
+        label_smoothing: in [0, 1).
+        distillation: share of the loss that asks for a teacher's softened answers instead of the
+            labels (Hinton et al., 2015), in [0, 1].
+        temperature: how much these are softened, above 0.
+        shift: images move by up to this many pixels along each axis.
+        flip: images are mirrored left to right half of the time.
+        precision: "float32", "bf16" for autocast, or "auto": bf16 where it is fast.
+        seed: of order and augmentation, and of the initial weights where this module makes them;
+            from 0 to 2^32 - 1.
+
+    Raises:
+        TypeError: a field is of a wrong type.
+        ValueError: a name is unknown or a number out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule = "one-cycle"
+    warmup: float = 0.25
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 4.0
+    shift: int = 0
+    flip: bool = False
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        put = partial(object.__setattr__, self)
+        for name, kind in (("schedule", Schedule), ("optimizer", Optimizer)):
+            put(name, choose(name, getattr(self, name), get_args(kind)))
+        put("precision", choose("precision", self.precision, get_args(Precision)))
+        for name, bounds in WHOLE.items():
+            put(name, whole(name, getattr(self, name), **bounds))
+        for name, bounds in REAL.items():
+            put(name, real(name, getattr(self, name), **bounds))
+        put("flip", truth("flip", self.flip))
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "epochs": {"at_least": 1},
+    "batch_size": {"at_least": 1},
+    "shift": {"at_least": 0},
+    "seed": {"at_least": 0, "at_most": 2**32 - 1},
+}
+"""Fields of a recipe that are whole numbers -> bounds."""
+
+REAL: dict[str, dict[str, Any]] = {
+    "learning_rate": {"above": 0},
+    "warmup": {"above": 0, "below": 1},
+    "momentum": {"at_least": 0, "below": 1},
+    "weight_decay": {"at_least": 0},
+    "label_smoothing": {"at_least": 0, "below": 1},
+    "distillation": {"at_least": 0, "at_most": 1},
+    "temperature": {"above": 0},
+}
+"""Fields of a recipe that are real numbers -> bounds."""
+
+
+def training_loss(logits: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) -> Tensor:
+    """Cross-entropy with the labels, and with the teacher's softened answers.
+
+    The gradient of the latter shrinks with the square of the temperature, which is made up for
+    (Hinton et al., section 2), so that the share means the same at any temperature.
+    """
+    hard = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    if taught is None:
+        return hard
+    soft = functional.kl_div(
+        functional.log_softmax(logits / recipe.temperature, dim=1),
+        functional.log_softmax(taught / recipe.temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return torch.lerp(hard, recipe.temperature**2 * soft, recipe.distillation)
+
+
+def uses_bf16(recipe: Recipe, model: nn.Module) -> bool:
+    """Whether a model's forward passes run under bf16 autocast, on the device it is on.
+
+    On processors "auto" leaves networks with depthwise convolutions in float32: the gradients of
+    these are so slow in bf16 that a step of MobileNet takes 1.5 times as long, where one of
+    ResNet-56 takes 0.6 times as long (one core of an Intel Xeon with AMX).
+    """
+    if recipe.precision != "auto":
+        return recipe.precision == "bf16"
+    device = next(model.parameters()).device
+    if device.type == "cpu" and any(
+        isinstance(module, nn.Conv2d) and module.groups > 1 for module in model.modules()
+    ):
+        return False
+    return has_bf16(device)
+
+
+def make_scheduler(
+    optimizer: optim.Optimizer, recipe: Recipe, total_steps: int
+) -> optim.lr_scheduler.LRScheduler:
+    """The recipe's schedule over ``total_steps`` steps.
+
+    Raises:
+        ValueError: the run is too short for the warm-up.
+    """
+    if recipe.schedule == "cosine":
+        return optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
+    if total_steps * recipe.warmup <= 1:  # where OneCycleLR divides by zero
+        raise ValueError(
+            f"warm-up must last more than one step, got {total_steps} x {recipe.warmup}: "
+            "raise epochs or warmup, lower batch_size, or use the cosine schedule"
+        )
+    return optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=recipe.learning_rate,
+        total_steps=total_steps,
+        pct_start=recipe.warmup,
+        cycle_momentum=False,
+    )
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
+    """The recipe's optimizer of what is learnable in ``model``."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adamw":
+        return optim.AdamW(groups, lr=recipe.learning_rate)
+    return optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+    )

@@ -1,0 +1,1 @@
+"""Where engine and training meet: compress, finetune, export, search, validate, stages."""

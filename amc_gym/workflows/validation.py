@@ -1,0 +1,238 @@
+"""The proof of a plan: whatever it claims is computed anew from the task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import floor, lcm
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from amc_gym._utils import documents
+from amc_gym._utils.names import choose
+from amc_gym.compression.cost import counted_macs, counted_params
+from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
+from amc_gym.compression.fine_grained import SparseCost, nonzero_params, weight_graph
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.latency.layers import geometries
+from amc_gym.compression.latency.table import LatencyTable
+from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.compression.plan_schema import OptionsSchema
+from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.latency import cache_folder
+from amc_gym.envs.amc import ACTION_MODES
+from amc_gym.envs.budget import admissible, exact
+from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
+from amc_gym.envs.sparsity import per_unit
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training.loop import accuracy
+from amc_gym.workflows.compression import compress, pair
+
+IMAGES, SHARE = 2, 0.002
+"""Another machine's roundings turn a few images around: so many, or that share of them."""
+
+FEW = 0.1
+"""Share that the tolerance never exceeds, where two images are more than that."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A replayed plan: what it claims and what was found.
+
+    Attributes:
+        claimed: accuracy, MACs, parameters, and nanoseconds where the plan tells them.
+        found: the same as computed here; nanoseconds only where their table is known.
+        problems: every claim that does not hold, one line each.
+        unproven: claims that nothing here can prove or refute.
+    """
+
+    claimed: dict[str, float]
+    found: dict[str, float]
+    problems: tuple[str, ...]
+    unproven: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every claim that can be proven holds."""
+        return not self.problems
+
+
+def validate(
+    task: CompressionTask, plan: CompressionPlan, *, latency_table: str | Path | None = None
+) -> Validation:
+    """Replay a plan and compare it with all that it claims.
+
+    The network is built, counted and run in float32, on the reward images that the plan used.
+    MACs, parameters and the budget must hold exactly, the accuracy within ``tolerance``; the
+    decisions must be those that the options allow.
+
+    Args:
+        task: what was compressed.
+        plan: how.
+        latency_table: file of the times that a plan of that resource was made with; without it,
+            the table of that fingerprint in this machine's cache.
+
+    Raises:
+        PlanError: the plan belongs to another network or other data, or its options cannot be.
+        LatencyError: the table is none, or of another network.
+        OSError: the table cannot be read.
+    """
+    task, plan = pair(task, plan)
+    if plan.fingerprints.get("reward") != task.fingerprints["reward"]:
+        raise PlanError("the plan was judged on other reward images than the task's")
+    options = _checked_options(task, plan)
+    network = compress(task, plan)
+    graph = channel_graph(task)
+    if options["granularity"] == "weight":
+        graph = weight_graph(task.model, graph)
+    split = task.reward.first(options["reward_images"])
+    # In the batches of the search: norms without statistics of their own take those of a batch.
+    size = batch_size(graph, len(split))
+    found: dict[str, float] = {"accuracy": accuracy(network, split, options["metric"], size)}
+    found |= {resource: _cost(task, network, resource, options) for resource in ("macs", "params")}
+    full: dict[str, float] = {}
+    if options["resource"] != "latency":
+        full[options["resource"]] = _cost(task, task.model, options["resource"], options)
+    latency = _latency(task, graph, plan, latency_table)
+    if latency is not None:
+        found["latency_ns"], full["latency"] = latency.total(plan.counts), latency.full
+    problems = [
+        *_false_counts(plan.measured, found),
+        *_false_accuracy(plan.measured, found["accuracy"], len(split), len(task.reward)),
+        *_forbidden_decisions(plan, graph),
+        *_broken_budget(options, found, full),
+    ]
+    claimed = {name: plan.measured.get(name, math.nan) for name in found}
+    unproven = ()
+    if "latency_ns" in plan.measured and latency is None:
+        claimed["latency_ns"] = plan.measured["latency_ns"]
+        what = "the budget and latency_ns" if options["resource"] == "latency" else "latency_ns"
+        unproven = (
+            f"{what}: the latency table that the plan was made with is not here; name its file "
+            "with latency_table (--latency-table)",
+        )
+    return Validation(claimed, found, tuple(problems), unproven)
+
+
+def tolerance(images: int) -> float:
+    """Difference of accuracies that is not a false claim, on a task of so many reward images."""
+    return max(min(IMAGES / images, FEW), SHARE)
+
+
+def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[str, Any]:
+    options = plan.options
+    try:
+        documents.check(OptionsSchema, options)
+        choose("reward", options["reward"], REWARDS)
+        choose("action mode", options["action_mode"], ACTION_MODES)
+        choose("precision", options["precision"], PRECISIONS)
+    except ValueError as error:
+        raise PlanError(f"the plan's options cannot be: {error}") from error
+    n = options["reward_images"]
+    if n > len(task.reward):
+        raise PlanError(f"the plan was judged on {n} reward images; there are {len(task.reward)}")
+    timed = options["resource"] == "latency" or options["reward"] in NEEDS_LATENCY
+    if timed and not ("latency" in options and "latency_ns" in plan.measured):
+        raise PlanError("the plan is about latency and does not say which, or whose")
+    return options
+
+
+def _cost(
+    task: CompressionTask, network: nn.Module, resource: str, options: Mapping[str, Any]
+) -> int:
+    """MACs or parameters of a built network, by the one definition of each."""
+    if options["granularity"] == "weight":
+        if resource == "params":
+            return nonzero_params(network)
+        return SparseCost(network, weight_graph(network, channel_graph(task)), "macs").full
+    return counted_params(network) if resource == "params" else counted_macs(network, task.example)
+
+
+def _latency(
+    task: CompressionTask,
+    graph: ChannelGraph,
+    plan: CompressionPlan,
+    path: str | Path | None,
+) -> LatencyCost | None:
+    """The cost model of the plan's latency, where its table is known."""
+    named = plan.options.get("latency")
+    if named is None:
+        return None
+    if path is None:
+        table = _cached(named["table"])
+    else:
+        table = LatencyTable.load(Path(path))
+        if table.fingerprint != named["table"]:
+            raise LatencyError(f"{path} is not the latency table that the plan was made with")
+    return None if table is None else LatencyCost(graph, geometries(task.model, graph), table)
+
+
+def _cached(fingerprint: str) -> LatencyTable | None:
+    """The table of that fingerprint that was measured on this machine."""
+    for path in sorted(cache_folder().glob("*.json")):
+        try:
+            table = LatencyTable.load(path)
+        except (LatencyError, OSError):
+            continue  # not this one's
+        if table.fingerprint == fingerprint:
+            return table
+    return None
+
+
+def _false_counts(measured: Mapping[str, Any], found: Mapping[str, float]) -> Iterator[str]:
+    """MACs, parameters and nanoseconds must be whole numbers and the very ones."""
+    for name in ("macs", "params", "latency_ns"):
+        claim = measured.get(name)
+        if name not in found:
+            if name in measured and not (type(claim) is int and claim > 0):
+                yield f"{name}: claimed {claim!r:.80}, which is no time"
+        elif type(claim) is not int or claim != found[name]:
+            yield f"{name}: claimed {claim!r:.80}, found {found[name]}"
+
+
+def _false_accuracy(
+    measured: Mapping[str, Any], found: float, images: int, reward: int
+) -> Iterator[str]:
+    if type(measured.get("images")) is not int or measured["images"] != images:
+        yield f"images: claimed {measured.get('images')!r:.80}, judged on {images}"
+    claim, allowed = measured.get("accuracy"), tolerance(reward)
+    share = claim if isinstance(claim, int | float) and not isinstance(claim, bool) else math.nan
+    if not 0 <= share <= 1 or not abs(share - found) <= allowed + 1e-12:
+        yield f"accuracy: claimed {claim!r:.80}, found {found}, tolerance {allowed}"
+
+
+def _forbidden_decisions(plan: CompressionPlan, graph: ChannelGraph) -> Iterator[str]:
+    """Counts that no episode under these options could have decided."""
+    options, units = plan.options, graph.units
+    kinds = [graph.layers[unit.consumers[0]].kind for unit in units]
+    try:
+        ratios = per_unit(options["max_sparsity"], kinds)
+    except (ValueError, TypeError) as error:
+        raise PlanError(f"the plan's options cannot be: {error}") from error
+    for unit, count, ratio in zip(units, plan.counts, ratios, strict=True):
+        allowed = admissible(unit.channels, ratio, lcm(options["channel_multiple"], unit.blocks))
+        if count not in allowed:
+            yield (
+                f"decisions: {count} of {unit.channels} are kept of unit {unit.name!r}, which "
+                f"max_sparsity and channel_multiple do not allow"
+            )
+
+
+def _broken_budget(
+    options: Mapping[str, Any], found: Mapping[str, float], full: Mapping[str, float]
+) -> Iterator[str]:
+    ratio, resource = options["preserve_ratio"], options["resource"]
+    cost = found.get("latency_ns" if resource == "latency" else resource)
+    if ratio is None or cost is None:
+        return
+    limit = floor(exact(ratio) * full[resource])
+    if not cost <= limit:
+        yield (
+            f"budget: {cost:,} {resource}, but {100 * ratio:.4g} % of the network's "
+            f"{full[resource]:,} are {limit:,}"
+        )

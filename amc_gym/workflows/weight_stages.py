@@ -1,0 +1,219 @@
+"""Iterative weight pruning: in each stage a search on what is left, then fine-tuning (section 4.2).
+
+The paper prunes ResNet-50 in four stages to a density of 20 %.  One stage cannot: with a_max 0.8
+a network of convolutions keeps a fifth of its weights at least, and at that budget nothing would be
+left to decide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import JsonValue
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from amc_gym._utils import documents
+from amc_gym._utils.arguments import described, real, whole
+from amc_gym._utils.arguments import path as path_of
+from amc_gym._utils.documents import Accuracy, DocumentError, Name, Schema, Share
+from amc_gym._utils.files import write_json, write_whole
+from amc_gym._utils.machine import device_of
+from amc_gym.compression.fine_grained import densities, nonzero_params
+from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.engine.analysis import channel_graph
+from amc_gym.envs.amc import AMCEnv
+from amc_gym.tasks.collecting import SplitLike, split_of
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training.loop import accuracy, train
+from amc_gym.training.recipe import Recipe
+from amc_gym.workflows.compression import FINETUNING, compress
+from amc_gym.workflows.search import search
+from amc_gym.zoo.resolving import resolve
+
+
+class StageSchema(Schema):
+    """The file of a finished stage."""
+
+    identity: dict[Name, JsonValue]
+    density: Share
+    layers: dict[Name, Share]
+    before: Accuracy
+    after: Accuracy
+    plan: dict[Name, JsonValue]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's outcome.
+
+    Attributes:
+        density: non-zero parameters as a share of the original network's parameters.
+        layers: share of each layer's weights that are not zero, in execution order.
+        before: test accuracy as pruned, in [0, 1].
+        after: test accuracy once fine-tuned.
+        plan: what the search decided.
+        network: the fine-tuned network, on the CPU, in eval mode; pruned weights are zero.
+    """
+
+    density: float
+    layers: dict[str, float]
+    before: float
+    after: float
+    plan: CompressionPlan
+    network: nn.Module
+
+
+def geometric(density: float, stages: int) -> tuple[float, ...]:
+    """Densities that fall by the same factor in each stage, the last being ``density``."""
+    density = real("density", density, above=0, below=1)
+    stages = whole("stages", stages, at_least=1)
+    return tuple(density ** (stage / stages) for stage in range(1, stages + 1))
+
+
+def prune_in_stages(
+    task: CompressionTask,
+    training_images: SplitLike,
+    targets: Sequence[float],
+    *,
+    evaluations: int = 200,
+    recipe: Recipe = FINETUNING,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> list[Stage]:
+    """Prune single weights in stages, fine-tuning after each.
+
+    Args:
+        task: the network to prune, and its images.
+        training_images: for the fine-tuning; not among reward and test images.
+        targets: density after each stage, in (0, 1), decreasing; see ``geometric``.
+        evaluations: of each stage's search.
+        recipe: of each stage's fine-tuning; it may distil from the original network.
+        folder: where finished stages are kept; the same call then goes on after the last one.
+        seed: of the searches.
+        device: where to fine-tune; "auto": a GPU if there is one.
+        progress: whether there are progress bars.
+        options: of the environment, as in ``max_sparsity=...``; recovery is "none" by default.
+
+    Raises:
+        ValueError: targets that do not decrease, a target out of reach in one stage, or a folder
+            that holds the stages of another call.
+    """
+    if not isinstance(targets, Sequence | np.ndarray) or isinstance(targets, str):
+        raise TypeError(f"targets must be densities, one for each stage, not {described(targets)}")
+    targets = [real("targets", target, above=0, below=1) for target in targets]
+    if not targets or not all(b < a for a, b in zip((1.0, *targets), targets, strict=False)):
+        raise ValueError(f"targets must be densities below 1, each smaller, not {list(targets)}")
+    task, training_images = resolve(task), split_of("training_images", training_images)
+    task.check_fits("training_images", training_images)
+    evaluations = whole("evaluations", evaluations, at_least=1)
+    seed = whole("seed", seed, at_least=0)
+    folder = None if folder is None else path_of("folder", folder)
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be an amc_gym.Recipe, not {described(recipe)}")
+    options = {"recovery": "none"} | options
+    full = nonzero_params(task.model)
+    identity = {
+        "task": task.fingerprint,
+        "training_images": training_images.fingerprint,
+        "evaluations": evaluations,
+        "seed": seed,
+        "options": options,
+        "recipe": str(recipe),
+    }
+    stages: list[Stage] = []
+    current = task
+    for number, target in enumerate(targets):
+        path = None if folder is None else folder / f"stage-{number + 1}"
+        stage = None if path is None else _load(path, identity | {"target": target}, current)
+        if stage is None:
+            env = AMCEnv(
+                current,
+                granularity="weight",
+                resource="params",
+                preserve_ratio=target * full / nonzero_params(current.model),
+                **options,
+            )
+            plan = search(env, evaluations, seed + number, progress=progress)
+            network = compress(current, plan)
+            before = accuracy(network, task.test)
+            train(
+                network.to(device_of(device)),
+                training_images,
+                recipe,
+                teacher=task.model,
+                checkpoint=None if path is None else path.with_suffix(".checkpoint"),
+                origin=plan.to_json(),
+                keep_zeros=True,
+                progress=progress,
+            )
+            network.cpu()
+            stage = Stage(
+                density=nonzero_params(network) / full,
+                layers=densities(network, channel_graph(task)),
+                before=before,
+                after=accuracy(network, task.test),
+                plan=plan,
+                network=network,
+            )
+            if path is not None:
+                _save(path, identity | {"target": target}, stage)
+        if path is not None:  # a kill may have come before it last time
+            path.with_suffix(".checkpoint").unlink(missing_ok=True)
+        stages.append(stage)
+        current = replace(current, model=stage.network, source=(("task", None),))
+    return stages
+
+
+def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
+    """Weights first: a stage counts as finished once its description is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous() for name, tensor in stage.network.state_dict().items()}
+    write_whole(path.with_suffix(".safetensors"), save(state))
+    description = {
+        "identity": identity,
+        "density": stage.density,
+        "layers": stage.layers,
+        "before": stage.before,
+        "after": stage.after,
+        "plan": json.loads(stage.plan.to_json()),
+    }
+    write_json(path.with_suffix(".json"), description)
+
+
+def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stage | None:
+    """A finished stage, or ``None`` if there is none."""
+    if not path.with_suffix(".json").exists():
+        return None
+    file = path.with_suffix(".json")
+    try:
+        description = documents.read(file)
+        documents.check(StageSchema, description)
+        plan = CompressionPlan.from_json(json.dumps(description["plan"]))
+    except (DocumentError, PlanError) as error:
+        raise ValueError(f"{file} is no finished stage: {error}; name another folder") from error
+    if description["identity"] != json.loads(json.dumps(identity)):
+        raise ValueError(f"{file} belongs to another call; name another folder")
+    network = compress(before, plan)
+    try:
+        network.load_state_dict(load_file(path.with_suffix(".safetensors")))
+    except (SafetensorError, RuntimeError) as error:
+        weights = path.with_suffix(".safetensors")
+        raise ValueError(f"{weights} is not what {file.name} describes: {error}") from error
+    return Stage(
+        density=description["density"],
+        layers=description["layers"],
+        before=description["before"],
+        after=description["after"],
+        plan=plan,
+        network=network.eval(),
+    )

@@ -1,0 +1,243 @@
+"""Image files decoded once: bytes on disk, with a checksum, mapped into memory when used."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+import warnings
+from collections import Counter, deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torchvision.transforms import v2 as transforms
+
+from amc_gym._utils.files import replacing, sweep, write_json
+from amc_gym._utils.shared_memory import mapped_tensor
+
+UNREADABLE = ("refuse", "skip")
+VERSION = 1  # of what is written: raise it when decoding changes
+
+OURS = re.compile(r"[0-9a-f]{32}\.(npy|json)")
+"""Names of files in the cache: of images, and of the card that says what they are."""
+
+AHEAD = 64
+"""Images that are decoded before they are written."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a file becomes an image: shorter side to ``resize``, then the centre ``size`` square."""
+
+    resize: int
+    size: int
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """A file's image, (3, size, size) uint8.
+
+        Raises:
+            OSError: it cannot be read as an image.
+        """
+        try:
+            with Image.open(path) as image:
+                colour = image.convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise OSError(f"{path}: {error}") from error
+        # On the PIL image, which filters as torchvision's networks were trained and tested.
+        pick = transforms.Compose(
+            [transforms.Resize(self.resize), transforms.CenterCrop(self.size)]
+        )
+        return np.asarray(pick(colour)).transpose(2, 0, 1)
+
+
+def directory() -> Path:
+    """Where decoded images are kept: $AMC_CACHE, or else ~/.cache/amc-gym."""
+    return Path(os.environ.get("AMC_CACHE") or "~/.cache/amc-gym").expanduser()
+
+
+def tidy() -> None:
+    """Remove what killed processes have left: unfinished files, and halves of pairs."""
+    folder = directory()
+    if not folder.is_dir():
+        return
+    sweep(folder)
+    names = os.listdir(folder)
+    files = Counter(name.partition(".")[0] for name in names)  # unfinished ones are somebody's
+    for name in names:
+        if OURS.fullmatch(name) and files[name.partition(".")[0]] == 1:
+            (folder / name).unlink(missing_ok=True)
+
+
+def is_decoded(paths: Sequence[Path], root: Path, decoding: Decoding) -> bool:
+    """Whether the images of files are in the cache, damaged perhaps."""
+    return _place(paths, root, decoding).exists()
+
+
+def decoded(
+    paths: Sequence[Path], root: Path, decoding: Decoding, unreadable: str = "refuse"
+) -> tuple[Tensor, list[int]]:
+    """The images of files, from the cache, or decoded in parallel and put there.
+
+    What is in the cache belongs to the files' names, sizes and times of change; its checksum is
+    compared before use, and what is damaged is decoded again.
+
+    Args:
+        paths: the files.
+        root: the folder they are in; a cache outlives its being moved.
+        decoding: how.
+        unreadable: "refuse" files that are no images, or "skip" them; both name them.
+
+    Returns:
+        Images, uint8 ``(M, 3, size, size)`` mapped from a file, and which of ``paths`` they are.
+
+    Raises:
+        OSError: files are no images and ``unreadable`` is "refuse", or there is no room.
+    """
+    path = _place(paths, root, decoding)
+    card = _read_card(path)
+    if card is None:
+        card = _decode(paths, decoding, path)
+    broken = [paths[i] for i in card["unreadable"]]
+    if broken:
+        names = ", ".join(str(name) for name in broken[:5]) + ", ..." * (len(broken) > 5)
+        if unreadable == "refuse" or len(broken) == len(paths):
+            raise OSError(
+                f"{len(broken)} of {len(paths)} files cannot be read as images: {names}. "
+                "Remove or replace them, or leave them out with the option unreadable=skip"
+            )
+        warnings.warn(f"left out {len(broken)} unreadable images: {names}", stacklevel=2)
+    skipped = set(card["unreadable"])
+    readable = [i for i in range(len(paths)) if i not in skipped]
+    # Copy on write: mapped like a file that is only read, and torch does not mind.
+    images = mapped_tensor(np.load(path, mmap_mode="c"))
+    return images[: len(readable)], readable  # the rows of unreadable files are left over, last
+
+
+def _place(paths: Sequence[Path], root: Path, decoding: Decoding) -> Path:
+    return directory() / f"{_key(paths, root, decoding)}.npy"
+
+
+def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
+    digest = hashlib.sha256(json.dumps([VERSION, asdict(decoding)]).encode())
+    for path in paths:
+        status = path.stat()
+        name = path.relative_to(root).as_posix()
+        digest.update(f"{name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _read_card(path: Path) -> dict | None:
+    """What is said of a file in the cache, or None if it is to be decoded (again)."""
+    try:
+        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        if _checksum(path) == card["sha256"]:
+            return card
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError):
+        pass
+    warnings.warn(f"{path} is damaged: its images are decoded again", stacklevel=3)
+    return None
+
+
+def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
+    """Decode files into the cache: all of it or, if interrupted, nothing.
+
+    Images go to disk one after the other, as they come: a file of full size that was mapped and
+    filled would end the process where there is no room, and no error could say so.
+
+    Raises:
+        OSError: there is no room; the error names the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (len(paths), 3, decoding.size, decoding.size)
+    unreadable: list[int] = []
+    columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    digest = hashlib.sha256()
+
+    def write(content: bytes) -> None:
+        file.write(content)
+        digest.update(content)
+
+    try:
+        with replacing(path) as file:
+            write(_header(shape))
+            with bar, closing(_attempts(decoding, paths)) as attempts:
+                for index, image in enumerate(bar.track(attempts, total=len(paths))):
+                    if image is None:
+                        unreadable.append(index)
+                    else:
+                        write(image.tobytes())
+            for _ in unreadable:  # so that there is a row for each file
+                write(bytes(3 * decoding.size**2))
+            file.flush()
+            os.fsync(file.fileno())
+            card = {
+                "sha256": digest.hexdigest(),
+                "unreadable": unreadable,
+                "files": len(paths),
+                "decoding": asdict(decoding),
+            }
+            # The card first: without its images it is small, and says that they are to be decoded.
+            write_json(path.with_suffix(".json"), card)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            told = f"{error.strerror}: name a folder with more room in the variable AMC_CACHE"
+            raise OSError(error.errno, told, error.filename) from error
+        raise
+    return card
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a file of NumPy's begins with that holds bytes of this shape."""
+    file = io.BytesIO()
+    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue()
+
+
+def _attempts(
+    decoding: Decoding, paths: Sequence[Path]
+) -> Generator[np.ndarray | None, None, None]:
+    """Each file's image, in order, decoded by threads a little ahead; None of an unreadable one.
+
+    PIL decodes and resizes without Python's lock.  Only a little ahead, so that an interruption
+    waits for few, and a slow disk does not fill the memory.
+    """
+    pool, ahead = ThreadPoolExecutor(), deque[Future[np.ndarray | None]]()
+    try:
+        for path in paths:
+            ahead.append(pool.submit(_attempt, decoding, path))
+            if len(ahead) >= AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _attempt(decoding: Decoding, path: Path) -> np.ndarray | None:
+    try:
+        return decoding(path)
+    except OSError:
+        return None

@@ -1,0 +1,67 @@
+"""scikit-learn's handwritten digits: the data set that needs no download."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from amc_gym.tasks.room import require_memory, side
+from amc_gym.tasks.split import Split, Splits, stratified_order
+
+IMAGES = 1797
+REWARD = 400
+TEST = 500
+SEED = 0
+
+
+def digits(resolution: int = 16) -> Splits:
+    """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, 10 classes, no download.
+
+    The images are resized bilinearly to ``resolution`` and normalised. Reward holds 400 images,
+    test 500, train the other 897, each with all classes in equal shares. Calibration is all of
+    train: at 2 x 2 feature maps, 897 images give 3,588 samples, enough for 512 channels.
+
+    Args:
+        resolution: side of the square images, in pixels, at least 8.
+
+    Raises:
+        ValueError: ``resolution`` is below 8, or the images would not fit into memory.
+    """
+    resolution = side("resolution", resolution, at_least=8)
+    require_memory(
+        f"digits of {resolution} x {resolution} pixels",
+        3 * IMAGES * 4 * resolution**2,  # resized, normalised, and in splits
+        "choose a smaller resolution=",
+    )
+    return _digits(resolution)
+
+
+@cache
+def _digits(resolution: int) -> Splits:
+    # Here, since the import takes a second that users of other data sets need not spend.
+    from sklearn.datasets import load_digits
+
+    pixels, target = load_digits(return_X_y=True)
+    images = torch.from_numpy(pixels.astype(np.float32)).reshape(-1, 1, 8, 8)
+    if resolution != 8:
+        images = functional.interpolate(images, size=(resolution, resolution), mode="bilinear")
+    # Mean and deviation are 4.9 and 6.0 of 16 grey levels. Whole numbers, and a resolution that is
+    # 8 times a power of two, leave one rounding per pixel: the same fingerprint on any machine.
+    images = torch.from_numpy((images.numpy() - np.float32(5)) / np.float32(6))
+    labels = torch.from_numpy(target.astype(np.int64))
+
+    reward, test, train = (
+        Split(images[chosen], labels[chosen])
+        for chosen in map(torch.from_numpy, digits_partition(labels.numpy()))
+    )
+    return Splits(train=train, calibration=train, reward=reward, test=test, classes=10)
+
+
+def digits_partition(labels: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+    """Which of the 1,797 images are reward, test and train images: three arrays of indices."""
+    order = stratified_order(labels, SEED)
+    return np.split(order, [REWARD, REWARD + TEST])

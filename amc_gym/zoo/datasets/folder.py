@@ -1,0 +1,140 @@
+"""Image folders: ``train/<class>/*`` and ``val/<class>/*``, ImageNet's among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+
+from amc_gym._utils.arguments import whole
+from amc_gym._utils.names import choose
+from amc_gym.tasks.room import require_disk, side
+from amc_gym.tasks.split import Split, Splits, require, stratified_order
+from amc_gym.zoo.datasets.cache import (
+    UNREADABLE,
+    Decoding,
+    decoded,
+    directory,
+    is_decoded,
+    tidy,
+)
+from amc_gym.zoo.datasets.cifar10 import MEAN, STD
+
+REWARD = 3000  # as in the paper, for ImageNet
+CALIBRATION = 3000  # as in the authors' code: 60 batches of 50
+SEED = 0
+
+
+def folder(
+    root: Path,
+    *,
+    size: int = 224,
+    resize: int | None = None,
+    train: int = CALIBRATION,
+    unreadable: str = "refuse",
+) -> Splits:
+    """A user's images in ``root/train/<class>`` and ``root/val/<class>``.
+
+    Reward is 3,000 images of val, at most half of them, and test the rest; calibration is 3,000
+    images of train. All choices are seeded and stratified. The images are decoded once, into a
+    cache, see ``amc_gym.zoo.datasets.cache``; they stay bytes in a mapped file and are
+    normalised in flight with ImageNet's mean and deviation.
+
+    Args:
+        root: the folder.
+        size: side of the square images, in pixels.
+        resize: length of the shorter side before the centre is cut out; None: 8/7 of ``size``.
+        train: how many training images are decoded, for fine-tuning; at least as many as
+            calibration images, which are the first of them.
+        unreadable: "refuse" files that are no images, or "skip" them; both name them.
+
+    Raises:
+        OSError: a folder is missing or empty, or a file is no image and is refused.
+        ValueError: val has a class that train has not, or an option is out of range.
+    """
+    choose("option unreadable", unreadable, UNREADABLE)
+    size = side("size", size)
+    resize = round(size * 8 / 7) if resize is None else side("resize", resize)
+    require(resize >= size, f"resize must be at least the size of {size}", resize)
+    train = whole("train", train, at_least=1)
+
+    classes = _classes(root / "train")
+    if unknown := set(_classes(root / "val")) - set(classes):
+        raise ValueError(f"{root / 'val'} has classes that train has not: {sorted(unknown)[:5]}")
+    decoding = Decoding(resize, size)
+
+    def split(files: Sequence[Path], labels: NDArray[np.int64]) -> Split:
+        images, readable = decoded(files, root, decoding, unreadable)
+        return Split(images, torch.from_numpy(labels[readable]), MEAN, STD)
+
+    (training,) = _chosen(root / "train", classes, [max(train, CALIBRATION)])
+    reward, test = _chosen(root / "val", classes, [REWARD, None])
+    tidy()
+    parts = [files for files, _ in (training, reward, test)]
+    count = sum(len(files) for files in parts if not is_decoded(files, root, decoding))
+    require_disk(
+        f"{count:,} images of {size} x {size} pixels",
+        count * 3 * size * size,
+        directory(),
+        "choose a smaller size=, or make room",
+    )
+    trained = split(*training)
+    return Splits(
+        train=trained,
+        calibration=trained.first(CALIBRATION),
+        reward=split(*reward),
+        test=split(*test),
+        classes=len(classes),
+    )
+
+
+def imagenet(root: Path, *, train: int = CALIBRATION, unreadable: str = "refuse") -> Splits:
+    """ImageNet (ILSVRC 2012) in ``root/imagenet`` or ``root``, at 224 x 224: see ``folder``.
+
+    Raises:
+        OSError, ValueError: as ``folder`` does.
+        ValueError: there are not 1,000 classes.
+    """
+    inner = root / "imagenet"
+    root = inner if inner.is_dir() else root
+    found = len(_classes(root / "train"))
+    require(found == 1000, f"ImageNet has 1,000 classes; {root / 'train'} must have them", found)
+    return folder(root, train=train, unreadable=unreadable)
+
+
+def _classes(directory: Path) -> dict[str, int]:
+    """Class -> index, in the order of the folders' names."""
+    try:
+        return find_classes(directory)[1]
+    except OSError as error:
+        raise OSError(
+            f"{directory} must be a folder with one folder of images for each class: {error}"
+        ) from error
+
+
+def _chosen(
+    directory: Path, classes: dict[str, int], sizes: Sequence[int | None]
+) -> list[tuple[list[Path], NDArray[np.int64]]]:
+    """Files and labels of disjoint parts of a folder, seeded and stratified.
+
+    Args:
+        directory: the folder.
+        classes: class -> index.
+        sizes: of each part; None: what is left.  A part that others follow gets at most half.
+    """
+    samples = make_dataset(str(directory), classes, extensions=IMG_EXTENSIONS, allow_empty=True)
+    if len(samples) < len(sizes):
+        raise OSError(f"{directory} holds {len(samples)} images: too few")
+    samples.sort()  # the order in which a file system lists them is its own
+    labels = np.array([label for _, label in samples], dtype=np.int64)
+    order = stratified_order(labels, SEED)
+    parts = []
+    for size in sizes:
+        limit = len(order) // 2 if len(sizes) > 1 else len(order)
+        mine, order = (order, order[:0]) if size is None else np.split(order, [min(size, limit)])
+        parts.append(([Path(samples[i][0]) for i in mine], labels[mine]))
+    return parts

@@ -1,0 +1,116 @@
+"""The task that a plan or an export names, made again: only from the registry or the user's word.
+
+Whoever wrote the file may be a stranger.  A registered network is made without running anything of
+theirs, and from data of bounded size; "package.module:function" is code, which only the user can
+have run, by naming it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from torch import nn
+
+from amc_gym._utils.arguments import described
+from amc_gym._utils.names import printable
+from amc_gym._utils.own_code import is_code, refusal
+from amc_gym.compression.handover.export import read_description
+from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.zoo import datasets, models
+from amc_gym.zoo.resolving import TaskLike, resolve
+
+LONGEST_SIDES = {"digits": 256}
+"""Pixels that a file may ask for, by data set; whoever wants more passes the task itself."""
+
+LONGEST_SIDE = 1024
+"""Likewise of the other data sets."""
+
+SIDES = ("resolution", "size", "resize")
+"""Options of data sets that are pixels."""
+
+
+def task_of(
+    plan: CompressionPlan,
+    data_root: str | Path | None = None,
+    task: TaskLike | None = None,
+) -> CompressionTask:
+    """The task that a plan was made for.
+
+    A plan that names "package.module:function" is refused unless you pass ``task``: its code would
+    run on the word of whoever wrote the file.
+
+    Args:
+        plan: made from a registered network, or any plan where ``task`` is given.
+        data_root: folder of data sets that are read from disk; ``None``: $AMC_DATA_ROOT.
+        task: your own word on it: "package.module:function", such a function, or a task.  It
+            counts instead of the plan's; a plan that was made for another one is refused by
+            ``compress`` and ``validate``.
+
+    Raises:
+        TypeError: ``plan`` is none.
+        PlanError: the plan names code, or was made from objects, which no file can name; or its
+            data are larger than a file may ask for.
+        ValueError: as ``amc_gym.zoo.resolving.resolve``.
+    """
+    if not isinstance(plan, CompressionPlan):
+        raise TypeError(f"plan must be a CompressionPlan, not {described(plan)}")
+    if task is not None:
+        return resolve(task)
+    name, dataset, weights = (plan.task.get(key) for key in ("task", "dataset", "weights"))
+    if name is None:
+        raise PlanError(
+            "the plan was made from a task of objects, which a file cannot name: pass the task "
+            "and the plan to amc_gym.compress, or name a function that returns the task, "
+            "task='package.module:function' (--task on the command line)"
+        )
+    if is_code(name):
+        shown = printable(name, 200)
+        fix = f"--task {shown} on the command line, task={shown!r} in Python"
+        raise PlanError(refusal("the plan", name, fix))
+    return resolve(
+        name,
+        dataset=bounded(dataset or "digits"),
+        data_root=data_root,
+        weights=weights or "bundled",
+    )
+
+
+def original_of(path: Path) -> nn.Module:
+    """The network that an exported one was made from, as its description names it, untrained.
+
+    Raises:
+        ExportError: there is no description, or it is none.
+        ValueError: it names no registered network.
+        OSError: it is missing.
+    """
+    original = read_description(path).get("original") or {"task": None}
+    name = original["task"]
+    if name is None:
+        raise ValueError(
+            f"{path} was compressed from a task of objects: pass the original network, "
+            "amc_gym.load(path, model=...)"
+        )
+    if is_code(name):
+        fix = f"amc_gym.load(path, task={printable(name, 200)!r}), or pass the network as model"
+        raise ValueError(refusal(f"the description of {path}", name, fix))
+    return models.build(name, datasets.name_of(original.get("dataset") or ""), original["classes"])
+
+
+def bounded(dataset: str) -> str:
+    """The data set that a file names, without its wish to download.
+
+    Raises:
+        PlanError: its images are larger than a file may ask for.
+    """
+    name, _, query = dataset.partition("?")
+    options = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "download"]
+    longest = LONGEST_SIDES.get(name, LONGEST_SIDE)
+    for option, value in options:
+        if option in SIDES and value.isdecimal() and (len(value) > 9 or int(value) > longest):
+            raise PlanError(
+                f"the plan asks for images of {option}={printable(value, 20)} pixels; a file may "
+                f"ask for {longest} at most: pass the task itself if it is yours"
+            )
+    return f"{name}?{urlencode(options)}" if options else name

@@ -1,0 +1,64 @@
+"""A registered network with its weights: bundled, torchvision's, a user's, or random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision import models as torchvision_models
+
+from amc_gym.zoo import bundled, checkpoints, models
+
+RANDOM_SEED = 0
+
+
+def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Module:
+    """A registered network in evaluation mode.
+
+    Args:
+        network: a name in ``models.NETWORKS``.
+        dataset: what its setting is for, without options.
+        weights: "bundled", "torchvision" (downloaded once, to torch's own cache), "random" (the
+            same ones each time), or the path of a checkpoint, see ``checkpoints.read``.
+        classes: of the data set.
+
+    Raises:
+        ValueError: a name is unknown, there are no such weights, or they are another network's.
+        OSError: the weights are missing or damaged, or cannot be fetched.
+    """
+    if weights == "bundled":
+        return bundled.load(network, dataset)
+    if weights == "torchvision":
+        state = _torchvision(network, dataset)
+    elif weights == "random":
+        state = None
+    else:
+        state = models.NETWORKS[network].rename(checkpoints.read(Path(weights)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        model = models.build(network, dataset, classes)
+    if state is not None:
+        checkpoints.put(state, model, f"weights={weights!r}")
+    return model.eval()
+
+
+def _torchvision(network: str, dataset: str) -> dict[str, Tensor]:
+    """torchvision's tensors; its downloader checks the published checksum."""
+    name = models.NETWORKS[network].torchvision
+    if name is None or dataset != "imagenet":
+        known = ", ".join(n for n, entry in models.NETWORKS.items() if entry.torchvision)
+        raise ValueError(
+            f"torchvision has no weights of {network} for {dataset}; it has those of {known} "
+            "for dataset='imagenet'"
+        )
+    entry = torchvision_models.get_weight(name)
+    try:
+        return dict(entry.get_state_dict(progress=True, check_hash=True))
+    except OSError as error:  # urllib's errors are OSErrors
+        raise OSError(
+            f"cannot fetch {entry.url} ({error}): fetch it where there is a network, and pass "
+            "its path as weights=..."
+        ) from error
+    except RuntimeError as error:  # the checksum
+        raise OSError(f"{entry.url} arrived damaged ({error}): try again") from error

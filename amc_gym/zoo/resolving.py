@@ -1,0 +1,148 @@
+"""Tasks by name: a registered network, "package.module:function", or what the user hands over."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from amc_gym._utils.arguments import described, path, shown
+from amc_gym._utils.own_code import failing_as_one
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.zoo import bundled, datasets, models
+from amc_gym.zoo.pretrained import pretrained
+
+TaskLike = str | Callable[[], CompressionTask] | CompressionTask
+"""A network's name, "package.module:function", such a function itself, or a task."""
+
+
+def resolve(
+    task: TaskLike,
+    *,
+    dataset: str = "digits",
+    data_root: str | Path | None = None,
+    weights: str | Path = "bundled",
+) -> CompressionTask:
+    """The task that the options name; the same object for the same options.
+
+    Args:
+        task: see ``TaskLike``.  The other arguments only apply to a network's name.
+        dataset: "digits", "cifar10", "imagenet" or "folder", see ``datasets.load``.
+        data_root: folder of data sets that are read from disk.
+        weights: "bundled", "torchvision", "random", or a path, see ``pretrained``.
+
+    Raises:
+        ValueError: an option is unknown or does not apply.
+        OSError: weights or data that are missing or damaged.
+    """
+    if isinstance(task, str) and ":" not in task:
+        name = datasets.name_of(dataset)
+        models.setting(task, name)
+        origin = str(path("weights", weights))
+        if origin == "bundled":
+            bundled.find(task, name)  # before the data, which may take long to load
+        root = datasets.find_root(dataset, data_root)
+        return _network_task(str(task), str(dataset), root, origin)
+    given = {"dataset": dataset, "data_root": data_root, "weights": weights}
+    for option, value in given.items():
+        if not (isinstance(value, str | None) and value == DEFAULTS[option]):
+            raise ValueError(
+                f"{option} is {shown(value)}, but dataset, data_root and weights belong to the "
+                "registered networks; a task of your own brings its own data and weights"
+            )
+    if isinstance(task, str):
+        return _imported(str(task))
+    if isinstance(task, CompressionTask):
+        return task
+    if isinstance(task, nn.Module) or not callable(task):
+        fix = ""
+        if isinstance(task, nn.Module):
+            fix = ": make one of it, CompressionTask(model, calibration, reward, test)"
+        raise ValueError(
+            "task must be a network's name, 'package.module:function', a function without "
+            f"arguments, or a CompressionTask, not {type(task).__name__}{fix}"
+        )
+    try:
+        return _called(task)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        raise ValueError(f"task {shown(task)} must be hashable: pass a function") from error
+
+
+DEFAULTS = {"dataset": "digits", "data_root": None, "weights": "bundled"}
+"""What tasks that are not registered networks may say, since it says nothing."""
+
+
+@lru_cache(maxsize=16)
+def _network_task(
+    network: str, dataset: str, data_root: Path | None, weights: str
+) -> CompressionTask:
+    name = datasets.name_of(dataset)
+    setting = models.setting(network, name)
+    splits = datasets.load(dataset, data_root)
+    return CompressionTask(
+        pretrained(network, name, weights, splits.classes),
+        splits.calibration,
+        splits.reward,
+        splits.test,
+        preserve_ratio=setting.preserve_ratio,
+        channel_multiple=setting.channel_multiple,
+        source=(("task", network), ("dataset", dataset), ("weights", weights)),
+    )
+
+
+@lru_cache(maxsize=16)
+def _imported(task: str) -> CompressionTask:
+    module, _, function = task.partition(":")
+    if not module or module.startswith(".") or not function:
+        raise ValueError(f"task {shown(task)} must be 'package.module:function'")
+    with failing_as_one(f"task {shown(task)}"):
+        try:
+            made = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"task {shown(task)} cannot be imported: {error}") from error
+        return _checked(made, source=(("task", task),))
+
+
+@lru_cache(maxsize=16)
+def _called(function: Callable[[], CompressionTask]) -> CompressionTask:
+    return _checked(function)
+
+
+def _checked(
+    function: Callable[[], CompressionTask] | CompressionTask,
+    source: tuple[tuple[str, str | None], ...] = (("task", None),),
+) -> CompressionTask:
+    task = function if isinstance(function, CompressionTask) else _made(function)
+    if not isinstance(task, CompressionTask):
+        raise ValueError(
+            f"task {shown(function)} returned {type(task).__name__}, not a CompressionTask"
+        )
+    # The function may keep its task, and other functions may return the same one.
+    return task if task.source == source else replace(task, source=source)
+
+
+def _made(function: Any) -> Any:
+    """What a user's function returns; its own errors pass."""
+    if not callable(function) or isinstance(function, nn.Module):
+        raise ValueError(f"task names {described(function)}, not a function without arguments")
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"task {shown(function)} must be a function without arguments ({error}): wrap it, "
+            "lambda: function(...)"
+        ) from None
+    except ValueError:
+        pass  # a built-in one that does not say what it takes
+    try:
+        return function()
+    except SystemExit as error:
+        raise ValueError(f"task {shown(function)} ended the program: exit {error}") from error
