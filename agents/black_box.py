@@ -54,7 +54,7 @@ class BlackBox:
 
         def objective(trial: Any) -> float:
             shares = [trial.suggest_float(name, LEAST, 1.0) for name in names]
-            return execute(self.env, budget.scaled(shares))["reward"]
+            return execute(self.env, budget.scaled(shares))[0]
 
         maximise(self._optuna, objective, self.sampler, episodes, dict.fromkeys(names, 1.0))
 

@@ -144,7 +144,7 @@ class ErrorAllocation:
         for curvature in [*self.errors][:episodes]:
             self.curvature = curvature
             plan = self.plan([0.0] * len(names), size)
-            rewards[curvature] = execute(self.env, plan)["reward"]
+            rewards[curvature] = execute(self.env, plan)[0]
         self.curvature = max(rewards, key=rewards.__getitem__)
 
         def objective(trial: Any) -> float:
@@ -152,7 +152,7 @@ class ErrorAllocation:
             size = trial.suggest_float("size", 0.0, 1.0) if "size" in first else None
             if trial.number == 0:  # told, not evaluated again
                 return rewards[self.curvature]
-            return execute(self.env, self.plan(factors, size))["reward"]
+            return execute(self.env, self.plan(factors, size))[0]
 
         maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
 

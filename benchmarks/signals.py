@@ -79,9 +79,7 @@ def _measure(network: str, dataset: str, key: tuple[float, str, str, int], epoch
     env = AMCEnv(
         network, dataset=dataset, preserve_ratio=ratio, importance=importance, recovery=recovery
     )
-    env.reset()
-    for count, channels in zip(largest(env.budget), env.budget.channels, strict=True):
-        env.step(torch.tensor([1 - count / channels]).numpy())
+    env.execute(largest(env.budget))
     small = amc_gym.compress(env.task, env.plan)
     if seed >= 0:
         recipe = Recipe(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -317,6 +317,47 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         else:
             reward, info = 0.0, self.decided()
         return self.embedding.observe(executed), reward, terminated, False, info
+
+    def execute(
+        self, counts: Sequence[int], through: gym.Env[Any, Any] | None = None
+    ) -> tuple[float, dict[str, Any]]:
+        """Play the one episode that ends in a plan: its reward, and the last step's info.
+
+        Args:
+            counts: what each unit keeps, channels or weights: admissible, within the budget.
+            through: this environment as it is wrapped, so that every wrapper sees the steps and
+                the reward is what they make of it; ``None``: this one itself.
+
+        Raises:
+            ValueError: no such plan is within the budget, ``through`` is another environment, or
+                a wrapper changes actions.
+        """
+        env = self if through is None else through
+        if env.unwrapped is not self:
+            raise ValueError("through must be this environment, wrapped, not another one")
+        self.budget.check(counts)
+        env.reset()
+        reward: Any = 0.0
+        info: dict[str, Any] = {}
+        for t, count in enumerate(counts):
+            # float64: in float32 a layer of millions of weights has no exact ratios.
+            action = np.array([self._action(counts[:t], count)])
+            _, reward, _, _, info = env.step(action)
+            kept = info["channels"] if "channels" in info else info["weights"]
+            if kept != count:
+                raise ValueError(
+                    f"unit {info['layer']!r} kept {kept} instead of {count}: a plan is executed "
+                    "in an environment with unchanged actions, so take the wrapper off"
+                )
+        return float(reward), info
+
+    def _action(self, executed: Sequence[int], count: int) -> float:
+        """The action after which the next unit keeps ``count``, at most its cap."""
+        t, budget = len(executed), self.budget
+        if self.action_mode == "clamp":
+            return 1 - count / budget.channels[t]
+        least, cap = budget.admissible[t][0], budget.cap(executed)
+        return (cap - count) / (cap - least) if cap > least else 0.0
 
     @property
     def fresh(self) -> bool:

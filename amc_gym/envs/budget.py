@@ -110,6 +110,26 @@ class Budget:
         """Whether the finished plan of these counts is within the limit."""
         return self.limit is None or self._cost(counts) <= self.limit
 
+    def check(self, counts: Sequence[int]) -> None:
+        """Raise what is wrong with a finished plan.
+
+        Raises:
+            ValueError: not one admissible count for each unit, or they are over the limit.
+        """
+        if len(counts) != len(self.channels):
+            raise ValueError(f"counts must be {len(self.channels)}, one a unit, not {len(counts)}")
+        for unit, (count, choices) in enumerate(zip(counts, self.admissible, strict=True)):
+            if count not in choices:
+                raise ValueError(
+                    f"unit {unit} cannot keep {count}: max_sparsity and channel_multiple admit "
+                    f"{_listed(choices)}"
+                )
+        if not self.admits(counts):
+            raise ValueError(
+                f"the counts cost {self._cost(counts)}, which is not within the budget of "
+                f"{self.limit}: budget.scaled(...) gives counts that are"
+            )
+
     def scaled(self, shares: Iterable[float]) -> tuple[int, ...]:
         """Counts nearest to ``shares`` of the channels times the largest number that fits.
 
@@ -180,6 +200,12 @@ def nearest(ascending: Sequence[int], value: float) -> int:
         return ascending[-1]
     below, above = ascending[right - 1], ascending[right]
     return above if above - value <= value - below else below
+
+
+def _listed(ascending: Sequence[int]) -> str:
+    """The first counts and the last."""
+    few = [str(count) for count in ascending[:3]]
+    return ", ".join(few if len(ascending) < 4 else [*few, f"... {ascending[-1]}"])
 
 
 def smallest_ratio(smallest: int, full: int) -> float:

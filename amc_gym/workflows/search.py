@@ -9,7 +9,7 @@ evaluated, so no evaluation is spent on plans that break the budget or leave roo
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -86,7 +86,7 @@ def search(
         shown = bar.add_task("searching", total=evaluations)
         for _ in range(evaluations):
             counts = evolution.propose()
-            reward = _execute(env, counts)
+            reward, _ = amc.execute(counts, through=env)
             if evolution.accept(counts, reward):
                 best = amc.plan
                 if found is not None:
@@ -146,19 +146,3 @@ class _Evolution:
 
     def _parent(self) -> np.ndarray:
         return np.array(self._parents[self._rng.integers(len(self._parents))][2])
-
-
-def _execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> float:
-    """Reward of the episode that keeps ``counts[u]`` channels of unit u."""
-    env.reset()
-    reward: Any = 0.0
-    for count, channels in zip(counts, env.unwrapped.budget.channels, strict=True):  # type: ignore[attr-defined]
-        action = np.array([1 - count / channels])  # float64: exact for any count
-        _, reward, _, _, info = env.step(action)
-        kept = info["channels"] if "channels" in info else info["weights"]
-        if kept != count:
-            raise ValueError(
-                f"unit {info['layer']!r} kept {kept} instead of {count}: "
-                "search needs an environment with unchanged actions"
-            )
-    return float(reward)

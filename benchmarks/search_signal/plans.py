@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from agents.plans import execute
 from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym._utils.files import write_json
@@ -49,7 +48,7 @@ def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int =
         env = AMCEnv(task, preserve_ratio=float(ratio))
         percents = rng.integers(LEAST, 101, size=len(env.budget.channels))
         sparsities = [Fraction(int(percent), 100) for percent in percents]
-        execute(env, largest(env.budget, lambda _, drawn=sparsities: drawn))
+        env.execute(largest(env.budget, lambda _, drawn=sparsities: drawn))
         measured = env.plan.measured
         shares = {name: measured[name] / cost.full for name, cost in env.engine.costs.items()}
         plans.append(Drawn(env.plan, shares["macs"], shares["params"]))
