@@ -1,0 +1,62 @@
+"""Operations on single values, and copies of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.rules.call import Call, rule
+
+
+@rule("copy", "_prelu_kernel", "hardswish", "log_sigmoid_forward", "rsub", "rrelu_with_noise")
+def elementwise(call: Call) -> None:
+    """Channels of equal positions belong together; dimensions of size 1 are broadcast."""
+    for out in call.outputs:
+        labels: list[Dimension] = []
+        for axis in range(out.dim()):
+            size = out.shape[axis]
+            found: list[Dimension] = []
+            for tensor, info in zip(call.tensors, call.infos, strict=True):
+                mine = axis - (out.dim() - tensor.dim())
+                if mine >= 0 and tensor.shape[mine] == size:
+                    found.append(info.labels[mine])
+            labels.append(together(call, found, size))
+        call.give(out, labels)
+
+
+def together(call: Call, found: Sequence[Dimension], size: int) -> Dimension:
+    """Unite what several operands say of one dimension."""
+    known = [each for each in found if each is not None]
+    if not known:
+        return None
+    if size > 1 and len(known) < len(found):
+        for each in known:
+            call.fix(each, "meets positions that are no channels in")
+        return None
+    for one, other in pairwise(known):
+        call.classes.unite(one, other)
+    return known[0]
+
+
+@rule(
+    "clone",
+    "detach",
+    "alias",
+    "contiguous",
+    "lift_fresh",
+    "_to_copy",
+    "native_dropout",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "full_like",
+    "rand_like",
+    "randn_like",
+    "bernoulli",
+    "fill",
+    "zero",
+)
+def same(call: Call) -> None:
+    """The result has the labels of the first argument."""
+    call.give_all(call.infos[0].labels)

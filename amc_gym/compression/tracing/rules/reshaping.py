@@ -1,0 +1,166 @@
+"""Operations that reorder, join, split, repeat and shuffle dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.rules.call import Call, rule
+
+
+@rule("permute", "t", "transpose", "numpy_T", "movedim", "swapaxes")
+def permuted(call: Call) -> None:
+    """Dimensions change places."""
+    labels = list(call.infos[0].labels)
+    total = len(labels)
+    if call.operation.name == "permute":
+        order = [axis % total for axis in call.bound["dims"]]
+    else:
+        order = list(range(total))
+        one, other = (call.bound.get("dim0", 0), call.bound.get("dim1", total - 1))
+        if total > 1:
+            order[one], order[other] = order[other], order[one]
+    call.give(call.out, [labels[axis] for axis in order])
+
+
+@rule("unsqueeze")
+def unsqueezed(call: Call) -> None:
+    """A dimension of size 1 is put in."""
+    labels = list(call.infos[0].labels)
+    labels.insert(call.bound["dim"] % (len(labels) + 1), None)
+    call.give(call.out, labels)
+
+
+@rule("squeeze")
+def squeezed(call: Call) -> None:
+    """Dimensions of size 1 are taken out."""
+    shape, labels = call.tensors[0].shape, call.infos[0].labels
+    dims = call.bound.get("dim")
+    if dims is None:
+        dims = range(len(shape))
+    chosen = {d % len(shape) for d in ([dims] if isinstance(dims, int) else dims)}
+    call.give(
+        call.out,
+        [each for axis, each in enumerate(labels) if not (axis in chosen and shape[axis] == 1)],
+    )
+
+
+@rule("expand", "repeat")
+def repeated(call: Call) -> None:
+    """The tensor several times over."""
+    labels, shape = call.infos[0].labels, call.tensors[0].shape
+    new = call.out.dim() - len(labels)
+    made: list[Dimension] = [None] * new
+    for axis, (dimension, size) in enumerate(zip(labels, shape, strict=True)):
+        times = call.out.shape[new + axis] // max(size, 1)
+        made.append(dimension if dimension is None or times == 1 else np.tile(dimension, times))
+    call.give(call.out, made)
+
+
+@rule("view", "_unsafe_view", "reshape", "_reshape_alias", "unflatten", "flatten")
+def reshaped(call: Call) -> None:
+    """Dimensions are joined and split."""
+    before, labels = list(call.tensors[0].shape), call.infos[0].labels
+    after = list(call.out.shape)
+    made: list[Dimension] = []
+    for inside, outside in _blocks(before, after):
+        made += _reshape_block(
+            call,
+            [labels[axis] for axis in inside],
+            [before[axis] for axis in inside],
+            [after[axis] for axis in outside],
+        )
+    call.give(call.out, made)
+
+
+def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Smallest runs of dimensions that hold the same number of values before and after."""
+    blocks, i, j = [], 0, 0
+    while i < len(before) or j < len(after):
+        inside, outside, one, other = [], [], 1, 1
+        while True:
+            if one <= other and i < len(before) and (one < other or not inside):
+                one *= before[i]
+                inside.append(i)
+                i += 1
+            elif j < len(after) and (other < one or not outside):
+                other *= after[j]
+                outside.append(j)
+                j += 1
+            else:
+                break
+        blocks.append((inside, outside))
+    return blocks
+
+
+def _reshape_block(
+    call: Call, labels: Sequence[Dimension], before: Sequence[int], after: Sequence[int]
+) -> list[Dimension]:
+    """Labels of the dimensions that some dimensions become together."""
+    held = [axis for axis, each in enumerate(labels) if each is not None and before[axis] > 1]
+    if not held:
+        return [None] * len(after)
+    if len(held) > 1:
+        for axis in held:
+            call.fix(labels[axis], "is joined with another dimension of channels by")
+        return [None] * len(after)
+    (axis,) = held
+    mine = labels[axis]
+    assert mine is not None
+    flat = np.tile(np.repeat(mine, prod(before[axis + 1 :])), prod(before[:axis]))
+    return _split(call, flat.reshape(after))
+
+
+def _split(call: Call, labels: np.ndarray) -> list[Dimension]:
+    """Labels of several dimensions: the channels lie in one of them, the last one that varies.
+
+    Where they vary along others too, what lies there side by side is coupled, so that the numbers
+    of groups, heads or parts stay what they are in the network's code.
+    """
+    made: list[Dimension] = [None] * labels.ndim
+    roots = call.classes.roots(labels)
+    varying = [axis for axis in range(labels.ndim) if (roots != roots.take([0], axis=axis)).any()]
+    if not varying:
+        return made
+    holder = varying[-1]
+    across = np.moveaxis(labels, holder, -1).reshape(-1, labels.shape[holder])
+    for row in across[1:]:
+        call.classes.unite(across[0], row)
+    made[holder] = across[0]
+    return made
+
+
+@rule("pixel_shuffle")
+def pixel_shuffled(call: Call) -> None:
+    """Runs of channels become the pixels of one."""
+    labels, factor = list(call.infos[0].labels), call.bound["upscale_factor"]
+    if (channels := labels[-3]) is not None:
+        runs = channels.reshape(-1, factor**2)
+        for column in range(1, factor**2):
+            call.classes.unite(runs[:, 0], runs[:, column])
+        labels[-3] = runs[:, 0]
+    call.give(call.out, labels)
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffled(call: Call) -> None:
+    """The pixels of a channel become a run of channels."""
+    labels, factor = list(call.infos[0].labels), call.bound["downscale_factor"]
+    if labels[-3] is not None:
+        labels[-3] = np.repeat(labels[-3], factor**2)
+    call.give(call.out, labels)
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffled(call: Call) -> None:
+    """Groups of channels are interleaved; channels of equal places in the groups are coupled."""
+    labels, groups = list(call.infos[0].labels), call.bound["groups"]
+    if (channels := labels[1]) is not None:
+        rows = channels.reshape(groups, -1)
+        for row in rows[1:]:
+            call.classes.unite(rows[0], row)
+        labels[1] = rows.T.reshape(-1)
+    call.give(call.out, labels)

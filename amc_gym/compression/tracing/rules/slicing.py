@@ -1,0 +1,140 @@
+"""Operations that put tensors together along a dimension, or cut it into parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import gcd
+
+import numpy as np
+
+from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.rules.call import Call, rule
+from amc_gym.compression.tracing.rules.elementwise import together
+
+
+@rule("cat")
+def concatenated(call: Call) -> None:
+    """Dimensions are put one behind the other; the others belong together."""
+    tensors = [tensor for tensor in call.bound["tensors"] if tensor.numel() or tensor.dim() > 1]
+    labels = [call.labels(tensor) for tensor in tensors]
+    axis = (call.bound.get("dim") or 0) % call.out.dim()
+    made: list[Dimension] = []
+    for dimension, size in enumerate(call.out.shape):
+        found = [each[dimension] for each in labels]
+        if dimension != axis:
+            made.append(together(call, found, size))
+        elif all(each is None for each in found):
+            made.append(None)
+        else:
+            made.append(
+                np.concatenate(
+                    [
+                        call.classes.new(
+                            tensor.shape[axis], f"holds no channels in {call.operation}"
+                        )
+                        if each is None
+                        else each
+                        for each, tensor in zip(found, tensors, strict=True)
+                    ]
+                )
+            )
+    call.give(call.out, made)
+
+
+@rule("stack")
+def stacked(call: Call) -> None:
+    """Equal positions belong together; the new dimension holds no channels."""
+    found = [call.labels(tensor) for tensor in call.bound["tensors"]]
+    sizes = call.bound["tensors"][0].shape
+    made = [together(call, [each[axis] for each in found], size) for axis, size in enumerate(sizes)]
+    made.insert((call.bound.get("dim") or 0) % call.out.dim(), None)
+    call.give(call.out, made)
+
+
+@rule("split", "split_with_sizes", "chunk", "unsafe_chunk", "unsafe_split", "tensor_split")
+def parted(call: Call) -> None:
+    """Parts of a dimension, which have to keep their proportions."""
+    labels, axis = list(call.infos[0].labels), call.bound.get("dim") or 0
+    sizes = [part.shape[axis] for part in call.out]
+    starts = np.cumsum([0, *sizes])
+    if (mine := labels[axis]) is not None:
+        _in_proportion(call, mine, starts)
+    for part, (start, stop) in zip(call.out, pairwise(starts), strict=True):
+        labels[axis] = None if mine is None else mine[start:stop]
+        call.give(part, labels)
+
+
+def _in_proportion(call: Call, labels: np.ndarray, bounds: Sequence[int] | np.ndarray) -> None:
+    """Parts between bounds, found by their share of the whole, keep that share."""
+    size = gcd(*(int(bound) for bound in bounds), len(labels))
+    if 0 < size < len(labels):
+        call.classes.keep_equal(labels.reshape(-1, size), f"is cut by {call.operation}")
+
+
+@rule("unbind")
+def unbound(call: Call) -> None:
+    """One position of a dimension at a time: it stays whole."""
+    labels = list(call.infos[0].labels)
+    axis = (call.bound.get("dim") or 0) % len(labels)
+    call.fix(labels.pop(axis), "is taken apart by")
+    for part in call.out:
+        call.give(part, labels)
+
+
+@rule("select")
+def selected(call: Call) -> None:
+    """One position of a dimension: it stays whole."""
+    labels = list(call.infos[0].labels)
+    call.fix(labels.pop(call.bound["dim"] % len(labels)), "is taken apart by")
+    call.give(call.out, labels)
+
+
+@rule("slice", "narrow")
+def sliced(call: Call) -> None:
+    """A run of positions, which has to keep its proportion."""
+    labels = list(call.infos[0].labels)
+    axis, size = call.bound.get("dim") or 0, call.tensors[0].shape[call.bound.get("dim") or 0]
+    start = call.bound.get("start") or 0
+    start = max(0, min(start if start >= 0 else start + size, size))
+    stop = start + call.out.shape[axis]
+    if (mine := labels[axis]) is not None and call.out.shape[axis] != size:
+        if (call.bound.get("step") or 1) != 1:
+            call.fix(mine, "is taken apart by")
+            labels[axis] = None
+        else:
+            _in_proportion(call, mine, (0, start, stop))
+            labels[axis] = mine[start:stop]
+    call.give(call.out, labels)
+
+
+@rule("flip", "roll")
+def moved(call: Call) -> None:
+    """Positions of a dimension change places; of channels, all stay."""
+    labels = list(call.infos[0].labels)
+    for axis in call.bound.get("dims") or range(len(labels)):
+        call.fix(labels[axis], "changes places in")
+    call.give(call.out, labels)
+
+
+@rule("glu")
+def gated(call: Call) -> None:
+    """One half of a dimension is multiplied by the other one's sigmoid."""
+    labels, axis = list(call.infos[0].labels), call.bound["dim"]
+    if (mine := labels[axis]) is not None:
+        half = len(mine) // 2
+        call.classes.unite(mine[:half], mine[half:])
+        labels[axis] = mine[:half]
+    call.give(call.out, labels)
+
+
+@rule("constant_pad_nd")
+def padded(call: Call) -> None:
+    """Constants are put before and behind."""
+    labels, pad = list(call.infos[0].labels), call.bound["pad"]
+    for number, (before, behind) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        axis = len(labels) - 1 - number
+        if labels[axis] is not None and (before or behind):
+            call.fix(labels[axis], "is padded by")
+            labels[axis] = None
+    call.give(call.out, labels)
