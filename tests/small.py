@@ -55,6 +55,11 @@ def lively(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
+def same(left: nn.Module, right: nn.Module) -> bool:
+    theirs = right.state_dict()
+    return all(torch.equal(value, theirs[name]) for name, value in left.state_dict().items())
+
+
 def images(n: int, seed: int, size: int = 8, classes: int = 5) -> Split:
     generator = torch.Generator().manual_seed(seed)
     return Split(

@@ -18,8 +18,8 @@ from torch.utils.data import (
 
 import amc_gym
 from amc_gym import CompressionTask, Split
+from amc_gym.tasks import collecting, room
 from amc_gym.tasks.collecting import split_of
-from amc_gym.zoo.datasets import collecting, room
 
 GIVEN = images(70, 5)
 

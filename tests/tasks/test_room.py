@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from amc_gym._utils.machine import free_memory
-from amc_gym.zoo.datasets import load, room
+from amc_gym.tasks import room
+from amc_gym.zoo.datasets import load
 
 
 @pytest.fixture
