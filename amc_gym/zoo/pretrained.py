@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision import models as torchvision_models
 
 from amc_gym.zoo import bundled, checkpoints, models
 
@@ -52,6 +51,8 @@ def _torchvision(network: str, dataset: str) -> dict[str, Tensor]:
             f"torchvision has no weights of {network} for {dataset}; it has those of {known} "
             "for dataset='imagenet'"
         )
+    from torchvision import models as torchvision_models  # takes as long as importing torch
+
     entry = torchvision_models.get_weight(name)
     try:
         return dict(entry.get_state_dict(progress=True, check_hash=True))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import fminbound, nnls
 
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.cost import LatencyCost
@@ -43,6 +42,8 @@ def fitted(
         networks: nanoseconds of each, (networks,).
         block: channels that the device computes at once.
     """
+
+    from scipy.optimize import fminbound, nnls  # slow to import
 
     def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
         """The table with so much taken off each layer, and then scaled."""

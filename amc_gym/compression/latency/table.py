@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import FailFast, Field
-from scipy.optimize import isotonic_regression
 
 from amc_gym._utils import documents
 from amc_gym._utils.documents import WHOLE, DocumentError, Name, Positive, Schema, Sha256
@@ -81,6 +80,8 @@ class Grid:
         Least squares along one axis and then the other: the second regression keeps the order that
         the first one made, since it never turns two rows that are in order around.
         """
+        from scipy.optimize import isotonic_regression  # slow to import
+
         for axis in (0, 1):
             ns = np.apply_along_axis(lambda line: isotonic_regression(line).x, axis, ns)
         rounded = np.maximum(1, np.rint(ns)).astype(np.int64)

@@ -22,7 +22,6 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torchvision.transforms import v2 as transforms
 
 from amc_gym._utils.files import replacing, sweep, write_json
 from amc_gym._utils.shared_memory import mapped_tensor
@@ -52,6 +51,8 @@ class Decoding:
         Raises:
             OSError: it cannot be read as an image.
         """
+        from torchvision.transforms import v2 as transforms  # takes as long as importing torch
+
         try:
             with Image.open(path) as image:
                 colour = image.convert("RGB")

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.datasets import CIFAR10
 
 from amc_gym.tasks.split import Split, Splits, stratified_order
 
 ARCHIVE = "cifar10.npz"
-OFFICIAL = CIFAR10.base_folder
+OFFICIAL = "cifar-10-batches-py"
 CLASSES = 10
 REWARD = 2000
 CALIBRATION = 3000  # as in the authors' code: 60 batches of 50
@@ -94,6 +93,8 @@ def _read_official(root: Path, download: bool) -> tuple[Labelled, Labelled]:
     The official batches are pickles. torchvision compares each one with the published checksum
     before it opens it, so nothing else is ever unpickled.
     """
+    from torchvision.datasets import CIFAR10  # takes as long as importing torch
+
     try:
         parts = [CIFAR10(str(root), train=train, download=download) for train in (True, False)]
     except RuntimeError as error:  # a file is missing or its checksum differs

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
@@ -108,6 +107,8 @@ def imagenet(root: Path, *, train: int = CALIBRATION, unreadable: str = "refuse"
 
 def _classes(directory: Path) -> dict[str, int]:
     """Class -> index, in the order of the folders' names."""
+    from torchvision.datasets.folder import find_classes  # takes as long as importing torch
+
     try:
         return find_classes(directory)[1]
     except OSError as error:
@@ -126,6 +127,8 @@ def _chosen(
         classes: class -> index.
         sizes: of each part; None: what is left.  A part that others follow gets at most half.
     """
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+
     samples = make_dataset(str(directory), classes, extensions=IMG_EXTENSIONS, allow_empty=True)
     if len(samples) < len(sizes):
         raise OSError(f"{directory} holds {len(samples)} images: too few")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
-from torchvision.models import MobileNetV2
+
+if TYPE_CHECKING:
+    from torchvision.models import MobileNetV2
 
 # Table 2 of the paper: expansion, output channels and repetitions of each stage; its strides.
 STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
@@ -29,6 +32,8 @@ def mobilenet_v2(
         stem_stride: stride of the first convolution; 1 for small images.
         strides: stride of each of the 7 stages.
     """
+    from torchvision.models import MobileNetV2  # takes as long as importing torch
+
     setting = [[*stage, stride] for stage, stride in zip(STAGES, strides, strict=True)]
     model = MobileNetV2(num_classes, width_mult=width, inverted_residual_setting=setting)
     if (in_channels, stem_stride) != (3, 2):

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
-from torchvision.models.resnet import Bottleneck, ResNet
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import ResNet
 
 BLOCKS = [3, 4, 6, 3]
-
-
-class NarrowResNet(ResNet):
-    """torchvision's ResNet with every stage ``width`` times as wide, and its stem as it is.
-
-    Args:
-        width: multiplier of the channels of all stages, which torchvision has no option for.
-        num_classes: length of the logits.
-    """
-
-    def __init__(self, width: float, num_classes: int) -> None:
-        self.width = width  # before the base class builds the stages
-        super().__init__(Bottleneck, BLOCKS, num_classes)
-        last = self.layer4[-1]
-        assert isinstance(last, Bottleneck)
-        self.fc = nn.Linear(last.conv3.out_channels, num_classes)
-
-    def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
-        return super()._make_layer(block, int(planes * self.width), *args, **kwargs)
 
 
 def resnet50(
@@ -45,8 +28,15 @@ def resnet50(
         small_images: the stem is a 3 x 3 convolution of stride 1 without pooling, as is usual
             for CIFAR-10, instead of one of 7 x 7 and stride 2 with pooling.
     """
+    # Importing torchvision takes as long as importing torch.
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    from amc_gym.zoo.models.narrow_resnet import NarrowResNet
+
     model = (
-        ResNet(Bottleneck, BLOCKS, num_classes) if width == 1 else NarrowResNet(width, num_classes)
+        ResNet(Bottleneck, BLOCKS, num_classes)
+        if width == 1
+        else NarrowResNet(BLOCKS, width, num_classes)
     )
     if small_images or in_channels != 3:
         kernel, stride = (3, 1) if small_images else (7, 2)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision import models as torchvision_models
 
 # Column D of the paper's table 1: convolutions of each stage, and their channels.
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -69,5 +68,8 @@ def vgg16(num_classes: int = 1000, *, small_images: bool = False, **arguments: A
         small_images: whether it is the variant for small images.
         arguments: more of ``SmallVGG16``.
     """
-    build = SmallVGG16 if small_images else torchvision_models.vgg16
-    return build(num_classes=num_classes, **arguments)
+    if small_images:
+        return SmallVGG16(num_classes, **arguments)
+    from torchvision import models as torchvision_models  # takes as long as importing torch
+
+    return torchvision_models.vgg16(num_classes=num_classes, **arguments)
