@@ -5,7 +5,7 @@ Importing the package registers the environments.
 
 from amc_gym._utils import interrupts  # noqa: F401  # first: what follows takes seconds to import
 from amc_gym.compression.handover.formats import ExportError
-from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
 from amc_gym.registration import register
 from amc_gym.sharing.environments import SharedEnv, share
 from amc_gym.tasks.split import Split
@@ -21,6 +21,7 @@ __all__ = [
     "CompressionPlan",
     "CompressionTask",
     "ExportError",
+    "Measured",
     "PlanError",
     "Recipe",
     "SharedEnv",

@@ -98,7 +98,7 @@ def main(
     print(f"\n{'accuracy, no fine-tuning':<26}{'MACs':>12}  reward n={REWARD}  test n={TEST}")
     rows = {"before": (env.unwrapped.engine.costs["macs"].full, model)}
     for name, plan in (("uniform", uniform), ("searched", found)):
-        macs = plan.measured["macs"]
+        macs = plan.measured.macs
         rows[name] = macs, amc_gym.compress(task, plan)
         rows[f"{name}, {final_recovery}"] = macs, amc_gym.compress(task, plan, final_recovery)
     for name, (macs, network) in rows.items():

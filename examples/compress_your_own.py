@@ -38,7 +38,7 @@ task = amc_gym.CompressionTask(model, calibration=training, reward=reward, test=
 plan = amc_gym.search(AMCEnv(task, preserve_ratio=0.4), evaluations=200)
 small = amc_gym.finetune(task, plan, training, amc_gym.Recipe(5, 64, 0.01, schedule="cosine"))
 
-print(f"MACs: {plan.measured['macs']:,}, parameters: {plan.measured['params']:,}")
+print(f"MACs: {plan.measured.macs:,}, parameters: {plan.measured.params:,}")
 for name, network in (("original", model), ("compressed", small)):
     print(f"{name}: {amc_gym.accuracy(network, test):.2%} of the test images")
 suffix = "onnx" if find_spec("onnxruntime") and find_spec("onnxscript") else "safetensors"

@@ -118,17 +118,17 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
     full = env.engine.evaluator(graph.full).accuracy(plan.options["metric"])
     table = Table("", "original", "compressed", "kept")
     table.add_row(
-        f"accuracy ({plan.options['metric']}, {measured['images']} reward images)",
+        f"accuracy ({plan.options['metric']}, {measured.images} reward images)",
         f"{full:.2%}",
-        f"{measured['accuracy']:.2%}",
+        f"{measured.accuracy:.2%}",
         "",
     )
     for name, resource in (("MACs", "macs"), ("parameters", "params")):
         whole = env.engine.costs[resource].full
-        kept = measured[resource]
+        kept = getattr(measured, resource)
         table.add_row(name, f"{whole:,}", f"{kept:,}", f"{kept / whole:.1%}")
-    if env.latency is not None:
-        whole, kept = env.latency.full, measured["latency_ns"]
+    if env.latency is not None and measured.latency_ns is not None:
+        whole, kept = env.latency.full, measured.latency_ns
         figures = (f"{whole / 1e6:.3f} ms", f"{kept / 1e6:.3f} ms", f"{kept / whole:.1%}")
         table.add_row("latency, by the table", *figures)
     say(table)

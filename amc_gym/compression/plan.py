@@ -1,4 +1,7 @@
-"""What was decided, in a file: replayable, verifiable, refused when it was tampered with."""
+"""What was decided, in a file: replayable, verifiable, refused when it was tampered with.
+
+``plan_schema`` says what the file holds.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,39 @@ from amc_gym._utils.arguments import path as path_of
 from amc_gym._utils.documents import DocumentError
 from amc_gym._utils.files import write_json
 from amc_gym._utils.names import printable
+from amc_gym.compression import channel_ranges
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.plan_schema import PlanSchema
+from amc_gym.compression.plan_schema import ListedPlanSchema, PlanSchema
 from amc_gym.compression.slim import Kept
 
-FORMAT = 1
+FORMAT = 2
 
 
 class PlanError(ValueError):
     """A plan that cannot be read, or that belongs to another network or other data."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a small network was measured to be.
+
+    Attributes:
+        accuracy: on the reward images, in [0, 1], by the metric of the plan's options.
+        images: how many reward images.
+        macs: multiply-accumulate operations of a pass over one image.
+        params: learnable parameters; in weight pruning, those that are not zero.
+        latency_ns: nanoseconds of a pass, where latency was measured.
+    """
+
+    accuracy: float
+    images: int
+    macs: int
+    params: int
+    latency_ns: int | None = None
+
+    def to_dict(self) -> dict[str, float]:
+        """What a file holds: nothing of a latency that was not measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -41,18 +68,32 @@ class CompressionPlan:
         options: the compression options that recovered weights depend on, and the budget.
         fingerprints: sha256 of "model" (structure and weights) and of each "calibration",
             "reward" and "test" split.
-        measured: "accuracy" on "images" reward images, "macs", "params" of the slim network.
+        measured: accuracy and size of the slim network.
         versions: of the packages it was found with.
         weights: in weight pruning, layer name -> how many weights stay: those of largest magnitude.
+
+    Raises:
+        TypeError: ``measured`` is no ``Measured``.
     """
 
     kept: dict[str, tuple[int, ...]]
     task: dict[str, str | None]
     options: dict[str, Any]
     fingerprints: dict[str, str]
-    measured: dict[str, Any]
+    measured: Measured
     versions: dict[str, str] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.measured, Measured):
+            raise TypeError(
+                f"measured must be an amc_gym.Measured, not {described(self.measured)}: "
+                "Measured(accuracy, images, macs, params)"
+            )
+
+    def __hash__(self) -> int:
+        # Equal tables may differ in their order.
+        return hash((frozenset(self.kept.items()), frozenset(self.weights.items())))
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -98,41 +139,85 @@ class CompressionPlan:
                 )
         return self.weights
 
+    def to_dict(self) -> dict[str, Any]:
+        """What a file holds, with a checksum of its own: texts, numbers and tables of them.
+
+        Raises:
+            PlanError: the channels of a unit do not ascend or are too many: no file can say them.
+        """
+        content = {
+            "format": FORMAT,
+            "task": dict(self.task),
+            "options": dict(self.options),
+            "fingerprints": dict(self.fingerprints),
+            "measured": self.measured.to_dict(),
+            "versions": dict(self.versions),
+            "kept": self._ranges(),
+            "weights": dict(self.weights),
+        }
+        return {"sha256": _sha256(content)} | content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> CompressionPlan:
+        """Take what ``to_dict`` gave, or what a file of an earlier format holds.
+
+        Raises:
+            PlanError: not a plan, of an unknown format, or changed since it was written.
+        """
+        try:
+            if not isinstance(content, Mapping) or "sha256" not in content:
+                raise DocumentError("it has no checksum")
+            known = content.get("format")
+            if type(known) is not int or known not in (1, FORMAT):
+                raise PlanError(f"the plan has another format than 1 or {FORMAT}; update amc-gym")
+            checked = documents.check(PlanSchema if known == FORMAT else ListedPlanSchema, content)
+        except DocumentError as error:
+            raise PlanError(f"not a compression plan: {error}") from error
+        content = dict(content)
+        if content.pop("sha256") != _sha256(content):
+            raise PlanError("the plan does not match its checksum: it was changed or cut short")
+        del content["format"]
+        content["measured"] = Measured(**content["measured"])
+        if isinstance(checked, PlanSchema):
+            kept = {name: chain.from_iterable(ranges) for name, ranges in checked.kept.items()}
+        else:
+            kept = content["kept"]
+        content["kept"] = {name: tuple(channels) for name, channels in kept.items()}
+        return cls(**content)
+
     def to_json(self) -> str:
-        """The plan as a JSON object with a checksum of its own."""
-        # Once per episode: no deep copies, and one pass of the encoder.
-        canonical = _canonical({name: getattr(self, name) for name in _FIELDS} | {"format": FORMAT})
-        return f'{{"sha256":"{_sha256(canonical)}",{canonical[1:]}'
+        """The plan as JSON: ``to_dict`` in one line.
+
+        Raises:
+            PlanError: as ``to_dict``.
+        """
+        return _compact(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> CompressionPlan:
-        """Read what ``to_json`` wrote.
+        """Read a plan's JSON, of this format or an earlier one.
 
         Raises:
             TypeError: it is no text.
-            PlanError: not JSON, not a plan, of another format, or changed since it was written.
+            PlanError: not JSON, or as ``from_dict``.
         """
         if not isinstance(text, str | bytes):
             raise TypeError(f"text must be a plan's JSON, not {described(text)}")
         try:
             content = documents.parse(text)
-            if not isinstance(content, Mapping) or "sha256" not in content:
-                raise DocumentError("it has no checksum")
-            if content.get("format") != FORMAT or content["format"] is True:
-                raise PlanError(f"the plan has another format than {FORMAT}; update amc-gym")
-            documents.check(PlanSchema, content)
         except DocumentError as error:
             raise PlanError(f"not a compression plan: {error}") from error
-        content = dict(content)
-        if content.pop("sha256") != _sha256(_canonical(content)):
-            raise PlanError("the plan does not match its checksum: it was changed or cut short")
-        del content["format"]
-        content["kept"] = {name: tuple(channels) for name, channels in content["kept"].items()}
-        return cls(**content)
+        return cls.from_dict(content)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the plan; a file is either whole or not there."""
-        return write_json(path_of("path", path), json.loads(self.to_json()))
+        """Write the plan, one line for each unit; a file is either whole or not there.
+
+        Raises:
+            TypeError: it is no path.
+            PlanError: as ``to_dict``.
+            OSError: it cannot be written.
+        """
+        return write_json(path_of("path", path), self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CompressionPlan:
@@ -151,6 +236,18 @@ class CompressionPlan:
         except PlanError as error:
             raise PlanError(f"{path}: {error}") from error
 
+    def _ranges(self) -> dict[str, str]:
+        """Unit name -> its channels as a file says them."""
+        if sum(map(len, self.kept.values())) > channel_ranges.MOST:
+            raise PlanError(f"a plan can keep at most {channel_ranges.MOST:,} channels in all")
+        kept: dict[str, str] = {}
+        for name, channels in self.kept.items():
+            try:
+                kept[name] = channel_ranges.encode(channels)
+            except ValueError as error:
+                raise PlanError(f"the channels of unit {printable(name)!r} {error}") from None
+        return kept
+
 
 def _check_units(decided: Iterable[str], graph: ChannelGraph) -> None:
     if list(decided) != [unit.name for unit in graph.units]:
@@ -161,12 +258,9 @@ def _check_units(decided: Iterable[str], graph: ChannelGraph) -> None:
         )
 
 
-_FIELDS = tuple(field.name for field in fields(CompressionPlan))
-
-
-def _canonical(content: Mapping[str, Any]) -> str:
+def _compact(content: Mapping[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":"))  # in order: that of the units matters
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sha256(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_compact(content).encode()).hexdigest()

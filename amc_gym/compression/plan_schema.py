@@ -1,5 +1,17 @@
 """What the file of a plan may say: names, types and ranges of every entry.
 
+Format 2 is written, format 1 still read.  They differ in ``kept``:
+
+| entry                 | holds                                                                    |
+|-----------------------|--------------------------------------------------------------------------|
+| sha256                | checksum of the rest, as compact JSON in the order of the file           |
+| format                | 1 or 2                                                                   |
+| kept                  | unit -> its channels: ranges, "0-3,5,8-15"; in format 1 a list of them   |
+| weights               | layer -> how many of its weights stay, in weight pruning                 |
+| task, options         | what was compressed, and the environment's options as resolved           |
+| fingerprints          | SHA-256 of the network and of each split                                 |
+| measured, versions    | what is claimed of the small network, and by which packages it was found |
+
 Whether it is true is asked of the network: see ``amc_gym.workflows.validation``.
 """
 
@@ -11,6 +23,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, FailFast, Field
 
 from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
+from amc_gym.compression.channel_ranges import MOST, decode
 from amc_gym.compression.recovery.steps import parse
 
 LayerKind = Literal["conv", "linear"]
@@ -28,7 +41,14 @@ def _recovery(text: str) -> str:
     return text
 
 
+def _bounded(kept: dict[str, tuple[range, ...]]) -> dict[str, tuple[range, ...]]:
+    if sum(len(one) for ranges in kept.values() for one in ranges) > MOST:
+        raise ValueError(f"should keep at most {MOST:,} channels in all")
+    return kept
+
+
 Channels = Annotated[list[Natural], FailFast(), Field(min_length=1), AfterValidator(_ascending)]
+Ranges = Annotated[str, AfterValidator(decode)]
 
 
 class TaskSchema(Schema):
@@ -84,15 +104,27 @@ class FingerprintsSchema(Schema):
     logits: Sha256 | None = None
 
 
-class PlanSchema(Schema):
-    """The whole file; fields that came later have defaults, so that older plans still count."""
+class _Common(Schema):
+    """What both formats hold; fields that came later have defaults, so older plans still count."""
 
     sha256: Sha256
-    format: Literal[1]
-    kept: dict[Name, Channels]
     task: TaskSchema
     options: OptionsSchema
     fingerprints: FingerprintsSchema
     measured: MeasuredSchema
     versions: dict[Name, Name] = Field(default_factory=dict)
     weights: dict[Name, Positive] = Field(default_factory=dict)
+
+
+class ListedPlanSchema(_Common):
+    """The whole file in format 1: channels one by one."""
+
+    format: Literal[1]
+    kept: dict[Name, Channels]
+
+
+class PlanSchema(_Common):
+    """The whole file in format 2: ranges of channels, small enough to be listed."""
+
+    format: Literal[2]
+    kept: Annotated[dict[Name, Ranges], AfterValidator(_bounded)]

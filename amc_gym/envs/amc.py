@@ -25,7 +25,7 @@ from amc_gym.envs.finished import finished_plan, terminal_info
 from amc_gym.envs.observations import SIZE, Embedding
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
-from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS, outcome
+from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
 from amc_gym.envs.sparsity import largest, per_unit, sparsity
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo.resolving import TaskLike, resolve
@@ -391,7 +391,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             self.task, self.engine, self.latency, self.options, tuple(self._executed), hits
         )
         info = self.decided() | terminal_info(plan, self.engine, self.latency)
-        return self._reward(outcome(plan)), info
+        return self._reward(plan.measured), info
 
     def render(self) -> Any:
         """The episode so far: a table as text, or bars as (320, 640, 3) uint8.
@@ -411,7 +411,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             executed=tuple(executed),
             resource=self.cost.resource,
             ratio=self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full,
-            accuracy=None if self._plan is None else self._plan.measured["accuracy"],
+            accuracy=None if self._plan is None else self._plan.measured.accuracy,
         )
         return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
 

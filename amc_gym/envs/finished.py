@@ -7,7 +7,7 @@ from typing import Any
 from amc_gym._utils.provenance import versions
 from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.cost import LatencyCost
-from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.plan import CompressionPlan, Measured
 from amc_gym.engine.engine import Engine
 from amc_gym.tasks.task import CompressionTask
 
@@ -24,19 +24,18 @@ def finished_plan(
 
     Where there is a latency model, the plan tells nanoseconds as well.
     """
-    timed = {} if latency is None else {"latency_ns": latency.total(counts)}
     return CompressionPlan(
         **engine.decisions(counts),
         task=dict(task.source),
         options=options,
         fingerprints=task.fingerprints,
-        measured={
-            "accuracy": hits.accuracy(engine.options.metric),
-            "images": hits.images,
-            "macs": engine.costs["macs"].total(counts),
-            "params": engine.costs["params"].total(counts),
-            **timed,
-        },
+        measured=Measured(
+            accuracy=hits.accuracy(engine.options.metric),
+            images=hits.images,
+            macs=engine.costs["macs"].total(counts),
+            params=engine.costs["params"].total(counts),
+            latency_ns=None if latency is None else latency.total(counts),
+        ),
         versions=versions(),
     )
 
@@ -45,17 +44,17 @@ def terminal_info(
     plan: CompressionPlan, engine: Engine, latency: LatencyCost | None
 ) -> dict[str, Any]:
     """What the last step's info adds, flat: vector environments take nested dicts apart."""
-    macs, params = plan.measured["macs"], plan.measured["params"]
+    found, costs = plan.measured, engine.costs
     timed: dict[str, Any] = {}
-    if latency is not None:
-        ns = plan.measured["latency_ns"]
+    if latency is not None and found.latency_ns is not None:
+        ns = found.latency_ns
         timed = {"latency_ns": ns, "latency_ratio": ns / latency.full}
     return {
-        "accuracy": plan.measured["accuracy"],
-        "macs": macs,
-        "params": params,
-        "macs_ratio": macs / engine.costs["macs"].full,
-        "params_ratio": params / engine.costs["params"].full,
+        "accuracy": found.accuracy,
+        "macs": found.macs,
+        "params": found.params,
+        "macs_ratio": found.macs / costs["macs"].full,
+        "params_ratio": found.params / costs["params"].full,
         **timed,
         "plan": plan.to_json(),
     }

@@ -1,4 +1,4 @@
-"""Named rewards of a finished plan (paper, section 3.3).
+"""Named rewards of what a plan was measured to be (paper, section 3.3).
 
 | name                | reward                | for                                            |
 |---------------------|-----------------------|------------------------------------------------|
@@ -13,39 +13,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.plan import Measured
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a reward may depend on."""
-
-    accuracy: float  # in [0, 1]
-    macs: int
-    params: int
-    latency_ns: int | None = None  # where it is measured
+Reward = Callable[[Measured], float]
 
 
-def outcome(plan: CompressionPlan) -> Outcome:
-    """What a finished plan comes to."""
-    found = plan.measured
-    return Outcome(found["accuracy"], found["macs"], found["params"], found.get("latency_ns"))
+def accuracy(measured: Measured) -> float:
+    return measured.accuracy
 
 
-Reward = Callable[[Outcome], float]
+def error(measured: Measured) -> float:
+    return measured.accuracy - 1
 
 
-def accuracy(outcome: Outcome) -> float:
-    return outcome.accuracy
-
-
-def error(outcome: Outcome) -> float:
-    return outcome.accuracy - 1
-
-
-def error_log(outcome: Outcome, size: int) -> float:
+def error_log(measured: Measured, size: int) -> float:
     """-error * ln(size).
 
     Raises:
@@ -53,15 +35,15 @@ def error_log(outcome: Outcome, size: int) -> float:
     """
     if size <= 1:
         raise ValueError(f"the error-log rewards need a size above 1, not {size}")
-    return (outcome.accuracy - 1) * math.log(size)
+    return (measured.accuracy - 1) * math.log(size)
 
 
 REWARDS: dict[str, Reward] = {
     "accuracy": accuracy,
     "error": error,
-    "error-log-macs": lambda outcome: error_log(outcome, outcome.macs),
-    "error-log-params": lambda outcome: error_log(outcome, outcome.params),
-    "error-log-latency": lambda outcome: error_log(outcome, outcome.latency_ns or 0),
+    "error-log-macs": lambda measured: error_log(measured, measured.macs),
+    "error-log-params": lambda measured: error_log(measured, measured.params),
+    "error-log-latency": lambda measured: error_log(measured, measured.latency_ns or 0),
 }
 
 NEEDS_LATENCY = frozenset({"error-log-latency"})

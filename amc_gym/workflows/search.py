@@ -91,7 +91,7 @@ def search(
                 best = amc.plan
                 if found is not None:
                     found(best)
-                measured = f"accuracy {best.measured['accuracy']:.2%}"
+                measured = f"accuracy {best.measured.accuracy:.2%}"
                 bar.update(shown, description=f"reward {reward:.4f}, {measured}")
             bar.advance(shown)
     assert best is not None

@@ -21,7 +21,7 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
-from amc_gym.compression.plan import CompressionPlan, PlanError
+from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
 from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.engine.analysis import channel_graph
 from amc_gym.engine.latency import cache_folder
@@ -107,15 +107,16 @@ def validate(
         *_forbidden_decisions(plan, graph),
         *_broken_budget(options, found, full),
     ]
-    claimed = {name: plan.measured.get(name, math.nan) for name in found}
+    claims: dict[str, float | None] = {name: getattr(plan.measured, name) for name in found}
     unproven = ()
-    if "latency_ns" in plan.measured and latency is None:
-        claimed["latency_ns"] = plan.measured["latency_ns"]
+    if plan.measured.latency_ns is not None and latency is None:
+        claims["latency_ns"] = plan.measured.latency_ns
         what = "the budget and latency_ns" if options["resource"] == "latency" else "latency_ns"
         unproven = (
             f"{what}: the latency table that the plan was made with is not here; name its file "
             "with latency_table (--latency-table)",
         )
+    claimed = {name: math.nan if claim is None else claim for name, claim in claims.items()}
     return Validation(claimed, found, tuple(problems), unproven)
 
 
@@ -137,7 +138,7 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     if n > len(task.reward):
         raise PlanError(f"the plan was judged on {n} reward images; there are {len(task.reward)}")
     timed = options["resource"] == "latency" or options["reward"] in NEEDS_LATENCY
-    if timed and not ("latency" in options and "latency_ns" in plan.measured):
+    if timed and ("latency" not in options or plan.measured.latency_ns is None):
         raise PlanError("the plan is about latency and does not say which, or whose")
     return options
 
@@ -184,23 +185,22 @@ def _cached(fingerprint: str) -> LatencyTable | None:
     return None
 
 
-def _false_counts(measured: Mapping[str, Any], found: Mapping[str, float]) -> Iterator[str]:
+def _false_counts(measured: Measured, found: Mapping[str, float]) -> Iterator[str]:
     """MACs, parameters and nanoseconds must be whole numbers and the very ones."""
     for name in ("macs", "params", "latency_ns"):
-        claim = measured.get(name)
+        claim = getattr(measured, name)
         if name not in found:
-            if name in measured and not (type(claim) is int and claim > 0):
+            if claim is not None and not (type(claim) is int and claim > 0):
                 yield f"{name}: claimed {claim!r:.80}, which is no time"
         elif type(claim) is not int or claim != found[name]:
             yield f"{name}: claimed {claim!r:.80}, found {found[name]}"
 
 
-def _false_accuracy(
-    measured: Mapping[str, Any], found: float, images: int, reward: int
-) -> Iterator[str]:
-    if type(measured.get("images")) is not int or measured["images"] != images:
-        yield f"images: claimed {measured.get('images')!r:.80}, judged on {images}"
-    claim, allowed = measured.get("accuracy"), tolerance(reward)
+def _false_accuracy(measured: Measured, found: float, images: int, reward: int) -> Iterator[str]:
+    if type(measured.images) is not int or measured.images != images:
+        yield f"images: claimed {measured.images!r:.80}, judged on {images}"
+    claim: object = measured.accuracy  # of a plan made in Python it may be anything
+    allowed = tolerance(reward)
     share = claim if isinstance(claim, int | float) and not isinstance(claim, bool) else math.nan
     if not 0 <= share <= 1 or not abs(share - found) <= allowed + 1e-12:
         yield f"accuracy: claimed {claim!r:.80}, found {found}, tolerance {allowed}"

@@ -185,7 +185,7 @@ def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
         "layers": stage.layers,
         "before": stage.before,
         "after": stage.after,
-        "plan": json.loads(stage.plan.to_json()),
+        "plan": stage.plan.to_dict(),
     }
     write_json(path.with_suffix(".json"), description)
 
@@ -198,7 +198,7 @@ def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stag
     try:
         description = documents.read(file)
         documents.check(StageSchema, description)
-        plan = CompressionPlan.from_json(json.dumps(description["plan"]))
+        plan = CompressionPlan.from_dict(description["plan"])
     except (DocumentError, PlanError) as error:
         raise ValueError(f"{file} is no finished stage: {error}; name another folder") from error
     if description["identity"] != json.loads(json.dumps(identity)):

@@ -19,6 +19,7 @@ from amc_gym._utils.machine import device_of
 from amc_gym.compression.handover.formats import halved, nbytes
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
+from benchmarks.finetuning.identity import identity
 from benchmarks.finetuning.outcomes import Bits, Outcome
 from benchmarks.machine import machine, versions
 from benchmarks.studies.records import Record
@@ -51,7 +52,7 @@ class Job:
     Attributes:
         agent: whose plan, or ``FULL``.
         search_seed: of the run that found it.
-        plan: its JSON; of the full network any plan of the study, which names the task.
+        plan: what is kept; of the full network any plan of the study, which names the task.
         macs_ratio: the plan's MACs as a share of the full network's.
         params_ratio: its parameters likewise.
         recipe: how, its seed included.
@@ -59,11 +60,12 @@ class Job:
         keep: whether the network is kept, if it is small enough.
         recovery: of the weights before fine-tuning; None: as in the search.
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
+        separators: of ``identity``, see there.
     """
 
     agent: str
     search_seed: int
-    plan: str
+    plan: CompressionPlan
     macs_ratio: float
     params_ratio: float
     recipe: Recipe
@@ -71,13 +73,14 @@ class Job:
     keep: bool = False
     recovery: str | None = None
     data_root: Path | None = None
+    separators: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
         """Of its files: readable, and unique by plan and recipe."""
         full = self.agent == FULL
         # Whose plan names the full network's task differs from call to call: it does not decide.
-        subject = json.loads(self.plan)["fingerprints"] if full else self.plan
+        subject = self.plan.fingerprints if full else self._identity
         recovery = None if full else self.recovery
         decided = [full, subject, asdict(self.recipe), recovery]
         digest = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:8]
@@ -96,7 +99,11 @@ class Job:
     @property
     def plan_name(self) -> str:
         """Of the plan's file: one for all fine-tunings of a plan."""
-        return f"{self._source}-{hashlib.sha256(self.plan.encode()).hexdigest()[:8]}"
+        return f"{self._source}-{hashlib.sha256(self._identity.encode()).hexdigest()[:8]}"
+
+    @property
+    def _identity(self) -> str:
+        return identity(self.plan, self.separators)
 
     @property
     def _source(self) -> str:
@@ -136,7 +143,7 @@ def jobs_of(
         by_agent.setdefault(record.run.agent, []).append(record)
     chosen = [(agent, run) for agent, runs in by_agent.items() for run in middle(runs, searches)]
     plans = [
-        (agent, run.run.seed, json.dumps(run.best.plan), run.best.macs_ratio, run.best.params_ratio)
+        (agent, run.run.seed, run.best.plan, run.best.macs_ratio, run.best.params_ratio)
         for agent, run in chosen
     ]
     plans.insert(0, (FULL, 0, plans[0][2], 1.0, 1.0))
@@ -161,7 +168,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
 
     A checkpoint lies in the job's folder meanwhile, so that an interrupted job goes on.
     """
-    plan = CompressionPlan.from_json(job.plan)
+    plan = job.plan
     task = amc_gym.task_of(plan, job.data_root)
     images = amc_gym.training_images(task, job.data_root)
     compressed = job.agent != FULL
@@ -182,7 +189,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
         finetuning_seed=job.recipe.seed,
         recipe=asdict(job.recipe),
         recovery=job.recovery,
-        plan=json.loads(job.plan) if compressed else None,
+        plan=plan if compressed else None,
         macs_ratio=job.macs_ratio,
         params_ratio=job.params_ratio,
         before=before,

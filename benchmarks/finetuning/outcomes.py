@@ -119,7 +119,7 @@ class Outcome:
         finetuning_seed: of order and augmentation.
         recipe: all that decided the training.
         recovery: of the weights before; None: as in the search.
-        plan: the content of its `CompressionPlan`; None for the full network.
+        plan: what it keeps; None for the full network.
         macs_ratio: its MACs as a share of the full network's.
         params_ratio: its parameters likewise.
         before: test images that it has right before.
@@ -138,7 +138,7 @@ class Outcome:
     finetuning_seed: int
     recipe: dict[str, Any]
     recovery: str | None
-    plan: dict[str, Any] | None
+    plan: CompressionPlan | None
     macs_ratio: float
     params_ratio: float
     before: Bits
@@ -154,6 +154,7 @@ class Outcome:
         """Write NAME.json, whole or not at all."""
         path = folder / f"{self.name}.json"
         fields = {"format": FORMAT} | asdict(self)
+        fields["plan"] = None if self.plan is None else self.plan.to_dict()
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
         return write_whole(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -170,7 +171,7 @@ class Outcome:
                 raise DocumentError(f"it is not of the format {FORMAT!r}")
             documents.check(OutcomeSchema, content)
             if content["plan"] is not None:
-                CompressionPlan.from_json(json.dumps(content["plan"]))
+                content["plan"] = CompressionPlan.from_dict(content["plan"])
         except (DocumentError, PlanError) as error:
             raise ValueError(f"{path} is no outcome of a fine-tuning: {error}") from error
         del content["format"]

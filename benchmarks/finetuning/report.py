@@ -143,14 +143,14 @@ def write(folder: Path, console: Console) -> list[Row]:
 def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """Title and footnote."""
     plan = next(o.plan for o in outcomes if o.plan is not None)
-    task, ratio = plan["task"], plan["options"]["preserve_ratio"]
-    budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan['options']['resource']}"
+    task, ratio = plan.task, plan.options["preserve_ratio"]
+    budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan.options['resource']}"
     recipe, any_one = outcomes[0].recipe, outcomes[0]
     where = " and on ".join(distinct(each.machine for each in outcomes))
     torches = " and ".join(sorted({each.versions["torch"] for each in outcomes}))
     shown = ("epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
     shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
-    start = plan["options"]["recovery"] if any_one.recovery is None else any_one.recovery
+    start = plan.options["recovery"] if any_one.recovery is None else any_one.recovery
     settings = ", ".join(f"{name} {recipe[name]}" for name in shown)
     rule = best_rule(outcomes)
     the_rule = "" if rule is None else f"The rule compared with is the best one: {rule}. "

@@ -113,7 +113,7 @@ class Referee:
         self._check_task(plan)
         if difference := _difference(plan.options, self.env.options):
             raise RejectedError(f"its options are not those of the submission: {difference}")
-        if plan.measured["images"] != self.env.options["reward_images"]:
+        if plan.measured.images != self.env.options["reward_images"]:
             raise RejectedError("wrong images: it was not measured on the reward images")
         self._check_decisions(plan)
         if not self.env.budget.admits(plan.counts):

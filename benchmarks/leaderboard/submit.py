@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from amc_gym import CompressionPlan
 from amc_gym.registration import NETWORKS
 from benchmarks.leaderboard.submission import Entry, Submission, sha256_of
 from benchmarks.studies import manifest
@@ -77,7 +76,7 @@ def _records(results: Path, agent: str) -> list[Record]:
 
 def _write_plan(record: Record, out: Path) -> Entry:
     file = f"plans/seed{record.run.seed}.json"
-    path = CompressionPlan.from_json(json.dumps(record.best.plan)).save(out / file)
+    path = record.best.plan.save(out / file)
     sha256 = sha256_of(path.read_bytes())
     return Entry(file, record.run.seed, record.evaluations, sha256)
 

@@ -142,7 +142,7 @@ def pareto(
             return 1
     outcomes = load_all(out / "finetuned") if finetune else []
     outcomes = [outcome for outcome in outcomes if outcome.recipe == asdict(recipe)]
-    plans = {name_of(plan): plan for r in records for plan in [json.dumps(r.best.plan)]}
+    plans = {name_of(record.best.plan): record.best.plan for record in records}
     latencies = measured(
         task,
         plans,

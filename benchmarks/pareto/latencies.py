@@ -41,15 +41,14 @@ class Latency:
     faster_high: float
 
 
-def name_of(plan: str) -> str:
+def name_of(plan: CompressionPlan) -> str:
     """Of a plan, by what it keeps: equal networks have equal names."""
-    kept = CompressionPlan.from_json(plan).counts
-    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(plan.counts).encode()).hexdigest()[:12]
 
 
 def measured(
     task: CompressionTask,
-    plans: Mapping[str, str],
+    plans: Mapping[str, CompressionPlan],
     path: Path,
     *,
     runtime: str,
@@ -65,7 +64,7 @@ def measured(
 
     Args:
         task: whose network.
-        plans: ``name_of`` -> JSON.
+        plans: ``name_of`` -> plan.
         path: of the file.
         runtime: a name in ``RUNTIMES``.
         threads: that it may use.
@@ -85,7 +84,7 @@ def measured(
     with pinned(threads):
         passes = {FULL: subject.prepare(task.model, subject.images)}
         for name, plan in track(plans.items(), "preparing networks", console=console):
-            network = amc_gym.compress(task, CompressionPlan.from_json(plan), recovery="none")
+            network = amc_gym.compress(task, plan, recovery="none")
             passes[name] = subject.prepare(network, subject.images)
         timings = measure(passes, rounds=rounds, noisiest=noisiest)
     found = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +92,7 @@ def points_of(
     """
     tuned: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        plan = FULL if outcome.plan is None else name_of(json.dumps(outcome.plan))
+        plan = FULL if outcome.plan is None else name_of(outcome.plan)
         tuned.setdefault(plan, []).append(outcome)
     full = [outcome.after.array for outcome in tuned.get(FULL, [])]
 
@@ -119,7 +118,7 @@ def points_of(
         )
     ]
     for record in records:
-        options, name = record.run.setting.options, name_of(json.dumps(record.best.plan))
+        options, name = record.run.setting.options, name_of(record.best.plan)
         after = [outcome.after.array for outcome in tuned.get(name, [])]
         points.append(
             Point(

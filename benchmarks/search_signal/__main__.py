@@ -17,7 +17,7 @@ from benchmarks.finetuning import jobs as finetuning
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
 from benchmarks.search_signal import judgements, report
-from benchmarks.search_signal.judgements import RECOVERIES, Signal
+from benchmarks.search_signal.judgements import RECOVERIES, SEPARATORS, Signal
 from benchmarks.search_signal.plans import drawn
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
@@ -65,23 +65,23 @@ def study(
     task = resolve(network, dataset=dataset)
     with console.status("drawing plans"):
         chosen = drawn(out / "plans.json", task, plans, ratios, seed)
-    texts = tuple(one.plan.to_json() for one in chosen)
     folder = out / "finetuned"
     Store(folder).prepare()
     tuning = [
         finetuning.Job(
             agent=f"plan {number:02d}",
             search_seed=seed,
-            plan=text,
+            plan=one.plan,
             macs_ratio=one.macs_ratio,
             params_ratio=one.params_ratio,
             recipe=recipe,
             folder=folder,
+            separators=SEPARATORS,
         )
-        for number, (one, text) in enumerate(zip(chosen, texts, strict=True))
+        for number, one in enumerate(chosen)
     ]
     judging = [
-        judgements.Job(Signal(importance, recovery), texts, out)
+        judgements.Job(Signal(importance, recovery), tuple(one.plan for one in chosen), out)
         for importance in importances
         for recovery in recoveries
     ]

@@ -12,6 +12,7 @@ import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym._utils.files import write_whole
 from amc_gym.envs.amc import AMCEnv
+from benchmarks.finetuning.identity import identity
 
 RECOVERIES = (
     "none",
@@ -23,6 +24,9 @@ RECOVERIES = (
     "nonlinear",
 )
 """From nothing to the best; what stands behind a plus is done as well."""
+
+SEPARATORS = (",", ":")
+"""Of the plans' ``identity``, in the names of this study's files."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,19 @@ class Job:
 
     Attributes:
         signal: which one.
-        plans: their JSON.
+        plans: in the order of the accuracies.
         folder: where finished judgements are kept, plan by plan.
     """
 
     signal: Signal
-    plans: tuple[str, ...]
+    plans: tuple[CompressionPlan, ...]
     folder: Path
 
     @property
     def name(self) -> str:
         """Of its file: readable, and unique by the plans."""
-        digest = hashlib.sha256("".join(self.plans).encode()).hexdigest()[:8]
+        texts = [identity(plan, SEPARATORS) for plan in self.plans]
+        digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
         words = f"{self.signal.importance}-{self.signal.recovery}".replace(":", "-")
         return f"{words}-{digest}"
 
@@ -83,15 +88,14 @@ class Job:
 
 def work(job: Job, progressed: Callable[[int], None]) -> list[float]:
     """Accuracy of each plan's counts, ranked and recovered as the signal says."""
-    plans = [CompressionPlan.from_json(plan) for plan in job.plans]
     env = AMCEnv(
-        amc_gym.task_of(plans[0]),
+        amc_gym.task_of(job.plans[0]),
         preserve_ratio=None,
         importance=job.signal.importance,
         recovery=job.signal.recovery,
     )
     accuracies = job.finished
-    for plan in plans[len(accuracies) :]:
+    for plan in job.plans[len(accuracies) :]:
         accuracies.append(env.engine.evaluator(plan.counts).accuracy("top1"))
         write_whole(job.path, json.dumps(accuracies) + "\n")
         progressed(len(accuracies))

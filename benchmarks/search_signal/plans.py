@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,9 @@ def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int =
         sparsities = [Fraction(int(percent), 100) for percent in percents]
         env.execute(largest(env.budget, lambda _, drawn=sparsities: drawn))
         measured = env.plan.measured
-        shares = {name: measured[name] / cost.full for name, cost in env.engine.costs.items()}
+        shares = {
+            name: getattr(measured, name) / cost.full for name, cost in env.engine.costs.items()
+        }
         plans.append(Drawn(env.plan, shares["macs"], shares["params"]))
     return plans
 
@@ -69,7 +71,7 @@ def drawn(
     decided = {"task": task.fingerprint, "plans": n, "ratios": list(ratios), "seed": seed}
     if not path.exists():
         plans = draw(task, n, ratios, seed)
-        listed = [asdict(one) | {"plan": json.loads(one.plan.to_json())} for one in plans]
+        listed = [vars(one) | {"plan": one.plan.to_dict()} for one in plans]
         write_json(path, decided | {"drawn": listed})
     content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if differing := [name for name, value in decided.items() if content.get(name) != value]:
@@ -77,6 +79,5 @@ def drawn(
             f"{path} holds other plans: it differs in {', '.join(differing)}. Name another --out"
         )
     return [
-        Drawn(**one | {"plan": CompressionPlan.from_json(json.dumps(one["plan"]))})
-        for one in content["drawn"]
+        Drawn(**one | {"plan": CompressionPlan.from_dict(one["plan"])}) for one in content["drawn"]
     ]

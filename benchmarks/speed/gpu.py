@@ -124,7 +124,7 @@ def _rates(
         seconds, spent = 0.0, []
         for _ in range(options.episodes):
             seconds += elapsed(device, partial(_play, envs, rng))
-            spent += [plan.measured["macs"] for plan in envs.plans if plan is not None]
+            spent += [plan.measured.macs for plan in envs.plans if plan is not None]
         yield "episodes", n, len(spent) / seconds, sum(spent) / len(spent)
     envs = AMCVectorEnv(1, task, **like)
     _play(envs, rng)
@@ -139,7 +139,7 @@ def _rates(
         run = partial(count_hits, network, batches)
         run()
         seconds = min(elapsed(device, run) for _ in range(3))
-        yield "pass", size, 1 / seconds, plan.measured["macs"]
+        yield "pass", size, 1 / seconds, plan.measured.macs
         del run, batches  # before the next ones are put beside them
 
 

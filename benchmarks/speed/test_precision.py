@@ -55,7 +55,7 @@ def test_precision(case: str, row: Row) -> None:
     for _ in range(PLANS):
         played = next(actions)
         seconds.append([timed(play, env, played) for env in envs])
-        rewards.append([env.plan.measured["accuracy"] for env in envs])
+        rewards.append([env.plan.measured.accuracy for env in envs])
     changes = np.abs(np.subtract(*np.transpose(rewards)))
     found: Any = spearmanr(*np.transpose(rewards))
     float32, bf16 = (1e3 * median(each) for each in zip(*seconds, strict=True))

@@ -211,7 +211,7 @@ def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
             test_accuracy=amc_gym.accuracy(network, env.task.test, metric),
             macs_ratio=best.macs / full.macs,
             params_ratio=best.params / full.params,
-            plan=json.loads(result.best.to_json()),
+            plan=result.best,
         ),
         full=full,
         evaluations=result.evaluations,

@@ -39,7 +39,7 @@ class Journal:
         rewards: of the finished episodes.
         accuracies: on the reward images.
         evaluations: plans evaluated.
-        plan: the content of the plan with the highest reward; ``None``: no episode was finished.
+        plan: that with the highest reward; ``None``: no episode was finished.
         error: why it ended, one line; empty where nobody could say.
     """
 
@@ -47,7 +47,7 @@ class Journal:
     rewards: list[float]
     accuracies: list[float]
     evaluations: int
-    plan: dict[str, Any] | None
+    plan: CompressionPlan | None
     error: str = ""
 
     @property
@@ -94,7 +94,7 @@ def entry(episode: Episode, plan: CompressionPlan | None) -> dict[str, Any]:
         episode: a finished one.
         plan: its plan where it is the best so far, else ``None``.
     """
-    found = {} if plan is None else {"plan": json.loads(plan.to_json())}
+    found = {} if plan is None else {"plan": plan.to_dict()}
     return {
         "reward": episode.reward,
         "accuracy": episode.accuracy,
@@ -160,9 +160,8 @@ def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
         accuracies.append(float(line["accuracy"]))
         evaluations = line["evaluation"]
         plan = line.get("plan", plan)
-    if plan is not None:
-        CompressionPlan.from_json(json.dumps(plan))
-    return rewards, accuracies, evaluations, plan, error
+    best = None if plan is None else CompressionPlan.from_dict(plan)
+    return rewards, accuracies, evaluations, best, error
 
 
 def discard(folder: Path, run: Run) -> None:

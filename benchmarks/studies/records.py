@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class Best:
         test_accuracy: on the test images, which it did not; of the built network.
         macs_ratio: its MACs as a share of the full network's.
         params_ratio: its parameters likewise.
-        plan: the content of its `CompressionPlan`.
+        plan: what it keeps.
     """
 
     reward: float
@@ -98,13 +98,13 @@ class Best:
     test_accuracy: float
     macs_ratio: float
     params_ratio: float
-    plan: dict[str, Any]
+    plan: CompressionPlan
 
     @property
     def kept(self) -> dict[str, int]:
         """Unit name -> channels that stay; in weight pruning, weights."""
-        return self.plan.get("weights") or {
-            unit: len(channels) for unit, channels in self.plan["kept"].items()
+        return self.plan.weights or {
+            unit: len(channels) for unit, channels in self.plan.kept.items()
         }
 
 
@@ -166,8 +166,11 @@ class Record:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     def _content(self) -> dict[str, Any]:
-        content = asdict(self)
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
         del content["run"]
+        content["history"] = vars(self.history)
+        content["best"] = vars(self.best) | {"plan": self.best.plan.to_dict()}
+        content["full"] = vars(self.full)
         return head_of(self.run) | content
 
     @classmethod
@@ -185,16 +188,18 @@ class Record:
             del content["format"]
             if content.pop("sha256") != _checksum(content):
                 raise RecordError("it was changed since it was written")
-            plan = CompressionPlan.from_json(json.dumps(content["best"]["plan"]))
+            plan = CompressionPlan.from_dict(content["best"]["plan"])
         except (DocumentError, PlanError) as error:
             raise RecordError(f"it is no whole record of a run: {error}") from error
         if list(plan.weights or plan.kept) != list(content["full"]["channels"]):
             raise RecordError("its best plan is one of another network")
         run = run_of(content)
-        parts = {"history": History, "best": Best, "full": Full}
-        return cls(
-            run=run, **content | {name: kind(**content[name]) for name, kind in parts.items()}
-        )
+        parts = {
+            "history": History(**content["history"]),
+            "best": Best(**content["best"] | {"plan": plan}),
+            "full": Full(**content["full"]),
+        }
+        return cls(run=run, **content | parts)
 
 
 def head_of(run: Run) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def test_result_tells_what_happened(name: str, make_env: Any) -> None:
     best = result.best_episode
     assert best.reward == max(episode.reward for episode in result.history)
     assert result.best.counts == best.channels
-    assert result.best.measured["macs"] == best.macs
-    assert result.best.measured["accuracy"] == best.accuracy
+    assert result.best.measured.macs == best.macs
+    assert result.best.measured.accuracy == best.accuracy
 
 
 @pytest.mark.parametrize("name", NAMES)

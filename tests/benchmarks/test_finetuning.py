@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ from PIL import Image
 from small_study import ENV
 
 import amc_gym
-from amc_gym import CompressionPlan
+from amc_gym import CompressionPlan, Measured
 from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.__main__ import main
-from benchmarks.finetuning.jobs import FULL, jobs_of, middle, work
+from benchmarks.finetuning.jobs import FULL, Job, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference, pairwise
 from benchmarks.finetuning.report import rows_of
@@ -113,7 +113,7 @@ def test_pairs_that_cannot_be_compared_are_left_out() -> None:
 
 
 def test_bits_are_the_images_that_are_right(uniform: Record) -> None:
-    task = amc_gym.task_of(CompressionPlan.from_json(json.dumps(uniform.best.plan)))
+    task = amc_gym.task_of(uniform.best.plan)
     bits = Bits.of(task.model, task.test)
     assert bits.accuracy == pytest.approx(amc_gym.accuracy(task.model, task.test))
     with torch.inference_mode():
@@ -156,6 +156,29 @@ def test_the_middle_run_is_taken(uniform: Record) -> None:
     assert middle([uniform], 3) == [uniform]
 
 
+OPTIONS = {
+    "resource": "macs",
+    "preserve_ratio": 0.2,
+    "granularity": "channel",
+    "reward": "accuracy",
+    "action_mode": "clamp",
+    "importance": "magnitude",
+    "recovery": "reconstruct",
+    "metric": "top1",
+    "max_sparsity": 0.8,
+    "channel_multiple": 1,
+    "reward_images": 400,
+    "precision": "float32",
+    "latency": {"device": "a", "table": "0" * 64},
+}
+
+
+def changed(record: Record, **parts: Any) -> Record:
+    """The record with another plan."""
+    plan = replace(record.best.plan, **parts)
+    return replace(record, best=replace(record.best, plan=plan))
+
+
 def test_jobs_have_names_of_their_own(uniform: Record, tmp_path: Path) -> None:
     jobs = jobs_of([uniform], RECIPE, 2, tmp_path)
     longer = jobs_of([uniform], replace(RECIPE, epochs=3), 2, tmp_path)
@@ -164,22 +187,37 @@ def test_jobs_have_names_of_their_own(uniform: Record, tmp_path: Path) -> None:
     assert len({job.name for job in jobs + longer}) == 8
 
 
+def test_what_was_finished_with_earlier_formats_is_found_again(tmp_path: Path) -> None:
+    found = CompressionPlan(
+        kept={"first": (0, 1, 2, 5), "second": (3,)},
+        task={"task": "MobileNet", "dataset": "digits", "weights": "bundled"},
+        options=OPTIONS,
+        fingerprints=dict.fromkeys(("model", "calibration", "reward", "test"), "0" * 64),
+        measured=Measured(0.5, 400, 1000, 100, 7),
+        versions={"torch": "2.9.0"},
+    )
+    for plan in (found, CompressionPlan.from_dict(found.to_dict())):
+        job = Job("uniform", 0, plan, 1.0, 1.0, RECIPE, tmp_path)
+        assert (job.name, job.plan_name) == ("uniform-seed0-a021aa51", "uniform-seed0-14e7915e")
+        job = replace(job, agent="plan 00", separators=(",", ":"))
+        assert (job.name, job.plan_name) == ("plan-00-seed0-25da4b5c", "plan-00-seed0-78b9d25f")
+
+
 def test_the_full_network_is_trained_once_whatever_plan_stands_first(
     uniform: Record, tmp_path: Path
 ) -> None:
-    other = replace(uniform, best=replace(uniform.best, plan=uniform.best.plan | {"counts": {}}))
+    other = changed(uniform, kept={})
     of_one = jobs_of([uniform], RECIPE, 1, tmp_path)
     of_other = jobs_of([other], RECIPE, 1, tmp_path, recovery="nonlinear")
     assert of_one[0].name == of_other[0].name
     assert of_one[1].name != of_other[1].name
-    weights = uniform.best.plan | {"fingerprints": {"model": "another"}}
-    another = replace(uniform, best=replace(uniform.best, plan=weights))
+    another = changed(uniform, fingerprints={"model": "another"})
     assert jobs_of([another], RECIPE, 1, tmp_path)[0].name != of_one[0].name
 
 
 def test_plans_of_one_agent_have_files_of_their_own(uniform: Record, tmp_path: Path) -> None:
     # As on a front, where an agent has one seed and many budgets.
-    other = replace(uniform, best=replace(uniform.best, plan=uniform.best.plan | {"counts": {}}))
+    other = changed(uniform, kept={})
     of_one, of_other = (jobs_of([r], RECIPE, 2, tmp_path)[1::2] for r in (uniform, other))
     assert of_one[0].plan_name == of_one[1].plan_name
     assert of_one[0].plan_name != of_other[0].plan_name
@@ -202,7 +240,8 @@ def test_a_study_is_fine_tuned_once(
     (outcome,) = (o for o in outcomes if o.agent == "uniform")
     assert outcome.network is not None
     network = amc_gym.load(folder / outcome.network)
-    plan = CompressionPlan.from_json(json.dumps(outcome.plan))
+    plan = outcome.plan
+    assert plan is not None
     assert Bits.of(network, amc_gym.task_of(plan).test) == outcome.after
     (path,) = (folder / "plans").glob("uniform-seed0-*.json")
     assert CompressionPlan.load(path) == plan
@@ -244,7 +283,7 @@ def test_large_networks_are_kept_in_half_precision_or_not(
     uniform: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: float, kept: bool
 ) -> None:
     (_, job) = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)
-    plan = CompressionPlan.from_json(job.plan)
+    plan = job.plan
     task = amc_gym.task_of(plan)
     state = amc_gym.compress(task, plan).state_dict()
     size = sum(tensor.nbytes for tensor in state.values())

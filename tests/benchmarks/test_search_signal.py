@@ -98,10 +98,10 @@ def test_few_plans_are_refused() -> None:
 
 def test_judgements_go_on_where_they_stopped(tmp_path: Path) -> None:
     drawn = draw(resolve("MobileNet"), 3, (0.4, 0.6))
-    plans = tuple(one.plan.to_json() for one in drawn)
+    plans = tuple(one.plan for one in drawn)
     job = Job(Signal("magnitude", "reconstruct"), plans, tmp_path)
     whole = work(job, lambda plans: None)
-    assert whole == [one.plan.measured["accuracy"] for one in drawn]
+    assert whole == [one.plan.measured.accuracy for one in drawn]
     job.path.write_text(json.dumps([0.125]))
     told: list[int] = []
     assert work(job, told.append) == [0.125, *whole[1:]]

@@ -82,9 +82,9 @@ def _check_env(env: AMCEnv, given: dict[str, Any], rng: random.Random) -> None:
     assert 0 <= info["accuracy"] <= 1
     plan = CompressionPlan.from_json(info["plan"])
     assert plan == env.plan
-    assert plan.measured["images"] == env.options["reward_images"]
+    assert plan.measured.images == env.options["reward_images"]
     kept = env.cost.total(plan.counts)
-    assert kept == plan.measured[env.options["resource"]]
+    assert kept == getattr(plan.measured, env.options["resource"])
     ratio = env.options["preserve_ratio"]
     assert ratio is None or kept <= ratio * env.cost.full * (1 + 1e-12)
 

@@ -99,7 +99,7 @@ class Study:
 def outcome(record: Record) -> tuple[Any, ...]:
     """What a run came to, less what differs each time."""
     history, best = record.history, record.best
-    return history.channels, history.reward, best.plan["kept"], best.test_accuracy, record.distinct
+    return history.channels, history.reward, best.plan.kept, best.test_accuracy, record.distinct
 
 
 def environment() -> dict[str, str]:

@@ -82,7 +82,7 @@ def test_a_head_that_only_training_runs_is_left_out(kind, head, tmp_path):
     assert left_out(small) == (head,)
     assert not any("aux" in name for name in small.state_dict())
     kept = sum(p.numel() for n, p in small.named_parameters())
-    assert plan.measured["params"] == kept
+    assert plan.measured.params == kept
 
     tuned = amc_gym.finetune(
         task,

@@ -21,10 +21,10 @@ def test_search_beats_the_uniform_plan_on_digits():
         len({round(n / c, 1) for n, c in zip(uniform.counts, env.budget.channels, strict=True)})
         <= 3
     )
-    assert uniform.measured["accuracy"] < 0.85
-    assert plan.measured["accuracy"] > 0.90
+    assert uniform.measured.accuracy < 0.85
+    assert plan.measured.accuracy > 0.90
     assert plan is seen[-1]
-    rewards = [better.measured["accuracy"] for better in seen]
+    rewards = [better.measured.accuracy for better in seen]
     assert rewards == sorted(set(rewards))
 
 
@@ -87,12 +87,12 @@ def test_unconstrained_search_trades_errors_for_size(plain_task):
     plan = amc_gym.search(Rewards(env), 40, progress=False)
     assert max(rewards) > rewards[0]  # the whole network's
     assert plan.options["preserve_ratio"] is None
-    error = 1 - plan.measured["accuracy"]
-    assert -error * np.log(plan.measured["params"]) == pytest.approx(max(rewards))
+    error = 1 - plan.measured.accuracy
+    assert -error * np.log(plan.measured.params) == pytest.approx(max(rewards))
 
 
 def test_one_evaluation_is_the_uniform_plan(plain_task):
-    assert amc_gym.search(plain_task, 1, progress=False).measured["macs"] > 0
+    assert amc_gym.search(plain_task, 1, progress=False).measured.macs > 0
 
 
 def test_what_cannot_be_searched_is_refused(plain_task):

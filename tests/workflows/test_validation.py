@@ -27,7 +27,9 @@ def plan() -> CompressionPlan:
 
 
 def forged(plan: CompressionPlan, part: str, **changes: Any) -> CompressionPlan:
-    return replace(plan, **{part: getattr(plan, part) | changes})
+    old: Any = getattr(plan, part)
+    new = replace(old, **changes) if part == "measured" else old | changes
+    return replace(plan, **{part: new})
 
 
 def test_an_honest_plan_holds(digits_task, plan) -> None:
@@ -49,7 +51,7 @@ REFUTED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
     "accuracy a text": (lambda p: forged(p, "measured", accuracy="0.8"), "accuracy"),
     "accuracy true": (lambda p: forged(p, "measured", accuracy=True), "accuracy"),
     "accuracy off by 3 images": (
-        lambda p: forged(p, "measured", accuracy=p.measured["accuracy"] + 3 / 400),
+        lambda p: forged(p, "measured", accuracy=p.measured.accuracy + 3 / 400),
         "tolerance 0.005",
     ),
     "images": (lambda p: forged(p, "measured", images=1), "images: claimed 1, judged on 400"),
@@ -58,11 +60,11 @@ REFUTED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
         lambda p: forged(forged(p, "options", reward_images=1), "measured", images=1, accuracy=0.5),
         "tolerance 0.005",
     ),
-    "macs": (lambda p: forged(p, "measured", macs=p.measured["macs"] + 1), "macs"),
-    "macs as a float": (lambda p: forged(p, "measured", macs=float(p.measured["macs"])), "macs"),
+    "macs": (lambda p: forged(p, "measured", macs=p.measured.macs + 1), "macs"),
+    "macs as a float": (lambda p: forged(p, "measured", macs=float(p.measured.macs)), "macs"),
     "macs NaN": (lambda p: forged(p, "measured", macs=math.nan), "macs"),
-    "no macs": (lambda p: replace(p, measured={"accuracy": 0.8, "images": 400}), "macs"),
-    "params": (lambda p: forged(p, "measured", params=p.measured["params"] - 1), "params"),
+    "no macs": (lambda p: forged(p, "measured", macs=None), "macs"),
+    "params": (lambda p: forged(p, "measured", params=p.measured.params - 1), "params"),
     "params true": (lambda p: forged(p, "measured", params=True), "params"),
     "latency below 0": (lambda p: forged(p, "measured", latency_ns=-5), "latency_ns"),
     "latency NaN": (lambda p: forged(p, "measured", latency_ns=math.nan), "latency_ns"),
@@ -165,7 +167,8 @@ def test_a_budget_of_latency_is_proven_by_its_table(
     plan = amc_gym.search(env, 1, progress=False)
     assert amc_gym.validate(plain_task, plan).ok  # by the cache
     assert amc_gym.validate(plain_task, plan, latency_table=file).ok
-    ns = plan.measured["latency_ns"]
+    ns = plan.measured.latency_ns
+    assert ns is not None
     for false in (ns - 1, float(ns), 0, math.nan):
         lie = forged(plan, "measured", latency_ns=false)
         problems = amc_gym.validate(plain_task, lie, latency_table=file).problems

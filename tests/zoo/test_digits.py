@@ -96,6 +96,6 @@ def test_the_default_budget_tells_agents_apart() -> None:
     uniform = env.engine.evaluator(largest(env.budget)).accuracy("top1")
     plan = CompressionPlan.load(RESULTS / "search-digits" / "plan.json")
     assert amc_gym.validate(env.task, plan).ok
-    assert plan.measured["macs"] <= 0.2 * env.engine.costs["macs"].full
+    assert plan.measured.macs <= 0.2 * env.engine.costs["macs"].full
     assert full - uniform >= 0.05
-    assert full - plan.measured["accuracy"] <= 0.02
+    assert full - plan.measured.accuracy <= 0.02

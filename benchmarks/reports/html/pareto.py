@@ -122,8 +122,8 @@ def _best(
             [
                 record.run.seed,
                 f"{100 * record.best.reward_accuracy:.1f}",
-                f"{record.best.plan['measured']['macs']:,}",
-                f"{record.best.plan['measured']['params']:,}",
+                f"{record.best.plan.measured.macs:,}",
+                f"{record.best.plan.measured.params:,}",
             ]
             for record in mine
         ],

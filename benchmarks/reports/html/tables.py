@@ -44,13 +44,13 @@ def runs_table(records: Sequence[Record]) -> str:
             str(record.run.seed),
             f"{100 * best.reward_accuracy:.1f}",
             f"{100 * best.test_accuracy:.1f}",
-            f"{best.plan['measured']['macs']:,}",
+            f"{best.plan.measured.macs:,}",
             f"{100 * best.macs_ratio:.1f}",
-            f"{best.plan['measured']['params']:,}",
+            f"{best.plan.measured.params:,}",
             f"{100 * best.params_ratio:.1f}",
             f"{record.seconds:.1f}",
         )
-        plan = base64.b64encode(json.dumps(best.plan, indent=1).encode()).decode()
+        plan = base64.b64encode(json.dumps(best.plan.to_dict(), indent=1).encode()).decode()
         links = (
             f'<td class="text"><a href="{escape(quote(name))}.json">run</a></td>'
             f'<td class="text"><a href="data:application/json;base64,{plan}" '

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from matplotlib.image import imread
 from rich.console import Console
 from small_study import variant
 
-from amc_gym import CompressionPlan
 from benchmarks.reports.figures import far_below, looks_of
 from benchmarks.reports.html.style import styles
 from benchmarks.reports.report import write
@@ -105,8 +103,7 @@ def test_many_agents_stand_below_the_picture(
 
 def test_weight_pruning_has_policies_too(tmp_path: Path, record: Record, console: Console) -> None:
     weights = {unit: 1 for unit in record.full.channels}
-    plan = CompressionPlan.from_json(json.dumps(record.best.plan))
-    pruned = json.loads(replace(plan, kept={}, weights=weights).to_json())
+    pruned = replace(record.best.plan, kept={}, weights=weights)
     each = replace(record, best=replace(record.best, plan=pruned))
     assert each.best.kept == weights
     Store(tmp_path).save(each)

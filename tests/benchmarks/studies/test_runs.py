@@ -63,7 +63,7 @@ def test_a_record_says_how_good_the_plan_is(record: Record) -> None:
     assert record.evaluations == len(record.history.reward) == record.run.setting.episodes
     assert record.best.reward == max(record.history.reward)
     assert record.best.macs_ratio <= 0.2
-    assert record.best.plan["measured"]["accuracy"] == record.best.reward_accuracy
+    assert record.best.plan.measured.accuracy == record.best.reward_accuracy
     assert list(record.best.kept.values()) in record.history.channels
     assert (record.full.reward_images, record.full.test_images) == (20, 500)
     assert 0 <= record.best.test_accuracy <= 1

@@ -69,8 +69,8 @@ def test_the_original_is_found_by_name(digits_task, tmp_path):
     batch = digits_task.test.images[:20]
     assert torch.equal(logits(amc_gym.load(exported.path), batch), logits(network, batch))
     description = json.loads(description_of(exported.path).read_text())
-    assert description["reward"]["top1"] == plan.measured["accuracy"]
-    assert exported.macs == plan.measured["macs"]
+    assert description["reward"]["top1"] == plan.measured.accuracy
+    assert exported.macs == plan.measured.macs
 
 
 def test_tasks_of_objects_need_the_original(plain_task, small, tmp_path):

@@ -98,7 +98,7 @@ def test_search_signal_and_hand_over_are_the_same_network(plain_task, recovery):
     with torch.inference_mode():
         torch.testing.assert_close(small(images), fast(images), rtol=1e-3, atol=1e-3)
     assert amc_gym.validate(plain_task, env.plan).ok
-    assert info["accuracy"] == env.plan.measured["accuracy"]
+    assert info["accuracy"] == env.plan.measured.accuracy
 
 
 def test_finetuning_trains_and_leaves_the_original_alone(plain_task):

@@ -100,4 +100,4 @@ def test_the_search_judges_the_network_that_is_handed_over(digits_task: Compress
     plan = amc_gym.search(env, 1, progress=False)
     torch.set_num_threads(1)
     network = amc_gym.compress(digits_task, plan)
-    assert amc_gym.accuracy(network, digits_task.reward) == plan.measured["accuracy"]
+    assert amc_gym.accuracy(network, digits_task.reward) == plan.measured.accuracy

@@ -1,0 +1,31 @@
+"""What names of files are hashed from: the same for a plan, however plans are written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from amc_gym import CompressionPlan
+
+
+def identity(plan: CompressionPlan, separators: tuple[str, str] | None = None) -> str:
+    """The JSON of a plan in format 1, by which finished work of all versions is found.
+
+    Args:
+        plan: the plan.
+        separators: of the JSON: those of ``json.dumps``, whose default is None.
+    """
+    content: dict[str, Any] = {
+        "kept": plan.kept,
+        "task": plan.task,
+        "options": plan.options,
+        "fingerprints": plan.fingerprints,
+        "measured": plan.measured.to_dict(),
+        "versions": plan.versions,
+        "weights": plan.weights,
+        "format": 1,
+    }
+    canonical = json.dumps(content, separators=(",", ":"))
+    checksum = hashlib.sha256(canonical.encode()).hexdigest()
+    return json.dumps({"sha256": checksum} | content, separators=separators)
