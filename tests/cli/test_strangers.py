@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,3 +210,28 @@ def test_no_file_makes_anything_be_fetched(
     with pytest.raises(OSError, match="CIFAR-10 is not there"):
         amc_gym.task_of(forged, here)
     assert not (here / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "ranges", ["0-999999999", "0-" + "9" * 15, "0-" + "9" * 10**6, "0-4194304"]
+)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_file_makes_channels_without_bound(
+    here: Path, plan, command: str, ranges: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = plan.to_dict()
+    content["kept"] |= {"classifier": ranges}
+    del content["sha256"]
+    canonical = json.dumps(content, separators=(",", ":"))
+    content["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    (here / "large.json").write_text(json.dumps(content))
+    tracemalloc.start()
+    try:
+        assert main([command, "large.json", *COMMANDS[command]]) == 1
+        assert tracemalloc.get_traced_memory()[1] < 30e6  # bytes; a billion numbers take 36e9
+    finally:
+        tracemalloc.stop()
+    err = capsys.readouterr().err
+    assert "its kept" in err
+    assert err.count("\n") == 1
+    assert len(err) < 500

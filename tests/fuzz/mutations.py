@@ -36,6 +36,10 @@ ODD: tuple[Any, ...] = (
     "evil:go",
     "../../etc/passwd",
     "=1+1",
+    "0-3,5",
+    "0-999999999",
+    "0-3,2",
+    "9-1",
     "[bold]",
     "</script>",
     [],
@@ -99,6 +103,8 @@ def _change(container: Any, key: Any, rng: random.Random) -> None:
         )
     elif kind == 3 and isinstance(value, list):
         container[key] = rng.choice((value[::-1], value * 2, value[:1], {"0": value}, value[0:0]))
+    elif kind in (2, 3) and isinstance(value, str) and value:
+        container[key] = rng.choice((value[:-1], value[1:], value + ",0", value * 2, f"0-{value}"))
     elif kind == 4 and isinstance(container, dict):
         container[rng.choice(("more", "format", "sha256", "__class__"))] = _odd(rng)
     else:

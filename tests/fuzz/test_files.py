@@ -9,7 +9,7 @@ import random
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,13 @@ def plan(small_plan, plain_task, tmp_path: Path) -> Kind:
 
     document = json.loads(small_plan.to_json())
     return Kind(document, path, read, (PlanError,), lambda d: sealed(d, ordered=False))
+
+
+@pytest.fixture
+def listed_plan(plan: Kind, small_plan) -> Kind:
+    """A plan of format 1."""
+    kept = {name: list(channels) for name, channels in small_plan.kept.items()}
+    return replace(plan, document=plan.seal(plan.document | {"format": 1, "kept": kept}))
 
 
 @pytest.fixture
@@ -199,6 +206,7 @@ KINDS = (
     "record",
     "outcome_file",
     "plan",
+    "listed_plan",
     "table",
     "description",
     "named_description",
