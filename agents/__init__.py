@@ -1,33 +1,53 @@
 """Agents behind one small protocol: ``agents.make(name, env, seed).learn(episodes)``.
 
-Importing the package registers every agent; what an agent needs beyond that, Stable-Baselines3 for
-one, is imported when it is made.
+Importing the package registers every agent: each module here that is not a part of others' does so
+itself, and says what its agents are.  What an agent needs beyond that, Stable-Baselines3 for one,
+is imported when it is made.
+
+In a checkout the package is called ``agents``; installed from a wheel it is ``amc_gym.agents``.
 """
 
-from agents import (  # noqa: F401  # they register themselves
-    amc_ddpg,
-    black_box,
-    error_allocation,
-    evolution,
-    netadapt,
-    random_search,
-    rules,
-    sb3,
-    sb3_ppo,
-    width_multiplier,
+from importlib import import_module
+from pkgutil import iter_modules
+
+from .recording import BudgetSpent, Episode, Recorder, Result
+from .registry import (
+    FACTORIES,
+    GROUPS,
+    Agent,
+    Kind,
+    Learner,
+    Registered,
+    fingerprint,
+    is_deterministic,
+    kind_of,
+    make,
+    named,
+    register,
 )
-from agents.recording import BudgetSpent, Episode, Recorder, Result
-from agents.registry import FACTORIES, Agent, Learner, fingerprint, make, register
+
+PARTS = {"noise", "replay", "vec_env"}
+"""Parts of Stable-Baselines3's learners, who import them when they are made: they need it."""
+
+for _module in iter_modules(__path__):
+    if _module.name not in PARTS and not _module.ispkg:
+        import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "FACTORIES",
+    "GROUPS",
     "Agent",
     "BudgetSpent",
     "Episode",
+    "Kind",
     "Learner",
     "Recorder",
+    "Registered",
     "Result",
     "fingerprint",
+    "is_deterministic",
+    "kind_of",
     "make",
+    "named",
     "register",
 ]

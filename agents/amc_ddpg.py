@@ -46,10 +46,11 @@ import torch
 from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 
-from agents.plans import amc, steps_per_episode
-from agents.registry import register
-from agents.threads import learner_threads
 from amc_gym._utils.names import choose
+
+from .plans import amc, steps_per_episode
+from .registry import register
+from .threads import learner_threads
 
 
 @dataclass(frozen=True)
@@ -299,5 +300,5 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-register("amc-ddpg")(partial(AMCDDPG, options=PAPER))
-register("amc-ddpg-code")(partial(AMCDDPG, options=CODE))
+register("amc-ddpg", kind="learner")(partial(AMCDDPG, options=PAPER))
+register("amc-ddpg-code", kind="learner")(partial(AMCDDPG, options=CODE))

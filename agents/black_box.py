@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from agents.extras import imported
-from agents.plans import amc, execute
-from agents.registry import register
-from agents.threads import learner_threads
+from .plans import amc, execute
+from .registry import register
+from .threads import learner_threads
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+
+NEEDS = ("optuna", "cmaes", "greenlet")
+"""Optuna, what its CMA-ES is, and what its Gaussian process is slow without."""
 
 LEAST = 0.05
 """Of a unit's share, against at most 1: unit by unit one may keep 20 times the other's."""
@@ -37,14 +39,11 @@ class BlackBox:
         env: an AMC environment in either action mode.
         seed: of the sampler.
         sampler: a name in ``SAMPLERS``.
-
-    Raises:
-        ImportError: Optuna, or what the sampler needs, is not installed.
     """
 
     def __init__(self, env: gym.Env[Any, Any], seed: int, *, sampler: str) -> None:
         self.env = env
-        self._optuna = optuna(sampler)
+        self._optuna = quiet_optuna()
         self.sampler = SAMPLERS[sampler](self._optuna.samplers, seed)
 
     def learn(self, episodes: int) -> None:
@@ -73,14 +72,10 @@ def maximise(
         study.optimize(objective, n_trials=trials)
 
 
-def optuna(agent: str) -> Any:
-    """The package, quiet about each trial.
+def quiet_optuna() -> Any:
+    """The package, quiet about each trial."""
+    import optuna
 
-    Raises:
-        ImportError: it is missing, or cmaes, which its CMA-ES is, or greenlet, without which its
-            Gaussian process is slow.
-    """
-    optuna = imported(agent, "optuna", "cmaes", "greenlet")
     optuna.logging.set_verbosity(logging.WARNING)
     return optuna
 
@@ -88,7 +83,7 @@ def optuna(agent: str) -> Any:
 def _stable(make: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
     """A sampler, without the news that it is experimental."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna("").exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", quiet_optuna().exceptions.ExperimentalWarning)
         return make(**options)
 
 
@@ -108,4 +103,4 @@ SAMPLERS: dict[str, Callable[[Any, int], BaseSampler]] = {
 """Name -> (optuna.samplers, seed) -> the sampler."""
 
 for _sampler in SAMPLERS:
-    register(_sampler)(partial(BlackBox, sampler=_sampler))
+    register(_sampler, kind="searcher", needs=NEEDS)(partial(BlackBox, sampler=_sampler))

@@ -27,11 +27,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.black_box import SAMPLERS, gaussian_process, maximise, optuna
-from agents.plans import amc, execute
-from agents.registry import register
 from amc_gym.compression.cost import Cost
 from amc_gym.envs.budget import Budget
+
+from .black_box import NEEDS, SAMPLERS, gaussian_process, maximise, quiet_optuna
+from .plans import amc, execute
+from .registry import register
 
 RANGE = 0.7
 """Of log-factors to either side: a share of channels is at most halved or doubled."""
@@ -93,7 +94,7 @@ def allocate(
         place, spent = places[np.argmax(gain)], int(costs[np.argmax(gain)])
 
 
-@register("error-allocation")
+@register("error-allocation", kind="searcher", needs=NEEDS)
 class ErrorAllocation:
     """A Gaussian process around the plan of least total error.
 
@@ -108,7 +109,6 @@ class ErrorAllocation:
         process: whether the Gaussian process chooses; otherwise plans around the start are drawn.
 
     Raises:
-        ImportError: Optuna is not installed.
         ValueError: the environment prunes single weights.
     """
 
@@ -121,7 +121,7 @@ class ErrorAllocation:
         prior: bool = True,
         process: bool = True,
     ) -> None:
-        self._optuna = optuna("error-allocation")
+        self._optuna = quiet_optuna()
         self.env, self.prior = env, prior
         self.errors = dict(zip(curvatures, amc(env).engine.errors(*curvatures), strict=True))
         # Allocated once for each power; without a budget they depend on the size.
@@ -186,4 +186,6 @@ class ErrorAllocation:
         return allocate(inner.budget, inner.cost, self.errors[curvature], limit)
 
 
-register("loss-allocation")(partial(ErrorAllocation, curvatures=CURVATURES))
+register("loss-allocation", kind="searcher", needs=NEEDS)(
+    partial(ErrorAllocation, curvatures=CURVATURES)
+)

@@ -6,11 +6,12 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.registry import register
 from amc_gym.workflows.search import search
 
+from .registry import register
 
-@register("evolution")
+
+@register("evolution", kind="searcher")
 class Evolution:
     """``amc_gym.search``: children of the ten best plans, each scaled to what the budget allows.
 

@@ -21,12 +21,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.plans import amc, execute
-from agents.recording import Recorder
-from agents.registry import register
+from .plans import amc, execute
+from .recording import Recorder
+from .registry import register
 
 
-@register("netadapt")
+@register("netadapt", kind="searcher", deterministic=True)
 class NetAdapt:
     """Greedy reduction, layer by layer; deterministic.
 

@@ -7,10 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.registry import register
+from .registry import register
 
 
-@register("random")
+@register("random", kind="searcher")
 class RandomSearch:
     """Draws every action from U[0, 1].
 

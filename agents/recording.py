@@ -14,9 +14,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.plans import amc
-from agents.threads import environment_threads
 from amc_gym import CompressionPlan
+
+from .plans import amc
+from .threads import environment_threads
 
 
 class BudgetSpent(BaseException):

@@ -1,16 +1,19 @@
-"""One table of agents: a name, and how to make the learner of that name on an environment."""
+"""One table of agents: a name, how to make the learner of that name, and what is known of it."""
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import gymnasium as gym
 
-from agents import sources
-from agents.recording import BudgetSpent, Episode, Recorder, Result
 from amc_gym._utils.names import choose
+
+from . import sources
+from .recording import BudgetSpent, Episode, Recorder, Result
 
 
 class Learner(Protocol):
@@ -27,26 +30,139 @@ class Learner(Protocol):
 Factory = Callable[..., Learner]
 """(environment, seed, keyword arguments of its own) -> learner."""
 
-FACTORIES: dict[str, Factory] = {}
+Kind = Literal["rule", "searcher", "learner"]
+"""What an agent is.
+
+* A rule knows one family of networks, of which the budget says where it is cut: it evaluates that
+  plan and is done.
+* A searcher proposes whole plans, and learns nothing that is of use for another network.
+* A learner learns a policy, which decides unit by unit.
+"""
+
+GROUPS: dict[str, Kind] = {f"{kind}s": kind for kind in get_args(Kind)}
+"""What all agents of a kind are called where agents are named: "rules", "searchers", "learners"."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A factory under its name; calling it makes a learner.
+
+    Attributes:
+        name: of its agents.
+        factory: as it was registered.
+        kind: what they are.
+        deterministic: whether they do the same with every seed, so that one run says all.
+        needs: modules that must be there to make one, beyond what ``amc_gym`` itself needs.
+    """
+
+    name: str
+    factory: Factory
+    kind: Kind
+    deterministic: bool
+    needs: tuple[str, ...]
+
+    def __call__(self, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> Learner:
+        """Make the learner.
+
+        Raises:
+            ImportError: a module that it needs is missing; it names what to install.
+            TypeError: it takes no such argument.
+        """
+        for module in self.needs:
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                raise ImportError(
+                    f"agent {self.name!r} needs {error.name}: pip install 'amc-gym[agents]' "
+                    f"(from a checkout: pip install -e '.[agents]')"
+                ) from error
+        return self.factory(env, seed, **arguments)
+
+
+FACTORIES: dict[str, Registered] = {}
 
 
 F = TypeVar("F", bound=Factory)
 
 
-def register(name: str) -> Callable[[F], F]:
+def register(
+    name: str,
+    *,
+    kind: Kind = "learner",
+    deterministic: bool | None = None,
+    needs: Iterable[str] = (),
+) -> Callable[[F], F]:
     """Decorator ``@agents.register("mine")`` of a function or class (environment, seed) -> learner.
 
+    Args:
+        name: what it is called.
+        kind: "rule", "searcher" or "learner".
+        deterministic: whether it does the same with every seed, and so runs once; None: rules do.
+        needs: modules that must be installed to make one, such as "optuna".
+
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or there is no such kind.
     """
+    choose("kind of agent", kind, get_args(Kind))
+    always = kind == "rule" if deterministic is None else deterministic
+    needed = (needs,) if isinstance(needs, str) else tuple(needs)
 
     def add(factory: F) -> F:
         if name in FACTORIES:
             raise ValueError(f"an agent named {name!r} is registered already")
-        FACTORIES[name] = factory
+        if name in GROUPS:
+            raise ValueError(f"{name!r} is what all agents of a kind are called: choose another")
+        FACTORIES[name] = Registered(name, factory, kind, always, needed)
         return factory
 
     return add
+
+
+def kind_of(name: str) -> Kind | None:
+    """What an agent is; None of one that is not registered here."""
+    return FACTORIES[name].kind if name in FACTORIES else None
+
+
+def is_deterministic(name: str) -> bool:
+    """Whether an agent is known to do the same with every seed."""
+    return name in FACTORIES and FACTORIES[name].deterministic
+
+
+def named(words: Iterable[str]) -> list[str]:
+    """Names of the agents that words stand for, each once, in order.
+
+    Args:
+        words: names of registered agents; "rules", "searchers" or "learners" for all of a kind;
+            or "package.module:attribute" for a class or function of the user's own, whose module
+            is imported and may register it.  One that it does not register is a learner, named by
+            that word.
+
+    Raises:
+        ValueError: an unknown name, with the near match, or an attribute that makes no agent.
+        ImportError: a module cannot be imported.
+    """
+    names: list[str] = []
+    for word in words:
+        if word in GROUPS:
+            names += [name for name, each in FACTORIES.items() if each.kind == GROUPS[word]]
+        elif word not in FACTORIES and ":" in word:
+            names.append(_imported(word))
+        else:
+            names.append(choose("agent", word, {**FACTORIES, **GROUPS}))
+    return list(dict.fromkeys(names))
+
+
+def _imported(word: str) -> str:
+    """The name of the agent that "package.module:attribute" is registered under, now at least."""
+    module, _, attribute = word.partition(":")
+    factory: Factory | None = getattr(importlib.import_module(module), attribute, None)
+    if not callable(factory):
+        raise ValueError(f"agent {word!r}: {module} has no class or function {attribute!r}")
+    for name, each in FACTORIES.items():
+        if each.factory is factory:
+            return name
+    register(word)(factory)
+    return word
 
 
 class Agent:
@@ -125,4 +241,4 @@ def fingerprint(name: str, **arguments: Any) -> str:
         OSError: a file that the agent says it reads cannot be read.
     """
     choose("agent", name, FACTORIES)
-    return sources.fingerprint(FACTORIES[name], arguments)
+    return sources.fingerprint(FACTORIES[name].factory, arguments)

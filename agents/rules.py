@@ -14,9 +14,10 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.plans import amc, execute
-from agents.registry import register
 from amc_gym.envs.budget import Budget, nearest
+
+from .plans import amc, execute
+from .registry import register
 
 Rule = Callable[[int], list[Fraction]]
 """Number of units -> what sparsities are proportional to, each in (0, 1]."""
@@ -93,19 +94,19 @@ class HandMade:
         execute(self.env, largest(amc(self.env).budget, self.rule))
 
 
-@register("uniform")
+@register("uniform", kind="rule")
 def make_uniform(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """Every unit loses the same share; deterministic."""
+    """Every unit loses the same share."""
     return HandMade(env, uniform)
 
 
-@register("shallow")
+@register("shallow", kind="rule")
 def make_shallow(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """The first units lose most; deterministic."""
+    """The first units lose most."""
     return HandMade(env, shallow)
 
 
-@register("deep")
+@register("deep", kind="rule")
 def make_deep(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """The last units lose most; deterministic."""
+    """The last units lose most."""
     return HandMade(env, deep)

@@ -19,14 +19,17 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from agents.extras import imported
-from agents.plans import steps_per_episode
-from agents.registry import register
-from agents.threads import learner_threads
+from .plans import steps_per_episode
+from .registry import register
+from .sources import here
+from .threads import learner_threads
 
 if TYPE_CHECKING:
     from stable_baselines3.common.noise import ActionNoise
     from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+NEEDS = ("stable_baselines3", "yaml")
+"""SB3, and PyYAML, which reads its rows."""
 
 HYPERPARAMS = Path(__file__).parent / "hyperparams"
 ALGORITHMS = ("ddpg", "td3", "sac")
@@ -50,7 +53,6 @@ class SB3:
         changes: entries of the row with other values, as in ``batch_size=128``.
 
     Raises:
-        ImportError: SB3 or PyYAML is not installed.
         ValueError: the row asks for something that only rl_zoo3 does.
     """
 
@@ -64,13 +66,14 @@ class SB3:
         warmup_episodes: int | None = None,
         **changes: Any,
     ) -> None:
-        sb3 = stable_baselines3(f"sb3-{algorithm}")
+        import stable_baselines3
+
         (path,) = self.hyperparameter_files(algorithm=algorithm, hyperparams=hyperparams)
         row = read_row(path, env.spec and env.spec.id) | changes
         self._callbacks = row.pop("callback", None)
         self._steps = steps_per_episode(env)
         self._warmup_episodes = warmup_episodes
-        self.model: OffPolicyAlgorithm = getattr(sb3, algorithm.upper())(
+        self.model: OffPolicyAlgorithm = getattr(stable_baselines3, algorithm.upper())(
             env=env, seed=seed, device="cpu", **arguments(row, env)
         )
 
@@ -152,7 +155,7 @@ def named_class(name: str) -> type[Any]:
     )
     if not re.fullmatch(r"[\w.]+", module) or not attribute.isidentifier():
         raise ValueError(f"{name!r} does not name a class; write package.module.Class")
-    return getattr(importlib.import_module(module), attribute)
+    return getattr(importlib.import_module(here(module)), attribute)
 
 
 def _noise(kind: str, std: float, env: gym.Env[Any, Any]) -> ActionNoise:
@@ -165,17 +168,10 @@ def _noise(kind: str, std: float, env: gym.Env[Any, Any]) -> ActionNoise:
     return NormalActionNoise(np.zeros(shape), np.full(shape, float(std)))
 
 
-def stable_baselines3(name: str) -> Any:
-    """The package.
-
-    Raises:
-        ImportError: it or PyYAML, which reads its rows, is missing.
-    """
-    return imported(name, "stable_baselines3", "yaml")
-
-
 for _algorithm in ALGORITHMS:
-    register(f"sb3-{_algorithm}")(
+    register(f"sb3-{_algorithm}", kind="learner", needs=NEEDS)(
         partial(SB3, algorithm=_algorithm, hyperparams="paper", warmup_episodes=WARMUP_EPISODES)
     )
-    register(f"sb3-{_algorithm}-default")(partial(SB3, algorithm=_algorithm, hyperparams="sb3"))
+    register(f"sb3-{_algorithm}-default", kind="learner", needs=NEEDS)(
+        partial(SB3, algorithm=_algorithm, hyperparams="sb3")
+    )

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from agents.plans import steps_per_episode
-from agents.registry import register
-from agents.sb3 import HYPERPARAMS, arguments, named_classes, read_row, stable_baselines3
-from agents.threads import learner_threads
+from .plans import steps_per_episode
+from .registry import register
+from .sb3 import HYPERPARAMS, NEEDS, arguments, named_classes, read_row
+from .threads import learner_threads
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO
@@ -42,7 +42,6 @@ class SB3PPO:
         changes: entries of the row with other values, as in ``batch_size=128``.
 
     Raises:
-        ImportError: SB3 or PyYAML is not installed.
         ValueError: the row asks for something that only rl_zoo3 does.
     """
 
@@ -55,7 +54,8 @@ class SB3PPO:
         in_episodes: bool = False,
         **changes: Any,
     ) -> None:
-        sb3 = stable_baselines3("sb3-ppo")
+        from stable_baselines3 import PPO
+
         (path,) = self.hyperparameter_files(hyperparams=hyperparams)
         row = read_row(path, env.spec and env.spec.id)
         self._steps = steps_per_episode(env)
@@ -64,7 +64,7 @@ class SB3PPO:
             row["batch_size"] = BATCH_EPISODES * self._steps
         row |= changes
         env = wrapped(env, row.pop("env_wrapper", None))
-        self.model: PPO = sb3.PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
+        self.model: PPO = PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
 
     @staticmethod
     def hyperparameter_files(*, hyperparams: str | Path = "", **_: Any) -> list[Path]:
@@ -97,5 +97,7 @@ def wrapped(env: gym.Env[Any, Any], wrappers: Any) -> gym.Env[Any, Any]:
     return env
 
 
-register("sb3-ppo")(partial(SB3PPO, hyperparams="paper", in_episodes=True))
-register("sb3-ppo-default")(partial(SB3PPO, hyperparams="sb3"))
+register("sb3-ppo", kind="learner", needs=NEEDS)(
+    partial(SB3PPO, hyperparams="paper", in_episodes=True)
+)
+register("sb3-ppo-default", kind="learner", needs=NEEDS)(partial(SB3PPO, hyperparams="sb3"))

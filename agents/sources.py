@@ -29,7 +29,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-FRAME = ("agents", "agents.registry", "agents.recording", "agents.sources")
+PACKAGE = __package__ or "agents"
+"""Where the agents are: ``agents`` in a checkout, ``amc_gym.agents`` installed from a wheel."""
+
+FRAME = (PACKAGE, *(f"{PACKAGE}.{name}" for name in ("registry", "recording", "sources")))
 """Modules that name, count and record agents: the frame of all, no part of any."""
 
 OTHERS = ("amc_gym", "benchmarks")
@@ -92,25 +95,40 @@ def _sources(root: str, files: Iterable[Path] = ()) -> dict[str, bytes] | None:
             content = _content(path)
             parts[f"file {path.name} {hashlib.sha256(content).hexdigest()}"] = content
             read.add(path)
-            names = [name.decode() for name in _DOTTED.findall(content)]
+            names = [here(name.decode()) for name in _DOTTED.findall(content)]
         else:
             name, path = modules.popitem()
-            content = parts[f"module {name}"] = _content(path)
+            content = parts[_key(name)] = _content(path)
             tree = _parsed(content)
             names = list(_imports(tree, name if path.name == "__init__.py" else _parent(name)))
             data += set(_named(tree, path)) - {*read, *data}
         for needed in {each for name in names for each in _with_parents(name)}:
-            path = None if f"module {needed}" in parts else _located(needed)
+            path = None if _key(needed) in parts else _located(needed)
             if path is not None and _is_own(needed, path, root):
                 modules[needed] = path
     return parts
 
 
+def here(name: str) -> str:
+    """A module as files of hyper-parameters name it, ``agents.replay``, by its name here."""
+    return f"{PACKAGE}.{name.removeprefix('agents.')}" if name.startswith("agents.") else name
+
+
+def _key(name: str) -> str:
+    """What a module's content is hashed under; the same in a checkout and from a wheel."""
+    inside = name.startswith(f"{PACKAGE}.")
+    return f"module agents.{name.removeprefix(f'{PACKAGE}.')}" if inside else f"module {name}"
+
+
 def _is_own(name: str, path: Path, root: str) -> bool:
     top = _top(name)
-    if name in FRAME or top in OTHERS:
+    if name in FRAME:
         return False
-    if top in ("agents", _top(root)):  # what came in one package with the agent is its own
+    if name.startswith(f"{PACKAGE}."):
+        return True
+    if top in OTHERS:
+        return False
+    if top == _top(root):  # what came in one package with the agent is its own
         return True
     return not any(path.is_relative_to(folder) for folder in _installed())
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.plans import amc, execute
-from agents.registry import register
 from amc_gym.envs.budget import Budget, nearest
+
+from .plans import amc, execute
+from .registry import register
 
 DIVISOR = 8
 """Widths are multiples of it, or of the largest halving that goes four times into each unit."""
@@ -53,7 +54,7 @@ def _widest(budget: Budget) -> float:
     return low
 
 
-@register("width-multiplier")
+@register("width-multiplier", kind="rule")
 class WidthMultiplier:
     """Evaluates the widest network of one multiplier that fits the budget, once; deterministic.
 

@@ -47,8 +47,9 @@ def run(
     Args:
         env: The environment's id, such as AMC-MobileNet-v0.
         out: The results folder.
-        agents: Names of agents, joined by commas.
-        seeds: Seeds 0, 1, ... of each agent; deterministic rules run once.
+        agents: Names of agents, joined by commas; rules, searchers or learners for all of a kind,
+            and package.module:attribute for one of your own.
+        seeds: Seeds 0, 1, ... of each agent; those that are deterministic run once.
         episodes: Evaluations that each run may spend.
         workers: Runs at a time on this machine; by default, as many as there are cores.
         ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
@@ -60,12 +61,13 @@ def run(
             by its name, as in '{"amc-ddpg": {"sigma": 0.3}}'.
         rerun: Carry out finished runs again; a record is replaced when its run has finished.
     """
-    from benchmarks.studies.execution import entrants_of, import_modules, setting_of
+    from benchmarks.studies.execution import entrants_of, import_modules, modules_in, setting_of
     from benchmarks.studies.records import Store
     from benchmarks.studies.runs import runs_of
     from benchmarks.studies.study import complete
 
-    extra = tuple(split(modules))
+    words = split(agents)
+    extra = (*split(modules), *modules_in(words))
     import_modules(extra)
     kwargs, arguments = json_object(env_kwargs), json_object(agent_args, "--agent-args")
     make_executor = _on_this_machine(workers) if ray is None else _on_ray(ray, workers)
@@ -76,7 +78,7 @@ def run(
 
         store = LoggedStore(out, tensorboard)
     setting = setting_of(env, kwargs, episodes)
-    runs = runs_of(setting, entrants_of(setting, split(agents), arguments), seeds)
+    runs = runs_of(setting, entrants_of(setting, words, arguments), seeds)
     store.prepare()
     executor = make_executor(env, kwargs, extra)
     console = Console(stderr=True)

@@ -10,7 +10,10 @@
 from functools import partial
 
 import agents
+from agents.black_box import NEEDS
 from agents.error_allocation import ErrorAllocation
 
-agents.register("error-allocation-uniform")(partial(ErrorAllocation, prior=False))
-agents.register("error-allocation-random")(partial(ErrorAllocation, process=False))
+_variant = partial(agents.register, kind="searcher", needs=NEEDS)
+
+_variant("error-allocation-uniform")(partial(ErrorAllocation, prior=False))
+_variant("error-allocation-random")(partial(ErrorAllocation, process=False))

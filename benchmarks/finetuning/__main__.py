@@ -18,6 +18,7 @@ from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
 from benchmarks.studies import manifest
+from benchmarks.studies.execution import import_modules
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Store
@@ -33,6 +34,7 @@ def finetune(
     workers: int | None = None,
     out: Path | None = None,
     data_root: Path | None = None,
+    modules: str = "",
     recipe: Recipe = RECIPE,
 ) -> int:
     """Fine-tune the plans of a study, and the full network alike, and judge all on test images.
@@ -50,8 +52,11 @@ def finetune(
         workers: Networks at a time; by default, as many as there are cores.
         out: The folder of the outcomes, one for each recipe; by default FOLDER/finetuned.
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
+        modules: Modules to import first, which register agents of your own: they say which of
+            them are rules.
         recipe: How to train.
     """
+    import_modules(split(modules))
     console = Console(stderr=True)
     records = manifest.current(folder, Store(folder).load()[0])
     wanted = set(split(agents))

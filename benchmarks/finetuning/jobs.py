@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import nn
 
 import amc_gym
+from agents import is_deterministic
 from amc_gym import CompressionPlan, CompressionTask, Split
 from amc_gym._utils.machine import device_of
 from amc_gym.compression.handover.formats import halved, nbytes
@@ -23,7 +24,6 @@ from benchmarks.finetuning.identity import identity
 from benchmarks.finetuning.outcomes import Bits, Outcome
 from benchmarks.machine import machine, versions
 from benchmarks.studies.records import Record
-from benchmarks.studies.runs import DETERMINISTIC
 
 FULL = "full network"
 """What the uncompressed network is called, which is trained on by the same recipe."""
@@ -157,7 +157,7 @@ def jobs_of(
 def middle(runs: Sequence[Record], n: int) -> list[Record]:
     """The ``n`` runs around the median of the rewards, the lower one where there is a choice."""
     ordered = sorted(runs, key=lambda record: (record.best.reward, record.run.seed))
-    if ordered[0].run.agent in DETERMINISTIC:
+    if is_deterministic(ordered[0].run.agent):
         n = 1
     first = max(0, (len(ordered) - n) // 2)
     return ordered[first : first + n]

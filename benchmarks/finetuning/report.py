@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from agents import kind_of
 from amc_gym._utils.files import write_whole
 from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
@@ -18,9 +19,6 @@ from benchmarks.reports.escaping import PlainRows
 from benchmarks.reports.sections import distinct
 from benchmarks.reports.tables import markdown, terminal
 from benchmarks.studies.runs import BenchmarkError
-
-HAND_MADE = ("uniform", "shallow", "deep", "width-multiplier")
-"""Policies without a search, which the paper compares with in its figure 2."""
 
 COLUMNS = (
     "plan of",
@@ -47,8 +45,8 @@ class Row:
         after: and afterwards, mean over plans and seeds.
         against: difference to the full network that was trained on by the same recipe; None of
             that network itself.
-        against_rule: likewise to the best of ``HAND_MADE``; None of that one, of the full network,
-            and where no such policy was fine-tuned.
+        against_rule: likewise to the best rule's; None of that one, of the full network, and where
+            no rule was fine-tuned.
         plans: how many.
         seeds: of the fine-tuning, for each plan.
     """
@@ -106,10 +104,13 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def best_rule(outcomes: Iterable[Outcome]) -> str | None:
-    """Which of ``HAND_MADE`` has the best mean accuracy after fine-tuning; None: there is none."""
+    """Which rule has the best mean accuracy after fine-tuning; None: there is none.
+
+    The paper compares with such policies, which search nothing, in its figure 2.
+    """
     accuracies: dict[str, list[float]] = {}
     for outcome in outcomes:
-        if outcome.agent in HAND_MADE:
+        if kind_of(outcome.agent) == "rule":
             accuracies.setdefault(outcome.agent, []).append(outcome.after.accuracy)
     return max(accuracies, key=lambda agent: _mean(accuracies[agent]), default=None)
 

@@ -12,6 +12,7 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import arg
 
+from agents import kind_of
 from amc_gym._utils.files import write_json
 from amc_gym.cli.console import printer
 from amc_gym.compression.latency.checking import check
@@ -29,7 +30,14 @@ from benchmarks.pareto.latencies import measured, name_of
 from benchmarks.pareto.points import chosen, points_of
 from benchmarks.pareto.report import write
 from benchmarks.studies import manifest
-from benchmarks.studies.execution import entrants_of, setting_of, task_of, work
+from benchmarks.studies.execution import (
+    entrants_of,
+    modules_in,
+    names_of,
+    setting_of,
+    task_of,
+    work,
+)
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Record, Store
@@ -38,9 +46,6 @@ from benchmarks.studies.study import complete
 
 CHECKED = 50
 """Random plans that the latency table is checked on."""
-
-ONE_RESOURCE = ("width-multiplier",)
-"""Agents to whom the resource only says where their one family of networks is cut."""
 
 
 def pareto(
@@ -72,7 +77,7 @@ def pareto(
         env: The environment's id.
         env_kwargs: Options of the environment besides budget, resource and runtime.
         budgets: Shares of MACs and of latency to keep.
-        agents: Names of agents.
+        agents: Names of agents, or kinds, as in `run`.
         seeds: Of each agent.
         tuned: Runs of each agent and budget, around the median reward, to fine-tune and draw.
         episodes: Evaluations that each run may spend.
@@ -111,13 +116,15 @@ def pareto(
         write_json(checked, figures)
     console.print(f"the table is off by {_median_error(checked):.1%} in the median")
 
-    names = split(agents)
+    words = split(agents)
+    names = names_of(words)
     timed = {"latency_table": str(table), "runtime": runtime}
-    executor = LocalExecutor(work, workers or cores())
+    executor = LocalExecutor(work, workers or cores(), modules_in(words))
     done = True
     for resource, extra in (("macs", {}), ("latency", timed)):
-        theirs = [name for name in names if resource == "macs" or name not in ONE_RESOURCE]
-        for ratio in ratios:
+        # To a rule a resource only says where its one family of networks is cut: one is enough.
+        theirs = [name for name in names if resource == "macs" or kind_of(name) != "rule"]
+        for ratio in ratios if theirs else ():
             options = kwargs | extra | {"resource": resource, "preserve_ratio": ratio}
             try:
                 setting = setting_of(env, options, episodes)

@@ -13,7 +13,6 @@ import gymnasium as gym
 import agents
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
-from amc_gym._utils.names import choose
 from amc_gym.envs.amc import AMCEnv
 from benchmarks.machine import machine, versions
 from benchmarks.studies.journals import entry
@@ -27,14 +26,40 @@ UNNAMED = {"dataset": "digits", "data_root": None, "weights": "bundled"}
 def import_modules(modules: Iterable[str]) -> None:
     """Import the modules that register agents or environments of the user's own.
 
+    Args:
+        modules: their names, or "package.module:attribute" as ``names_of`` takes it.
+
     Raises:
         BenchmarkError: one cannot be imported.
     """
     for module in modules:
+        if ":" in module:
+            names_of([module])
+            continue
         try:
             importlib.import_module(module)
         except ImportError as error:
             raise BenchmarkError(f"cannot import {module!r}: {error}") from error
+
+
+def names_of(words: Iterable[str]) -> list[str]:
+    """Names of the agents that a command line names, see ``agents.named``.
+
+    Raises:
+        BenchmarkError: none, an unknown one, or one that cannot be imported.
+    """
+    try:
+        names = agents.named(words)
+    except (ValueError, ImportError) as error:
+        raise BenchmarkError(str(error)) from error
+    if not names:
+        raise BenchmarkError("--agents names no agent")
+    return names
+
+
+def modules_in(words: Iterable[str]) -> tuple[str, ...]:
+    """Those words that name agents by their modules, which workers have to import."""
+    return tuple(word for word in words if ":" in word)
 
 
 def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
@@ -93,26 +118,19 @@ def task_of(env: str, kwargs: Mapping[str, Any]) -> CompressionTask:
 
 
 def entrants_of(
-    setting: Setting, names: Iterable[str], arguments: Mapping[str, Any]
+    setting: Setting, words: Iterable[str], arguments: Mapping[str, Any]
 ) -> list[Entrant]:
     """Agents as they enter a study: with a fingerprint of their code, and with their arguments.
 
     Args:
         setting: of the study.
-        names: of registered agents.
+        words: names of agents, or what else ``names_of`` takes.
         arguments: keyword arguments of the one agent, or of each by its name.
 
     Raises:
         BenchmarkError: no agent, an unknown one, or one that does not take its arguments.
     """
-    names = list(dict.fromkeys(names))
-    if not names:
-        raise BenchmarkError("--agents names no agent")
-    for name in names:
-        try:
-            choose("agent", name, agents.FACTORIES)
-        except ValueError as error:
-            raise BenchmarkError(str(error)) from error
+    names = names_of(words)
     by_agent = _by_agent(names, arguments)
     found = []
     for name in names:

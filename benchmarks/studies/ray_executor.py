@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,7 +148,7 @@ def _arrays(split: Split) -> tuple[Any, ...]:
 
 def _sources(modules: Sequence[str]) -> list[ModuleType]:
     """The packages and modules that workers import, each as it is here."""
-    names = dict.fromkeys([*PACKAGES, *(module.partition(".")[0] for module in modules)])
+    names = dict.fromkeys([*PACKAGES, *(re.split("[.:]", module)[0] for module in modules)])
     return [importlib.import_module(name) for name in names]
 
 

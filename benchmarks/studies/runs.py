@@ -16,8 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-DETERMINISTIC = frozenset({"uniform", "shallow", "deep", "width-multiplier", "netadapt"})
-"""Agents that do the same with every seed: they run once."""
+from agents import is_deterministic
 
 
 class BenchmarkError(ValueError):
@@ -126,7 +125,7 @@ class Run:
         return self.setting.episodes
 
     def __str__(self) -> str:
-        return self.label if self.agent in DETERMINISTIC else f"{self.label} seed {self.seed}"
+        return self.label if is_deterministic(self.agent) else f"{self.label} seed {self.seed}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Run) and self.name == other.name
@@ -156,7 +155,7 @@ def runs_of(setting: Setting, agents: Iterable[str | Entrant], seeds: int) -> li
     Args:
         setting: of all of them.
         agents: who takes part; of a mere name the code is not known.
-        seeds: 0, 1, ... of each agent; deterministic rules run once.
+        seeds: 0, 1, ... of each agent; those that are deterministic run once.
 
     Raises:
         BenchmarkError: ``seeds`` below 1.
@@ -168,7 +167,7 @@ def runs_of(setting: Setting, agents: Iterable[str | Entrant], seeds: int) -> li
         Run(setting, each.agent, seed, each.code, each.arguments)
         for seed in range(seeds)
         for each in entrants
-        if seed == 0 or each.agent not in DETERMINISTIC
+        if seed == 0 or not is_deterministic(each.agent)
     ]
 
 

@@ -53,7 +53,8 @@ def test_the_agents_time_is_its_own(make_env: Any, monkeypatch: pytest.MonkeyPat
                     clock.now += THINK
                     over = self.env.step([0.5])[2]
 
-    monkeypatch.setitem(agents.FACTORIES, "thinker", Thinker)
+    monkeypatch.setattr(agents.registry, "FACTORIES", {})
+    agents.register("thinker")(Thinker)
     agent = agents.make("thinker", env, 0)
 
     def tell(episode: agents.Episode) -> None:

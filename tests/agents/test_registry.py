@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -122,11 +123,73 @@ def test_learner_that_finishes_nothing_is_refused(make_env: Any) -> None:
 def test_taken_name_is_refused() -> None:
     with pytest.raises(ValueError, match="'random' is registered already"):
         agents.register("random")(agents.FACTORIES["uniform"])
+    with pytest.raises(ValueError, match="'rules' is what all agents of a kind are called"):
+        agents.register("rules")(agents.FACTORIES["uniform"])
 
 
 def test_unknown_name_is_answered_with_the_near_match(make_env: Any) -> None:
     with pytest.raises(ValueError, match="did you mean 'amc-ddpg'"):
         agents.make("amc-dppg", make_env(), seed=0)
+
+
+def test_an_agent_says_what_it_is() -> None:
+    agents.register("mine")(Spendthrift)
+    agents.register("my-rule", kind="rule")(Spendthrift)
+    agents.register("dice", kind="rule", deterministic=False)(Spendthrift)
+    agents.register("grid", kind="searcher", deterministic=True)(Spendthrift)
+    names = ("mine", "my-rule", "dice", "grid", "nobody")
+    assert [agents.kind_of(name) for name in names] == [
+        *("learner", "rule", "rule", "searcher"),
+        None,
+    ]
+    assert [agents.is_deterministic(name) for name in names] == [False, True, False, True, False]
+    with pytest.raises(ValueError, match="unknown kind of agent 'rules'; did you mean 'rule'"):
+        agents.register("other", kind="rules")
+
+
+def test_kinds_stand_for_their_agents() -> None:
+    agents.register("my-rule", kind="rule")(Spendthrift)
+    rules = agents.named(["rules"])
+    assert {"uniform", "shallow", "deep", "width-multiplier", "my-rule"} == set(rules)
+    everyone = agents.named(["uniform", "searchers", "rules", "learners", "uniform"])
+    assert everyone[0] == "uniform"
+    assert sorted(everyone) == sorted(agents.FACTORIES)
+    with pytest.raises(ValueError, match="did you mean 'learners'"):
+        agents.named(["leaners"])
+
+
+MINE = """
+import agents
+
+class Plain:
+    def __init__(self, env, seed): ...
+    def learn(self, episodes): ...
+
+@agents.register("careful", kind="rule")
+class Careful(Plain): ...
+"""
+
+
+def test_agents_are_named_by_their_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "agents_of_mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = agents.named(["agents_of_mine:Plain", "agents_of_mine:Careful"])
+    assert names == ["agents_of_mine:Plain", "careful"]
+    assert list(map(agents.kind_of, names)) == ["learner", "rule"]
+    assert agents.named(names) == names
+    assert agents.named(["rules"])[-1] == "careful"
+    assert len(agents.fingerprint(names[0])) == 16
+    with pytest.raises(ValueError, match="agents_of_mine has no class or function 'Nobody'"):
+        agents.named(["agents_of_mine:Nobody"])
+    with pytest.raises(ImportError, match="nowhere_at_all"):
+        agents.named(["nowhere_at_all:Nobody"])
+    del sys.modules["agents_of_mine"]
+
+
+def test_what_an_agent_needs_is_looked_for_when_it_is_made(make_env: Any) -> None:
+    agents.register("far", needs=["json", "nowhere_at_all"])(Spendthrift)
+    with pytest.raises(ImportError, match="agent 'far' needs nowhere_at_all: pip install"):
+        agents.make("far", make_env(), 0)
 
 
 def test_budget_below_one_is_refused(make_env: Any) -> None:

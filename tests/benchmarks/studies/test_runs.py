@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from small_learners import Guess
 from small_study import ENV, KWARGS
 
+import agents
 from benchmarks.studies.execution import execute, setting_of
 from benchmarks.studies.records import Record
 from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
@@ -52,6 +54,25 @@ def test_names_are_file_names(setting: Setting) -> None:
 def test_rules_run_once(setting: Setting) -> None:
     runs = [(run.agent, run.seed) for run in runs_of(setting, ["guess", "uniform"], 3)]
     assert runs == [("guess", 0), ("uniform", 0), ("guess", 1), ("guess", 2)]
+
+
+def test_a_rule_of_the_users_own_runs_once_too(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.registry, "FACTORIES", {})
+    for name, facts in {
+        "mine": {"kind": "rule"},
+        "dice": {"kind": "rule", "deterministic": False},
+        "grid": {"kind": "searcher", "deterministic": True},
+    }.items():
+        agents.register(name, **facts)(Guess)
+    runs = runs_of(setting, ["mine", "dice", "grid"], 2)
+    assert [(run.agent, run.seed) for run in runs] == [
+        ("mine", 0),
+        ("dice", 0),
+        ("grid", 0),
+        ("dice", 1),
+    ]
 
 
 def test_a_changed_task_is_not_searched(setting: Setting) -> None:
