@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import choose
+from amc_gym._utils.paths import cache_root
 from amc_gym._utils.remembered import Remembered
 from amc_gym.compression.latency.blocks import BLOCKS
 from amc_gym.compression.latency.cost import LatencyCost
@@ -28,9 +28,8 @@ from amc_gym.tasks.task import CompressionTask
 
 
 def cache_folder() -> Path:
-    """Where tables that are measured here are kept: $AMC_CACHE, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amc-gym"
-    return Path(os.environ.get("AMC_CACHE") or default) / "latency"
+    """Where tables that are measured here are kept."""
+    return cache_root() / "latency"
 
 
 def subject_of(

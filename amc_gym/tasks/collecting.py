@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from amc_gym._utils.arguments import described
+from amc_gym._utils.progress import counter
 from amc_gym.tasks.room import require_memory
 from amc_gym.tasks.split import Split
 
@@ -151,9 +149,8 @@ def _filled(name: str, loader: DataLoader[Any]) -> Split:
     images = labels = torch.empty(0)
     done, start = 0, time.monotonic()
     _look_at_first(name, loader, count)
-    columns = (TextColumn("reading {task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=sys.stderr))
-    task = bar.add_task(name, total=count)
+    bar = counter()
+    task = bar.add_task(f"reading {name}", total=count)
     try:
         for batch in loader:
             some, theirs = _checked(name, batch)

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn, optim
 
 from amc_gym._utils.arguments import described, whole
 from amc_gym._utils.files import replacing
 from amc_gym._utils.names import choose
+from amc_gym._utils.progress import counter
 from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.evaluation.layout import fastest_layout
@@ -118,10 +117,7 @@ def train(
     )
     done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress
-    ) as bar:
+    with counter(shown=progress) as bar:
         task = bar.add_task("training", total=recipe.epochs, completed=done)
         if on_epoch is not None and done:
             on_epoch(done)

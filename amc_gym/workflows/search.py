@@ -14,10 +14,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from amc_gym._utils.arguments import described, function, truth, whole
+from amc_gym._utils.progress import counter
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.budget import Budget
@@ -79,10 +78,7 @@ def search(
 
     evolution = _Evolution(amc.budget, np.random.default_rng(seed), min(DRAWN, evaluations // 4))
     best: CompressionPlan | None = None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress
-    ) as bar:
+    with counter(shown=progress) as bar:
         shown = bar.add_task("searching", total=evaluations)
         for _ in range(evaluations):
             counts = evolution.propose()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amc_gym._utils.paths import cache_root
 from amc_gym.engine.engine import Engine, EngineOptions
 from amc_gym.zoo.datasets import _load, cache, load
 from amc_gym.zoo.datasets.folder import imagenet
@@ -77,13 +78,13 @@ def test_a_changed_file_or_another_size_is_decoded_anew(root: Path) -> None:
         Image.new("RGB", (9, 9), (7, 7, 7)).save(file)
     assert set(colours(fresh(root).test)) == {7}
     assert fresh(root, "&resize=10").train.fingerprint == first.train.fingerprint
-    assert len(list(cache.directory().glob("*.npy"))) == 3 + 2 + 3
+    assert len(list(cache_root().glob("*.npy"))) == 3 + 2 + 3
 
 
 @pytest.mark.parametrize("what", ["npy", "json"])
 def test_a_damaged_cache_is_noticed_and_made_again(root: Path, what: str) -> None:
     fingerprint = fresh(root).test.fingerprint
-    for file in cache.directory().glob(f"*.{what}"):
+    for file in cache_root().glob(f"*.{what}"):
         content = bytearray(file.read_bytes())
         content[-1] ^= 1
         file.write_bytes(content)
@@ -100,7 +101,7 @@ def test_an_interrupted_decoding_leaves_nothing(root: Path, monkeypatch) -> None
         patch.setattr(cache, "_attempt", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fresh(root)
-    assert list(cache.directory().iterdir()) == []
+    assert list(cache_root().iterdir()) == []
     assert len(fresh(root).reward) == 8
 
 
@@ -115,7 +116,7 @@ def test_unreadable_images_are_named_and_refused_or_skipped(root: Path) -> None:
         assert len(splits.reward) + len(splits.test) == 15
         for split in (splits.reward, splits.test):
             assert [int(c > 100) for c in colours(split)] == split.labels.tolist()
-    assert {tuple(json.loads(f.read_text())["unreadable"]) for f in cache.directory().glob("*n")}
+    assert {tuple(json.loads(f.read_text())["unreadable"]) for f in cache_root().glob("*n")}
 
 
 def test_a_registered_network_takes_the_folders_classes(root: Path) -> None:

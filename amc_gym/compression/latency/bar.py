@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from amc_gym._utils.progress import counter
 
 
 class Bar:
@@ -15,10 +14,7 @@ class Bar:
     """
 
     def __init__(self, rounds: int, shown: bool) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(
-            *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown
-        )
+        self._progress = counter(shown=shown)
         self._task = self._progress.add_task("preparing to measure latency", total=rounds)
 
     def __enter__(self) -> Bar:

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from amc_gym._utils.files import replacing, sweep, write_json
+from amc_gym._utils.paths import cache_root
+from amc_gym._utils.progress import counter
 from amc_gym._utils.shared_memory import mapped_tensor
 
 UNREADABLE = ("refuse", "skip")
@@ -65,14 +65,9 @@ class Decoding:
         return np.asarray(pick(colour)).transpose(2, 0, 1)
 
 
-def directory() -> Path:
-    """Where decoded images are kept: $AMC_CACHE, or else ~/.cache/amc-gym."""
-    return Path(os.environ.get("AMC_CACHE") or "~/.cache/amc-gym").expanduser()
-
-
 def tidy() -> None:
     """Remove what killed processes have left: unfinished files, and halves of pairs."""
-    folder = directory()
+    folder = cache_root()
     if not folder.is_dir():
         return
     sweep(folder)
@@ -129,7 +124,7 @@ def decoded(
 
 
 def _place(paths: Sequence[Path], root: Path, decoding: Decoding) -> Path:
-    return directory() / f"{_key(paths, root, decoding)}.npy"
+    return cache_root() / f"{_key(paths, root, decoding)}.npy"
 
 
 def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
@@ -167,8 +162,7 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(paths), 3, decoding.size, decoding.size)
     unreadable: list[int] = []
-    columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    bar = counter(shown=sys.stderr.isatty())
     digest = hashlib.sha256()
 
     def write(content: bytes) -> None:
@@ -179,7 +173,8 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
         with replacing(path) as file:
             write(_header(shape))
             with bar, closing(_attempts(decoding, paths)) as attempts:
-                for index, image in enumerate(bar.track(attempts, total=len(paths))):
+                shown = bar.track(attempts, len(paths), description="decoding")
+                for index, image in enumerate(shown):
                     if image is None:
                         unreadable.append(index)
                     else:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
+from amc_gym._utils.paths import cache_root
 from amc_gym.tasks.room import require_disk, side
 from amc_gym.tasks.split import Split, Splits, require, stratified_order
 from amc_gym.zoo.datasets.cache import (
     UNREADABLE,
     Decoding,
     decoded,
-    directory,
     is_decoded,
     tidy,
 )
@@ -78,7 +78,7 @@ def folder(
     require_disk(
         f"{count:,} images of {size} x {size} pixels",
         count * 3 * size * size,
-        directory(),
+        cache_root(),
         "choose a smaller size=, or make room",
     )
     trained = split(*training)
