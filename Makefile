@@ -92,7 +92,7 @@ $(INSTALLED): pyproject.toml
 		echo 'AMC-Gym needs Python 3.11 or newer, and "$(PYTHON)" is not:' \
 			'name one with `make PYTHON=/path/to/python3.11`' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[agents]'
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[benchmarks]'
 	@touch $@
 
 # What only some targets need: developers' tools, ONNX Runtime.

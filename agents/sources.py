@@ -38,6 +38,9 @@ FRAME = (PACKAGE, *(f"{PACKAGE}.{name}" for name in ("registry", "recording", "s
 OTHERS = ("amc_gym", "benchmarks")
 """Packages of this project that are no agent's own, whatever folder they lie in."""
 
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders that packages are installed in."""
+
 DATA = (".yml", ".yaml", ".toml")
 
 _DOTTED = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
@@ -130,7 +133,9 @@ def _is_own(name: str, path: Path, root: str) -> bool:
         return False
     if top == _top(root):  # what came in one package with the agent is its own
         return True
-    return not any(path.is_relative_to(folder) for folder in _installed())
+    # Packages may also be those of another environment, which this one borrows.
+    borrowed = INSTALLED.intersection(path.parts)
+    return not borrowed and not any(path.is_relative_to(folder) for folder in _installed())
 
 
 @cache

@@ -6,7 +6,7 @@ The agent is a hill climber: it changes one layer's sparsity of the best plan so
 works as a module of a benchmark that uses all cores and can be resumed:
 
     PYTHONPATH=examples python -m benchmarks run --env AMC-MobileNet-v0 --seeds 3 --episodes 100 \
-        --agents hill-climber,random --modules bring_your_own_agent --out runs/hill-climber
+        --agents bring_your_own_agent:HillClimber,random --out runs/hill-climber
     python -m benchmarks report runs/hill-climber
 """
 
@@ -18,13 +18,13 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # agents/ is not in the wheel
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a wheel: amc_gym.agents
 
 import agents
 import amc_gym
 
 
-@agents.register("hill-climber")
+@agents.register("hill-climber", kind="searcher")
 class HillClimber:
     """Mutates the best sparsity ratios found so far, one layer at a time."""
 

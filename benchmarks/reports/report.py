@@ -104,7 +104,7 @@ def _write_page(
         if (error.name or "").partition(".")[0] != "plotly":
             raise
         raise BenchmarkError(
-            "report.html needs plotly: pip install 'amc-gym[agents]'; all else is written"
+            "report.html needs plotly: pip install -e '.[benchmarks]'; all else is written"
         ) from error
     write_whole(path, page(sections, foreign, unfinished))
 

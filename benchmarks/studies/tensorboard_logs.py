@@ -18,7 +18,7 @@ from benchmarks.studies.runs import BenchmarkError
 try:
     from torch.utils.tensorboard import SummaryWriter
 except ImportError as error:
-    raise BenchmarkError("--tensorboard needs it: pip install 'amc-gym[tensorboard]'") from error
+    raise BenchmarkError("--tensorboard needs it: pip install -e '.[tensorboard]'") from error
 
 
 class LoggedStore(Store):
