@@ -17,6 +17,8 @@ from amc_gym.workflows.search import search
 from amc_gym.workflows.validation import Validation, validate
 from amc_gym.zoo.named_tasks import task_of
 
+__version__ = "0.1.0"
+
 __all__ = [
     "CompressionPlan",
     "CompressionTask",
@@ -27,6 +29,7 @@ __all__ = [
     "SharedEnv",
     "Split",
     "Validation",
+    "__version__",
     "accuracy",
     "compress",
     "export",
