@@ -7,7 +7,7 @@ import gymnasium as gym
 ENTRY_POINT = "amc_gym.envs.amc:AMCEnv"
 VECTOR_ENTRY_POINT = "amc_gym.envs.vector:AMCVectorEnv"
 
-NETWORKS = {
+IDS = {
     "AMC-MobileNet-v0": "MobileNet",
     "AMC-MobileNetV2-v0": "MobileNetV2",
     "AMC-VGG16-v0": "VGG16",
@@ -20,7 +20,7 @@ NETWORKS = {
 
 def register() -> None:
     """Register every id that is not registered yet."""
-    table = {"AMC-v0": {}} | {id_: {"task": network} for id_, network in NETWORKS.items()}
+    table = {"AMC-v0": {}} | {id_: {"task": network} for id_, network in IDS.items()}
     for id_, kwargs in table.items():
         if id_ not in gym.registry:
             gym.register(

@@ -13,7 +13,7 @@ from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, say
 from amc_gym.compression.cost import CostModel
 from amc_gym.engine.analysis import channel_graph
-from amc_gym.registration import NETWORKS
+from amc_gym.registration import IDS
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo import models
 from amc_gym.zoo.resolving import resolve
@@ -43,7 +43,7 @@ class Subject:
             return own_code(self.id)
         if self.id == "AMC-v0":
             raise CommandError("AMC-v0 is for a task of your own: name it, package.module:function")
-        return NETWORKS[choose("id", self.id, NETWORKS)]
+        return IDS[choose("id", self.id, IDS)]
 
     def task(self) -> CompressionTask:
         return resolve(
@@ -54,9 +54,9 @@ class Subject:
 def list_() -> None:
     """Say which networks are registered, their data sets, and the share of MACs kept by default."""
     table = Table("id", "network", "data sets (share of MACs kept by default)")
-    for id_, network in NETWORKS.items():
-        settings = models.NETWORKS[network].settings
-        shares = ", ".join(f"{name} ({entry.preserve_ratio:g})" for name, entry in settings.items())
+    for id_, network in IDS.items():
+        variants = models.NETWORKS[network].variants
+        shares = ", ".join(f"{name} ({entry.preserve_ratio:g})" for name, entry in variants.items())
         table.add_row(id_, network, shares)
     say(table)
     say("A network of your own: package.module:function that returns a CompressionTask.")

@@ -20,9 +20,9 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries, widths
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.runtimes import RUNTIMES
-from amc_gym.compression.latency.subject import Subject, device_name, this_device
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.compression.latency.workload import Workload, device_name, this_device
 from amc_gym.engine.analysis import channel_graph
 from amc_gym.tasks.task import CompressionTask
 
@@ -32,14 +32,14 @@ def cache_folder() -> Path:
     return cache_root() / "latency"
 
 
-def subject_of(
+def workload_of(
     task: CompressionTask,
     runtime: str = "torch",
     *,
     threads: int = 1,
     batch: int = 1,
     device: str = "auto",
-) -> Subject:
+) -> Workload:
     """A task's network in a runtime on this machine.
 
     Args:
@@ -57,7 +57,7 @@ def subject_of(
     threads = whole("threads", threads, at_least=1)
     batch = whole("batch", batch, at_least=1)
     where = _where(runtime, device)
-    return Subject(
+    return Workload(
         task.model,
         channel_graph(task),
         task.example[:1].to(where),
@@ -98,11 +98,11 @@ def table_of(
                 f"say runtime={table.device.runtime!r}"
             )
         return table
-    subject = subject_of(task, runtime, device=device)
-    cached = cache_folder() / _name(task, subject)
+    workload = workload_of(task, runtime, device=device)
+    cached = cache_folder() / _name(task, workload)
     if cached.exists():
-        return LatencyTable.load(cached, subject.device.name)
-    table = build(subject, **options)
+        return LatencyTable.load(cached, workload.device.name)
+    table = build(workload, **options)
     table.save(cached)
     return table
 
@@ -121,12 +121,12 @@ def latency_cost(
     return LatencyCost(graph, geometries(task.model, graph), table)
 
 
-def _name(task: CompressionTask, subject: Subject) -> str:
+def _name(task: CompressionTask, workload: Workload) -> str:
     """Of a cached table: everything that its times depend on."""
     layers = {
-        name: (geometry.key, *widths(subject.graph.layers[name]))
-        for name, geometry in geometries(subject.model, subject.graph).items()
+        name: (geometry.key, *widths(workload.graph.layers[name]))
+        for name, geometry in geometries(workload.model, workload.graph).items()
     }
-    key = json.dumps([str(subject.device), layers, BLOCKS], sort_keys=True)
+    key = json.dumps([str(workload.device), layers, BLOCKS], sort_keys=True)
     network = re.sub(r"\W+", "-", str(dict(task.source).get("task") or "network"))
     return f"{network}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from amc_gym.training.recipe import Recipe, training_loss, uses_bf16
 
-Step = Callable[[Tensor, Tensor], Tensor]
+ForwardBackward = Callable[[Tensor, Tensor], Tensor]
 """(images, labels) -> loss, a scalar on their device; the model's parameters have its gradients."""
 
 WARM_UP = 3
@@ -38,7 +38,7 @@ class Gradients:
         self._teachers_precision = _autocast(model if teacher is None else teacher, recipe)
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
-        """See ``Step``."""
+        """See ``ForwardBackward``."""
         self.model.zero_grad()
         with self._precision:
             logits = self.model(images)
@@ -86,14 +86,14 @@ class Recorded:
                     buffer.copy_(value)
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
-        """See ``Step``; the next call writes over the loss."""
+        """See ``ForwardBackward``; the next call writes over the loss."""
         self._images.copy_(images)
         self._labels.copy_(labels)
         self._graph.replay()
         return self._loss
 
 
-def fastest(step: Gradients, images: Tensor, labels: Tensor) -> Step:
+def fastest(step: Gradients, images: Tensor, labels: Tensor) -> ForwardBackward:
     """The step as a graph if the images are on a GPU and the model can be recorded."""
     if images.device.type == "cuda":
         with contextlib.suppress(RuntimeError):

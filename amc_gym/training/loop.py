@@ -29,7 +29,7 @@ from amc_gym.tasks.collecting import SplitLike, split_of
 from amc_gym.tasks.heads import train_mode
 from amc_gym.tasks.split import Split
 from amc_gym.training.augmentation import augment
-from amc_gym.training.gradients import Gradients, Step, fastest
+from amc_gym.training.gradients import ForwardBackward, Gradients, fastest
 from amc_gym.training.recipe import Recipe, make_optimizer, make_scheduler
 
 RESIDENT = 2**30
@@ -220,7 +220,7 @@ class _Run:
     identity: dict[str, Any]  # what a resumed run must share with the one before it
     layout: torch.memory_format  # of the images
     masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
-    step: Step | None = None  # made with the first batch, whose shape the others have
+    step: ForwardBackward | None = None  # made with the first batch, whose shape the others have
 
     def epoch(self, number: int, split: Split) -> float:
         """Pass over the images once; the mean loss of the steps."""

@@ -17,7 +17,7 @@ def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Mod
 
     Args:
         network: a name in ``models.NETWORKS``.
-        dataset: what its setting is for, without options.
+        dataset: what its variant is for, without options.
         weights: "bundled", "torchvision" (downloaded once, to torch's own cache), "random" (the
             same ones each time), or the path of a checkpoint, see ``checkpoints.read``.
         classes: of the data set.

@@ -43,7 +43,7 @@ def resolve(
     """
     if isinstance(task, str) and ":" not in task:
         name = datasets.name_of(dataset)
-        models.setting(task, name)
+        models.variant(task, name)
         origin = str(path("weights", weights))
         if origin == "bundled":
             bundled.find(task, name)  # before the data, which may take long to load
@@ -85,15 +85,15 @@ def _network_task(
     network: str, dataset: str, data_root: Path | None, weights: str
 ) -> CompressionTask:
     name = datasets.name_of(dataset)
-    setting = models.setting(network, name)
+    variant = models.variant(network, name)
     splits = datasets.load(dataset, data_root)
     return CompressionTask(
         pretrained(network, name, weights, splits.classes),
         splits.calibration,
         splits.reward,
         splits.test,
-        preserve_ratio=setting.preserve_ratio,
-        channel_multiple=setting.channel_multiple,
+        preserve_ratio=variant.preserve_ratio,
+        channel_multiple=variant.channel_multiple,
         source=(("task", network), ("dataset", dataset), ("weights", weights)),
     )
 

@@ -14,7 +14,7 @@ from amc_gym.compression.recovery.steps import parse
 from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import run_command, split
 from benchmarks.finetuning import report
-from benchmarks.finetuning.jobs import RECIPE, Job, jobs_of, work
+from benchmarks.finetuning.jobs import RECIPE, FineTuning, jobs_of, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
 from benchmarks.studies import manifest
@@ -86,7 +86,7 @@ def finetune(
     return 0 if done else 1
 
 
-def _said(job: Job, outcome: Outcome) -> str:
+def _said(job: FineTuning, outcome: Outcome) -> str:
     before, after = outcome.before.accuracy, outcome.after.accuracy
     return escape(f"{job}: {before:.2%} before, {after:.2%} fine-tuned, {outcome.seconds:.0f} s")
 

@@ -46,7 +46,7 @@ LARGEST = 2 * 10**6
 
 
 @dataclass(frozen=True)
-class Job:
+class FineTuning:
     """One network to fine-tune with one seed.
 
     Attributes:
@@ -126,7 +126,7 @@ def jobs_of(
     searches: int = 1,
     recovery: str | None = None,
     data_root: Path | None = None,
-) -> list[Job]:
+) -> list[FineTuning]:
     """The full network and the plans of the agents' middle runs, seed by seed.
 
     Args:
@@ -148,7 +148,9 @@ def jobs_of(
     ]
     plans.insert(0, (FULL, 0, plans[0][2], 1.0, 1.0))
     return [
-        Job(*plan, replace(recipe, seed=recipe.seed + n), folder, n == 0, recovery, data_root)
+        FineTuning(
+            *plan, replace(recipe, seed=recipe.seed + n), folder, n == 0, recovery, data_root
+        )
         for n in range(seeds)
         for plan in plans
     ]
@@ -163,7 +165,7 @@ def middle(runs: Sequence[Record], n: int) -> list[Record]:
     return ordered[first : first + n]
 
 
-def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
+def work(job: FineTuning, progressed: Callable[[int], None]) -> Outcome:
     """Fine-tune one network, and judge it on the test images before and after.
 
     A checkpoint lies in the job's folder meanwhile, so that an interrupted job goes on.
@@ -211,7 +213,7 @@ def work(job: Job, progressed: Callable[[int], None]) -> Outcome:
 
 
 def _tune(
-    job: Job,
+    job: FineTuning,
     task: CompressionTask,
     plan: CompressionPlan,
     images: Split,
@@ -254,7 +256,7 @@ def rounded(network: nn.Module) -> bool:
     return True
 
 
-def _save(job: Job, network: nn.Module, task: CompressionTask) -> str:
+def _save(job: FineTuning, network: nn.Module, task: CompressionTask) -> str:
     """The name of the file that the network is in."""
     path = job.folder / "networks" / f"{job.name}.safetensors"
     amc_gym.export(network, task, path, overwrite=True)

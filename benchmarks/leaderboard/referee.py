@@ -20,7 +20,7 @@ from amc_gym._utils.own_code import is_code
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.envs.amc import AMCEnv
-from amc_gym.registration import NETWORKS
+from amc_gym.registration import IDS
 from benchmarks.leaderboard.submission import Submission
 
 DATASETS = ("digits", "cifar10", "imagenet")
@@ -66,9 +66,9 @@ class Referee:
 
     def __init__(self, submission: Submission, data_root: Path | None = None) -> None:
         name, options = submission.env, submission.options
-        if is_code(name) or name not in NETWORKS:
+        if is_code(name) or name not in IDS:
             raise RejectedError(
-                f"another task: {name!r} is not one of {', '.join(NETWORKS)}; code of a submission "
+                f"another task: {name!r} is not one of {', '.join(IDS)}; code of a submission "
                 "is never imported"
             )
         if submission.dataset not in DATASETS:
@@ -89,7 +89,7 @@ class Referee:
             documents.check(OptionsSchema, options)
             # Only the names of options are looked up; none of them makes anything be imported.
             self.env = AMCEnv(
-                NETWORKS[name],
+                IDS[name],
                 dataset=submission.dataset,
                 weights=submission.weights,
                 data_root=data_root,

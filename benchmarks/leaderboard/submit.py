@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from amc_gym.registration import NETWORKS
+from amc_gym.registration import IDS
 from benchmarks.leaderboard.submission import Entry, Submission, sha256_of
 from benchmarks.studies import manifest
 from benchmarks.studies.records import Record, Store
@@ -33,8 +33,8 @@ def submit(
     """
     records = _records(results, agent)
     setting = records[0].run.setting
-    if setting.env not in NETWORKS:
-        raise BenchmarkError(f"{setting.env} has no leaderboard; {', '.join(NETWORKS)} have one")
+    if setting.env not in IDS:
+        raise BenchmarkError(f"{setting.env} has no leaderboard; {', '.join(IDS)} have one")
     if not authors:
         raise BenchmarkError("--authors names nobody")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

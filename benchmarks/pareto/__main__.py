@@ -19,10 +19,10 @@ from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST
-from amc_gym.engine.latency import subject_of
+from amc_gym.engine.latency import workload_of
 from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import json_object, run_command, split
-from benchmarks.finetuning.jobs import FULL, RECIPE, Job, jobs_of
+from benchmarks.finetuning.jobs import FULL, RECIPE, FineTuning, jobs_of
 from benchmarks.finetuning.jobs import work as work_finetuning
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.machine import cores
@@ -100,14 +100,14 @@ def pareto(
             "name another folder with --out, or move this one away"
         )
     table = out / "latency-table.json"
-    subject = subject_of(task, runtime, threads=threads)
+    workload = workload_of(task, runtime, threads=threads)
     if not table.exists():
-        build(subject, portable=True, noisiest=noisiest).save(table)
+        build(workload, portable=True, noisiest=noisiest).save(table)
     checked = out / "latency-check.json"
     if not checked.exists():
-        found = check(subject, LatencyTable.load(table), CHECKED, noisiest=noisiest)
+        found = check(workload, LatencyTable.load(table), CHECKED, noisiest=noisiest)
         figures = {
-            "device": str(subject.device),
+            "device": str(workload.device),
             "plans": CHECKED,
             "predicted_ns": found.predicted.tolist(),
             "measured_ns": found.measured.tolist(),
@@ -160,7 +160,7 @@ def pareto(
         noisiest=noisiest,
         console=console,
     )
-    title = f"{env}, {subject.device}"
+    title = f"{env}, {workload.device}"
     note = (
         f"{records[0].full.test_images} test images. The latency table is off by "
         f"{_median_error(checked):.1%} in the median on {CHECKED} random plans."
@@ -171,12 +171,12 @@ def pareto(
 
 def _jobs(
     records: Sequence[Record], folder: Path, recipe: Recipe, data_root: Path | None
-) -> list[Job]:
+) -> list[FineTuning]:
     """The full network once, and each different plan."""
     # A plan that several agents found is named by the same one in every call.  Seed by seed, so
     # that what was stopped early has something of every method.
     ordered = sorted(records, key=lambda record: (record.run.seed, record.run.name))
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, FineTuning] = {}
     for record in ordered:
         for job in jobs_of([record], recipe, 1, folder, data_root=data_root):
             # The fronts need what the networks have right, not the networks: some 20 MB.
@@ -185,7 +185,7 @@ def _jobs(
     return list(jobs.values())
 
 
-def _finetuned(jobs: Sequence[Job], workers: int | None, console: Console) -> bool:
+def _finetuned(jobs: Sequence[FineTuning], workers: int | None, console: Console) -> bool:
     """Fine-tune what has no outcome yet; False: some failed."""
     Store(jobs[0].folder).prepare()
     missing = [job for job in jobs if not job.path.exists()]

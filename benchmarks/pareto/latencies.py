@@ -15,7 +15,7 @@ import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
 from amc_gym._utils.files import write_json
 from amc_gym.compression.latency.timing import measure, pinned
-from amc_gym.engine.latency import subject_of
+from amc_gym.engine.latency import workload_of
 
 FULL = "full"
 
@@ -75,17 +75,17 @@ def measured(
     Raises:
         LatencyError: this machine is too noisy to measure.
     """
-    subject = subject_of(task, runtime, threads=threads)
-    key = f"{subject.device}, {rounds} rounds"
+    workload = workload_of(task, runtime, threads=threads)
+    key = f"{workload.device}, {rounds} rounds"
     if path.exists():
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["device"] == key and set(content["networks"]) == {FULL, *plans}:
             return {name: Latency(**each) for name, each in content["networks"].items()}
     with pinned(threads):
-        passes = {FULL: subject.prepare(task.model, subject.images)}
+        passes = {FULL: workload.prepare(task.model, workload.images)}
         for name, plan in track(plans.items(), "preparing networks", console=console):
             network = amc_gym.compress(task, plan, recovery="none")
-            passes[name] = subject.prepare(network, subject.images)
+            passes[name] = workload.prepare(network, workload.images)
         timings = measure(passes, rounds=rounds, noisiest=noisiest)
     found = {}
     for name, timing in timings.items():

@@ -68,7 +68,7 @@ def study(
     folder = out / "finetuned"
     Store(folder).prepare()
     tuning = [
-        finetuning.Job(
+        finetuning.FineTuning(
             agent=f"plan {number:02d}",
             search_seed=seed,
             plan=one.plan,
@@ -81,7 +81,7 @@ def study(
         for number, one in enumerate(chosen)
     ]
     judging = [
-        judgements.Job(Signal(importance, recovery), tuple(one.plan for one in chosen), out)
+        judgements.Judgement(Signal(importance, recovery), tuple(one.plan for one in chosen), out)
         for importance in importances
         for recovery in recoveries
     ]
@@ -99,11 +99,11 @@ def study(
     return 0
 
 
-def _judged(job: judgements.Job, accuracies: list[float]) -> str:
+def _judged(job: judgements.Judgement, accuracies: list[float]) -> str:
     return f"{job}: {sum(accuracies) / len(accuracies):.2%} on average"
 
 
-def _tuned(job: finetuning.Job, outcome: Outcome) -> str:
+def _tuned(job: finetuning.FineTuning, outcome: Outcome) -> str:
     before, after = outcome.before.accuracy, outcome.after.accuracy
     return f"{job.agent}: {before:.2%} before, {after:.2%} fine-tuned, {outcome.seconds:.0f} s"
 

@@ -41,7 +41,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Job:
+class Judgement:
     """All plans under one signal.
 
     Attributes:
@@ -86,7 +86,7 @@ class Job:
         return str(self.signal)
 
 
-def work(job: Job, progressed: Callable[[int], None]) -> list[float]:
+def work(job: Judgement, progressed: Callable[[int], None]) -> list[float]:
     """Accuracy of each plan's counts, ranked and recovered as the signal says."""
     env = AMCEnv(
         amc_gym.task_of(job.plans[0]),

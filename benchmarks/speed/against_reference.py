@@ -26,7 +26,7 @@ from amc_gym.compression.cost import CostModel
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.tracing import trace
 from benchmarks.machine import described, machine, versions
-from benchmarks.speed.reference.problem import Problem, Setting, load, make
+from benchmarks.speed.reference.problem import Problem, Scale, load, make
 from benchmarks.speed.reference.report import rows, show, write
 from benchmarks.speed.reference.theirs import check_clone
 from benchmarks.speed.reference.worker import Worker, WorkerError
@@ -34,15 +34,15 @@ from benchmarks.speed.reference.worker import Worker, WorkerError
 
 def compare(
     reference: Path,
-    size: int = Setting.size,
-    width: float = Setting.width,
-    classes: int = Setting.classes,
-    reward_images: int = Setting.reward_images,
-    calibration_batches: int = Setting.calibration_batches,
-    batch_size: int = Setting.batch_size,
-    points: int = Setting.points,
-    episodes: int = Setting.episodes,
-    threads: int = Setting.threads,
+    size: int = Scale.size,
+    width: float = Scale.width,
+    classes: int = Scale.classes,
+    reward_images: int = Scale.reward_images,
+    calibration_batches: int = Scale.calibration_batches,
+    batch_size: int = Scale.batch_size,
+    points: int = Scale.points,
+    episodes: int = Scale.episodes,
+    threads: int = Scale.threads,
     precision: tuple[Literal["float32", "bf16"], ...] = ("float32", "bf16"),
     out: Path | None = None,
 ) -> None:
@@ -67,7 +67,7 @@ def compare(
         out: Folder for against-reference.json, .csv and .md; by default they are only printed.
     """
     check_clone(reference)
-    setting = Setting(
+    scale = Scale(
         size,
         width,
         classes,
@@ -84,12 +84,12 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="against-reference-") as temporary:
         folder = Path(temporary)
         progress.print("making images and network")
-        make(folder, setting)
+        make(folder, scale)
         problem = load(folder)
         results, agreement = _measure(problem, reference.resolve(), precisions, progress)
     document = {
-        "title": _title(setting),
-        "setting": asdict(setting),
+        "title": _title(scale),
+        "setting": asdict(scale),
         "machine": machine(),
         "versions": versions(),
         "reference": _commit(reference),
@@ -114,7 +114,7 @@ def _measure(
         workers = []
         for side in ("reference", *precisions):
             log = problem.folder / f"{side}.log"
-            worker = Worker(problem.folder, side, clone, problem.setting.threads, log)
+            worker = Worker(problem.folder, side, clone, problem.scale.threads, log)
             stack.callback(worker.close)
             workers.append(worker)
         results: dict[str, Any] = {}
@@ -131,7 +131,7 @@ def _measure(
         by_side = {worker.side: worker for worker in workers}
         by_side["reference"]("samples", path=str(samples))
         fits = by_side[precisions[0]]("agree", path=str(samples))
-    network, size = problem.network(), problem.setting.size
+    network, size = problem.network(), problem.scale.size
     cost = CostModel(trace(network, torch.zeros(1, 3, size, size)), "macs")
     accuracies = []
     for number, counts in enumerate(problem.plans):
@@ -162,12 +162,12 @@ def usable(precisions: Sequence[str]) -> tuple[list[str], list[str]]:
     return chosen, ["bf16 is skipped: this processor only emulates it, some ten times slower"]
 
 
-def _title(setting: Setting) -> str:
-    calibration = f"{setting.calibration_batches} x {setting.batch_size} calibration images"
+def _title(scale: Scale) -> str:
+    calibration = f"{scale.calibration_batches} x {scale.batch_size} calibration images"
     return (
-        f"MobileNet-V1 x {setting.width:g} at {setting.size} x {setting.size}, {calibration} x "
-        f"{setting.points} positions, {setting.reward_images} reward images, "
-        f"{setting.episodes} plans near half of the MACs, {setting.threads} thread(s)"
+        f"MobileNet-V1 x {scale.width:g} at {scale.size} x {scale.size}, {calibration} x "
+        f"{scale.points} positions, {scale.reward_images} reward images, "
+        f"{scale.episodes} plans near half of the MACs, {scale.threads} thread(s)"
     )
 
 

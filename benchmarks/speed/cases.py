@@ -76,7 +76,7 @@ def synthetic(
 
 def cifar10(network: str, reward: int = 400) -> CompressionTask:
     """A registered network as for CIFAR-10, at its default budget."""
-    setting = models.setting(network, "cifar10")
+    setting = models.variant(network, "cifar10")
     return synthetic(
         seeded(lambda: models.build(network, "cifar10")),
         size=32,
@@ -90,7 +90,7 @@ def cifar10(network: str, reward: int = 400) -> CompressionTask:
 
 def mobilenet(reward: int = 48, width: float = 1.0, size: int = 224) -> CompressionTask:
     """MobileNet as for ImageNet, all but the classifier re-fitted."""
-    setting = models.setting("MobileNet", "imagenet")
+    setting = models.variant("MobileNet", "imagenet")
     return synthetic(
         seeded(lambda: models.MobileNetV1(width=width)),
         size=size,

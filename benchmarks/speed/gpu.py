@@ -163,7 +163,7 @@ def _task(network: str, reward: int, options: Options) -> CompressionTask:
         )
         for n in (options.calibration, reward, 8)
     ]
-    setting = models.setting(network, "imagenet")
+    setting = models.variant(network, "imagenet")
     model = seeded(lambda: models.build(network, "imagenet")).to(options.device).eval()
     return CompressionTask(
         model,

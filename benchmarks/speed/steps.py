@@ -13,7 +13,7 @@ from pathlib import Path
 import tyro
 
 from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
-from amc_gym.engine.latency import subject_of
+from amc_gym.engine.latency import workload_of
 from amc_gym.zoo.resolving import resolve
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.report import tell
@@ -49,7 +49,7 @@ class Options:
 def main(options: Options) -> None:
     """Times networks on and between the steps of a runtime; ``--out`` writes the table."""
     task = resolve(options.network, dataset=options.dataset, weights="random")
-    subject = subject_of(task, options.runtime, threads=options.threads)
+    subject = workload_of(task, options.runtime, threads=options.threads)
     block, half = options.block, options.block // 2
     passes = {}
     with pinned(options.threads):

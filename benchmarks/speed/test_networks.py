@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from amc_gym.registration import NETWORKS
+from amc_gym.registration import IDS
 from benchmarks.speed import tables
 from benchmarks.speed.conftest import Row
 
@@ -80,7 +80,7 @@ print(json.dumps({
 """
 
 ROWS = [
-    *((name, "digits") for name in NETWORKS.values()),
+    *((name, "digits") for name in IDS.values()),
     ("MobileNet", "imagenet"),
     ("ResNet50", "imagenet"),
 ]
@@ -92,4 +92,4 @@ def test_network(network: str, size: str, row: Row) -> None:
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT, network, size]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout)
-    row(tables.NETWORKS, f"{network} ({size})", figures)
+    row(tables.FORWARD, f"{network} ({size})", figures)

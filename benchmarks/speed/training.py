@@ -17,7 +17,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from amc_gym.training.gradients import Gradients, Step, fastest
+from amc_gym.training.gradients import ForwardBackward, Gradients, fastest
 from amc_gym.training.recipe import Recipe, make_optimizer
 from amc_gym.zoo import models
 from benchmarks.machine import described, machine
@@ -92,7 +92,7 @@ def measure(network: str, options: Options) -> Figure:
     # Each its own network: whoever is replayed keeps its gradients to itself.
     models_of = {"plain": model.train(), "fast": copy.deepcopy(model).train()}
     plain, other = (Gradients(each, None, recipe) for each in models_of.values())
-    ways: dict[str, Step] = {"plain": plain, "fast": fastest(other, images, labels)}
+    ways: dict[str, ForwardBackward] = {"plain": plain, "fast": fastest(other, images, labels)}
     best = dict.fromkeys(ways, float("inf"))
     for name, step in ways.items():  # what only the first steps do
         _seconds(step, models_of[name], recipe, images, labels, 3)
@@ -104,7 +104,12 @@ def measure(network: str, options: Options) -> Figure:
 
 
 def _seconds(
-    step: Step, model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor, steps: int
+    step: ForwardBackward,
+    model: nn.Module,
+    recipe: Recipe,
+    images: Tensor,
+    labels: Tensor,
+    steps: int,
 ) -> float:
     optimizer = make_optimizer(model, recipe)
 

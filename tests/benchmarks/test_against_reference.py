@@ -20,12 +20,12 @@ from amc_gym.zoo.models.mobilenet import MobileNetV1
 from benchmarks.speed import against_reference
 from benchmarks.speed.against_reference import main
 from benchmarks.speed.reference.ours import refitted
-from benchmarks.speed.reference.problem import Problem, Setting, draw_plans, load, make
+from benchmarks.speed.reference.problem import Problem, Scale, draw_plans, load, make
 from benchmarks.speed.reference.report import rows
 from benchmarks.speed.reference.worker import Worker, WorkerError
 
 CLONE = os.environ.get("AMC_REFERENCE")
-SMALL = Setting(32, 0.25, 10, reward_images=100, calibration_batches=12, episodes=2)
+SMALL = Scale(32, 0.25, 10, reward_images=100, calibration_batches=12, episodes=2)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_wrong_path_names_the_fix(
 @pytest.mark.parametrize("changed", [{"size": 16}, {"width": 0.0}, {"classes": 9}, {"episodes": 0}])
 def test_a_setting_out_of_range_is_named(changed: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(changed))} must be"):
-        Setting(**changed)
+        Scale(**changed)
 
 
 def test_a_side_that_fails_says_why(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_plans_are_what_both_sides_can_execute(problem: Problem) -> None:
 
 def test_a_network_may_be_too_narrow() -> None:
     with pytest.raises(ValueError, match="larger width"):
-        draw_plans(MobileNetV1(10, 0.05).eval(), Setting(32, 0.05, 10))
+        draw_plans(MobileNetV1(10, 0.05).eval(), Scale(32, 0.05, 10))
 
 
 @pytest.mark.parametrize("twice", [False, True])

@@ -17,7 +17,7 @@ import amc_gym
 from amc_gym import CompressionPlan, Measured
 from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.__main__ import main
-from benchmarks.finetuning.jobs import FULL, Job, jobs_of, middle, work
+from benchmarks.finetuning.jobs import FULL, FineTuning, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference, pairwise
 from benchmarks.finetuning.report import rows_of
@@ -197,7 +197,7 @@ def test_what_was_finished_with_earlier_formats_is_found_again(tmp_path: Path) -
         versions={"torch": "2.9.0"},
     )
     for plan in (found, CompressionPlan.from_dict(found.to_dict())):
-        job = Job("uniform", 0, plan, 1.0, 1.0, RECIPE, tmp_path)
+        job = FineTuning("uniform", 0, plan, 1.0, 1.0, RECIPE, tmp_path)
         assert (job.name, job.plan_name) == ("uniform-seed0-a021aa51", "uniform-seed0-14e7915e")
         job = replace(job, agent="plan 00", separators=(",", ":"))
         assert (job.name, job.plan_name) == ("plan-00-seed0-25da4b5c", "plan-00-seed0-78b9d25f")

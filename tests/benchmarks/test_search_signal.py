@@ -13,7 +13,7 @@ from scipy import stats
 from amc_gym.zoo.resolving import resolve
 from benchmarks.search_signal.__main__ import main
 from benchmarks.search_signal.agreement import agreement
-from benchmarks.search_signal.judgements import Job, Signal, work
+from benchmarks.search_signal.judgements import Judgement, Signal, work
 from benchmarks.search_signal.plans import draw, drawn
 from benchmarks.studies.runs import BenchmarkError
 
@@ -99,7 +99,7 @@ def test_few_plans_are_refused() -> None:
 def test_judgements_go_on_where_they_stopped(tmp_path: Path) -> None:
     drawn = draw(resolve("MobileNet"), 3, (0.4, 0.6))
     plans = tuple(one.plan for one in drawn)
-    job = Job(Signal("magnitude", "reconstruct"), plans, tmp_path)
+    job = Judgement(Signal("magnitude", "reconstruct"), plans, tmp_path)
     whole = work(job, lambda plans: None)
     assert whole == [one.plan.measured.accuracy for one in drawn]
     job.path.write_text(json.dumps([0.125]))

@@ -46,7 +46,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 def test_times_are_kept_as_multiples_of_the_yardstick_and_the_rest_as_it_is() -> None:
     row = {"construction_s": 3.0, "build_ms": 5.0, "memory_MB": 70.0, tables.YARDSTICK: 0.002}
-    assert dict(tables.kept(tables.NETWORKS, {"net": row | {"units": 4}})) == {
+    assert dict(tables.kept(tables.FORWARD, {"net": row | {"units": 4}})) == {
         "net: construction": 1500.0,
         "net: build with re-fit": pytest.approx(2.5),
         "net: peak memory of construction, MB": 70.0,

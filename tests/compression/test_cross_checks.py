@@ -15,7 +15,7 @@ from torch import nn
 from amc_gym.compression.cost import counted_macs
 from amc_gym.compression.tracing import trace
 
-NETWORKS = {
+COUNTED = {
     "plain": (PlainStack, 8),
     "vgg11_bn": (lambda: torchvision.models.vgg11_bn(weights=None), 32),
     "resnet18": (lambda: torchvision.models.resnet18(weights=None), 32),
@@ -25,13 +25,13 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", COUNTED)
 def test_thop_counts_the_same_macs_on_plain_networks(name: str) -> None:
     """It leaves buffers on what it profiles and counts norms and pooling: hence copy and hooks."""
     import thop
     from thop.vision.basic_hooks import zero_ops
 
-    build, size = NETWORKS[name]
+    build, size = COUNTED[name]
     model, image = build().eval(), torch.randn(1, 3, size, size)
     free = (nn.BatchNorm1d, nn.BatchNorm2d, nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d)
     macs = thop.profile(
@@ -40,9 +40,9 @@ def test_thop_counts_the_same_macs_on_plain_networks(name: str) -> None:
     assert counted_macs(model, image) == macs
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", COUNTED)
 def test_torch_pruning_couples_the_same_channels(name: str) -> None:
-    build, size = NETWORKS[name]
+    build, size = COUNTED[name]
     model, image = build().eval(), torch.randn(1, 3, size, size)
     graph = trace(model, image)
     with warnings.catch_warnings():

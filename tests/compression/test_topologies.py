@@ -94,7 +94,7 @@ def of_torchvision(name: str) -> nn.Module:
     return torchvision.models.get_model(name, weights=None)
 
 
-NETWORKS = {
+TOPOLOGIES = {
     "skip around a concat": (SkipAroundConcat, 8),
     "inception": (Inception, 8),
     "fixed groups": (FixedGroups, 8),
@@ -106,9 +106,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", TOPOLOGIES)
 def test_identities(name):
-    build, size = NETWORKS[name]
+    build, size = TOPOLOGIES[name]
     torch.manual_seed(0)
     model = lively(build())
     images = torch.randn(24, 3, size, size)

@@ -13,7 +13,7 @@ from amc_gym.compression.cost import CostModel, counted_macs, counted_params
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace, verify
-from amc_gym.registration import NETWORKS as IDS
+from amc_gym.registration import IDS
 from amc_gym.zoo import models
 
 # Millions of MACs and parameters. He et al. 2016 give 0.85 M and 0.27 M parameters, torchvision
@@ -57,7 +57,7 @@ def test_every_setting_builds_and_maps_its_images_to_its_classes(network: str) -
         ("imagenet", (3, 224, 224), 1000),
         ("folder", (3, 64, 64), 7),
     ):
-        if dataset not in (*models.NETWORKS[network].settings, "folder"):
+        if dataset not in (*models.NETWORKS[network].variants, "folder"):
             continue
         with torch.device("meta"):
             model = models.build(network, dataset, classes).eval()

@@ -6,7 +6,7 @@
 | timing      | how long a pass takes: interleaved rounds, medians, spreads, refusals      |
 | layers      | the layers of a network as modules of any channel counts                   |
 | table       | times over (channels in, channels out), monotone, in a file                |
-| subject     | what is measured: layers alone, and whole networks of fewer channels       |
+| workload     | what is measured: layers alone, and whole networks of fewer channels       |
 | blocks      | how many channels the runtime computes at once                             |
 | measurement | makes a table on this machine                                              |
 | fitting     | a table's scale and overhead, from whole networks                          |

@@ -11,9 +11,9 @@ import numpy as np
 from amc_gym.compression.latency.bar import Bar
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
-from amc_gym.compression.latency.subject import Subject, random_plans
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+from amc_gym.compression.latency.workload import Workload, random_plans
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Check:
 
 
 def check(
-    subject: Subject,
+    workload: Workload,
     table: LatencyTable,
     n: int = 50,
     *,
@@ -56,7 +56,7 @@ def check(
     """Compare a table's predictions with networks that it was not fitted to, end to end.
 
     Args:
-        subject: what to measure.
+        workload: what to measure.
         table: of this device.
         n: how many random plans.
         rounds: how often each is timed.
@@ -67,12 +67,12 @@ def check(
     Raises:
         LatencyError: the table is of another network, or nothing can be measured.
     """
-    cost = LatencyCost(subject.graph, geometries(subject.model, subject.graph), table)
-    plans = random_plans(subject.graph, n, lcm(subject.multiple, table.block), seed)
-    with Bar(rounds, progress) as bar, pinned(subject.device.threads):
+    cost = LatencyCost(workload.graph, geometries(workload.model, workload.graph), table)
+    plans = random_plans(workload.graph, n, lcm(workload.multiple, table.block), seed)
+    with Bar(rounds, progress) as bar, pinned(workload.device.threads):
         passes = {}
         for number, counts in enumerate(plans):
-            passes[number] = subject.whole(counts)
+            passes[number] = workload.whole(counts)
             bar.prepared(number + 1)
         timings = measure(passes, rounds=rounds, told=bar.timed, **options)
     measured = np.array([timings[number].quiet for number in range(n)])

@@ -21,9 +21,9 @@ from amc_gym.compression.latency.blocks import PROBES, block_of
 from amc_gym.compression.latency.fitting import fitted
 from amc_gym.compression.latency.layers import Geometry, geometries, widths
 from amc_gym.compression.latency.runtimes import Pass
-from amc_gym.compression.latency.subject import Subject, random_plans
 from amc_gym.compression.latency.table import Grid, LatencyTable
 from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+from amc_gym.compression.latency.workload import Workload, random_plans
 
 SHARES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 """Of a layer's channels: the points of its grid."""
@@ -33,12 +33,12 @@ ROUND_FROM = 40
 
 EMPTY = "empty call"
 
-NETWORKS = 16
+FITTED_TO = 16
 """Whole networks that scale and overhead are fitted to."""
 
 
 def build(
-    subject: Subject,
+    workload: Workload,
     *,
     rounds: int = ROUNDS,
     portable: bool = False,
@@ -48,7 +48,7 @@ def build(
     """Measure a table for a network.
 
     Args:
-        subject: what to measure.
+        workload: what to measure.
         rounds: how often each layer and network is timed.
         portable: whether the table may be used on other machines.
         progress: whether there is a progress bar, on stderr.
@@ -58,21 +58,21 @@ def build(
         LatencyError: the machine is too noisy, or its clock is broken.
         ValueError: more threads than cores.
     """
-    layers = geometries(subject.model, subject.graph)
-    with Bar(rounds, progress) as bar, pinned(subject.device.threads):
-        block = _block(subject, layers, rounds, options)
-        wanted = _points(subject.graph, layers, block)
-        plans = random_plans(subject.graph, NETWORKS, lcm(subject.multiple, block), seed=1)
+    layers = geometries(workload.model, workload.graph)
+    with Bar(rounds, progress) as bar, pinned(workload.device.threads):
+        block = _block(workload, layers, rounds, options)
+        wanted = _points(workload.graph, layers, block)
+        plans = random_plans(workload.graph, FITTED_TO, lcm(workload.multiple, block), seed=1)
         passes: dict[Any, Pass] = {}
         for geometry, (inputs, outputs) in wanted.items():
             for i in inputs:
                 for o in outputs:
-                    passes[geometry.key, i, o] = subject.layer(geometry, i, o)
+                    passes[geometry.key, i, o] = workload.layer(geometry, i, o)
                     bar.prepared(len(passes))
         for number, counts in enumerate(plans):
-            passes[number] = subject.whole(counts)
+            passes[number] = workload.whole(counts)
             bar.prepared(len(passes))
-        passes[EMPTY] = subject.prepare(nn.Sequential(nn.ReLU()).eval(), torch.zeros(1, 1, 1, 1))
+        passes[EMPTY] = workload.prepare(nn.Sequential(nn.ReLU()).eval(), torch.zeros(1, 1, 1, 1))
         timings = measure(passes, rounds=rounds, told=bar.timed, **options)
     empty = timings[EMPTY].quiet
     grids = {
@@ -86,17 +86,17 @@ def build(
         for geometry, (inputs, outputs) in wanted.items()
     }
     networks = np.array([timings[number].quiet for number in range(len(plans))])
-    table = fitted(subject.device, subject.graph, layers, grids, plans, networks, block)
+    table = fitted(workload.device, workload.graph, layers, grids, plans, networks, block)
     return replace(table, portable=portable)
 
 
 def _block(
-    subject: Subject, layers: Mapping[str, Geometry], rounds: int, options: Mapping[str, Any]
+    workload: Workload, layers: Mapping[str, Geometry], rounds: int, options: Mapping[str, Any]
 ) -> int:
     """Channels that the runtime computes at once, by the network's heaviest convolution."""
 
     def weight(name: str) -> int:
-        geometry, (inputs, outputs) = found[name], widths(subject.graph.layers[name])
+        geometry, (inputs, outputs) = found[name], widths(workload.graph.layers[name])
         return inputs * outputs * prod(geometry.kernel) * geometry.height * geometry.width
 
     found = {
@@ -107,8 +107,8 @@ def _block(
     if not found:
         return 1
     heaviest = max(found, key=weight)
-    geometry, (inputs, _) = found[heaviest], widths(subject.graph.layers[heaviest])
-    passes = {count: subject.layer(geometry, inputs, count) for count in PROBES}
+    geometry, (inputs, _) = found[heaviest], widths(workload.graph.layers[heaviest])
+    passes = {count: workload.layer(geometry, inputs, count) for count in PROBES}
     timings = measure(passes, rounds=rounds, **options)
     return block_of(PROBES, [timings[count].quiet for count in PROBES])
 

@@ -9,34 +9,34 @@ from torch import nn
 from amc_gym._utils.names import choose
 from amc_gym.zoo.models.cifar_resnet import CifarResNet
 from amc_gym.zoo.models.mobilenet import MobileNetV1
-from amc_gym.zoo.models.table import NETWORKS, Network, Setting
+from amc_gym.zoo.models.table import NETWORKS, Network, Variant
 
 __all__ = [
     "NETWORKS",
     "CifarResNet",
     "MobileNetV1",
     "Network",
-    "Setting",
+    "Variant",
     "architecture",
     "build",
-    "setting",
+    "variant",
 ]
 
 
-def setting(network: str, dataset: str) -> Setting:
-    """The setting of a network on a data set.
+def variant(network: str, dataset: str) -> Variant:
+    """The variant of a network on a data set.
 
-    Images from a user's folder have the size of ImageNet's; networks that have no setting for
-    those are given their setting for CIFAR-10.
+    Images from a user's folder have the size of ImageNet's; networks that have no variant for
+    those are given their variant for CIFAR-10.
 
     Raises:
         ValueError: either name is unknown; the message has the near match and the choices.
     """
-    settings = NETWORKS[choose("network", network, NETWORKS)].settings
-    choose(f"dataset for {network}", dataset, [*settings, "folder"])
+    variants = NETWORKS[choose("network", network, NETWORKS)].variants
+    choose(f"dataset for {network}", dataset, [*variants, "folder"])
     if dataset == "folder":
-        dataset = "imagenet" if "imagenet" in settings else "cifar10"
-    return settings[dataset]
+        dataset = "imagenet" if "imagenet" in variants else "cifar10"
+    return variants[dataset]
 
 
 def architecture(network: str, dataset: str, classes: int | None = None) -> dict[str, Any]:
@@ -45,12 +45,12 @@ def architecture(network: str, dataset: str, classes: int | None = None) -> dict
     Args:
         network: a name in ``NETWORKS``.
         dataset: "digits", "cifar10", "imagenet" or "folder".
-        classes: length of the logits, where it is not the setting's.
+        classes: length of the logits, where it is not the variant's.
 
     Raises:
         ValueError: either name is unknown; the message has the near match and the choices.
     """
-    arguments = dict(setting(network, dataset).architecture)
+    arguments = dict(variant(network, dataset).architecture)
     return arguments if classes is None else arguments | {"num_classes": classes}
 
 

@@ -17,7 +17,7 @@ from amc_gym.zoo.models.vgg import vgg16
 
 
 @dataclass(frozen=True)
-class Setting:
+class Variant:
     """A network on a data set.
 
     Attributes:
@@ -38,15 +38,15 @@ class Network:
     """A family of networks.
 
     Attributes:
-        builder: makes one; takes ``num_classes`` and what the settings hold.
-        settings: data set -> setting.
+        builder: makes one; takes ``num_classes`` and what the variants hold.
+        variants: data set -> variant.
         torchvision: name of torchvision's ImageNet weights, of the training that the paper's
             accuracies belong to, or None.
         rename: brings a published checkpoint's names into the builder's, or leaves them alone.
     """
 
     builder: Callable[..., nn.Module]
-    settings: Mapping[str, Setting]
+    variants: Mapping[str, Variant]
     torchvision: str | None = None
     rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
 
@@ -59,7 +59,7 @@ NETWORKS: dict[str, Network] = {
     "MobileNet": Network(
         MobileNetV1,
         {
-            "digits": Setting(
+            "digits": Variant(
                 GREY
                 | {
                     "width": 0.5,
@@ -68,58 +68,58 @@ NETWORKS: dict[str, Network] = {
                 },
                 preserve_ratio=0.2,
             ),
-            "cifar10": Setting(
+            "cifar10": Variant(
                 {"num_classes": 10, "width": 0.75, "stem_stride": 1}, channel_multiple=8
             ),
-            "imagenet": Setting(channel_multiple=8),
+            "imagenet": Variant(channel_multiple=8),
         },
         rename=from_published,
     ),
     "MobileNetV2": Network(
         mobilenet_v2,
         {
-            "digits": Setting(
+            "digits": Variant(
                 GREY | {"width": 0.5, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)},
                 preserve_ratio=0.35,
             ),
-            "cifar10": Setting(
+            "cifar10": Variant(
                 {"num_classes": 10, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)},
                 channel_multiple=8,
             ),
-            "imagenet": Setting(preserve_ratio=0.7, channel_multiple=8),
+            "imagenet": Variant(preserve_ratio=0.7, channel_multiple=8),
         },
         torchvision="MobileNet_V2_Weights.IMAGENET1K_V1",
     ),
     "VGG16": Network(
         vgg16,
         {
-            "digits": Setting(
+            "digits": Variant(
                 GREY | {"small_images": True, "width": 0.125, "pools": (1, 2, 3)},
                 preserve_ratio=0.2,
             ),
-            "cifar10": Setting({"num_classes": 10, "small_images": True}, channel_multiple=8),
-            "imagenet": Setting(preserve_ratio=0.2, channel_multiple=8),
+            "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
+            "imagenet": Variant(preserve_ratio=0.2, channel_multiple=8),
         },
         torchvision="VGG16_Weights.IMAGENET1K_V1",
     ),
     "ResNet50": Network(
         resnet50,
         {
-            "digits": Setting(GREY | {"small_images": True, "width": 0.125}, preserve_ratio=0.35),
-            "cifar10": Setting({"num_classes": 10, "small_images": True}, channel_multiple=8),
-            "imagenet": Setting(channel_multiple=8),
+            "digits": Variant(GREY | {"small_images": True, "width": 0.125}, preserve_ratio=0.35),
+            "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
+            "imagenet": Variant(channel_multiple=8),
         },
         torchvision="ResNet50_Weights.IMAGENET1K_V1",
     ),
     "ResNet56": Network(
         partial(CifarResNet, 56),
-        {"digits": Setting(GREY | {"width": 8}), "cifar10": Setting({"num_classes": 10})},
+        {"digits": Variant(GREY | {"width": 8}), "cifar10": Variant({"num_classes": 10})},
     ),
     "Plain20": Network(
         partial(CifarResNet, 20, residual=False),
         {
-            "digits": Setting(GREY, preserve_ratio=0.25),
-            "cifar10": Setting({"num_classes": 10}),
+            "digits": Variant(GREY, preserve_ratio=0.25),
+            "cifar10": Variant({"num_classes": 10}),
         },
     ),
 }

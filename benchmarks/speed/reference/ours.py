@@ -43,7 +43,7 @@ class Ours:
     def construct(self) -> dict[str, float]:
         """Build task and environment: splits compared, network traced, layers calibrated."""
         # A constant of the library, since the reference's default has served well.
-        statistics.POSITIONS_PER_IMAGE = self._problem.setting.points
+        statistics.POSITIONS_PER_IMAGE = self._problem.scale.points
         task = CompressionTask(
             self._network, self._problem.calibration, self._problem.reward, self._problem.test
         )
@@ -89,7 +89,7 @@ class Ours:
         """
         assert self._env is not None
         graph, samples = self._env.engine.graph, load_file(path)
-        size = batch_size(graph, self._problem.setting.reward_images)
+        size = batch_size(graph, self._problem.scale.reward_images)
 
         def accuracy(pruner: Pruner, counts: Sequence[int]) -> float:
             if counts[-1] == graph.full[-1]:

@@ -49,7 +49,7 @@ RIDGE = 1e-3  # of that fit, of the mean squared feature
 
 
 @dataclass(frozen=True)
-class Setting:
+class Scale:
     """The size of a comparison.
 
     Attributes:
@@ -92,7 +92,7 @@ class Problem:
     """What ``make`` left in a folder."""
 
     folder: Path
-    setting: Setting
+    scale: Scale
     plans: Sequence[Sequence[int]]  # kept channels of each unit
     calibration: Split
     reward: Split
@@ -100,20 +100,20 @@ class Problem:
 
     def network(self) -> MobileNetV1:
         """The network to be compressed, in eval mode."""
-        network = MobileNetV1(self.setting.classes, self.setting.width)
+        network = MobileNetV1(self.scale.classes, self.scale.width)
         network.load_state_dict(load_file(self.folder / "network.safetensors"))
         return network.eval()
 
 
-def make(folder: Path, setting: Setting) -> None:
-    """Write images, network and plans for ``load``; a setting always gets the same ones."""
-    numbers = (setting.calibration_batches * setting.batch_size, setting.reward_images, TEST_IMAGES)
+def make(folder: Path, scale: Scale) -> None:
+    """Write images, network and plans for ``load``; a scale always gets the same ones."""
+    numbers = (scale.calibration_batches * scale.batch_size, scale.reward_images, TEST_IMAGES)
     for seed, (name, number) in enumerate(zip(SPLITS, numbers, strict=True)):
-        _write_images(folder, name, number, setting.size, seed)
-    network = _network(_split(folder, "calibration"), setting)
+        _write_images(folder, name, number, scale.size, seed)
+    network = _network(_split(folder, "calibration"), scale)
     save_file(network.state_dict(), folder / "network.safetensors")
-    plans = draw_plans(network, setting)
-    document = {"setting": asdict(setting), "plans": plans}
+    plans = draw_plans(network, scale)
+    document = {"setting": asdict(scale), "plans": plans}
     (folder / "problem.json").write_text(json.dumps(document))
 
 
@@ -121,16 +121,16 @@ def load(folder: Path) -> Problem:
     """What ``make`` wrote; images stay in their files, mapped."""
     document = json.loads((folder / "problem.json").read_text())
     splits = [_split(folder, name) for name in SPLITS]
-    return Problem(folder, Setting(**document["setting"]), document["plans"], *splits)
+    return Problem(folder, Scale(**document["setting"]), document["plans"], *splits)
 
 
-def draw_plans(network: nn.Module, setting: Setting) -> list[list[int]]:
+def draw_plans(network: nn.Module, scale: Scale) -> list[list[int]]:
     """Plans irregular from layer to layer, each just within half of the MACs.
 
     Raises:
         ValueError: the network is too narrow for that.
     """
-    graph = trace(network, torch.zeros(1, 3, setting.size, setting.size))
+    graph = trace(network, torch.zeros(1, 3, scale.size, scale.size))
     cost = CostModel(graph, "macs").total
     ratios, steps = [MAX_SPARSITY] * len(graph.full), [CHANNEL_MULTIPLE] * len(graph.full)
     try:
@@ -138,7 +138,7 @@ def draw_plans(network: nn.Module, setting: Setting) -> list[list[int]]:
         budget = Budget(cost, graph.full, preserve_ratio=0.499, max_sparsity=ratios, steps=steps)
     except ValueError as error:
         raise ValueError(
-            f"a network of width {setting.width} cannot be halved in steps of {CHANNEL_MULTIPLE} "
+            f"a network of width {scale.width} cannot be halved in steps of {CHANNEL_MULTIPLE} "
             "channels: take a larger width"
         ) from error
     full, rng = np.array(graph.full), np.random.default_rng(0)
@@ -152,7 +152,7 @@ def draw_plans(network: nn.Module, setting: Setting) -> list[list[int]]:
         over = bisect_left(levels, True, key=lambda level: not budget.admits(counts(level, shape)))
         return counts(levels[over - 1], shape)
 
-    return [largest(1 + rng.uniform(-0.2, 0.2, len(full))) for _ in range(setting.episodes)]
+    return [largest(1 + rng.uniform(-0.2, 0.2, len(full))) for _ in range(scale.episodes)]
 
 
 def _write_images(folder: Path, name: str, number: int, size: int, seed: int) -> None:
@@ -192,10 +192,10 @@ def _split(folder: Path, name: str) -> Split:
 
 
 @torch.no_grad()
-def _network(calibration: Split, setting: Setting) -> MobileNetV1:
+def _network(calibration: Split, scale: Scale) -> MobileNetV1:
     """The network that the module's text describes."""
     draw = torch.Generator().manual_seed(0)
-    network = MobileNetV1(setting.classes, setting.width)
+    network = MobileNetV1(scale.classes, scale.width)
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             nn.init.uniform_(module.weight, generator=draw)

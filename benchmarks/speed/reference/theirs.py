@@ -67,7 +67,7 @@ class Theirs:
 
     def construct(self) -> dict[str, float]:
         """Build the environment: samples of every layer, and the original network's accuracy."""
-        setting = self._problem.setting
+        scale = self._problem.scale
         options = Namespace(
             model="mobilenet",
             lbound=1 - MAX_SPARSITY,
@@ -75,8 +75,8 @@ class Theirs:
             reward="acc_reward",
             acc_metric="acc1",
             use_real_val=False,
-            n_calibration_batches=setting.calibration_batches,
-            n_points_per_layer=setting.points,
+            n_calibration_batches=scale.calibration_batches,
+            n_points_per_layer=scale.points,
             channel_round=CHANNEL_MULTIPLE,
             data_root=None,
         )
@@ -85,7 +85,7 @@ class Theirs:
         self._pruning.get_split_dataset = lambda _data, batch_size, *_, **__: (
             _Loader(self._problem.calibration, batch_size),
             _Loader(self._problem.reward, batch_size),
-            setting.classes,
+            scale.classes,
         )
         np.random.seed(POSITIONS_SEED)  # their sampled positions come from NumPy's global state
         self._env = _timed(self._pruning.ChannelPruningEnv)(
@@ -94,7 +94,7 @@ class Theirs:
             "imagenet",
             PRESERVE_RATIO,
             options,
-            batch_size=setting.batch_size,
+            batch_size=scale.batch_size,
         )
         return {
             "evaluation_s": self._env.evaluation_s,
@@ -133,15 +133,15 @@ class Theirs:
 
     def _build(self) -> nn.Module:
         """Their network with the problem's weights, under their names."""
-        setting, theirs = self._problem.setting, self._mobilenet
-        network = theirs.MobileNet(setting.classes)
-        if setting.width != 1:
+        scale, theirs = self._problem.scale, self._mobilenet
+        network = theirs.MobileNet(scale.classes)
+        if scale.width != 1:
             # Their class knows width 1 and one pruned network; the layers are still its own.
-            stem, *outputs = (scaled(channels, setting.width) for channels in (32, *CHANNELS))
+            stem, *outputs = (scaled(channels, scale.width) for channels in (32, *CHANNELS))
             network.conv1 = theirs.conv_bn(3, stem, 2)
             blocks = list(zip(outputs, STRIDES, strict=True))
             network.features = network._make_layers(stem, blocks, theirs.conv_dw)
-            network.classifier = nn.Sequential(nn.Linear(outputs[-1], setting.classes))
+            network.classifier = nn.Sequential(nn.Linear(outputs[-1], scale.classes))
         names = network.state_dict()
         ours = self._problem.network().state_dict()
         network.load_state_dict(

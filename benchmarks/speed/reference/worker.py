@@ -110,7 +110,7 @@ def main(folder: str, side: str, clone: str) -> None:
     from benchmarks.speed.reference.theirs import Theirs
 
     problem = load(Path(folder))
-    torch.set_num_threads(problem.setting.threads)
+    torch.set_num_threads(problem.scale.threads)
     imports = peak()
     # Numerical libraries print by themselves: what they take for standard output is the log.
     answers = os.fdopen(os.dup(1), "w")

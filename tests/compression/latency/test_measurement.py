@@ -17,41 +17,41 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.fitting import fitted
 from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.measurement import build
-from amc_gym.compression.latency.subject import Subject, random_plans, this_device
 from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.compression.latency.workload import Workload, random_plans, this_device
 from amc_gym.compression.tracing import trace
 from amc_gym.engine.analysis import channel_graph
-from amc_gym.engine.latency import cache_folder, subject_of, table_of
+from amc_gym.engine.latency import cache_folder, table_of, workload_of
 from tests.compression.latency.test_cost import table_for
 
 QUICK = {"rounds": 3, "noisiest": math.inf, "progress": False}
 
 
 @pytest.fixture
-def subject(plain_task: Any) -> Subject:
+def workload(plain_task: Any) -> Workload:
     graph = trace(plain_task.model, plain_task.example)
     device = this_device(torch.device("cpu"), "torch", 1, 2)
-    return Subject(plain_task.model, graph, plain_task.example[:1], device)
+    return Workload(plain_task.model, graph, plain_task.example[:1], device)
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_a_measured_table_prices_its_network(
-    runtime: str, subject: Subject, tmp_path: Path
+    runtime: str, workload: Workload, tmp_path: Path
 ) -> None:
-    subject = replace(subject, device=this_device(torch.device("cpu"), runtime, 1, 2))
-    table = build(subject, **QUICK)
+    workload = replace(workload, device=this_device(torch.device("cpu"), runtime, 1, 2))
+    table = build(workload, **QUICK)
     assert (table.device.name, table.device.batch, table.portable) == (processor(), 2, False)
-    cost = LatencyCost(subject.graph, geometries(subject.model, subject.graph), table)
-    smallest = cost.total([1] * len(subject.graph.units))
+    cost = LatencyCost(workload.graph, geometries(workload.model, workload.graph), table)
+    smallest = cost.total([1] * len(workload.graph.units))
     assert 0 < smallest <= cost.full < 10**9
     path = table.save(tmp_path / "table.json")
     assert type(table).load(path, processor()) == table
 
 
-def test_a_check_times_networks_that_the_table_was_not_fitted_to(subject: Subject) -> None:
-    table = build(subject, **QUICK)
-    found = check(subject, table, 4, **QUICK)
+def test_a_check_times_networks_that_the_table_was_not_fitted_to(workload: Workload) -> None:
+    table = build(workload, **QUICK)
+    found = check(workload, table, 4, **QUICK)
     assert found.predicted.shape == found.measured.shape == found.errors.shape == (4,)
     assert (found.measured > 1000).all()
     np.testing.assert_allclose(found.errors, abs(found.predicted / found.measured - 1))
@@ -62,31 +62,31 @@ def test_a_check_times_networks_that_the_table_was_not_fitted_to(subject: Subjec
     np.testing.assert_allclose(exact.errors_at_pace, 0, atol=1e-12)
 
 
-def test_scale_and_overhead_are_those_of_the_networks(plain_task: Any, subject: Subject) -> None:
+def test_scale_and_overhead_are_those_of_the_networks(plain_task: Any, workload: Workload) -> None:
     table = replace(table_for(plain_task), overhead=0)
-    plans = random_plans(subject.graph, 12, 1, seed=5)
-    layers = geometries(subject.model, subject.graph)
-    cost = LatencyCost(subject.graph, layers, table)
+    plans = random_plans(workload.graph, 12, 1, seed=5)
+    layers = geometries(workload.model, workload.graph)
+    cost = LatencyCost(workload.graph, layers, table)
     networks = 1.7 * cost.totals(np.array(plans)) + 40_000
-    found = fitted(subject.device, subject.graph, layers, table.grids, plans, networks)
+    found = fitted(workload.device, workload.graph, layers, table.grids, plans, networks)
     assert found.overhead == pytest.approx(40_000, rel=0.02)
     for key, grid in table.grids.items():
         np.testing.assert_allclose(found.grids[key].ns, 1.7 * np.array(grid.ns), rtol=0.02, atol=1)
 
 
-def test_layers_that_take_less_in_a_network_than_alone(plain_task: Any, subject: Subject) -> None:
-    layers = geometries(subject.model, subject.graph)
+def test_layers_that_take_less_in_a_network_than_alone(plain_task: Any, workload: Workload) -> None:
+    layers = geometries(workload.model, workload.graph)
     table = table_for(plain_task)
     ns = {key: np.array(grid.ns) + 50_000 for key, grid in table.grids.items()}
     alone = {key: Grid.of(g.inputs, g.outputs, ns[key]) for key, g in table.grids.items()}
-    plans = random_plans(subject.graph, 12, 1, seed=5)
-    sums = LatencyCost(subject.graph, layers, replace(table, grids=alone, overhead=0)).totals(
+    plans = random_plans(workload.graph, 12, 1, seed=5)
+    sums = LatencyCost(workload.graph, layers, replace(table, grids=alone, overhead=0)).totals(
         np.array(plans)
     )
     networks = 1.3 * (sums - 40_000 * len(layers))  # without 40 of the 50 microseconds
-    table = fitted(subject.device, subject.graph, layers, alone, plans, networks)
+    table = fitted(workload.device, workload.graph, layers, alone, plans, networks)
     assert table.overhead == 0
-    found = LatencyCost(subject.graph, layers, table).totals(np.array(plans))
+    found = LatencyCost(workload.graph, layers, table).totals(np.array(plans))
     np.testing.assert_allclose(found, networks, rtol=0.01)
 
 
@@ -129,8 +129,8 @@ def test_a_cached_table_of_another_machine_is_refused(
 
 def test_what_cannot_be_measured_is_refused(plain_task: Any) -> None:
     with pytest.raises(ValueError, match="unknown runtime 'onxn'; did you mean 'onnx'"):
-        subject_of(plain_task, "onxn")
+        workload_of(plain_task, "onxn")
     with pytest.raises(ValueError, match="batch must be at least 1"):
-        subject_of(plain_task, "torch", batch=0)
+        workload_of(plain_task, "torch", batch=0)
     with pytest.raises(ValueError, match="threads must be from 1"):
-        build(subject_of(plain_task, "torch", threads=1000, device="cpu"), **QUICK)
+        build(workload_of(plain_task, "torch", threads=1000, device="cpu"), **QUICK)

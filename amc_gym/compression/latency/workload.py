@@ -21,7 +21,7 @@ LEAST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Subject:
+class Workload:
     """What is measured, and how.
 
     Attributes:
