@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
@@ -55,24 +53,33 @@ def largest(budget: Budget, rule: Rule = uniform) -> tuple[int, ...]:
     """Counts of the rule's largest plan within the budget.
 
     A unit's count only changes where its share of the channels passes the middle of two admissible
-    counts.  Between two such levels, of whatever unit, the plan stays the same, so bisecting the
-    sorted list of them finds the largest plan exactly, by cost arithmetic alone.
+    counts.  Between two such levels, of whatever unit, the plan stays the same, so bisecting until
+    no unit changes twice leaves few levels to try: exact, by cost arithmetic alone, and of millions
+    of single weights as quick as of channels.
     """
     shares = rule(len(budget.channels))
+    low, high = Fraction(0), 1 / min(shares)  # nothing is pruned; every unit is at its least
+    larger, found = counts(budget, rule, low), counts(budget, rule, high)
+    if budget.admits(larger):
+        return larger
+    while any(
+        choices.index(one) - choices.index(other) > 1
+        for choices, one, other in zip(budget.admissible, larger, found, strict=True)
+    ):
+        level = (low + high) / 2
+        plan = counts(budget, rule, level)
+        if budget.admits(plan):
+            high, found = level, plan
+        else:
+            low, larger = level, plan
     middles = {
-        (1 - Fraction(below + above, 2 * channels)) / share
-        for choices, channels, share in zip(budget.admissible, budget.channels, shares, strict=True)
-        for below, above in pairwise(choices)
+        (1 - Fraction(one + other, 2 * channels)) / share
+        for channels, share, one, other in zip(budget.channels, shares, larger, found, strict=True)
+        if one != other
     }
-    # At a middle the count is still the upper one; one level beyond all of them leaves every
-    # unit's minimum, feasible by construction.
-    levels = sorted(middles)
-    levels.append(levels[-1] + 1 if levels else Fraction(1))
-
-    def fits(level: Fraction) -> bool:
-        return budget.admits(counts(budget, rule, level))
-
-    return counts(budget, rule, levels[bisect_left(levels, True, key=fits)])
+    # At a middle the count is still the upper one.
+    plans = (counts(budget, rule, level) for level in sorted(middles))
+    return next((plan for plan in plans if budget.admits(plan)), found)
 
 
 class HandMade:
