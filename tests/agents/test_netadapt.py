@@ -63,7 +63,9 @@ def test_evaluations_on_the_side_count_and_stay_within_the_budget(
     assert told == list(range(1, result.evaluations + 1))
     assert episode.evaluation == result.evaluations
     assert result.distinct > 10
-    assert 0.9 * amc(env).budget.limit < episode.macs <= amc(env).budget.limit
+    limit = amc(env).budget.limit
+    assert limit is not None
+    assert 0.9 * limit < episode.macs <= limit
 
 
 def test_it_beats_the_uniform_plan(make_env: Any) -> None:

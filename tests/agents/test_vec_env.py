@@ -77,6 +77,7 @@ def test_last_infos_have_everything_sb3_looks_for() -> None:
     for _ in range(T):
         observations, rewards, dones, infos = envs.step(np.full((N, 1), 0.5, dtype=np.float32))
     assert dones.all()
+    assert isinstance(observations, np.ndarray)
     assert (observations[:, 0] == 0).all()
     for reward, info in zip(rewards, infos, strict=True):
         assert info["terminal_observation"][0] == 1
@@ -165,6 +166,7 @@ def test_the_papers_replay_gives_each_environment_its_own_final_reward() -> None
         replay_buffer_class=EpisodeReturnReplayBuffer,
     )
     model.learn(2 * N * T)
+    assert model.replay_buffer is not None
     rewards = model.replay_buffer.rewards[: 2 * T].reshape(2, T, N)
     assert (rewards == rewards[:, :1]).all()
     assert len(np.unique(rewards)) > 2
@@ -203,7 +205,9 @@ def test_sub_environments_can_be_reached() -> None:
     assert envs.get_attr("colour", 1) == ["blue"]
     assert [len(counts) for counts in envs.env_method("running")] == [1, 1, 1]
     assert envs.env_is_wrapped(Monitor) == [False] * N
-    assert envs.render().shape == (640, 1280, 3)  # four places for three pictures
+    picture = envs.render()
+    assert picture is not None
+    assert picture.shape == (640, 1280, 3)  # four places for three pictures
     envs.set_options({"any": 1})
     envs.reset()
     envs.set_options([{}, {"any": 1}, {}])

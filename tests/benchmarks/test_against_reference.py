@@ -122,7 +122,8 @@ def test_our_pruner_solves_what_the_reference_solves(problem: Problem, twice: bo
     pruner = refitted(network, graph, samples, twice=twice)
     for index, unit in enumerate(graph.units):
         layer = network.get_submodule(unit.consumers[0])
-        weight: Any = layer.weight.detach().flatten(1).double().numpy()
+        held: Any = layer.weight
+        weight = held.detach().flatten(1).double().numpy()
         target = inputs[index] @ weight.T
         if twice and isinstance(layer, nn.Linear):
             target = target + layer.bias.detach().double().numpy()

@@ -309,6 +309,8 @@ def test_searches_are_compared_with_the_best_rule(uniform: Record, tmp_path: Pat
     against = {row.agent: row.against_rule for row in rows}
     assert against[FULL] is None
     assert against["deep"] is None
+    assert against["random"] is not None
+    assert against["uniform"] is not None
     assert against["random"].mean == pytest.approx(0.02)
     assert against["uniform"].mean == pytest.approx(-0.01)
     assert all(row.against_rule is None for row in rows_of([full, searched]))

@@ -131,7 +131,7 @@ def test_rendering(env):
     with gym.make(id_, render_mode="ansi", **keywords(id_)) as text:
         text.reset()
         text.step(np.array([0.5], dtype=np.float32))
-        shown = text.render()
+        shown = str(text.render())
     assert f"1/{steps(env)} units decided" in shown
     assert env.unwrapped.engine.graph.units[0].name in shown
     with gym.make(id_, render_mode="rgb_array", **keywords(id_)) as bars:
@@ -139,6 +139,8 @@ def test_rendering(env):
         before = bars.render()
         bars.step(np.array([0.5], dtype=np.float32))
         after = bars.render()
+    assert isinstance(before, np.ndarray)
+    assert isinstance(after, np.ndarray)
     assert before.shape == (320, 640, 3)
     assert before.dtype == np.uint8
     assert (before != after).any()

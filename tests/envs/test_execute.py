@@ -55,7 +55,7 @@ def test_wrappers_see_the_steps_and_have_the_last_word_on_the_reward(plain_task)
 
     plain, info = env.execute(counts)
     assert not steps
-    wrapped = Watched(TransformReward(env, lambda reward: 10 * reward))
+    wrapped = Watched(TransformReward(env, lambda reward: 10 * float(reward)))
     assert env.execute(counts, through=wrapped) == (10 * plain, info)
     assert len(steps) == env.steps_per_episode
     with pytest.raises(ValueError, match="unchanged actions"):

@@ -198,6 +198,7 @@ def test_every_id_has_a_vector_environment(id_: str) -> None:
 def test_a_task_of_ones_own(plain_task: Any) -> None:
     envs = gym.make_vec("AMC-v0", num_envs=2, task=plain_task, preserve_ratio=0.6)
     assert envs.unwrapped.task is plain_task
+    assert envs.spec is not None
     assert envs.spec.kwargs["task"] is plain_task  # not deep-copied
     with pytest.raises(TypeError, match="task"):
         gym.make_vec("AMC-v0", num_envs=2)
@@ -205,6 +206,7 @@ def test_a_task_of_ones_own(plain_task: Any) -> None:
 
 def test_the_spec_makes_the_same_again() -> None:
     envs = gym.make_vec("AMC-MobileNet-v0", num_envs=3, **CHEAP)
+    assert envs.spec is not None
     spec = gym.envs.registration.EnvSpec.from_json(envs.spec.to_json())
     again = gym.make_vec(spec)
     assert type(again) is AMCVectorEnv

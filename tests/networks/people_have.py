@@ -111,10 +111,11 @@ class C2f(nn.Module):
 
     def __init__(self, i, o, n=2, by_sizes=False):
         super().__init__()
-        self.half, self.by_sizes = o // 2, by_sizes
+        half = o // 2
+        self.half, self.by_sizes = half, by_sizes
         self.first, self.last = (
             block(i, o, 1, act=nn.SiLU),
-            block((2 + n) * self.half, o, 1, act=nn.SiLU),
+            block((2 + n) * half, o, 1, act=nn.SiLU),
         )
         self.chain = nn.ModuleList(block(self.half, self.half, act=nn.SiLU) for _ in range(n))
 

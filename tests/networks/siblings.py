@@ -376,7 +376,7 @@ def pre_hook():
 @case
 def norm_hook():
     n = Between(lambda: nn.BatchNorm2d(24))
-    n.middle.register_forward_hook(lambda m, a, y: y * 2)
+    n.middle.register_forward_hook(lambda m, a, y: torch.mul(y, 2))
     return n
 
 
@@ -680,9 +680,8 @@ def weight_data():
             self.h = nn.Linear(24, 10)
 
         def forward(self, x):
-            return self.h(
-                self.b(F.conv2d(self.a(x), self.c.weight.data, self.c.bias.data)).mean((2, 3))
-            )
+            weight, bias = (parameter.data for parameter in self.c.parameters())
+            return self.h(self.b(F.conv2d(self.a(x), weight, bias)).mean((2, 3)))
 
     return N()
 

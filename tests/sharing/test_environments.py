@@ -216,7 +216,9 @@ def test_a_worker_maps_one_region_for_all_its_environments(plain_task):
     }
     assert env.unwrapped.engine.evaluator.distinct > 0
     assert len(pickle.dumps(make)) < 100_000
-    assert make().spec.kwargs == {"task": plain_task, "preserve_ratio": 0.6}
+    spec = make().spec
+    assert spec is not None
+    assert spec.kwargs == {"task": plain_task, "preserve_ratio": 0.6}
 
 
 def spoilt(make):

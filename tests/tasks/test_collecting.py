@@ -214,10 +214,14 @@ def test_what_fits_depends_on_the_free_memory(monkeypatch):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.full((4, 1, 2, 2), torch.nan), torch.zeros(4, dtype=int), "image 0 holds NaN"),
-        (torch.zeros(4, 1, 2, 2, device="meta"), torch.zeros(4, dtype=int), "meta device"),
-        (torch.zeros(4, 1, 2, 2).to_sparse(), torch.zeros(4, dtype=int), "dense"),
-        (torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=bool), "labels must be int64"),
+        (
+            torch.full((4, 1, 2, 2), torch.nan),
+            torch.zeros(4, dtype=torch.int64),
+            "image 0 holds NaN",
+        ),
+        (torch.zeros(4, 1, 2, 2, device="meta"), torch.zeros(4, dtype=torch.int64), "meta device"),
+        (torch.zeros(4, 1, 2, 2).to_sparse(), torch.zeros(4, dtype=torch.int64), "dense"),
+        (torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.bool), "labels must be int64"),
         (torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.complex64), "labels must be int64"),
         ([[1, 2], [3]], [0, 1], "images cannot be made an array"),
     ],

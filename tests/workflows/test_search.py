@@ -41,6 +41,7 @@ def test_every_plan_is_within_the_budget_and_hardly_below(plain_task):
     env = AMCEnv(plain_task, preserve_ratio=0.5)
     evolution = _Evolution(env.budget, np.random.default_rng(0), 10)
     cost, budget = env.engine.costs["macs"], env.budget
+    assert budget.limit is not None
     proposed = []
     for _ in range(40):
         counts = evolution.propose()

@@ -70,6 +70,7 @@ def test_the_map_of_a_slim_network_finds_what_is_left_of_its_source() -> None:
     kept[index["layer2.1.conv1"]] = np.array([7, 8, 9, 11, 23, 24])
     shortcut = slim(MODEL, GRAPH, tuple(kept)).get_submodule("layer2.0.shortcut")
     # Channel c of stream one goes to c + 8: 8 <- 0, 9 <- 1 (pruned), 11 <- 3, 23 <- 15.
+    assert isinstance(shortcut, ChannelMap)
     assert shortcut.source.tolist() == [NOWHERE, 0, NOWHERE, 1, 2, NOWHERE]
     assert repr(shortcut) == "ChannelMap(3, 6, stride=2)"
     assert MODEL.get_submodule("layer2.0.shortcut").inputs == 16

@@ -91,6 +91,7 @@ def test_every_episode_is_written_at_once(tmp_path: Path, record: Record) -> Non
         (journal,), _ = journals.load(tmp_path / "x")
         assert journal.evaluations == len(journal.rewards) == episode
         assert journal.plan is not None
+    assert journal.plan is not None
     assert journal.plan.measured.accuracy == journal.accuracy == max(journal.rewards)
     env.close()
     assert journals.load(tmp_path / "x") == ([], {})

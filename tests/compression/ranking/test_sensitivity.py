@@ -22,7 +22,7 @@ def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
     model, graph = copy.deepcopy(task.model).double(), channel_graph(task)
     images = task.calibration.first(200).batch(torch.arange(200)).double()
     # Labels are drawn, so unsure answers make for a mean that few draws come close to.
-    model.register_forward_hook(lambda _m, _i, logits: logits / 20)
+    model.register_forward_hook(lambda _m, _i, logits: torch.div(logits, 20))
     foretold = [sensitivities(model, graph, [images], seed) for seed in range(4)]
     name = [*foretold[0]][layer]
     expected = sum(each[name] for each in foretold) / len(foretold)

@@ -68,6 +68,7 @@ def test_errors_of_units_are_those_of_direct_fits(plain_task):
         weight = as_matrix(model.get_submodule(name).weight)[0]
         for count in (1, unit.channels // 2):
             kept = tuple(np.sort(order[:count]) for _ in graph.units)
+            assert layer.inputs is not None
             columns = unfolded_columns(layer.inputs.kept(kept), layer)[0]
             fitted = torch.zeros_like(weight)
             fitted[columns] = least_squares(gram, weight, columns)
@@ -87,8 +88,12 @@ def test_errors_of_layers_as_they_are_are_those_without_their_columns(plain_task
         layer, gram = graph.layers[name], statistics[name]
         matrix = as_matrix(model.get_submodule(name).weight, layer.groups)
 
-        def lost(channels: np.ndarray, layer=layer, gram=gram, matrix=matrix) -> float:
-            gone = torch.from_numpy(np.isin(layer.inputs.channel, channels))
+        assert layer.inputs is not None
+
+        def lost(
+            channels: np.ndarray, layer=layer, gram=gram, matrix=matrix, inputs=layer.inputs
+        ) -> float:
+            gone = torch.from_numpy(np.isin(inputs.channel, channels))
             left = matrix * gone.repeat_interleave(layer.weights).reshape(*matrix.shape[:2], 1)
             return (left.mT @ gram @ left).diagonal(dim1=-2, dim2=-1).sum().item()
 
