@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-ENTRY_POINT = "amc_gym.envs.amc:AMCEnv"
-VECTOR_ENTRY_POINT = "amc_gym.envs.vector:AMCVectorEnv"
+ENTRY_POINT = "amc_gym.envs.factory:make_env"
+VECTOR_ENTRY_POINT = "amc_gym.envs.factory:make_vector_env"
 
 IDS = {
     "AMC-MobileNet-v0": "MobileNet",

@@ -20,7 +20,7 @@ import amc_gym
 from agents.rules import largest
 from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym.compression.ranking.importance import IMPORTANCES
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.datasets import load
@@ -59,7 +59,7 @@ def main(
             continue
         rows[name] = _measure(network, dataset, key, epochs)
         write_json(path, rows)
-    n = len(AMCEnv(network, dataset=dataset).task.test)
+    n = len(make_env(network, dataset=dataset).task.test)
     _report(out, rows, ratios, epochs, seeds, f"{network} on {dataset}, {n} test images")
 
 
@@ -76,7 +76,7 @@ def _wanted(ratios: tuple[float, ...], seeds: int) -> Iterator[tuple[float, str,
 
 def _measure(network: str, dataset: str, key: tuple[float, str, str, int], epochs: int) -> float:
     ratio, importance, recovery, seed = key
-    env = AMCEnv(
+    env = make_env(
         network, dataset=dataset, preserve_ratio=ratio, importance=importance, recovery=recovery
     )
     env.execute(largest(env.budget))

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import amc_gym
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.training.loop import train
 
 # Any network that maps images to logits ...
@@ -35,7 +35,7 @@ torch.manual_seed(0)
 train(model, training, amc_gym.Recipe(epochs=10, batch_size=64, learning_rate=0.05))
 
 task = amc_gym.CompressionTask(model, calibration=training, reward=reward, test=test)
-plan = amc_gym.search(AMCEnv(task, preserve_ratio=0.4), evaluations=200)
+plan = amc_gym.search(make_env(task, preserve_ratio=0.4), evaluations=200)
 small = amc_gym.finetune(task, plan, training, amc_gym.Recipe(5, 64, 0.01, schedule="cosine"))
 
 print(f"MACs: {plan.measured.macs:,}, parameters: {plan.measured.params:,}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from amc_gym import Split
 from amc_gym.compression.recovery.statistics import grams
-from amc_gym.compression.recovery.steps import Calibration
+from amc_gym.compression.recovery.targets import Targets
 from amc_gym.compression.tracing import trace
 
 
@@ -68,14 +69,26 @@ def images(n: int, seed: int, size: int = 8, classes: int = 5) -> Split:
     )
 
 
-def exact_calibration(model: nn.Module, images: torch.Tensor) -> Calibration:
+class ExactCalibration:
     """Calibration in float64 on small images, of which every position is sampled."""
-    graph = trace(model, images[:1])
-    model, images = copy.deepcopy(model).double(), images.double()
-    statistics = grams(model, graph, [images], n_images=len(images))
-    return Calibration(
-        model, graph, lambda: statistics, lambda: iter([images]), lambda net, steps: net
-    )
+
+    def __init__(self, model: nn.Module, images: torch.Tensor) -> None:
+        self.graph = trace(model, images[:1])
+        self.model, self._images = copy.deepcopy(model).double(), images.double()
+
+    @cached_property
+    def grams(self) -> dict[str, torch.Tensor]:
+        return grams(self.model, self.graph, [self._images], n_images=len(self._images))
+
+    @cached_property
+    def targets(self) -> Targets:
+        return Targets(self.model, self.graph, [self._images])
+
+    def images(self) -> list[torch.Tensor]:
+        return [self._images]
+
+    def finetune(self, network: nn.Module, steps: int) -> nn.Module:
+        return network
 
 
 def play(env: gym.Env[Any, Any], actions: Sequence[float], seed: int = 0) -> list[Any]:

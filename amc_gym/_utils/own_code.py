@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from amc_gym._utils.names import printable
 
@@ -15,6 +16,12 @@ from amc_gym._utils.names import printable
 def is_code(name: str) -> bool:
     """Whether a task's name is "package.module:function", and not that of a registered network."""
     return ":" in name
+
+
+def qualified(made: object) -> str:
+    """Where a user's function is, or the class of an object that can be called: module:name."""
+    named: Any = made if hasattr(made, "__qualname__") else type(made)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def refusal(what: str, name: str, fix: str) -> str:

@@ -12,7 +12,7 @@ from amc_gym._utils.names import choose, printable
 from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, say
 from amc_gym.compression.cost import CostModel
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 from amc_gym.registration import IDS
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo import models
@@ -69,7 +69,7 @@ def info(subject: Subject) -> None:
         subject: what it is about.
     """
     task = subject.task()
-    graph = channel_graph(task)
+    graph = engines.analysis(task).graph
     costs = [CostModel(graph, resource) for resource in ("macs", "params")]
     touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
 

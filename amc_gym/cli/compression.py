@@ -3,84 +3,80 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import gymnasium as gym
+import tyro
 from rich.table import Table
 from tyro.conf import Positional
 
 import amc_gym
+from amc_gym._utils.options import options_of
 from amc_gym.cli.catalogue import Subject
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
 from amc_gym.cli.plans import opened
 from amc_gym.compression.plan import CompressionPlan
+from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
+from amc_gym.envs.options import EnvOptions
 from amc_gym.workflows.search import EVALUATIONS
 from amc_gym.workflows.search import search as run_search
 
+Ratio = float | Literal["default", "none"]
 
-@dataclass(frozen=True)
-class Budget:
-    """What a plan may cost and how it is judged; the environment's options.
+WORDS: dict[str, Any] = {
+    "importance": str,
+    "recovery": str,
+    "preserve_ratio": Ratio,
+    "max_sparsity": float | None,
+    "latency_table": Path | None,
+}
+"""Types on the command line of options that are more than a word in Python."""
 
-    Attributes:
-        preserve_ratio: share of the resource to keep, in (0, 1]; default: the task's own; none:
-            no bound, for the error-log rewards.
-        resource: what the budget counts: macs, params or latency.
-        granularity: what is pruned: channel or weight.
-        reward: accuracy, error, error-log-macs, error-log-params or error-log-latency.
-        metric: top1 or top5.
-        importance: which channels stay: magnitude, greedy, ...
-        recovery: how their weights are re-fitted: reconstruct, none, ...
-        max_sparsity: largest share of a unit's channels or weights that may go; without it, the
-            paper's.
-        channel_multiple: kept counts are multiples of this; without it, the task's own, and for a
-            latency also of the channels that the device computes at once.
-        reward_images: judge on the first so many reward images; without it, on all.
-        precision: float32 or bf16.
-        runtime: of the latency: torch, compile or onnx.
-        latency_table: file of the layers' times (see latency-table); without it, this machine's.
-        device: auto, cpu, cuda, ...
-    """
 
-    preserve_ratio: float | Literal["default", "none"] = "default"
-    resource: str = "macs"
-    granularity: str = "channel"
-    reward: str = "accuracy"
-    metric: str = "top1"
-    importance: str = "magnitude"
-    recovery: str = "reconstruct"
-    max_sparsity: float | None = None
-    channel_multiple: int | None = None
-    reward_images: int | None = None
-    precision: str = "float32"
-    runtime: str = "torch"
-    latency_table: Path | None = None
-    device: str = "auto"
+def _options() -> type:
+    """A class of all options of engine and environment, as the command line takes them."""
+    typed = []
+    for cls in (EngineOptions, EnvOptions):
+        hints = get_type_hints(cls)
+        for option in options_of(cls):
+            kind = WORDS.get(option.name, hints[option.name])
+            helped = Annotated[kind, tyro.conf.arg(help=option.meaning)]
+            typed.append((option.name, helped, field(default=option.default)))
+    return make_dataclass("Options", typed, frozen=True)
 
-    def environment(self, subject: Subject) -> AMCEnv:
-        options = asdict(self)
-        if self.preserve_ratio == "none":
-            options["preserve_ratio"] = None
-            if not self.reward.startswith("error-log"):
-                raise CommandError(
-                    f"without a bound, reward {self.reward!r} keeps the whole network: "
-                    "say --reward error-log-macs or error-log-params"
-                )
-        return AMCEnv(
-            subject.name,
-            dataset=subject.dataset,
-            data_root=subject.data_root,
-            weights=subject.weights,
-            **options,
-        )
+
+if TYPE_CHECKING:
+    Options = Any
+else:
+    Options = _options()
+
+
+def _environment(subject: Subject, options: Options) -> AMCEnv:
+    """The environment that a command is about."""
+    chosen = {field.name: getattr(options, field.name) for field in fields(options)}
+    if chosen["preserve_ratio"] == "none":
+        chosen["preserve_ratio"] = None
+        if not chosen["reward"].startswith("error-log"):
+            raise CommandError(
+                f"without a bound, reward {chosen['reward']!r} keeps the whole network: "
+                "say --reward error-log-macs or error-log-params"
+            )
+    return make_env(
+        subject.name,
+        dataset=subject.dataset,
+        data_root=subject.data_root,
+        weights=subject.weights,
+        **chosen,
+    )
 
 
 def search(
     subject: Subject,
-    budget: Budget,
+    budget: Options,
     out: Path,
     evaluations: int = EVALUATIONS,
     seed: int = 0,
@@ -90,14 +86,14 @@ def search(
 
     Args:
         subject: what is compressed.
-        budget: what it may cost.
+        budget: what it may cost, and how it is judged.
         out: file for the plan (JSON).
         evaluations: how many plans to try.
         seed: of the search; the same seed finds the same plan.
         force: replace the file if it exists.
     """
     refuse_to_overwrite(out, force=force)
-    env = budget.environment(subject)
+    env = _environment(subject, budget)
     best: list[CompressionPlan] = []
     try:
         best.append(run_search(env, evaluations, seed, progress=watched(), found=best.append))

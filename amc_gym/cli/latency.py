@@ -18,6 +18,8 @@ from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS, measure, pinned
+from amc_gym.compression.pruning import PRUNINGS
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.workflows import compression as api
 from amc_gym.zoo.resolving import resolve
@@ -63,7 +65,9 @@ def latency_table(
     if is_code(network):
         own_code(network)
     task = resolve(network, dataset=dataset, weights=weights, data_root=data_root)
-    subject = workload_of(task, runtime, threads=threads, batch=batch, device=device)
+    subject = workload_of(
+        engines.analysis(task), runtime, threads=threads, batch=batch, device=device
+    )
     if out.exists() and check_on and not force:
         table = LatencyTable.load(out, subject.device.name)
         if table.device != subject.device:
@@ -116,10 +120,12 @@ def bench_latency(
         device: auto, cpu, cuda, ... of the torch runtimes.
     """
     loaded, original = opened(plan, task, data_root)
-    if loaded.options["granularity"] == "weight":
+    if not PRUNINGS[loaded.options["granularity"]].runs_faster:
         raise CommandError("single weights that are zero make no runtime faster: nothing to time")
     small = api.compress(original, loaded) if network is None else api.load(network, original.model)
-    subject = workload_of(original, runtime, threads=threads, batch=batch, device=device)
+    subject = workload_of(
+        engines.analysis(original), runtime, threads=threads, batch=batch, device=device
+    )
     networks = {"original": original.model, "compressed": small}
     with pinned(threads):
         passes = {name: subject.prepare(net, subject.images) for name, net in networks.items()}

@@ -8,11 +8,10 @@
 | cost           | MACs and parameters of channel counts, in closed form                  |
 | latency/       | measured milliseconds as a cost                                        |
 | slim           | the physically smaller network of a plan                               |
-| fine_grained   | single weights instead of channels                                     |
 | plan           | what was decided, in a file                                            |
 | ranking/       | which channels stay                                                    |
 | recovery/      | how the kept weights make up for the pruned ones                       |
-| pruning/       | small networks for a search, remembered layer by layer                 |
+| pruning/       | what a granularity is; small networks for a search                     |
 | evaluation/    | how good a network is                                                  |
 | handover/      | networks in files                                                      |
 """

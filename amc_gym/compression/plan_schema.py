@@ -24,7 +24,8 @@ from pydantic import AfterValidator, FailFast, Field
 
 from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
 from amc_gym.compression.channel_ranges import MOST, decode
-from amc_gym.compression.recovery.steps import parse
+from amc_gym.compression.recovery import chain
+from amc_gym.compression.recovery.chain import is_own
 
 LayerKind = Literal["conv", "linear"]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
@@ -37,7 +38,9 @@ def _ascending(channels: list[int]) -> list[int]:
 
 
 def _recovery(text: str) -> str:
-    parse(text)
+    named = [step for step in text.split("+") if not is_own(step)]
+    if named:
+        chain("+".join(named))
     return text
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import islice
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from amc_gym._utils.remembered import Remembered
 from amc_gym.compression.evaluation.form import FORMS, PLAIN, Form
+from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.pruning.agreement import fastest_form
 from amc_gym.compression.ranking.sensitivity import sensitivities
 from amc_gym.compression.recovery.statistics import can_refit, grams, only_measurable, saliencies
-from amc_gym.compression.recovery.steps import Calibration
+from amc_gym.compression.recovery.targets import Targets
 from amc_gym.compression.tracing import trace
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import finetune_steps
@@ -31,90 +32,114 @@ SENSITIVITY_IMAGES = 512
 """Fewer than for Gram matrices: one number for each layer is asked of them."""
 
 
-@Remembered
-def channel_graph(task: CompressionTask) -> ChannelGraph:
-    """The verified channel graph of a task's network.
+class Analysis:
+    """Graph and statistics of one task; each is computed when it is first asked for, and kept.
 
-    Raises:
-        GraphError: the network cannot be compressed.
+    It is what rankings, recoveries and prunings are given (``pruning.Statistics``).
+
+    Args:
+        task: what is compressed; neither its network nor its images are ever changed.
     """
-    return trace(task.model, task.reward.batch(slice(VERIFIED)).to(_device(task)))
 
+    def __init__(self, task: CompressionTask) -> None:
+        self.task = task
 
-@Remembered
-def fastest(task: CompressionTask) -> Form | None:
-    """The fastest form in which slim networks of a task can be evaluated, see ``fastest_form``."""
-    images = task.reward.batch(slice(VERIFIED)).to(_device(task))
-    form = fastest_form(task.model, channel_graph(task), images)
-    if form != FORMS[0]:
-        logger.warning(
-            "%s is evaluated %s: in the fastest form it computes something else",
-            type(task.model).__name__,
-            "by building each plan's network" if form is None else f"with {form}",
+    @property
+    def model(self) -> nn.Module:
+        """The original network, in eval mode."""
+        return self.task.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the original network is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def few(self) -> Tensor:
+        """A few reward images on the network's device, (n, C, H, W): networks are compared on them.
+
+        There are ``VERIFIED`` of them, where the split holds so many.
+        """
+        return self.task.reward.batch(slice(VERIFIED)).to(self.device)
+
+    @cached_property
+    def graph(self) -> ChannelGraph:
+        """The verified channel graph of the network.
+
+        Raises:
+            GraphError: the network cannot be compressed.
+        """
+        return trace(self.model, self.few)
+
+    @cached_property
+    def form(self) -> Form | None:
+        """The fastest form in which slim networks can be evaluated, see ``fastest_form``."""
+        form = fastest_form(self.model, self.graph, self.few)
+        if form != FORMS[0]:
+            logger.warning(
+                "%s is evaluated %s: in the fastest form it computes something else",
+                type(self.model).__name__,
+                "by building each plan's network" if form is None else f"with {form}",
+            )
+        return form
+
+    @cached_property
+    def grams(self) -> dict[str, Tensor]:
+        """Gram matrices of the inputs of the layers that can be re-fitted, by name.
+
+        (groups, columns, columns) float64 each, see ``statistics.grams``.
+        """
+        return self._grams(can_refit)
+
+    @cached_property
+    def measured(self) -> dict[str, Tensor]:
+        """Gram matrices of layers with too few calibration samples to be re-fitted."""
+        images = len(self.task.calibration)
+        wanted = (only_measurable(layer, images) for layer in self.graph.layers.values())
+        return self._grams(only_measurable) if any(wanted) else {}
+
+    def _grams(self, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
+        form = self.form or PLAIN
+        folded, _ = form.fold(self.model, self.graph)
+        return grams(
+            self.model,
+            self.graph,
+            self.images(),
+            n_images=len(self.task.calibration),
+            fast=form.lay_out(folded, self.device, torch.float32),
+            lay=form.lay,
+            wanted=wanted,
         )
-    return form
 
+    @cached_property
+    def targets(self) -> Targets:
+        """Original outputs at sampled positions, for sequential reconstruction.
 
-@Remembered
-def calibrate(task: CompressionTask) -> dict[str, Tensor]:
-    """Gram matrices of a task's layers on its calibration images: those that are re-fitted."""
-    return _grams(task, can_refit)
+        Computed on one thread, so that they are the same whoever asked for them first.
+        """
+        with torch_threads(1):
+            return Targets(self.model, self.graph, self.images())
 
+    @cached_property
+    def saliency(self) -> tuple[Tensor, ...]:
+        """First-order Taylor importance of each unit's channels, (channels,) each."""
+        return saliencies(self.model, self.graph, self._batches())
 
-@Remembered
-def measure(task: CompressionTask) -> dict[str, Tensor]:
-    """The same of layers that have too few calibration samples to be re-fitted."""
-    wanted = (
-        only_measurable(layer, len(task.calibration))
-        for layer in channel_graph(task).layers.values()
-    )
-    return _grams(task, only_measurable) if any(wanted) else {}
+    @cached_property
+    def sensitivity(self) -> dict[str, float]:
+        """How much the loss reacts to each layer's output on the first calibration images."""
+        batches = islice(self.images(), -(-SENSITIVITY_IMAGES // BATCH))
+        return sensitivities(self.model, self.graph, batches)
 
+    def images(self) -> Iterator[Tensor]:
+        """Calibration images on the network's device, (B, C, H, W) each."""
+        return (images for images, _ in self._batches())
 
-def _grams(task: CompressionTask, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
-    graph, form = channel_graph(task), fastest(task) or PLAIN
-    folded, _ = form.fold(task.model, graph)
-    fast = form.lay_out(folded, _device(task), torch.float32)
-    n = len(task.calibration)
-    return grams(
-        task.model, graph, _images(task), n_images=n, fast=fast, lay=form.lay, wanted=wanted
-    )
+    def finetune(self, network: nn.Module, steps: int) -> nn.Module:
+        """The network, trained for some steps on the calibration images."""
+        return finetune_steps(network, self.task.calibration, steps)
 
-
-@Remembered
-def calibration(task: CompressionTask) -> Calibration:
-    """What the recovery of a task's slim networks may use."""
-    return Calibration(
-        task.model,
-        channel_graph(task),
-        lambda: calibrate(task),
-        lambda: _images(task),
-        lambda network, steps: finetune_steps(network, task.calibration, steps),
-    )
-
-
-@Remembered
-def saliency(task: CompressionTask) -> tuple[Tensor, ...]:
-    """First-order Taylor importance of a task's channels on its calibration images."""
-    return saliencies(task.model, channel_graph(task), _batches(task))
-
-
-@Remembered
-def sensitivity(task: CompressionTask) -> dict[str, float]:
-    """How much the loss reacts to each layer's output on the first calibration images."""
-    batches = islice(_images(task), -(-SENSITIVITY_IMAGES // BATCH))
-    return sensitivities(task.model, channel_graph(task), batches)
-
-
-def _images(task: CompressionTask) -> Iterator[Tensor]:
-    return (images for images, _ in _batches(task))
-
-
-def _batches(task: CompressionTask) -> Iterator[tuple[Tensor, Tensor]]:
-    """Calibration images, on the device of the task's network, and their labels."""
-    device = _device(task)
-    return ((images.to(device), labels) for images, labels in task.calibration.batches(BATCH))
-
-
-def _device(task: CompressionTask) -> torch.device:
-    return next(task.model.parameters()).device
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Calibration images, on the device of the network, and their labels."""
+        device = self.device
+        return ((images.to(device), y) for images, y in self.task.calibration.batches(BATCH))

@@ -14,7 +14,6 @@ from amc_gym._utils.arguments import whole
 from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import choose
 from amc_gym._utils.paths import cache_root
-from amc_gym._utils.remembered import Remembered
 from amc_gym.compression.latency.blocks import BLOCKS
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries, widths
@@ -23,7 +22,7 @@ from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.latency.workload import Workload, device_name, this_device
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.analysis import Analysis
 from amc_gym.tasks.task import CompressionTask
 
 
@@ -33,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def workload_of(
-    task: CompressionTask,
+    analysis: Analysis,
     runtime: str = "torch",
     *,
     threads: int = 1,
@@ -43,7 +42,7 @@ def workload_of(
     """A task's network in a runtime on this machine.
 
     Args:
-        task: whose network.
+        analysis: of the task.
         runtime: "torch", "compile" or "onnx", which runs on the processor.
         threads: that the runtime may use.
         batch: images at a time.
@@ -56,10 +55,10 @@ def workload_of(
     choose("runtime", runtime, RUNTIMES)
     threads = whole("threads", threads, at_least=1)
     batch = whole("batch", batch, at_least=1)
-    where = _where(runtime, device)
+    where, task = _where(runtime, device), analysis.task
     return Workload(
         task.model,
-        channel_graph(task),
+        analysis.graph,
         task.example[:1].to(where),
         this_device(where, runtime, threads, batch),
         task.channel_multiple,
@@ -67,7 +66,7 @@ def workload_of(
 
 
 def table_of(
-    task: CompressionTask,
+    analysis: Analysis,
     runtime: str,
     path: str | Path | None = None,
     device: str = "auto",
@@ -78,7 +77,7 @@ def table_of(
     One that is measured goes into the cache: one thread, one image at a time.
 
     Args:
-        task: whose network.
+        analysis: of the task.
         runtime: what runs it.
         path: of a table.
         device: of the torch runtimes.
@@ -98,8 +97,8 @@ def table_of(
                 f"say runtime={table.device.runtime!r}"
             )
         return table
-    workload = workload_of(task, runtime, device=device)
-    cached = cache_folder() / _name(task, workload)
+    workload = workload_of(analysis, runtime, device=device)
+    cached = cache_folder() / _name(analysis.task, workload)
     if cached.exists():
         return LatencyTable.load(cached, workload.device.name)
     table = build(workload, **options)
@@ -111,14 +110,12 @@ def _where(runtime: str, device: str) -> torch.device:
     return torch.device("cpu") if runtime == "onnx" else device_of(device)
 
 
-@Remembered
 def latency_cost(
-    task: CompressionTask, runtime: str, path: str | Path | None, device: str
+    analysis: Analysis, runtime: str, path: str | Path | None, device: str
 ) -> LatencyCost:
-    """A task's latency as a resource; shared by every environment in the process."""
-    graph = channel_graph(task)
-    table = table_of(task, runtime, path, device)
-    return LatencyCost(graph, geometries(task.model, graph), table)
+    """A task's latency as a resource, by the table that ``table_of`` finds."""
+    table = table_of(analysis, runtime, path, device)
+    return LatencyCost(analysis.graph, geometries(analysis.model, analysis.graph), table)
 
 
 def _name(task: CompressionTask, workload: Workload) -> str:

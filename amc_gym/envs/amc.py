@@ -4,33 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import lcm
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from amc_gym._utils.arguments import described, path, whole
+from amc_gym._utils.arguments import described, whole
 from amc_gym._utils.names import choose
-from amc_gym.compression.cost import RESOURCES, Cost
+from amc_gym._utils.options import markdown, table
+from amc_gym._utils.own_code import qualified
+from amc_gym.compression.cost import Cost
 from amc_gym.compression.evaluation.evaluator import Hits
-from amc_gym.compression.latency.runtimes import RUNTIMES
+from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.compression.ranking.importance import Importance
-from amc_gym.engine.engine import EngineOptions, engine
-from amc_gym.engine.latency import latency_cost
-from amc_gym.envs.budget import Budget, share_to_keep
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
+from amc_gym.envs.actions import ACTION_MODES
+from amc_gym.envs.budget import Budget
 from amc_gym.envs.finished import finished_plan, terminal_info
 from amc_gym.envs.observations import SIZE, Embedding
+from amc_gym.envs.options import DEFAULT, EnvOptions
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
-from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
-from amc_gym.envs.sparsity import largest, per_unit, sparsity
+from amc_gym.envs.rewards import REWARDS
+from amc_gym.envs.sparsity import per_unit, sparsity
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.zoo.resolving import TaskLike, resolve
+from amc_gym.zoo.resolving import TaskOptions
 
-ACTION_MODES = ("clamp", "feasible")
+RENDER_MODES = ("ansi", "rgb_array")
 
 
 class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -51,10 +53,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     clipped.  What is really executed is a channel count within the budget (Algorithm 1 of the
     paper, in exact integer arithmetic, see `amc_gym.envs.budget`):
 
-    | `action_mode` | executed count                                                            |
-    |---------------|---------------------------------------------------------------------------|
-    | `"clamp"`     | nearest admissible to (1 - a) C, at most the largest the budget leaves    |
-    | `"feasible"`  | a from 0 to 1 runs linearly from the largest the budget leaves to the least |
+    {action_modes}
 
     ## Observation space
 
@@ -93,28 +92,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
 
     ## Arguments
 
-    | argument           | default         | meaning                                            |
-    |--------------------|-----------------|----------------------------------------------------|
-    | `task`             | per id          | what is compressed, see below                      |
-    | `dataset`          | `"digits"`      | `"digits"`, `"cifar10"`, `"imagenet"`, `"folder"`  |
-    | `data_root`        | `None`          | folder of data that is read from disk              |
-    | `weights`          | `"bundled"`     | `"bundled"`, `"torchvision"`, `"random"`, a path   |
-    | `resource`         | `"macs"`        | `"macs"`, `"params"` or `"latency"`: the budget's  |
-    | `preserve_ratio`   | `"default"`     | share to keep, in (0, 1]; `None`: unconstrained    |
-    | `granularity`      | `"channel"`     | `"channel"` or `"weight"`                          |
-    | `reward`           | `"accuracy"`    | see above                                          |
-    | `metric`           | `"top1"`        | `"top1"` or `"top5"`                               |
-    | `action_mode`      | `"clamp"`       | see above                                          |
-    | `importance`       | `"magnitude"`   | ranking of channels, see below                     |
-    | `recovery`         | `"reconstruct"` | how kept weights make up for pruned ones, see below |
-    | `max_sparsity`     | `None`          | a_max: a number or `{"conv": ..., "linear": ...}`  |
-    | `channel_multiple` | `None`          | kept counts are multiples of this                  |
-    | `reward_images`    | `None`          | use only the first so many                         |
-    | `precision`        | `"float32"`     | `"float32"` or `"bf16"`                            |
-    | `runtime`          | `"torch"`       | whose latency: `"torch"`, `"compile"`, `"onnx"`    |
-    | `latency_table`    | `None`          | a file of times; `None`: measured here, see below  |
-    | `device`           | `"auto"`        | `"auto"`, `"cpu"`, `"cuda"`, ...                   |
-    | `render_mode`      | `None`          | `"ansi"` (a table) or `"rgb_array"` (bars)         |
+    {arguments}
 
     `task` is a network's name, `"package.module:function"`, a function without arguments, or a
     `CompressionTask`; only the strings survive `spec.to_json()` and other processes.  The task
@@ -152,117 +130,81 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     * v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
-        task: TaskLike,
+        engine: Engine,
+        options: EnvOptions = EnvOptions(),  # noqa: B008  # frozen
         *,
-        dataset: str = "digits",
-        data_root: str | Path | None = None,
-        weights: str | Path = "bundled",
-        resource: str = "macs",
-        preserve_ratio: float | str | None = "default",
-        granularity: str = "channel",
-        reward: str = "accuracy",
-        metric: str = "top1",
-        action_mode: str = "clamp",
-        importance: str | Importance = "magnitude",
-        recovery: str = "reconstruct",
-        max_sparsity: float | Mapping[str, float] | None = None,
-        channel_multiple: int | None = None,
-        reward_images: int | None = None,
-        precision: str = "float32",
-        runtime: str = "torch",
-        latency_table: str | Path | None = None,
-        device: str = "auto",
+        latency: LatencyCost | None = None,
+        task: CompressionTask | None = None,
         render_mode: str | None = None,
     ) -> None:
-        resource = choose("resource", resource, (*RESOURCES, "latency"))
-        reward = choose("reward", reward, REWARDS)
-        action_mode = choose("action_mode", action_mode, ACTION_MODES)
-        runtime = choose("runtime", runtime, RUNTIMES)
         if render_mode is not None:
-            render_mode = choose("render_mode", render_mode, self.metadata["render_modes"])
-        timed = resource == "latency" or reward in NEEDS_LATENCY
-        if latency_table is not None:
-            latency_table = path("latency_table", latency_table)
-        if not timed and (latency_table is not None or runtime != "torch"):
-            raise ValueError(
-                "latency_table and runtime say how latency is measured: they go with "
-                "resource='latency' or reward='error-log-latency'"
-            )
-        if isinstance(preserve_ratio, str):
-            choose("preserve_ratio", preserve_ratio, ("default",))
-        else:
-            preserve_ratio = share_to_keep(preserve_ratio)
-        if channel_multiple is not None:
-            channel_multiple = whole("channel_multiple", channel_multiple, at_least=1)
-        largest(max_sparsity)
-        options = EngineOptions(
-            granularity, importance, recovery, metric, reward_images, precision, device
-        )
-        granularity, recovery, metric = options.granularity, options.recovery, options.metric
-        if timed and granularity == "weight":
-            raise ValueError(
-                "single weights that are zero make no runtime faster: latency is for "
-                "granularity='channel'"
-            )
-        self.task: CompressionTask = resolve(
-            task, dataset=dataset, data_root=data_root, weights=weights
-        )
-        self.engine = engine(self.task, options)
-        self.render_mode = render_mode
+            render_mode = choose("render_mode", render_mode, RENDER_MODES)
+        if options.timed and latency is None:
+            raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
+        self.engine, self.latency, self.render_mode = engine, latency, render_mode
+        self.task = engine.task if task is None else task
+        if self.task != engine.task:
+            raise ValueError("task must be the engine's, or one of the same objects")
         self.observation_space = spaces.Box(0.0, 1.0, (SIZE,), np.float32)
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
+        self._units = engine.graph.units
+        costs: dict[str, Any] = {**engine.costs, "latency": latency}
+        self.cost: Cost = costs[options.resource]
+        self.embedding = Embedding(engine.graph, self.cost)
+        self.action_mode = options.action_mode
+        self._mode = ACTION_MODES[options.action_mode]
+        self._reward = REWARDS[options.reward]
+        self.given = options
+        self.options = self._resolved()
+        self.budget = self._budget()
+        self._executed: list[int] | None = None
+        self._plan: CompressionPlan | None = None
 
-        graph = self.engine.graph
-        self._units = graph.units
-        self.latency = (
-            latency_cost(self.task, runtime, latency_table, options.device) if timed else None
-        )
-        costs = {**self.engine.costs, "latency": self.latency}
-        self.cost: Cost = costs[resource]
-        self.embedding = Embedding(graph, self.cost)
-        self._reward = REWARDS[reward]
-        if isinstance(preserve_ratio, str):
-            preserve_ratio = self.task.preserve_ratio
-        multiple = channel_multiple
+    def _resolved(self) -> dict[str, Any]:
+        """What decides results, defaults resolved: plans and benchmarks are told apart by it."""
+        given, judged, ratio = self.given, self.engine.options, self.given.preserve_ratio
+        ratios, importance = given.max_sparsity, judged.importance
+        if ratios is None:
+            ratios = self.engine.pruning.max_sparsity
+        multiple = given.channel_multiple
         if multiple is None:
             # Counts between two steps of a device take as long as the upper one, and know less.
             block = self.latency.table.block if self.latency else 1
             multiple = lcm(self.task.channel_multiple, block)
-        kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]
-        ratios = largest(max_sparsity, granularity)
-        self.budget = Budget(
-            self.cost.total,
-            graph.full,
-            preserve_ratio=preserve_ratio,
-            max_sparsity=per_unit(ratios, kinds),
-            steps=[lcm(multiple, unit.blocks) for unit in self._units],
-        )
-        self.action_mode = action_mode
-        self._decide = getattr(self.budget, action_mode)
-        # What decides results, defaults resolved: plans and benchmarks are told apart by it.
-        self.options: dict[str, Any] = {
-            "resource": resource,
-            "preserve_ratio": preserve_ratio,
-            "granularity": granularity,
-            "reward": reward,
-            "action_mode": action_mode,
-            "importance": _name_of(options.importance),
-            "recovery": recovery,
-            "metric": metric,
+        resolved: dict[str, Any] = {
+            "resource": given.resource,
+            "preserve_ratio": self.task.preserve_ratio if ratio == DEFAULT else ratio,
+            "granularity": judged.granularity,
+            "reward": given.reward,
+            "action_mode": given.action_mode,
+            "importance": importance if isinstance(importance, str) else qualified(importance),
+            "recovery": str(judged.recovery),
+            "metric": judged.metric,
             "max_sparsity": dict(ratios) if isinstance(ratios, Mapping) else ratios,
             "channel_multiple": multiple,
             "reward_images": self.engine.reward_images,
-            "precision": options.precision,
+            "precision": judged.precision,
         }
         if self.latency is not None:
             table = self.latency.table
-            self.options["latency"] = {"device": str(table.device), "table": table.fingerprint}
-        self._executed: list[int] | None = None
-        self._plan: CompressionPlan | None = None
+            resolved["latency"] = {"device": str(table.device), "table": table.fingerprint}
+        return resolved
+
+    def _budget(self) -> Budget:
+        """The admissible counts under the resolved options."""
+        graph, options = self.engine.graph, self.options
+        kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]
+        return Budget(
+            self.cost.total,
+            graph.full,
+            preserve_ratio=options["preserve_ratio"],
+            max_sparsity=per_unit(options["max_sparsity"], kinds),
+            steps=[lcm(options["channel_multiple"], unit.blocks) for unit in self._units],
+        )
 
     @property
     def steps_per_episode(self) -> int:
@@ -310,7 +252,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             gymnasium.error.ResetNeeded: the episode is over or was never started.
         """
         executed = self.running()
-        executed.append(self._decide(executed, sparsity(action)))
+        executed.append(self._mode.decide(self.budget, executed, sparsity(action)))
         terminated = len(executed) == len(self._units)
         if terminated:
             reward, info = self.finish(self.engine.evaluator(executed))
@@ -341,7 +283,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         info: dict[str, Any] = {}
         for t, count in enumerate(counts):
             # float64: in float32 a layer of millions of weights has no exact ratios.
-            action = np.array([self._action(counts[:t], count)])
+            action = np.array([self._mode.action(self.budget, counts[:t], count)])
             _, reward, _, _, info = env.step(action)
             kept = info["channels"] if "channels" in info else info["weights"]
             if kept != count:
@@ -350,14 +292,6 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
                     "in an environment with unchanged actions, so take the wrapper off"
                 )
         return float(reward), info
-
-    def _action(self, executed: Sequence[int], count: int) -> float:
-        """The action after which the next unit keeps ``count``, at most its cap."""
-        t, budget = len(executed), self.budget
-        if self.action_mode == "clamp":
-            return 1 - count / budget.channels[t]
-        least, cap = budget.admissible[t][0], budget.cap(executed)
-        return (cap - count) / (cap - least) if cap > least else 0.0
 
     @property
     def fresh(self) -> bool:
@@ -416,9 +350,23 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
 
 
-def _name_of(importance: str | Importance) -> str:
-    """What plans call a ranking: its name, or where a user's function is."""
-    if isinstance(importance, str):
-        return importance
-    named = importance if hasattr(importance, "__qualname__") else type(importance)
-    return f"{named.__module__}:{named.__qualname__}"
+def _arguments() -> str:
+    """The table of keywords in the page above: those of the ids."""
+    others = (
+        ("task", "per id", "what is compressed, see below"),
+        ("render_mode", "None", "None, " + " or ".join(f'"{mode}"' for mode in RENDER_MODES)),
+    )
+    return table(TaskOptions, EngineOptions, EnvOptions, others=others, indent="    ")
+
+
+def _action_modes() -> str:
+    rows = [("`action_mode`", "executed count")]
+    rows += [(f'`"{mode.name}"`', mode.summary) for mode in ACTION_MODES.values()]
+    return markdown(rows, indent="    ")
+
+
+AMCEnv.__doc__ = (
+    (AMCEnv.__doc__ or "")
+    .replace("{arguments}", _arguments())
+    .replace("{action_modes}", _action_modes())
+)

@@ -12,12 +12,6 @@ from amc_gym._utils.names import choose
 KINDS = ("conv", "linear")
 """Kinds of layers that ``max_sparsity`` tells apart."""
 
-MAX_SPARSITY: dict[str, float | dict[str, float]] = {
-    "channel": 0.8,
-    "weight": {"conv": 0.8, "linear": 0.98},
-}
-"""The paper's a_max (section 3.2)."""
-
 
 def sparsity(action: np.ndarray) -> float:
     """The action as a ratio in [0, 1].
@@ -40,15 +34,13 @@ def sparsity(action: np.ndarray) -> float:
     return min(max(value, 0.0), 1.0)
 
 
-def largest(max_sparsity: object, granularity: str = "channel") -> float | dict[str, float]:
-    """The option ``max_sparsity`` as plain numbers; the paper's where it is None.
+def largest(max_sparsity: object) -> float | dict[str, float]:
+    """The option ``max_sparsity`` as plain numbers.
 
     Raises:
         TypeError: it is neither a number nor a mapping of numbers.
         ValueError: a ratio outside [0, 1), or an unknown kind of layer.
     """
-    if max_sparsity is None:
-        return MAX_SPARSITY[granularity]
     if not isinstance(max_sparsity, Mapping):
         return _ratio("max_sparsity", max_sparsity)
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from amc_gym._utils.arguments import described, whole
 from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.envs.amc import AMCEnv, sparsity
+from amc_gym.envs.actions import ACTION_MODES
+from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.batched_budget import BatchedBudget
 from amc_gym.envs.observations import SIZE
 from amc_gym.envs.plain_spec import PlainSpec
-from amc_gym.zoo.resolving import TaskLike
+from amc_gym.envs.sparsity import sparsity
 
 MOST = 65_536
 """Sub-environments: each takes some kilobytes, and no batch of actions comes near."""
@@ -68,7 +69,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
     ## Arguments
 
-    `num_envs`, and all of `AMCEnv`; Python's TypeError for others.
+    `num_envs`, and all of the ids' keywords; Python's TypeError for others.
 
     ## Attributes
 
@@ -95,17 +96,16 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
     envs: list[AMCEnv]  # type: ignore[assignment]  # of Env in the base class
 
-    def __init__(self, num_envs: int, task: TaskLike, **options: Any) -> None:
+    def __init__(self, make: Callable[[], AMCEnv], num_envs: int) -> None:
         num_envs = whole("num_envs", num_envs, at_least=1, at_most=MOST)
-        super().__init__(
-            [lambda: AMCEnv(task, **options)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP
-        )
+        super().__init__([make] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         env = self.envs[0]
         self.task, self.engine, self.budget = env.task, env.engine, env.budget
         self.plans: list[CompressionPlan | None] = [None] * num_envs
         self._units = env.engine.graph.units
         self._observe = env.embedding.observe_all
-        self._decide = getattr(BatchedBudget(env.budget, env.cost.totals), env.action_mode)
+        self._mode = ACTION_MODES[env.action_mode]
+        self._batched = BatchedBudget(env.budget, env.cost.totals)
 
     def reset(
         self,
@@ -157,7 +157,8 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         # Copies of one environment are at the same unit, unless a masked reset set some back.
         for t, members in _by_length(episodes).items():
             executed = np.array([episodes[i] for i in members], dtype=np.int64)
-            kept = self._decide(executed, [sparsities[i] for i in members])
+            ratios = [sparsities[i] for i in members]
+            kept = self._mode.decide_all(self._batched, executed, ratios)
             for i, count in zip(members, kept.tolist(), strict=True):
                 episodes[i].append(count)
             observations[members] = self._observe(np.column_stack((executed, kept)))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from inspect import signature
+from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing.context import get_spawning_popen
 from typing import Any
 
@@ -20,11 +20,13 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from amc_gym._utils.arguments import path, whole
-from amc_gym._utils.remembered import Remembered
 from amc_gym._utils.shared_memory import Address, Region, State, dump, load
-from amc_gym.compression.recovery.steps import IN_SEQUENCE, Calibration
-from amc_gym.engine.engine import Engine, belongings, engine
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.engine.analysis import Analysis
+from amc_gym.engine.cache import LATEST, engines
+from amc_gym.engine.engine import Engine
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.options import EnvOptions
 from amc_gym.sharing.orphans import claim_server_folder, end_with_parent
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
@@ -57,13 +59,17 @@ class Copied:
     """What an environment is besides its engine.
 
     Attributes:
-        keywords: of ``AMCEnv``, those of the engine left out.
+        options: of the environment.
+        latency: of the network, where it counts.
+        render_mode: of the environment.
         names: attributes of its task by ``NAMES``.
         spec: its specification, less the objects that come with the engine.
         threads: torch threads of the processes that it is sent to; ``None``: as they like.
     """
 
-    keywords: dict[str, Any]
+    options: EnvOptions
+    latency: LatencyCost | None
+    render_mode: str | None
     names: dict[str, Any]
     spec: EnvSpec | None
     threads: int | None
@@ -71,8 +77,9 @@ class Copied:
     def environment(self, made: Engine) -> AMCEnv:
         """A new one, not reset yet."""
         task = _named(made.task, self.names)
-        options = {field.name: getattr(made.options, field.name) for field in fields(made.options)}
-        env = AMCEnv(task, **(options | self.keywords))
+        env = AMCEnv(
+            made, self.options, latency=self.latency, task=task, render_mode=self.render_mode
+        )
         if self.spec is not None:
             env.spec = copy.copy(self.spec)
             env.spec.kwargs = {"task": task} | self.spec.kwargs
@@ -93,12 +100,12 @@ class SharedEnv:
             OSError: what was shared is gone.
         """
         end_with_parent(self._shipment.address.files)
-        made = self._engine or _engines.get(self._shipment.address)
+        made = self._engine or _sent_by_this_process(self._shipment)
         if made is None:
             made = _unpacked(self._shipment)
             if self._copied.threads is not None:
                 torch.set_num_threads(self._copied.threads)
-        engine.put(made, made.task, made.options)  # where the environment looks for it
+            engines.adopt(made)  # for amc_gym.compress and amc_gym.validate in this process
         return self._copied.environment(made)
 
     def close(self) -> None:
@@ -149,10 +156,8 @@ def share(
     made = inner.engine
     sent = _sent.setdefault(made, {})
     if directory not in sent:
-        contents = made, belongings(made)
-        stream, region = dump(contents, states=_states(made), directory=directory)
+        stream, region = dump(made, states=_states(made), directory=directory)
         sent[directory] = Shipment(region.address, stream), region
-        _engines[region.address] = made
     return SharedEnv(sent[directory][0], _copied(inner, threads), made)
 
 
@@ -160,17 +165,19 @@ def share(
 _sent: weakref.WeakKeyDictionary[Engine, dict[str | None, tuple[Shipment, Region]]]
 _sent = weakref.WeakKeyDictionary()
 
-# What this process has shared itself, should it be sent back.
-_engines: weakref.WeakValueDictionary[Address, Engine] = weakref.WeakValueDictionary()
+
+def _sent_by_this_process(shipment: Shipment) -> Engine | None:
+    """The engine itself, should it be sent back to where it came from."""
+    for engine, sent in _sent.items():
+        if any(shipment == other for other, _ in sent.values()):
+            return engine
+    return None
 
 
-@Remembered
+@lru_cache(maxsize=LATEST)
 def _unpacked(shipment: Shipment) -> Engine:
     """The engine in a process that it was sent to, once for all environments."""
-    made, results = load(shipment.stream, shipment.address)
-    for function, result in results:
-        function.put(result, made.task)
-    return made
+    return load(shipment.stream, shipment.address)
 
 
 def _named(task: CompressionTask, names: dict[str, Any]) -> CompressionTask:
@@ -198,21 +205,16 @@ def _unwrapped(env: gym.Env[Any, Any]) -> AMCEnv:
 
 
 def _copied(env: AMCEnv, threads: int | None) -> Copied:
-    engines = {field.name for field in fields(env.engine.options)}
-    known = signature(AMCEnv).parameters.keys() - engines
-    keywords = {name: value for name, value in env.options.items() if name in known}
     spec = copy.copy(env.spec)
     if spec is not None:
         objects = {
-            name for name in ("task", "importance") if not isinstance(spec.kwargs.get(name), str)
+            name
+            for name in ("task", "importance", "recovery", "reward")
+            if not isinstance(spec.kwargs.get(name, ""), str)
         }
         spec.kwargs = {k: v for k, v in spec.kwargs.items() if k not in objects}
-    return Copied(
-        keywords | {"render_mode": env.render_mode},
-        {name: getattr(env.task, name) for name in NAMES},
-        spec,
-        threads,
-    )
+    names = {name: getattr(env.task, name) for name in NAMES}
+    return Copied(env.given, env.latency, env.render_mode, names, spec, threads)
 
 
 def _states(made: Engine) -> dict[type, State]:
@@ -220,11 +222,11 @@ def _states(made: Engine) -> dict[type, State]:
 
     Nor are remembered plans, see ``compression.evaluation.memory``.
     """
-    unused = () if any(step.name in IN_SEQUENCE for step in made.steps) else ("targets",)
-    return {
-        Split: _without("image_hashes"),
-        Calibration: _without(*unused),
-    }
+    return {Split: _without("image_hashes"), Analysis: _only("task", *made.prepare())}
+
+
+def _only(*names: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda obj: {name: value for name, value in vars(obj).items() if name in names}
 
 
 def _without(*names: str) -> Callable[[Any], dict[str, Any]]:

@@ -14,12 +14,14 @@ from torch import nn
 from amc_gym._utils.arguments import described, function, truth
 from amc_gym._utils.arguments import path as path_of
 from amc_gym._utils.machine import device_of
+from amc_gym._utils.names import printable
 from amc_gym._utils.provenance import versions
-from amc_gym.compression.fine_grained import sparse, weight_graph
 from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.plan import CompressionPlan, PlanError
-from amc_gym.compression.recovery.steps import parse, recover, recover_as_built
-from amc_gym.engine.analysis import calibration, channel_graph
+from amc_gym.compression.pruning import PRUNINGS
+from amc_gym.compression.recovery import Chain, RecoveryLike, chain
+from amc_gym.compression.recovery.chain import is_own
+from amc_gym.engine.cache import engines
 from amc_gym.tasks.admission import unwrapped
 from amc_gym.tasks.collecting import SplitLike, split_of
 from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
@@ -57,7 +59,7 @@ def training_images(task: CompressionTask, data_root: str | Path | None = None) 
 
 
 def compress(
-    task: CompressionTask, plan: CompressionPlan, recovery: str | None = None
+    task: CompressionTask, plan: CompressionPlan, recovery: RecoveryLike | None = None
 ) -> nn.Module:
     """The physically smaller network of a plan: a new module, in eval mode, batch norm kept.
 
@@ -85,12 +87,24 @@ def compress(
                 f"the plan was made for another {what} than the task's "
                 f"({plan.fingerprints.get(what)} is not {task.fingerprints[what]})"
             )
-    steps = parse(plan.options["recovery"] if recovery is None else recovery)
-    graph, made = channel_graph(task), calibration(task)
-    if plan.options["granularity"] == "weight":
-        kept = plan.kept_weights(weight_graph(task.model, graph))
-        return recover_as_built(sparse(task.model, kept), steps, made)
-    return recover(plan.kept_channels(graph), steps, made)
+    steps = recovery_of(plan) if recovery is None else chain(recovery)
+    return PRUNINGS[plan.options["granularity"]].replay(plan, engines.analysis(task), steps)
+
+
+def recovery_of(plan: CompressionPlan) -> Chain:
+    """The recovery that a plan names.
+
+    Raises:
+        PlanError: it is a user's function, which no file can make run.
+    """
+    name = plan.options["recovery"]
+    if own := [step for step in name.split("+") if is_own(step)]:
+        fix = "amc_gym.compress(task, plan, recovery=...)"
+        raise PlanError(
+            f"the plan was recovered by {printable(own[0], 200)!r}, whose code no file can make "
+            f"run: pass the function, {fix}"
+        )
+    return chain(name)
 
 
 def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, CompressionPlan]:
@@ -116,7 +130,7 @@ def finetune(
     train_split: SplitLike,
     recipe: Recipe = FINETUNING,
     *,
-    recovery: str | None = None,
+    recovery: RecoveryLike | None = None,
     checkpoint: str | Path | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -154,7 +168,7 @@ def finetune(
     if on_epoch is not None:
         function("on_epoch", on_epoch, "the number of finished epochs")
     if recovery is not None:
-        parse(recovery)
+        recovery = chain(recovery)
     checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)
     progress, where = truth("progress", progress), device_of(device)
     train_split = split_of("train_split", train_split)
@@ -187,7 +201,7 @@ def finetune(
         teacher=task.model,
         checkpoint=checkpoint,
         origin=hashlib.sha256(f"{recovery}{plan.to_json()}".encode()).hexdigest(),
-        keep_zeros=plan.options["granularity"] == "weight",
+        keep_zeros=not PRUNINGS[plan.options["granularity"]].runs_faster,
         progress=progress,
         on_epoch=on_epoch,
     )

@@ -20,6 +20,7 @@ from amc_gym._utils.progress import counter
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.budget import Budget
+from amc_gym.envs.factory import make_env
 from amc_gym.zoo.resolving import TaskLike
 
 EVALUATIONS = 600
@@ -69,7 +70,7 @@ def search(
     if isinstance(env, gym.vector.VectorEnv):
         raise TypeError("env must be a single environment: gym.make(...), not gym.make_vec(...)")
     if not isinstance(env, gym.Env):
-        env = AMCEnv(env)
+        env = make_env(env)
     amc = env.unwrapped
     if not isinstance(amc, AMCEnv):
         raise ValueError(f"env: search needs an AMC environment, not {described(amc)}")

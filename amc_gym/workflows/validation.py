@@ -9,13 +9,9 @@ from math import floor, lcm
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from amc_gym._utils import documents
 from amc_gym._utils.names import choose
-from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
-from amc_gym.compression.fine_grained import SparseCost, nonzero_params, weight_graph
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
@@ -23,9 +19,10 @@ from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
 from amc_gym.compression.plan_schema import OptionsSchema
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.compression.pruning import PRUNINGS
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import cache_folder
-from amc_gym.envs.amc import ACTION_MODES
+from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import admissible, exact
 from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
 from amc_gym.envs.sparsity import per_unit
@@ -87,17 +84,18 @@ def validate(
         raise PlanError("the plan was judged on other reward images than the task's")
     options = _checked_options(task, plan)
     network = compress(task, plan)
-    graph = channel_graph(task)
-    if options["granularity"] == "weight":
-        graph = weight_graph(task.model, graph)
+    channels = engines.analysis(task).graph
+    pruning = PRUNINGS[options["granularity"]]
+    graph = pruning.units(task.model, channels)
     split = task.reward.first(options["reward_images"])
     # In the batches of the search: norms without statistics of their own take those of a batch.
     size = batch_size(graph, len(split))
     found: dict[str, float] = {"accuracy": accuracy(network, split, options["metric"], size)}
-    found |= {resource: _cost(task, network, resource, options) for resource in ("macs", "params")}
+    found |= {r: pruning.count(network, r, channels, task.example) for r in ("macs", "params")}
     full: dict[str, float] = {}
     if options["resource"] != "latency":
-        full[options["resource"]] = _cost(task, task.model, options["resource"], options)
+        counted = options["resource"], channels, task.example
+        full[options["resource"]] = pruning.count(task.model, *counted)
     latency = _latency(task, graph, plan, latency_table)
     if latency is not None:
         found["latency_ns"], full["latency"] = latency.total(plan.counts), latency.full
@@ -141,17 +139,6 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     if timed and ("latency" not in options or plan.measured.latency_ns is None):
         raise PlanError("the plan is about latency and does not say which, or whose")
     return options
-
-
-def _cost(
-    task: CompressionTask, network: nn.Module, resource: str, options: Mapping[str, Any]
-) -> int:
-    """MACs or parameters of a built network, by the one definition of each."""
-    if options["granularity"] == "weight":
-        if resource == "params":
-            return nonzero_params(network)
-        return SparseCost(network, weight_graph(network, channel_graph(task)), "macs").full
-    return counted_params(network) if resource == "params" else counted_macs(network, task.example)
 
 
 def _latency(

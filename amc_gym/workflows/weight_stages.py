@@ -25,10 +25,10 @@ from amc_gym._utils.arguments import path as path_of
 from amc_gym._utils.documents import Accuracy, DocumentError, Name, Schema, Share
 from amc_gym._utils.files import write_json, write_whole
 from amc_gym._utils.machine import device_of
-from amc_gym.compression.fine_grained import densities, nonzero_params
 from amc_gym.compression.plan import CompressionPlan, PlanError
-from amc_gym.engine.analysis import channel_graph
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.compression.pruning.fine_grained import densities, nonzero_params
+from amc_gym.engine.cache import engines
+from amc_gym.envs.factory import make_env
 from amc_gym.tasks.collecting import SplitLike, split_of
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import accuracy, train
@@ -136,7 +136,7 @@ def prune_in_stages(
         path = None if folder is None else folder / f"stage-{number + 1}"
         stage = None if path is None else _load(path, identity | {"target": target}, current)
         if stage is None:
-            env = AMCEnv(
+            env = make_env(
                 current,
                 granularity="weight",
                 resource="params",
@@ -159,7 +159,7 @@ def prune_in_stages(
             network.cpu()
             stage = Stage(
                 density=nonzero_params(network) / full,
-                layers=densities(network, channel_graph(task)),
+                layers=densities(network, engines.analysis(task).graph),
                 before=before,
                 after=accuracy(network, task.test),
                 plan=plan,

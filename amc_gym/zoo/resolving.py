@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,30 @@ TaskLike = str | Callable[[], CompressionTask] | CompressionTask
 """A network's name, "package.module:function", such a function itself, or a task."""
 
 
+@dataclass(frozen=True)
+class TaskOptions:
+    """Data and weights of a registered network."""
+
+    dataset: str = "digits"
+    """data of a registered network: "digits", "cifar10", "imagenet", "folder"; see docs/data.md"""
+
+    data_root: str | Path | None = None
+    """folder of data sets that are read from disk; None: $AMC_DATA_ROOT"""
+
+    weights: str | Path = "bundled"
+    """of a registered network: "bundled", "torchvision", "random", or the path of a checkpoint"""
+
+
+NONE_GIVEN = TaskOptions()
+"""What tasks that are not registered networks may say, since it says nothing."""
+
+
 def resolve(
     task: TaskLike,
     *,
-    dataset: str = "digits",
-    data_root: str | Path | None = None,
-    weights: str | Path = "bundled",
+    dataset: str = NONE_GIVEN.dataset,
+    data_root: str | Path | None = NONE_GIVEN.data_root,
+    weights: str | Path = NONE_GIVEN.weights,
 ) -> CompressionTask:
     """The task that the options name; the same object for the same options.
 
@@ -51,7 +69,7 @@ def resolve(
         return _network_task(str(task), str(dataset), root, origin)
     given = {"dataset": dataset, "data_root": data_root, "weights": weights}
     for option, value in given.items():
-        if not (isinstance(value, str | None) and value == DEFAULTS[option]):
+        if not (isinstance(value, str | None) and value == getattr(NONE_GIVEN, option)):
             raise ValueError(
                 f"{option} is {shown(value)}, but dataset, data_root and weights belong to the "
                 "registered networks; a task of your own brings its own data and weights"
@@ -74,10 +92,6 @@ def resolve(
         if "unhashable" not in str(error):
             raise
         raise ValueError(f"task {shown(task)} must be hashable: pass a function") from error
-
-
-DEFAULTS = {"dataset": "digits", "data_root": None, "weights": "bundled"}
-"""What tasks that are not registered networks may say, since it says nothing."""
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from tyro.conf import Positional
 
 from amc_gym.cli.console import printer
-from amc_gym.compression.recovery.steps import parse
+from amc_gym.compression.recovery import chain
 from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import run_command, split
 from benchmarks.finetuning import report
@@ -63,7 +63,7 @@ def finetune(
     if missing := wanted - {record.run.agent for record in records}:
         raise BenchmarkError(f"{folder} has no finished run of {', '.join(sorted(missing))}")
     if recovery is not None:
-        parse(recovery)
+        chain(recovery)
     records = [r for r in records if not wanted or r.run.agent in wanted]
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}; first: python -m benchmarks run")

@@ -19,7 +19,7 @@ from amc_gym._utils import documents
 from amc_gym._utils.own_code import is_code
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.plan_schema import OptionsSchema
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.registration import IDS
 from benchmarks.leaderboard.submission import Submission
 
@@ -88,7 +88,7 @@ class Referee:
         try:
             documents.check(OptionsSchema, options)
             # Only the names of options are looked up; none of them makes anything be imported.
-            self.env = AMCEnv(
+            self.env = make_env(
                 IDS[name],
                 dataset=submission.dataset,
                 weights=submission.weights,

@@ -19,6 +19,7 @@ from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import json_object, run_command, split
@@ -100,7 +101,7 @@ def pareto(
             "name another folder with --out, or move this one away"
         )
     table = out / "latency-table.json"
-    workload = workload_of(task, runtime, threads=threads)
+    workload = workload_of(engines.analysis(task), runtime, threads=threads)
     if not table.exists():
         build(workload, portable=True, noisiest=noisiest).save(table)
     checked = out / "latency-check.json"

@@ -15,6 +15,7 @@ import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
 from amc_gym._utils.files import write_json
 from amc_gym.compression.latency.timing import measure, pinned
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 
 FULL = "full"
@@ -75,7 +76,7 @@ def measured(
     Raises:
         LatencyError: this machine is too noisy to measure.
     """
-    workload = workload_of(task, runtime, threads=threads)
+    workload = workload_of(engines.analysis(task), runtime, threads=threads)
     key = f"{workload.device}, {rounds} rounds"
     if path.exists():
         content = json.loads(path.read_text(encoding="utf-8"))

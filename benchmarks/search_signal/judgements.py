@@ -11,7 +11,7 @@ from pathlib import Path
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym._utils.files import write_whole
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from benchmarks.finetuning.identity import identity
 
 RECOVERIES = (
@@ -88,7 +88,7 @@ class Judgement:
 
 def work(job: Judgement, progressed: Callable[[int], None]) -> list[float]:
     """Accuracy of each plan's counts, ranked and recovered as the signal says."""
-    env = AMCEnv(
+    env = make_env(
         amc_gym.task_of(job.plans[0]),
         preserve_ratio=None,
         importance=job.signal.importance,

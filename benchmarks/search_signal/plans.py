@@ -13,7 +13,7 @@ import numpy as np
 from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym._utils.files import write_json
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.tasks.task import CompressionTask
 from benchmarks.studies.runs import BenchmarkError
 
@@ -45,7 +45,7 @@ def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int =
     rng = np.random.default_rng(seed)
     plans = []
     for ratio in np.linspace(*ratios, n):
-        env = AMCEnv(task, preserve_ratio=float(ratio))
+        env = make_env(task, preserve_ratio=float(ratio))
         percents = rng.integers(LEAST, 101, size=len(env.budget.channels))
         sparsities = [Fraction(int(percent), 100) for percent in percents]
         env.execute(largest(env.budget, lambda _, drawn=sparsities: drawn))

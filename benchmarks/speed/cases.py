@@ -14,6 +14,7 @@ from torch import nn
 
 from amc_gym import CompressionTask, Split
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.zoo import models
 
 
@@ -34,7 +35,7 @@ class Case:
     def env(self, **options: Any) -> AMCEnv:
         """The environment without wrappers, whose checks are not ours to time."""
         task = self.task if isinstance(self.task, str) else self.task()
-        return AMCEnv(task, device="cpu", **options)
+        return make_env(task, device="cpu", **options)
 
 
 def synthetic(

@@ -19,8 +19,7 @@ import torch
 import tyro
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from amc_gym.envs.amc import AMCEnv
-from amc_gym.envs.vector import AMCVectorEnv
+from amc_gym.envs.factory import make_env, make_vector_env
 from benchmarks.speed.limit import threads_gain
 from benchmarks.speed.timing import plans, play
 
@@ -43,11 +42,11 @@ def measure(threads: int, images: int = 400) -> dict[str, float | None]:
         threads, how many times as fast they make a matrix product.
     """
     parallel = threads_gain(threads)
-    make = partial(AMCEnv, "MobileNet", reward_images=images, device="cpu")
+    make = partial(make_env, "MobileNet", reward_images=images, device="cpu")
     single = make()
     vectors = {
         "sync": SyncVectorEnv([make] * ENVIRONMENTS, autoreset_mode=AutoresetMode.SAME_STEP),
-        "vector": AMCVectorEnv(ENVIRONMENTS, "MobileNet", reward_images=images, device="cpu"),
+        "vector": make_vector_env(ENVIRONMENTS, "MobileNet", reward_images=images, device="cpu"),
     }
 
     def one_by_one(episodes: list[np.ndarray]) -> None:

@@ -25,7 +25,8 @@ from rich.console import Console
 from amc_gym import CompressionTask, Split
 from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, count_hits
-from amc_gym.engine.engine import engine
+from amc_gym.engine.cache import engines
+from amc_gym.envs.factory import make_vector_env
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.zoo import models
 from benchmarks.machine import machine, versions
@@ -116,17 +117,17 @@ def _rates(
     task: CompressionTask, precision: str, device: torch.device, options: Options
 ) -> Iterator[tuple[str, int, float, float]]:
     """(what, n, how many per second, MACs of an image) of a task in one precision."""
-    engine.forget()  # the last one's images make room
+    engines.clear()  # the last one's images make room
     rng, like = np.random.default_rng(0), {"device": options.device, "precision": precision}
     for n in options.environments:
-        envs = AMCVectorEnv(n, task, **like)
+        envs = make_vector_env(n, task, **like)
         _play(envs, rng)  # what only the first episodes do
         seconds, spent = 0.0, []
         for _ in range(options.episodes):
             seconds += elapsed(device, partial(_play, envs, rng))
             spent += [plan.measured.macs for plan in envs.plans if plan is not None]
         yield "episodes", n, len(spent) / seconds, sum(spent) / len(spent)
-    envs = AMCVectorEnv(1, task, **like)
+    envs = make_vector_env(1, task, **like)
     _play(envs, rng)
     (plan,) = envs.plans
     assert plan is not None

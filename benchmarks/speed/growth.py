@@ -25,6 +25,7 @@ from rich.console import Console
 
 from amc_gym._utils.files import replacing_text, write_whole
 from amc_gym.compression.evaluation.evaluator import Evaluator, count_hits
+from amc_gym.envs.factory import make_vector_env
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.zoo import models
 from benchmarks.machine import machine
@@ -68,7 +69,7 @@ AXES: dict[str, tuple[str, tuple[float, ...]]] = {
 def envs_of(axis: str, x: float) -> AMCVectorEnv:
     """The environments of a point: one, unless their number is what varies."""
     if axis == "environments":
-        return AMCVectorEnv(int(x), "MobileNet", device="cpu")
+        return make_vector_env(int(x), "MobileNet", device="cpu")
     if axis == "reward images":
         task = cifar10("Plain20", reward=int(x))
     elif axis == "layers":
@@ -76,7 +77,7 @@ def envs_of(axis: str, x: float) -> AMCVectorEnv:
         task = synthetic(network, size=32, classes=10, reward=200, calibration=210)
     else:
         task = mobilenet(width=x, reward=48, size=64)
-    return AMCVectorEnv(1, task, device="cpu")
+    return make_vector_env(1, task, device="cpu")
 
 
 def measure(axis: str, x: float, n: int) -> Point:

@@ -13,6 +13,7 @@ from pathlib import Path
 import tyro
 
 from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.zoo.resolving import resolve
 from benchmarks.reports.tables import markdown
@@ -49,7 +50,7 @@ class Options:
 def main(options: Options) -> None:
     """Times networks on and between the steps of a runtime; ``--out`` writes the table."""
     task = resolve(options.network, dataset=options.dataset, weights="random")
-    subject = workload_of(task, options.runtime, threads=options.threads)
+    subject = workload_of(engines.analysis(task), options.runtime, threads=options.threads)
     block, half = options.block, options.block // 2
     passes = {}
     with pinned(options.threads):

@@ -48,10 +48,10 @@ if size == "imagenet":
     images = 50
     task, options = CompressionTask(models.build(network, "imagenet").eval(), *splits), {}
 began = time.process_time()
-env = AMCEnv(task, preserve_ratio=None, **options)
+env = make_env(task, preserve_ratio=None, **options)
 construction = time.process_time() - began
 peak_MB = peak() - before
-plain = AMCEnv(task, preserve_ratio=None, recovery="none", **options)
+plain = make_env(task, preserve_ratio=None, recovery="none", **options)
 rng, select, build, evaluation = numpy.random.default_rng(0), [], [], []
 for _ in range(12):
     counts = tuple(

@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.zoo import bundled
 from amc_gym.zoo.datasets import DATA_ROOT
 from benchmarks.speed import tables
@@ -47,7 +48,7 @@ def test_precision(case: str, row: Row) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that bf16 is slow here: it is what is measured
             options = {"dataset": dataset, "reward_images": images, "device": "cpu"}
-            envs.append(AMCEnv(network, precision=precision, **options))
+            envs.append(make_env(network, precision=precision, **options))
     actions = plans(envs[0])
     play(envs[0], next(actions))
     play(envs[1], next(actions))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import amc_gym
-from amc_gym.compression.fine_grained import nonzero_params
+from amc_gym.compression.pruning.fine_grained import nonzero_params
 from amc_gym.zoo.resolving import resolve
 from benchmarks.weight_stages import main
 

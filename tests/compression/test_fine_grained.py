@@ -9,7 +9,7 @@ from small import play
 
 import amc_gym
 from amc_gym import CompressionTask
-from amc_gym.compression.fine_grained import (
+from amc_gym.compression.pruning.fine_grained import (
     SparseCost,
     densities,
     magnitude_order,
@@ -19,6 +19,7 @@ from amc_gym.compression.fine_grained import (
 )
 from amc_gym.compression.tracing import trace
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 LAYERS = ["first", "depthwise", "second", "third", "hidden", "classifier"]
 SIZES = [3 * 12 * 9, 12 * 9, 12 * 10 * 9, 10 * 8 * 25, 32 * 20, 20 * 5]
@@ -59,7 +60,7 @@ def test_costs_are_the_counts_of_the_masked_network(plain_task):
 
 def test_the_budget_of_algorithm_1_as_printed(plain_task):
     """Linear costs: the executed ratio is max(a, duty / W_t), rounded to whole weights."""
-    env = AMCEnv(plain_task, granularity="weight", resource="params", recovery="none")
+    env = make_env(plain_task, granularity="weight", resource="params", recovery="none")
     assert env.options["max_sparsity"] == {"conv": 0.8, "linear": 0.98}
     kept = [play(env, [0.0] * 6)[-1]["params_ratio"]]
     assert kept[0] <= 0.5
@@ -77,7 +78,7 @@ def test_the_budget_of_algorithm_1_as_printed(plain_task):
 
 
 def test_an_episode_its_plan_and_its_replay(plain_task, tmp_path):
-    env = AMCEnv(
+    env = make_env(
         plain_task, granularity="weight", resource="params", recovery="none", preserve_ratio=0.4
     )
     *_, info = play(env, [0.5] * 6)
@@ -95,7 +96,7 @@ def test_an_episode_its_plan_and_its_replay(plain_task, tmp_path):
 
 def test_a_second_stage_decides_on_what_the_first_has_left(plain_task):
     options = {"granularity": "weight", "resource": "params", "recovery": "none"}
-    first = AMCEnv(plain_task, preserve_ratio=0.5, **options)
+    first = make_env(plain_task, preserve_ratio=0.5, **options)
     play(first, [0.5] * 6)
     task = CompressionTask(
         amc_gym.compress(plain_task, first.plan),
@@ -103,7 +104,7 @@ def test_a_second_stage_decides_on_what_the_first_has_left(plain_task):
         plain_task.reward,
         plain_task.test,
     )
-    second = AMCEnv(task, preserve_ratio=0.5, **options)
+    second = make_env(task, preserve_ratio=0.5, **options)
     assert second.budget.channels == first.plan.counts
     play(second, [0.5] * 6)
     small = amc_gym.compress(task, second.plan)
@@ -115,7 +116,7 @@ def test_a_second_stage_decides_on_what_the_first_has_left(plain_task):
 
 @pytest.mark.parametrize("recovery", ["bn", "finetune:3"])
 def test_recovery_keeps_the_zeros(plain_task, recovery):
-    env = AMCEnv(
+    env = make_env(
         plain_task, granularity="weight", resource="params", recovery=recovery, preserve_ratio=0.4
     )
     before = copy.deepcopy(plain_task.model.state_dict())
@@ -135,4 +136,4 @@ def test_recovery_keeps_the_zeros(plain_task, recovery):
 )
 def test_options_that_make_no_sense(plain_task, options, message):
     with pytest.raises(ValueError, match=message):
-        AMCEnv(plain_task, granularity="weight", resource="params", **options)
+        make_env(plain_task, granularity="weight", resource="params", **options)

@@ -8,11 +8,11 @@ from torch import nn
 from amc_gym.compression.cost import CostModel
 from amc_gym.compression.graph import FIXED, GraphError
 from amc_gym.compression.tracing import trace, verify
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 
 
 def test_mobilenet_has_the_papers_fourteen_units(digits_task):
-    graph = channel_graph(digits_task)
+    graph = engines.analysis(digits_task).graph
     assert len(graph.units) == 14
     assert [unit.name for unit in graph.units] == [
         *(f"blocks.{i}.pointwise.conv" for i in range(13)),

@@ -14,7 +14,7 @@ from amc_gym.compression.cost import CostModel, counted_macs, counted_params
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 
 torch.manual_seed(0)
 STACK = lively(PlainStack()).double()
@@ -41,7 +41,7 @@ def test_slim_equals_masked_and_costs_what_the_closed_form_says(kept):
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
 def test_mobilenet_costs_agree_with_thop_and_torchs_own_counter(digits_task, share):
-    graph = channel_graph(digits_task)
+    graph = engines.analysis(digits_task).graph
     kept = tuple(np.arange(max(1, int(share * c))) for c in graph.full)
     small = slim(digits_task.model, graph, kept)
     counts = [len(channels) for channels in kept]
@@ -53,7 +53,7 @@ def test_mobilenet_costs_agree_with_thop_and_torchs_own_counter(digits_task, sha
 
 
 def test_mobilenet_slim_equals_masked(digits_task):
-    graph = channel_graph(digits_task)
+    graph = engines.analysis(digits_task).graph
     rng = np.random.default_rng(0)
     kept = tuple(np.sort(rng.permutation(c)[: max(1, c // 3)]) for c in graph.full)
     model = copy.deepcopy(digits_task.model).double()

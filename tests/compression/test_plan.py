@@ -12,12 +12,12 @@ from small import play
 import amc_gym
 from amc_gym import CompressionPlan, PlanError
 from amc_gym.compression.channel_ranges import MOST
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 
 @pytest.fixture(scope="module")
 def finished():
-    env = AMCEnv("MobileNet", preserve_ratio=0.4)
+    env = make_env("MobileNet", preserve_ratio=0.4)
     info = play(env, [0.3] * 14)[-1]
     return env.task, env.plan, info
 

@@ -12,12 +12,13 @@ from torch import nn
 
 from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 N = 14
 
 
 def mobilenet(**keywords) -> AMCEnv:
-    return AMCEnv("MobileNet", **({"reward_images": 50} | keywords))
+    return make_env("MobileNet", **({"reward_images": 50} | keywords))
 
 
 @pytest.mark.parametrize("mode", ["clamp", "feasible"])
@@ -132,20 +133,20 @@ def make_task() -> CompressionTask:
 
 
 def test_a_function_is_called_once_however_many_environments():
-    one, two = AMCEnv(make_task), AMCEnv(make_task)
+    one, two = make_env(make_task), make_env(make_task)
     assert one.task is two.task
     assert len(CALLS) == 1
 
 
 def test_tasks_of_the_same_objects_share_their_engine():
     task = make_task()
-    one, two = AMCEnv(task), AMCEnv(replace(task, preserve_ratio=0.4))
+    one, two = make_env(task), make_env(replace(task, preserve_ratio=0.4))
     assert one.task is not two.task
     assert one.engine is two.engine
 
 
 def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
-    env = AMCEnv(f"{__name__}:make_task")
+    env = make_env(f"{__name__}:make_task")
     play(env, [0.2])
     assert env.plan.task == {"task": f"{__name__}:make_task"}
 
@@ -163,7 +164,7 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"metric": "top3"}, "unknown metric 'top3'"),
         ({"action_mode": "clip"}, "unknown action_mode 'clip'"),
         ({"importance": "magnitud"}, "did you mean 'magnitude'"),
-        ({"recovery": "none+reconstruct"}, "'none' only alone"),
+        ({"recovery": "none+reconstruct"}, "'none' stands alone"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"runtime": "onyx"}, "unknown runtime 'onyx'; did you mean 'onnx'"),
         ({"runtime": "onnx"}, "go with resource='latency'"),
@@ -194,7 +195,7 @@ def test_unknown_ids_and_networks():
     with pytest.raises(gym.error.NameNotFound):
         gym.make("AMC-MobilNet-v0")
     with pytest.raises(ValueError, match="unknown network 'Mobilenet'; did you mean 'MobileNet'"):
-        AMCEnv("Mobilenet")
+        make_env("Mobilenet")
     with pytest.raises(TypeError, match="task"):
         gym.make("AMC-v0")
 
@@ -244,13 +245,13 @@ def test_steps_before_the_start_and_after_the_end_are_refused():
 
 def test_options_of_networks_do_not_apply_to_other_tasks(plain_task):
     with pytest.raises(ValueError, match="belong to the registered networks"):
-        AMCEnv(plain_task, weights="random")
+        make_env(plain_task, weights="random")
     with pytest.raises(ValueError, match="task must be"):
-        AMCEnv(3)
+        make_env(3)
     with pytest.raises(ValueError, match="cannot be imported"):
-        AMCEnv("nowhere.at_all:task")
+        make_env("nowhere.at_all:task")
     with pytest.raises(ValueError, match="returned list, not a CompressionTask"):
-        AMCEnv(list)
+        make_env(list)
 
 
 def test_bad_tasks_are_refused(plain_stack):

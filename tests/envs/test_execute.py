@@ -8,6 +8,7 @@ import pytest
 from gymnasium.wrappers import TransformReward
 
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 MODES = pytest.mark.parametrize("action_mode", ["clamp", "feasible"])
 
@@ -31,7 +32,7 @@ def episode(env: AMCEnv, rng: np.random.Generator) -> tuple[float, dict]:
     ],
 )
 def test_counts_of_an_episode_give_that_episode_again(plain_task, action_mode, options):
-    env, again = (AMCEnv(plain_task, action_mode=action_mode, **options) for _ in range(2))
+    env, again = (make_env(plain_task, action_mode=action_mode, **options) for _ in range(2))
     rng = np.random.default_rng(0)
     for _ in range(5):
         expected = episode(env, rng)
@@ -40,7 +41,7 @@ def test_counts_of_an_episode_give_that_episode_again(plain_task, action_mode, o
 
 
 def test_wrappers_see_the_steps_and_have_the_last_word_on_the_reward(plain_task):
-    env = AMCEnv(plain_task, preserve_ratio=0.4)
+    env = make_env(plain_task, preserve_ratio=0.4)
     counts = env.budget.scaled(np.ones(env.steps_per_episode))
     steps = []
 
@@ -61,12 +62,12 @@ def test_wrappers_see_the_steps_and_have_the_last_word_on_the_reward(plain_task)
     with pytest.raises(ValueError, match="unchanged actions"):
         env.execute(counts, through=Inverted(env))
     with pytest.raises(ValueError, match="not another one"):
-        env.execute(counts, through=AMCEnv(plain_task))
+        env.execute(counts, through=make_env(plain_task))
 
 
 @MODES
 def test_what_no_episode_ends_in_is_refused(plain_task, action_mode):
-    env = AMCEnv(plain_task, preserve_ratio=0.4, action_mode=action_mode)
+    env = make_env(plain_task, preserve_ratio=0.4, action_mode=action_mode)
     full = env.budget.channels
     with pytest.raises(ValueError, match="not within the budget of"):
         env.execute(full)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 GOLDEN = Path(__file__).with_name("golden.json")
 OPTIONS = [
@@ -25,7 +25,7 @@ OPTIONS = [
 
 def record(options: dict) -> dict:
     """Two episodes of fixed actions under ``options``."""
-    env = AMCEnv("MobileNet", **options)
+    env = make_env("MobileNet", **options)
     episodes = []
     for seed in (0, 1):
         # Ratios of small integers: the same on every machine and in every version of NumPy.

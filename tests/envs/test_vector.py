@@ -13,7 +13,7 @@ from gymnasium.wrappers.vector import DictInfoToList, NormalizeReward, RecordEpi
 
 from amc_gym import CompressionPlan
 from amc_gym.compression.evaluation.evaluator import Evaluator
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.envs.vector import AMCVectorEnv
 
 RANDOM = {"weights": "random", "reward_images": 20}
@@ -294,7 +294,7 @@ def test_infos_can_be_had_as_a_list() -> None:
     envs = DictInfoToList(gym.make_vec("AMC-MobileNet-v0", num_envs=2, **CHEAP))
     envs.reset()
     *_, infos = envs.step(np.array([[0.0], [1.0]], dtype=np.float32))
-    single = AMCEnv("MobileNet", **CHEAP)
+    single = make_env("MobileNet", **CHEAP)
     single.reset()
     assert infos[0] == single.step(np.array([0.0]))[-1]
 
@@ -302,7 +302,7 @@ def test_infos_can_be_had_as_a_list() -> None:
 @pytest.mark.parametrize("resource", ["macs", "params"])
 @pytest.mark.parametrize("granularity", ["channel", "weight"])
 def test_costs_of_several_plans_are_those_of_each(resource: str, granularity: str) -> None:
-    env = AMCEnv("ResNet50", granularity=granularity, **CHEAP)
+    env = make_env("ResNet50", granularity=granularity, **CHEAP)
     cost, full = env.engine.costs[resource], np.array(env.engine.graph.full)
     rng = np.random.default_rng(0)
     plans = np.maximum(1, (rng.random((20, len(full))) * full).astype(np.int64))

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 CLASSES = 6
 
@@ -64,7 +65,7 @@ def make_task() -> CompressionTask:
 @cache
 def env() -> AMCEnv:
     """An environment of the task."""
-    return AMCEnv(task())
+    return make_env(task())
 
 
 @cache

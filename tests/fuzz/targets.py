@@ -20,8 +20,10 @@ from torch import nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Recipe, Split
-from amc_gym.compression.recovery.steps import STEPS, parse
+from amc_gym.compression.recovery import RECOVERIES as STEPS
+from amc_gym.compression.recovery import chain
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env, make_vector_env
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.zoo.datasets import load
 
@@ -53,9 +55,9 @@ def _make(**keywords: Any) -> AMCEnv:
         copy.deepcopy(keywords)
         repr(keywords)
     except Exception:
-        return AMCEnv(**keywords)
+        return make_env(**keywords)
     if keywords["render_mode"] is not None:  # Gymnasium has its own opinion of these
-        return AMCEnv(**keywords)
+        return make_env(**keywords)
     made = gym.make("AMC-v0", **keywords)
     return made.unwrapped
 
@@ -233,7 +235,7 @@ def _check_vector(envs: AMCVectorEnv, given: dict[str, Any], rng: random.Random)
 
 
 def _network(**keywords: Any) -> CompressionTask:
-    return AMCEnv(reward_images=5, recovery="none", **keywords).task
+    return make_env(reward_images=5, recovery="none", **keywords).task
 
 
 # --- tasks, splits and recipes ------------------------------------------------------------------
@@ -458,7 +460,7 @@ def _check_step(found: Any, given: dict[str, Any], rng: random.Random) -> None:
 
 
 def _reset_all(seed: Any, options: Any) -> Any:
-    envs = AMCVectorEnv(2, subjects.task())
+    envs = make_vector_env(2, subjects.task())
     envs.reset()
     return envs.reset(seed=seed, options=options)
 
@@ -475,7 +477,9 @@ def _query(rng: random.Random) -> str:
 
 
 def _steps(rng: random.Random) -> str:
-    chosen = rng.choices((*STEPS, "finetune:5", "finetune:0", "bn:1", ""), k=rng.randint(1, 4))
+    chosen = rng.choices(
+        (*STEPS, "none", "finetune:5", "finetune:0", "bn:1", ""), k=rng.randint(1, 4)
+    )
     return "+".join(chosen)
 
 
@@ -602,7 +606,7 @@ TARGETS = {
         weight=2,
     ),
     "recovery": Target(
-        parse,
+        chain,
         lambda: {"recovery": "none"},
         {"recovery": Argument(names("none", *STEPS)[0], maybe=_steps)},
         lambda found, given, rng: None,
@@ -615,7 +619,7 @@ TARGETS = {
                 some(subjects.env, subjects.task, lambda: subjects.make_task),
                 wrong=some(
                     lambda: gym.make("CartPole-v1"),
-                    lambda: AMCVectorEnv(2, subjects.task()),
+                    lambda: make_vector_env(2, subjects.task()),
                     subjects.tiny,
                 ),
                 called=("task", "network"),

@@ -11,7 +11,7 @@ from networks.trial import check, check_onnx, searched, split, task_of, with_sta
 
 import amc_gym
 from amc_gym.compression.plan import PlanError
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 
 WHOLE = {
     "c2f-split": {"body.1.first.0"},
@@ -33,7 +33,7 @@ def test_a_network_gets_what_is_owed_to_it(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = task_of(with_statistics(PRUNED[name]()))
     plan, small = check(task)
-    fixed = channel_graph(task).fixed
+    fixed = engines.analysis(task).graph.fixed
     assert WHOLE.get(name, set()) == {layer for layer, why in fixed.items() if why != OUTPUT}
     check_onnx(small, task, tmp_path)
 

@@ -7,7 +7,7 @@ import torch
 from networks.siblings import SIBLINGS
 from networks.trial import check, searched, task_of, with_statistics
 
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 
 PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "groups1d": (["g", "b", "h"], set()),
@@ -82,7 +82,7 @@ def test_every_sibling_is_owed_something() -> None:
 def test_a_sibling_gets_what_is_owed_to_it(name: str) -> None:
     torch.manual_seed(0)
     task = task_of(with_statistics(SIBLINGS[name]()))
-    graph = channel_graph(task)
+    graph = engines.analysis(task).graph
     units, whole = PRUNED[name]
     assert [unit.name for unit in graph.units] == units
     assert {n for n, why in graph.fixed.items() if why != "the network's output"} == whole

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
 from amc_gym.compression.slim import mask
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 
 SHAPE = (3, 32, 32)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
@@ -83,7 +83,7 @@ def check(task: CompressionTask) -> tuple[CompressionPlan, nn.Module]:
     judged = env.engine.evaluator.network(plan.counts)
     form = env.engine.form
     close(logits(judged, form.lay(images)), logits(small, images), 1e-2)
-    graph = channel_graph(task)
+    graph = engines.analysis(task).graph
     plain = amc_gym.compress(task, plan, recovery="none")
     masked = mask(task.model, graph, plan.kept_channels(graph))
     close(logits(plain, images), logits(masked, images), 1e-4)

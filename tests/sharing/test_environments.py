@@ -22,10 +22,12 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Split
 from amc_gym._utils.shared_memory import mapped_tensor
-from amc_gym.compression.ranking.importance import IMPORTANCES
-from amc_gym.compression.recovery import steps as recovery
-from amc_gym.engine import engine as engines
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.compression.pruning import channels
+from amc_gym.compression.ranking.importance import magnitude
+from amc_gym.engine import analysis
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.envs.factory import make_env
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["amc_gym", "stable_baselines3"])
@@ -41,7 +43,7 @@ VARIANTS = {
         "precision": "bf16",
         "max_sparsity": {"conv": 0.5, "linear": 0.9},
     },
-    "own importance": {"importance": lambda view: IMPORTANCES["magnitude"](view)[::-1]},
+    "own importance": {"importance": lambda view: magnitude(view)[::-1]},
     "bn": {"recovery": "bn", "preserve_ratio": None, "reward": "error-log-macs"},
     "reconstruct+bn": {"recovery": "reconstruct+bn", "channel_multiple": 2, "preserve_ratio": 0.8},
     "sequential": {"recovery": "sequential"},
@@ -74,9 +76,11 @@ class Frugal:
             raise AssertionError("made again")
 
         if os.getpid() != self.parent:
-            for name in ("trace", "grams", "saliencies", "rank"):
-                setattr(engines, name, refuse)
-            engines.Engine.__init__ = recovery.Targets.__init__ = refuse
+            patch = pytest.MonkeyPatch()  # for as long as the process lives
+            for name in ("trace", "fastest_form", "grams", "saliencies", "Targets"):
+                patch.setattr(analysis, name, refuse)
+            patch.setattr(channels, "rank", refuse)
+            patch.setattr(Engine, "__init__", refuse)
         return self.make()
 
 
@@ -137,7 +141,7 @@ def test_workers_give_the_same_bit_for_bit(context, mode):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_kind_of_engine_arrives_whole(plain_task, variant):
     keywords = VARIANTS[variant]
-    env = AMCEnv(plain_task, **keywords)
+    env = make_env(plain_task, **keywords)
     vector = AsyncVectorEnv([Frugal(amc_gym.share(env))], context="forkserver")
     try:
         units = len(env.budget.channels)
@@ -156,21 +160,18 @@ def validated(make):
 
 
 def test_a_worker_validates_its_plans_with_what_it_was_sent(plain_task):
-    make = amc_gym.share(AMCEnv(plain_task, recovery="reconstruct+sequential+bn"))
+    make = amc_gym.share(make_env(plain_task, recovery="reconstruct+sequential+bn"))
     assert in_worker(validated, Frugal(make))
 
 
 def test_every_argument_of_the_environment_is_copied(plain_task):
-    env = AMCEnv(plain_task, render_mode="ansi")
-    travels = env.options.keys() | vars(env.engine.options).keys() | {"render_mode"}
-    belongs_to_the_task = {"task", "dataset", "data_root", "weights"}
-    only_one_value = {"runtime", "latency_table"}
-    arguments = inspect.signature(AMCEnv).parameters.keys()
-    assert arguments - travels == belongs_to_the_task | only_one_value
+    env = make_env(plain_task, render_mode="ansi", preserve_ratio=0.7, reward="error")
     copy = amc_gym.share(env)()
     assert copy.render_mode == "ansi"
+    assert copy.given == env.given
     assert copy.options == env.options
     assert copy.engine is env.engine
+    assert vars(copy).keys() == vars(env).keys()
 
 
 def described(make):
@@ -234,7 +235,7 @@ def rewarded(make):
 
 
 def test_a_worker_spoils_nothing_but_its_own(plain_task):
-    env = AMCEnv(plain_task, reward="error")
+    env = make_env(plain_task, reward="error")
     make, wanted = amc_gym.share(env), play(env, [0.5] * 4)[1:4]
     with ProcessPoolExecutor(1, mp_context=FORKSERVER) as pool:
         assert pool.submit(rewarded, make).result() == wanted
@@ -248,7 +249,7 @@ def test_a_worker_spoils_nothing_but_its_own(plain_task):
 
 
 def test_copies_start_afresh_and_sharing_disturbs_no_episode(plain_task):
-    env = AMCEnv(plain_task)
+    env = make_env(plain_task)
     env.reset()
     env.step(np.array([0.5]))
     make = amc_gym.share(env)
@@ -258,8 +259,8 @@ def test_copies_start_afresh_and_sharing_disturbs_no_episode(plain_task):
 
 
 def test_one_engine_is_sent_once(plain_task):
-    one = amc_gym.share(AMCEnv(plain_task))
-    other = amc_gym.share(AMCEnv(plain_task, preserve_ratio=0.7))
+    one = amc_gym.share(make_env(plain_task))
+    other = amc_gym.share(make_env(plain_task, preserve_ratio=0.7))
     assert other._shipment is one._shipment
     assert one().options["preserve_ratio"] == 0.5
     assert other().options["preserve_ratio"] == 0.7
@@ -276,7 +277,7 @@ def test_tasks_of_equal_content_keep_their_names(plain_task):
         plain_task.model, plain_task.calibration, plain_task.reward, plain_task.test, 0.8
     )
     object.__setattr__(equal, "source", (("task", "package.module:function"),))
-    makes = [amc_gym.share(AMCEnv(task)) for task in (plain_task, equal)]
+    makes = [amc_gym.share(make_env(task)) for task in (plain_task, equal)]
     assert makes[0]._shipment is makes[1]._shipment
     found = [in_worker(sources, make) for make in makes]
     assert found == [{"task": None}, {"task": "package.module:function"}]
@@ -284,7 +285,7 @@ def test_tasks_of_equal_content_keep_their_names(plain_task):
 
 
 def test_a_closed_one_fails_in_new_processes_and_lives_on_in_old_ones(plain_task):
-    env = AMCEnv(plain_task)
+    env = make_env(plain_task)
     make, wanted = amc_gym.share(env), play(env, [0.5] * 4)[1:4]
     with ProcessPoolExecutor(1, mp_context=FORKSERVER) as pool:
         assert pool.submit(rewarded, make).result() == wanted
@@ -298,13 +299,13 @@ def test_a_closed_one_fails_in_new_processes_and_lives_on_in_old_ones(plain_task
 
 
 def test_the_memory_goes_with_the_engine(tmp_path):
-    make = amc_gym.share(AMCEnv(own_task, reward_images=17), directory=str(tmp_path))
+    make = amc_gym.share(make_env(own_task, reward_images=17), directory=str(tmp_path))
     assert in_worker(rewarded, make)
     assert len(list(tmp_path.iterdir())) == 1
     del make
     gc.collect()
     assert len(list(tmp_path.iterdir())) == 1  # workers may still be starting
-    engines.engine.forget()
+    engines.clear()
     gc.collect()
     assert not list(tmp_path.iterdir())
 
@@ -314,7 +315,7 @@ def test_images_that_lie_in_a_file_are_not_copied(plain_stack, tmp_path):
     np.save(path, draw.integers(256, size=(20_000, 3, 8, 8), dtype=np.uint8))
     mapped = mapped_tensor(np.load(path, mmap_mode="c"))
     test = Split(mapped, draw.integers(5, size=20_000), [0.5] * 3, [0.25] * 3)
-    env = AMCEnv(CompressionTask(plain_stack, images(400, 1), images(64, 2), test))
+    env = make_env(CompressionTask(plain_stack, images(400, 1), images(64, 2), test))
     make = amc_gym.share(env, directory=str(tmp_path))
     assert in_worker(rewarded, make) == play(env, [0.5] * 4)[1:4]
     assert in_worker(sum_of_test_images, make) == int(mapped.sum())
@@ -346,7 +347,7 @@ def test_wrappers_go_around_what_is_made(plain_task):
 
 def test_stable_baselines3_takes_it(plain_task):
     # It lets go of the function at once, when its workers may not have begun yet.
-    vector = SubprocVecEnv([amc_gym.share(AMCEnv(plain_task))] * 3, start_method="forkserver")
+    vector = SubprocVecEnv([amc_gym.share(make_env(plain_task))] * 3, start_method="forkserver")
     try:
         vector.reset()
         for _ in range(4):
@@ -354,7 +355,7 @@ def test_stable_baselines3_takes_it(plain_task):
     finally:
         vector.close()
     assert done.all()
-    assert rewards.tolist() == [play(AMCEnv(plain_task), [0.5] * 4)[1]] * 3
+    assert rewards.tolist() == [play(make_env(plain_task), [0.5] * 4)[1]] * 3
     assert len({info["plan"] for info in infos}) == 1
 
 
@@ -363,10 +364,10 @@ def test_what_cannot_be_sent_is_refused(plain_task):
 
     def importance(view):
         with lock:
-            return IMPORTANCES["magnitude"](view)
+            return magnitude(view)
 
     with pytest.raises(ValueError, match=r"cannot be sent to other processes: .*lock"):
-        amc_gym.share(AMCEnv(plain_task, importance=importance))
+        amc_gym.share(make_env(plain_task, importance=importance))
 
 
 MAIN = """

@@ -16,7 +16,7 @@ from torch.nn.utils import prune
 
 import amc_gym
 from amc_gym import CompressionTask
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 
 
 def task_of(model, **options) -> CompressionTask:
@@ -210,7 +210,7 @@ def test_wrappers_come_off_and_the_model_stays_as_it_was(wrap):
     )
     assert [type(module) for module in wrapped.modules()] == before
     assert any(module is plain for module in task.model.modules())  # shared, not copied
-    assert AMCEnv(task).engine.graph.full == AMCEnv(task_of(plain)).engine.graph.full
+    assert make_env(task).engine.graph.full == make_env(task_of(plain)).engine.graph.full
 
 
 def test_distributed_networks_are_unwrapped(tmp_path):
@@ -245,7 +245,7 @@ def test_shared_modules_stay_shared_without_their_wrappers():
 def test_frozen_weights_are_trained_and_it_is_said(caplog):
     model = stack().requires_grad_(False)
     task = task_of(model)
-    env = AMCEnv(task, preserve_ratio=0.7)
+    env = make_env(task, preserve_ratio=0.7)
     env.reset()
     while env._plan is None:
         env.step(np.array([0.3]))

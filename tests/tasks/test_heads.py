@@ -12,7 +12,7 @@ from torchvision.models import googlenet
 
 import amc_gym
 from amc_gym import CompressionTask, Split
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.tasks.heads import auxiliary_heads, left_out, train_mode, unread_parameters, without
 
 
@@ -63,7 +63,7 @@ def task_of(model) -> CompressionTask:
 
 
 def plan_of(task):
-    env = AMCEnv(task, preserve_ratio=0.7)
+    env = make_env(task, preserve_ratio=0.7)
     env.reset()
     while env._plan is None:
         env.step(np.array([0.3]))

@@ -9,7 +9,9 @@ from torchvision.transforms import v2 as transforms
 
 from amc_gym import CompressionTask
 from amc_gym.compression.evaluation import evaluator
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 from amc_gym.tasks.split import Split, stratified_order
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -130,7 +132,7 @@ def test_a_task_is_made_of_arrays_and_evaluated_the_same_in_flight_and_resident(
     hits = {}
     for limit in (0, evaluator.RESIDENT_BYTES):
         monkeypatch.setattr(evaluator, "RESIDENT_BYTES", limit)
-        made = Engine(task, EngineOptions())
+        made = Engine(engines.analysis(task), EngineOptions())
         hits[limit] = made.evaluator(counts)
         first, again = (next(iter(made.evaluator.batches))[0] for _ in range(2))
         assert (first is again) == (limit > 0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import amc_gym
 from amc_gym import CompressionTask
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.tasks.split import Split
 from amc_gym.training import loop as training
 from amc_gym.training.augmentation import augment
@@ -244,7 +244,7 @@ def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
     assert same(resumed, whole)
     assert not same(resumed, amc_gym.compress(digits_task, plan))
 
-    other = amc_gym.search(AMCEnv(digits_task, preserve_ratio=0.5), 1, progress=False)
+    other = amc_gym.search(make_env(digits_task, preserve_ratio=0.5), 1, progress=False)
     with pytest.raises(ValueError, match="differs in origin"):
         amc_gym.finetune(digits_task, other, images, recipe, checkpoint=checkpoint, progress=False)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import amc_gym
-from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.budget import Budget, nearest
+from amc_gym.envs.factory import make_env
 from amc_gym.workflows.search import _Evolution
 
 
@@ -25,7 +25,7 @@ def is_uniform(counts: Sequence[int], budget: Budget) -> bool:
 
 
 def test_search_beats_the_uniform_plan_on_digits():
-    env = AMCEnv("MobileNet")  # keeps 20 % of the MACs
+    env = make_env("MobileNet")  # keeps 20 % of the MACs
     seen = []
     plan = amc_gym.search(env, 60, progress=False, found=seen.append)
     uniform = seen[0]
@@ -38,7 +38,7 @@ def test_search_beats_the_uniform_plan_on_digits():
 
 
 def test_every_plan_is_within_the_budget_and_hardly_below(plain_task):
-    env = AMCEnv(plain_task, preserve_ratio=0.5)
+    env = make_env(plain_task, preserve_ratio=0.5)
     evolution = _Evolution(env.budget, np.random.default_rng(0), 10)
     cost, budget = env.engine.costs["macs"], env.budget
     assert budget.limit is not None
@@ -66,7 +66,7 @@ def test_the_same_seed_finds_the_same_plan(plain_task):
     assert plans[0] == plans[1]
     seen: list[list[str]] = [[], []]
     for seed, found in enumerate(seen):
-        env = Recording(AMCEnv(plain_task), found)
+        env = Recording(make_env(plain_task), found)
         amc_gym.search(env, 10, seed, progress=False)
     assert seen[0] != seen[1]
     assert len(seen[0]) == 10  # exactly the evaluations that were asked for
@@ -85,7 +85,7 @@ class Recording(gym.Wrapper):
 
 
 def test_unconstrained_search_trades_errors_for_size(plain_task):
-    env = AMCEnv(plain_task, preserve_ratio=None, reward="error-log-params")
+    env = make_env(plain_task, preserve_ratio=None, reward="error-log-params")
     rewards = []
 
     class Rewards(gym.Wrapper):
@@ -102,7 +102,7 @@ def test_unconstrained_search_trades_errors_for_size(plain_task):
 
 
 def test_one_evaluation_is_the_uniform_plan(plain_task):
-    env = AMCEnv(plain_task)
+    env = make_env(plain_task)
     plan = amc_gym.search(env, 1, progress=False)
     assert is_uniform(plan.counts, env.budget)
     assert not is_uniform(plan.counts[::-1], env.budget)
@@ -116,4 +116,4 @@ def test_what_cannot_be_searched_is_refused(plain_task):
     with pytest.raises(ValueError, match="needs an AMC environment"):
         amc_gym.search(gym.make("CartPole-v1"), 1)
     with pytest.raises(ValueError, match="action_mode='clamp'"):
-        amc_gym.search(AMCEnv(plain_task, action_mode="feasible"), 5, progress=False)
+        amc_gym.search(make_env(plain_task, action_mode="feasible"), 5, progress=False)

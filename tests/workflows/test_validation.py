@@ -14,8 +14,9 @@ import amc_gym
 from amc_gym import CompressionPlan, PlanError
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import cache_folder, table_of
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.workflows.validation import tolerance
 
 FIRST = "blocks.0.pointwise.conv"
@@ -139,7 +140,7 @@ def test_the_tolerance_is_two_images_and_no_more() -> None:
 
 
 def test_weights_are_proven_too(digits_task) -> None:
-    env = AMCEnv(
+    env = make_env(
         digits_task, granularity="weight", resource="params", recovery="none", preserve_ratio=0.3
     )
     plan = amc_gym.search(env, 1, progress=False)
@@ -155,7 +156,7 @@ def test_a_budget_of_latency_is_proven_by_its_table(
     plain_task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMC_CACHE", str(tmp_path))
-    measured = table_of(plain_task, "torch", rounds=3, noisiest=1e9)
+    measured = table_of(engines.analysis(plain_task), "torch", rounds=3, noisiest=1e9)
     grids = {
         key: replace(grid, ns=tuple(tuple(100 * i * o for o in grid.outputs) for i in grid.inputs))
         for key, grid in measured.grids.items()
@@ -163,7 +164,7 @@ def test_a_budget_of_latency_is_proven_by_its_table(
     table = replace(measured, grids=grids, overhead=0, portable=True)
     file = table.save(tmp_path / "times.json")
     table.save(cache_folder() / "times.json")
-    env = AMCEnv(plain_task, resource="latency", preserve_ratio=0.5, latency_table=file)
+    env = make_env(plain_task, resource="latency", preserve_ratio=0.5, latency_table=file)
     plan = amc_gym.search(env, 1, progress=False)
     assert amc_gym.validate(plain_task, plan).ok  # by the cache
     assert amc_gym.validate(plain_task, plan, latency_table=file).ok

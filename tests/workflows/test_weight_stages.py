@@ -6,7 +6,7 @@ import pytest
 import torch
 from small import images
 
-from amc_gym.compression.fine_grained import nonzero_params
+from amc_gym.compression.pruning.fine_grained import nonzero_params
 from amc_gym.training.recipe import Recipe
 from amc_gym.workflows.weight_stages import geometric, prune_in_stages
 

@@ -15,8 +15,9 @@ from amc_gym.compression.channel_map import NOWHERE, ChannelMap
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
-from amc_gym.engine.analysis import calibrate
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 from amc_gym.tasks.split import Split
 from amc_gym.zoo.models import CifarResNet
 
@@ -96,20 +97,20 @@ def test_the_evaluators_network_is_the_built_one(recovery: str) -> None:
         return Split(images, torch.zeros(n, dtype=torch.int64))
 
     task = CompressionTask(MODEL, split(200, 1), split(8, 2), split(8, 3))
-    made = Engine(task, EngineOptions(recovery=recovery))
+    made = Engine(engines.analysis(task), EngineOptions(recovery=recovery))
     rng = np.random.default_rng(0)
     counts: list[int] = []
     for _ in range(3):
         counts = [int(rng.integers(count // 2, count + 1)) for count in made.graph.full]
-        kept, weights = made.kept(counts), None
+        kept, weights = made.pruning.kept(counts), None
         if recovery == "reconstruct":
-            weights = refit(task.model, made.graph, calibrate(task), kept)
+            weights = refit(task.model, made.graph, engines.analysis(task).grams, kept)
         with torch.inference_mode():
             expected = slim(task.model, made.graph, kept, weights)(IMAGES)
             actual = made.evaluator.network(counts)(IMAGES)
         scale = expected.abs().max()
         torch.testing.assert_close(actual / scale, expected / scale, rtol=1e-3, atol=1e-3)
-    low = Engine(task, EngineOptions(recovery=recovery, precision="bf16"))
+    low = Engine(engines.analysis(task), EngineOptions(recovery=recovery, precision="bf16"))
     assert low.evaluator(counts).images == 8  # the map's indices stay whole numbers
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 import amc_gym
 from agents.rules import largest
 from amc_gym import CompressionPlan
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.tasks.split import Split
 from amc_gym.zoo.datasets import load
 from amc_gym.zoo.datasets.digits import _digits, digits, digits_partition
@@ -91,7 +91,7 @@ def test_resolution_has_a_lower_bound() -> None:
 
 def test_the_default_budget_tells_agents_apart() -> None:
     """Uniform loses at least 5 points of reward accuracy, the best plan known at most 2."""
-    env = AMCEnv("MobileNet")
+    env = make_env("MobileNet")
     full = env.engine.evaluator(env.engine.graph.full).accuracy("top1")
     uniform = env.engine.evaluator(largest(env.budget)).accuracy("top1")
     plan = CompressionPlan.load(RESULTS / "search-digits" / "plan.json")

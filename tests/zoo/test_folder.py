@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from amc_gym._utils.paths import cache_root
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 from amc_gym.zoo.datasets import _load, cache, load
 from amc_gym.zoo.datasets.folder import imagenet
 from amc_gym.zoo.resolving import resolve
@@ -123,7 +125,7 @@ def test_a_registered_network_takes_the_folders_classes(root: Path) -> None:
     task = resolve("Plain20", dataset="folder?size=16", data_root=root, weights="random")
     assert task.model(task.example).shape == (1, 2)
     assert dict(task.source)["dataset"] == "folder?size=16"
-    made = Engine(task, EngineOptions())
+    made = Engine(engines.analysis(task), EngineOptions())
     assert made.evaluator(made.graph.full).images == 8
 
 

@@ -24,7 +24,6 @@ from amc_gym._utils.documents import DocumentError
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.names import choose
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.fine_grained import nonzero_params
 from amc_gym.compression.handover.description import DescriptionSchema
 from amc_gym.compression.handover.formats import (
     FORMATS,
@@ -37,6 +36,7 @@ from amc_gym.compression.handover.formats import (
 )
 from amc_gym.compression.handover.pair import current, description_of, in_the_way, put
 from amc_gym.compression.handover.rebuild import RebuildError, refuse_unusable
+from amc_gym.compression.pruning.fine_grained import nonzero_params
 
 TOLERANCE = 1e-4
 """Largest difference between a file's logits and the network's, as a share of the largest logit.

@@ -6,7 +6,7 @@ sets are nested.  That is what makes the reconstruction of every channel count c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,52 @@ class UnitView:
 Importance = Callable[[UnitView], np.ndarray]
 """A unit -> its channels, a permutation, most important first."""
 
+EVERYTHING = frozenset({"grams", "saliency"})
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A ranking and what it needs besides weights.
+
+    Attributes:
+        function: from a unit to its channels.
+        needs: "grams" for Gram matrices, "saliency" for how the loss reacts.
+    """
+
+    function: Importance
+    needs: frozenset[str] = EVERYTHING
+
+
+IMPORTANCES: dict[str, Ranking] = {}
+"""Name -> registered ranking."""
+
+
+def register(name: str, *, needs: Iterable[str] = ()) -> Callable[[Importance], Importance]:
+    """Make a ranking known by a name; to be used as a decorator.
+
+    Args:
+        name: what the option ``importance`` calls it.
+        needs: of "grams" and "saliency", those that it looks at.
+
+    Raises:
+        ValueError: another ranking has that name, or there is no such need.
+    """
+    if unknown := set(needs) - EVERYTHING:
+        raise ValueError(f"rankings may need 'grams' and 'saliency', not {sorted(unknown)}")
+
+    def known(function: Importance) -> Importance:
+        if name in IMPORTANCES:
+            raise ValueError(f"there is a ranking {name!r} already: choose another name")
+        IMPORTANCES[name] = Ranking(function, frozenset(needs))
+        return function
+
+    return known
+
+
+def ranking(importance: str | Importance) -> Ranking:
+    """The ranking of a name; a user's own function is given everything."""
+    return IMPORTANCES[importance] if isinstance(importance, str) else Ranking(importance)
+
 
 def descending(score: torch.Tensor) -> np.ndarray:
     """The permutation that a score per channel means; of equal channels the first comes first."""
@@ -67,6 +113,7 @@ def _shares(scores: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([score / score.sum().clamp_min(tiny) for score in scores]).sum(0)
 
 
+@register("magnitude")
 def magnitude(unit: UnitView) -> np.ndarray:
     """Summed magnitude of the weights that read a channel (paper, section 3.4).
 
@@ -77,6 +124,7 @@ def magnitude(unit: UnitView) -> np.ndarray:
     )
 
 
+@register("bn-scale")
 def bn_scale(unit: UnitView) -> np.ndarray:
     """Scale |gamma| of the batch norms that a channel passes (Liu et al., network slimming, 2017).
 
@@ -86,12 +134,14 @@ def bn_scale(unit: UnitView) -> np.ndarray:
     return descending(_shares(unit.norm_scales)) if unit.norm_scales else magnitude(unit)
 
 
+@register("taylor", needs={"saliency"})
 def taylor(unit: UnitView) -> np.ndarray:
     """First-order Taylor expansion of the loss (Molchanov et al., 2019, equation 8)."""
     assert unit.saliency is not None
     return descending(unit.saliency)
 
 
+@register("greedy", needs={"grams"})
 def greedy(unit: UnitView) -> np.ndarray:
     """Forward selection: at each step the channel that lowers the output error most.
 
@@ -156,15 +206,3 @@ class _Deflation:
         cross = self.cross[mine].clone()
         self.gram -= self.gram[:, mine] @ factor
         self.cross -= factor.T @ cross
-
-
-IMPORTANCES: dict[str, Importance] = {
-    "magnitude": magnitude,
-    "bn-scale": bn_scale,
-    "taylor": taylor,
-    "greedy": greedy,
-}
-
-NEEDS_GRAM = frozenset({"greedy"})
-NEEDS_SALIENCY = frozenset({"taylor"})
-"""Rankings that need more than weights; a user's own function is given everything."""

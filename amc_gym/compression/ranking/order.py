@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer, Unit
-from amc_gym.compression.ranking.importance import IMPORTANCES, Consumer, Importance, UnitView
+from amc_gym.compression.ranking.importance import Consumer, Importance, UnitView, ranking
 from amc_gym.compression.recovery.reconstruction import as_matrix
 from amc_gym.compression.slim import oriented
 
@@ -36,7 +36,7 @@ def rank(
     Raises:
         ValueError: a user's function fails, or returns something else than a permutation.
     """
-    function = IMPORTANCES[importance] if isinstance(importance, str) else importance
+    function = ranking(importance).function
     orders = []
     for index, unit in enumerate(graph.units):
         consumers = [

@@ -15,12 +15,14 @@ All matrices may have a leading dimension, the groups of a grouped convolution.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
 from amc_gym.compression.slim import Kept
 
 RIDGE = 1e-5
@@ -93,6 +95,22 @@ class NestedLeastSquares:
             outputs: only the first so many outputs; all by default.
         """
         return self._target[..., :outputs, :k] @ self._inverse[..., :k, :k]
+
+
+@register
+@dataclass(frozen=True)
+class Reconstruct(Recovery):
+    """Fit each layer's kept weights to its original output by least squares."""
+
+    name = "reconstruct"
+    summary = "least squares towards each layer's original output (paper, section 3.4)"
+    order = 10
+    needs = frozenset({"grams"})
+    per_plan = False
+
+    def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, torch.Tensor]:
+        """Solve for each layer that has a Gram matrix."""
+        return refit(calibration.model, calibration.graph, calibration.grams, kept)
 
 
 def refit(

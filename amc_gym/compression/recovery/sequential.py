@@ -10,130 +10,58 @@ It costs one pass over the images for each plan: a layer is fitted the moment it
 and its outputs, on which the next layer is fitted, are computed with the new weights.
 
 The nonlinear variant has an offset for each output as well, makes up for the errors of what the
-output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`nonlinear`).
+output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`behind_relu`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.recovery.nonlinear import Behind, add_offset, affine, has_offset
+from amc_gym.compression.recovery.behind_relu import Behind, add_offset, affine, has_offset
 from amc_gym.compression.recovery.reconstruction import RIDGE, as_matrix, as_weight
-from amc_gym.compression.recovery.shortcuts import Calls, find
-from amc_gym.compression.recovery.statistics import can_refit, random_positions, rows_at
+from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
+from amc_gym.compression.recovery.targets import Targets, grouped
 from amc_gym.compression.slim import Kept
-
-IMAGE_BYTES = 256 * 2**20
-"""Activations of the widest layer that the images, which go through together, may take."""
-
-MOST_IMAGES = 1000
-"""Three times as many, of a third of the positions each, were measured to fit no better."""
-
-POSITIONS = 30
-"""Sampled for each image."""
 
 ROWS = 4096
 """Whose products are summed in the images' own precision; the sums of these are in float64."""
 
 
-See = Callable[[Layer, torch.Tensor, torch.Tensor | None, nn.Module], None]
-"""Told (layer, inputs, what its output will be added to if anything, module) of each layer."""
+@register
+@dataclass(frozen=True)
+class Sequential(Recovery):
+    """Fit each layer on the inputs that the pruned layers before it really produce."""
+
+    name = "sequential"
+    summary = "least squares on the inputs that the pruned layers before really produce"
+    order = 20
+    needs = frozenset({"targets"})
+
+    def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
+        """Re-fit the layers of ``network`` in place, in execution order."""
+        assert kept is not None
+        refit_sequentially(network, calibration.graph, kept, calibration.targets, nonlinear=False)
+        return network
 
 
-class Targets:
-    """Original outputs of each layer, without bias, at sampled positions.
+@register
+@dataclass(frozen=True)
+class Nonlinear(Sequential):
+    """Fit as ``Sequential``, with offsets, for shortcuts too, towards what a ReLU lets through."""
 
-    Args:
-        model: the original network, in eval mode.
-        graph: its channel graph.
-        batches: calibration images; the first that fit into ``IMAGE_BYTES`` are used.
-        seed: of the sampled positions.
-    """
+    name = "nonlinear"
+    summary = "sequential with offsets, for shortcuts too, towards what a ReLU lets through"
+    order = 30
 
-    def __init__(
-        self,
-        model: nn.Module,
-        graph: ChannelGraph,
-        batches: Iterable[torch.Tensor],
-        seed: int = 0,
-    ) -> None:
-        widest = max(len(layer.outputs) * max(layer.sites, 1) for layer in graph.layers.values())
-        n = min(MOST_IMAGES, max(1, IMAGE_BYTES // (4 * widest)))
-        chosen: list[torch.Tensor] = []
-        for batch in batches:
-            chosen.append(batch[: n - sum(map(len, chosen))])
-            if sum(map(len, chosen)) == n:
-                break
-        self.images = torch.cat(chosen)
-        self._seed = seed
-        n = len(self.images)
-        self.layers = [layer for layer in graph.layers.values() if can_refit(layer, n, POSITIONS)]
-        ends = {layer.name: layer.norm or layer.name for layer in self.layers}
-        self.shortcuts = find(model, self.images[:1], ends)
-        self.outputs: dict[str, torch.Tensor] = {}
-        self.added: dict[str, torch.Tensor] = {}
-
-        def remember(
-            layer: Layer, rows: torch.Tensor, added: torch.Tensor | None, module: nn.Module
-        ) -> None:
-            weight = module.weight
-            assert isinstance(weight, torch.Tensor)
-            self.outputs[layer.name] = rows @ as_matrix(weight, layer.groups).to(rows)
-            if added is not None:
-                self.added[layer.name] = added
-
-        self.visit(model, remember)
-
-    def visit(self, network: nn.Module, see: See) -> None:
-        """Run ``network``, and tell of each layer as its inputs reach it.
-
-        Inputs, (groups, samples, columns), and what the output is added to, (groups, samples,
-        outputs), are at the layer's sampled positions: the same for every network.
-        """
-        calls = Calls(frozenset(shortcut.call for shortcut in self.shortcuts.values()))
-        hooks = []
-        for index, layer in enumerate(self.layers):
-
-            def arrived(module, args, layer=layer, index=index):
-                with calls.paused():
-                    self._arrived(layer, index, module, args[0], calls.results, see)
-
-            hooks.append(network.get_submodule(layer.name).register_forward_pre_hook(arrived))
-        try:
-            with torch.inference_mode(), torch.no_grad(), calls:
-                network(self.images)
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _arrived(
-        self,
-        layer: Layer,
-        index: int,
-        module: nn.Module,
-        inputs: torch.Tensor,
-        results: Mapping[int, torch.Tensor],
-        see: See,
-    ) -> None:
-        generator = torch.Generator().manual_seed(self._seed + index)
-        where = added = None
-        if isinstance(module, nn.Conv2d):
-            sites = layer.sites // layer.folds
-            where = random_positions(len(inputs), sites, generator, POSITIONS)
-            if (shortcut := self.shortcuts.get(layer.name)) is not None:
-                maps = results[shortcut.call].flatten(2).transpose(1, 2)  # (images, sites, outputs)
-                image = torch.arange(len(maps))[:, None]
-                added = _grouped(maps[image, where].flatten(0, 1), layer.groups)
-        see(layer, _grouped(rows_at(module, inputs, where), layer.groups), added, module)
-
-
-def _grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
-    """(samples, columns) -> (groups, samples, columns / groups)."""
-    return rows.reshape(len(rows), groups, -1).transpose(0, 1)
+    def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
+        """Re-fit the layers of ``network`` in place, in execution order."""
+        assert kept is not None
+        refit_sequentially(network, calibration.graph, kept, calibration.targets, nonlinear=True)
+        return network
 
 
 def refit_sequentially(
@@ -157,7 +85,7 @@ def refit_sequentially(
         outputs = torch.from_numpy(layer.outputs.kept(kept)).to(rows.device)
 
         def of_kept(full: torch.Tensor) -> torch.Tensor:
-            return _grouped(full.transpose(0, 1).flatten(1)[:, outputs], layer.groups)
+            return grouped(full.transpose(0, 1).flatten(1)[:, outputs], layer.groups)
 
         wanted = of_kept(targets.outputs[layer.name])
         norm = None if layer.norm is None else network.get_submodule(layer.norm)

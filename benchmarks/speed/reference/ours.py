@@ -19,6 +19,7 @@ from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery import statistics
 from amc_gym.compression.slim import slim
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from benchmarks.speed.reference.problem import (
     CHANNEL_MULTIPLE,
     MAX_SPARSITY,
@@ -47,7 +48,7 @@ class Ours:
         task = CompressionTask(
             self._network, self._problem.calibration, self._problem.reward, self._problem.test
         )
-        self._env = AMCEnv(
+        self._env = make_env(
             task,
             preserve_ratio=PRESERVE_RATIO,
             max_sparsity=MAX_SPARSITY,

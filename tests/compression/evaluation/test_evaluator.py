@@ -9,8 +9,9 @@ from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.pruning.slim_layers import Remembered
 from amc_gym.compression.recovery.reconstruction import refit
 from amc_gym.compression.slim import slim
-from amc_gym.engine.analysis import calibrate
-from amc_gym.engine.engine import Engine, EngineOptions, engine
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 
 
 def random_counts(graph, n, seed=0):
@@ -21,13 +22,15 @@ def random_counts(graph, n, seed=0):
 @pytest.mark.parametrize("importance", ["magnitude", "greedy"])
 @pytest.mark.parametrize("recovery", ["none", "reconstruct"])
 def test_swapped_tensors_give_the_logits_of_the_built_network(plain_task, importance, recovery):
-    made = Engine(plain_task, EngineOptions(importance=importance, recovery=recovery))
+    made = Engine(
+        engines.analysis(plain_task), EngineOptions(importance=importance, recovery=recovery)
+    )
     images = plain_task.reward.images
     for counts in random_counts(made.graph, 5):
-        kept = made.kept(counts)
+        kept = made.pruning.kept(counts)
         weights = None
         if recovery == "reconstruct":
-            weights = refit(plain_task.model, made.graph, calibrate(plain_task), kept)
+            weights = refit(plain_task.model, made.graph, engines.analysis(plain_task).grams, kept)
         built = slim(plain_task.model, made.graph, kept, weights)
         with torch.inference_mode():
             fast = made.evaluator.network(counts)(images)
@@ -35,14 +38,14 @@ def test_swapped_tensors_give_the_logits_of_the_built_network(plain_task, import
 
 
 def test_the_uncompressed_plan_scores_as_the_uncompressed_network(digits_task):
-    made = engine(digits_task, EngineOptions())
+    made = engines.engine(digits_task, EngineOptions())
     split = digits_task.reward
     expected = count_hits(digits_task.model, [(split.images, split.labels)])
     assert made.evaluator(made.graph.full) == expected
 
 
 def test_a_plan_is_evaluated_once_and_order_does_not_matter(plain_task):
-    made = Engine(plain_task, EngineOptions())
+    made = Engine(engines.analysis(plain_task), EngineOptions())
     plans = random_counts(made.graph, 6)
     forward = [made.evaluator(counts) for counts in plans]
     assert made.evaluator.distinct == 6
@@ -56,7 +59,7 @@ def test_a_plan_is_evaluated_once_and_order_does_not_matter(plain_task):
 
 
 def test_fewer_reward_images_are_the_first_ones(plain_task):
-    made = Engine(plain_task, EngineOptions(reward_images=10))
+    made = Engine(engines.analysis(plain_task), EngineOptions(reward_images=10))
     hits = made.evaluator(made.graph.full)
     split = plain_task.reward
     expected = count_hits(plain_task.model, [(split.images[:10], split.labels[:10])])
@@ -72,8 +75,8 @@ def test_top5_counts_the_five_best(plain_task):
 
 @pytest.mark.filterwarnings("ignore:this cpu has no bf16")
 def test_bf16_runs_and_stays_close(digits_task):
-    made = Engine(digits_task, EngineOptions(precision="bf16", reward_images=100))
-    exact = Engine(digits_task, EngineOptions(reward_images=100))
+    made = Engine(engines.analysis(digits_task), EngineOptions(precision="bf16", reward_images=100))
+    exact = Engine(engines.analysis(digits_task), EngineOptions(reward_images=100))
     full = made.graph.full
     assert abs(made.evaluator(full).top1 - exact.evaluator(full).top1) <= 2
 
@@ -81,13 +84,13 @@ def test_bf16_runs_and_stays_close(digits_task):
 @pytest.mark.skipif(has_bf16("cpu"), reason="this processor has bf16 arithmetic")
 def test_bf16_where_it_is_slow_is_warned_of(digits_task):
     with pytest.warns(UserWarning, match="ten times as long as with precision='float32'"):
-        Engine(digits_task, EngineOptions(precision="bf16", reward_images=100))
+        Engine(engines.analysis(digits_task), EngineOptions(precision="bf16", reward_images=100))
 
 
 def test_batches_shrink_with_the_widest_layer(digits_task, plain_task):
-    small = engine(plain_task, EngineOptions()).graph
+    small = engines.engine(plain_task, EngineOptions()).graph
     assert batch_size(small, 64) == 64
-    assert 1 <= batch_size(engine(digits_task, EngineOptions()).graph, 10**9) < 10**5
+    assert 1 <= batch_size(engines.engine(digits_task, EngineOptions()).graph, 10**9) < 10**5
 
 
 def test_remembered_tensors_stay_within_their_memory(monkeypatch):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from amc_gym.compression.evaluation.memory import PLANS, Memory
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 
 
 def plans(n, units=60, seed=0):
@@ -66,7 +68,7 @@ def test_memory_stays_bounded():
 
 
 def test_an_evaluator_evaluates_a_forgotten_plan_again_to_the_same_result(digits_task):
-    made = Engine(digits_task, EngineOptions(reward_images=100))
+    made = Engine(engines.analysis(digits_task), EngineOptions(reward_images=100))
     evaluator = made.evaluator
     evaluator._remembered = Memory(most=3)
     rng = np.random.default_rng(0)

@@ -10,8 +10,10 @@ import torch
 
 from amc_gym.compression.evaluation.parallel import executor, torch_threads
 from amc_gym.compression.recovery.statistics import grams
-from amc_gym.engine.analysis import BATCH, calibrate, channel_graph
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.analysis import BATCH
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def random_plans(made, n):
 
 @pytest.mark.parametrize("recovery", ["reconstruct", "reconstruct+bn"])
 def test_hits_do_not_depend_on_cores_or_company(digits_task, threads, recovery):
-    made = Engine(digits_task, EngineOptions(recovery=recovery))
+    made = Engine(engines.analysis(digits_task), EngineOptions(recovery=recovery))
     assert len(made.evaluator.batches) > 1
     plans = random_plans(made, 9 if recovery == "reconstruct" else 3)  # more than may be pending
     threads(1)
@@ -41,12 +43,12 @@ def test_hits_do_not_depend_on_cores_or_company(digits_task, threads, recovery):
 
 
 def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, threads):
-    graph, images = channel_graph(digits_task), digits_task.calibration.images
+    graph, images = engines.analysis(digits_task).graph, digits_task.calibration.images
     found = []
     for cores in (1, 2):
         threads(cores)
-        calibrate.forget()
-        found.append(calibrate(digits_task))
+        engines.clear()
+        found.append(engines.analysis(digits_task).grams)
     plain = grams(digits_task.model, graph, images.split(BATCH), n_images=len(images))
     assert found[0].keys() == found[1].keys() == plain.keys()
     for name, gram in plain.items():
@@ -56,7 +58,7 @@ def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, t
 
 
 def test_logits_are_the_same_bits_on_any_number_of_cores(digits_task, threads):
-    made = Engine(digits_task, EngineOptions())
+    made = Engine(engines.analysis(digits_task), EngineOptions())
     images, _ = made.evaluator.batches[0]
 
     def logits(cores, counts):
@@ -70,7 +72,7 @@ def test_logits_are_the_same_bits_on_any_number_of_cores(digits_task, threads):
 
 
 def test_networks_under_way_do_not_disturb_each_other(digits_task):
-    made = Engine(digits_task, EngineOptions())
+    made = Engine(engines.analysis(digits_task), EngineOptions())
     images, _ = made.evaluator.batches[0]
     plans = random_plans(made, made.evaluator.network.overlap)
     with torch.inference_mode():
@@ -96,7 +98,7 @@ def test_each_piece_of_work_has_one_thread_and_nobody_else_loses_any(threads):
 
 def test_an_error_reaches_the_caller_and_the_next_plan_is_evaluated(digits_task, threads):
     threads(2)
-    made = Engine(digits_task, EngineOptions())
+    made = Engine(engines.analysis(digits_task), EngineOptions())
     full = made.graph.full
     with pytest.raises(Exception, match=r".+"):
         made.evaluator.many([full, (0,) * len(full)])

@@ -14,7 +14,7 @@ import amc_gym  # noqa: F401  (registers the environments)
 from amc_gym.compression.latency.blocks import PROBES, block_of, rounded_up
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 from tests.compression.latency.test_cost import plans, table_for
 
 
@@ -36,7 +36,7 @@ def test_a_straight_line_has_no_block() -> None:
 
 
 def test_counts_between_two_steps_cost_what_the_upper_one_does(digits_task: Any) -> None:
-    graph, table = channel_graph(digits_task), table_for(digits_task)
+    graph, table = engines.analysis(digits_task).graph, table_for(digits_task)
     layers = geometries(digits_task.model, graph)
     smooth = LatencyCost(graph, layers, table)
     stepped = LatencyCost(graph, layers, replace(table, block=8))

@@ -16,7 +16,7 @@ from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 from amc_gym.envs.rewards import error_log
 
 DEVICE = Device("Some processor", "torch", "2.9", 1, 1)
@@ -25,7 +25,7 @@ DEVICE = Device("Some processor", "torch", "2.9", 1, 1)
 def table_for(task: Any, seed: int = 0) -> LatencyTable:
     """Invented times that rise unevenly, on grids of other points than anybody counts."""
     rng = np.random.default_rng(seed)
-    graph = channel_graph(task)
+    graph = engines.analysis(task).graph
     points: dict[str, tuple[set[int], set[int]]] = {}
     for name, geometry in geometries(task.model, graph).items():
         layer = graph.layers[name]
@@ -42,7 +42,7 @@ def table_for(task: Any, seed: int = 0) -> LatencyTable:
 
 
 def cost_of(task: Any) -> LatencyCost:
-    graph = channel_graph(task)
+    graph = engines.analysis(task).graph
     return LatencyCost(graph, geometries(task.model, graph), table_for(task))
 
 
@@ -52,7 +52,7 @@ def plans(graph: Any, n: int) -> np.ndarray:
 
 
 def test_between_the_points_of_a_grid_by_hand(plain_task: Any) -> None:
-    cost, graph = cost_of(plain_task), channel_graph(plain_task)
+    cost, graph = cost_of(plain_task), engines.analysis(plain_task).graph
     found = geometries(plain_task.model, graph)
     counts = (5, 7, 6, 11)
     widths = {  # of PlainStack: channels in and out
@@ -75,7 +75,7 @@ def test_between_the_points_of_a_grid_by_hand(plain_task: Any) -> None:
 
 
 def test_it_never_falls_when_a_channel_is_added(plain_task: Any) -> None:
-    cost, graph = cost_of(plain_task), channel_graph(plain_task)
+    cost, graph = cost_of(plain_task), engines.analysis(plain_task).graph
     for counts in plans(graph, 30):
         before = cost.total(counts)
         for unit in range(len(counts)):
@@ -85,7 +85,7 @@ def test_it_never_falls_when_a_channel_is_added(plain_task: Any) -> None:
 
 
 def test_many_plans_at_once_cost_the_same(plain_task: Any) -> None:
-    cost, graph = cost_of(plain_task), channel_graph(plain_task)
+    cost, graph = cost_of(plain_task), engines.analysis(plain_task).graph
     many = plans(graph, 40)
     assert cost.totals(many).tolist() == [cost.total(plan) for plan in many]
 

@@ -21,7 +21,7 @@ from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.latency.workload import Workload, random_plans, this_device
 from amc_gym.compression.tracing import trace
-from amc_gym.engine.analysis import channel_graph
+from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import cache_folder, table_of, workload_of
 from tests.compression.latency.test_cost import table_for
 
@@ -93,7 +93,7 @@ def test_layers_that_take_less_in_a_network_than_alone(plain_task: Any, workload
 def test_random_plans_are_admissible_and_of_all_sizes() -> None:
     from amc_gym.zoo.resolving import resolve
 
-    graph = channel_graph(resolve("MobileNet"))
+    graph = engines.analysis(resolve("MobileNet")).graph
     plans = np.array(random_plans(graph, 40, 8, seed=0))
     assert (plans % 8 == 0).all()
     assert (plans <= graph.full).all()
@@ -107,30 +107,34 @@ def test_a_measured_table_is_cached(
     plain_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMC_CACHE", str(tmp_path))
-    table = table_of(plain_task, "torch", device="cpu", **QUICK)
+    table = table_of(engines.analysis(plain_task), "torch", device="cpu", **QUICK)
     (file,) = cache_folder().iterdir()
     assert tmp_path in file.parents
-    assert table_of(plain_task, "torch", device="cpu") == table  # or the times would differ
+    assert (
+        table_of(engines.analysis(plain_task), "torch", device="cpu") == table
+    )  # or the times would differ
     file.write_text(file.read_text().replace(f'"name": "{processor()}"', '"name": "Another"'))
     with pytest.raises(LatencyError, match="changed"):
-        table_of(plain_task, "torch", device="cpu")
+        table_of(engines.analysis(plain_task), "torch", device="cpu")
 
 
 def test_a_cached_table_of_another_machine_is_refused(
     plain_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMC_CACHE", str(tmp_path))
-    table = table_of(plain_task, "torch", device="cpu", **QUICK)
+    table = table_of(engines.analysis(plain_task), "torch", device="cpu", **QUICK)
     (file,) = cache_folder().iterdir()
     replace(table, device=replace(table.device, name="Another")).save(file)
     with pytest.raises(LatencyError, match="was measured on 'Another'"):
-        table_of(plain_task, "torch", device="cpu")
+        table_of(engines.analysis(plain_task), "torch", device="cpu")
 
 
 def test_what_cannot_be_measured_is_refused(plain_task: Any) -> None:
     with pytest.raises(ValueError, match="unknown runtime 'onxn'; did you mean 'onnx'"):
-        workload_of(plain_task, "onxn")
+        workload_of(engines.analysis(plain_task), "onxn")
     with pytest.raises(ValueError, match="batch must be at least 1"):
-        workload_of(plain_task, "torch", batch=0)
+        workload_of(engines.analysis(plain_task), "torch", batch=0)
     with pytest.raises(ValueError, match="threads must be from 1"):
-        build(workload_of(plain_task, "torch", threads=1000, device="cpu"), **QUICK)
+        build(
+            workload_of(engines.analysis(plain_task), "torch", threads=1000, device="cpu"), **QUICK
+        )

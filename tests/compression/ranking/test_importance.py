@@ -11,7 +11,9 @@ from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery.reconstruction import least_squares
 from amc_gym.compression.recovery.statistics import saliencies
 from amc_gym.compression.tracing import trace
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 
 
 def consumer(weight, gram=None, size=1):
@@ -101,8 +103,10 @@ def test_a_users_function_sees_weights_scales_grams_and_saliency(plain_task):
         seen.append(unit)
         return np.arange(unit.channels)[::-1]
 
-    made = Engine(plain_task, EngineOptions(importance=by_first_weight, recovery="none"))
-    assert made.kept([3] * 4)[0].tolist() == [9, 10, 11]
+    made = Engine(
+        engines.analysis(plain_task), EngineOptions(importance=by_first_weight, recovery="none")
+    )
+    assert made.pruning.kept([3] * 4)[0].tolist() == [9, 10, 11]
     assert [len(unit.norm_scales) for unit in seen] == [2, 0, 0, 1]
     assert all(unit.saliency is not None for unit in seen)
     assert all(unit.consumers[0].gram is not None for unit in seen)

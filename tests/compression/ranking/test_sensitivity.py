@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from amc_gym.compression.ranking.sensitivity import sensitivities
-from amc_gym.engine.analysis import channel_graph, sensitivity
-from amc_gym.engine.engine import Engine, EngineOptions
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
 from amc_gym.zoo.resolving import resolve
 
 
@@ -19,7 +20,7 @@ from amc_gym.zoo.resolving import resolve
 def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
     """The answers' divergence, which the Fisher information is the curvature of."""
     task = resolve(network, dataset="digits")
-    model, graph = copy.deepcopy(task.model).double(), channel_graph(task)
+    model, graph = copy.deepcopy(task.model).double(), engines.analysis(task).graph
     images = task.calibration.first(200).batch(torch.arange(200)).double()
     # Labels are drawn, so unsure answers make for a mean that few draws come close to.
     model.register_forward_hook(lambda _m, _i, logits: torch.div(logits, 20))
@@ -56,8 +57,8 @@ def test_it_changes_nothing() -> None:
     task = resolve("MobileNet", dataset="digits")
     before = copy.deepcopy(task.model.state_dict())
     images = task.calibration.batch(torch.arange(4))
-    once = sensitivities(task.model, channel_graph(task), [images])
-    assert once == sensitivities(task.model, channel_graph(task), [images])
+    once = sensitivities(task.model, engines.analysis(task).graph, [images])
+    assert once == sensitivities(task.model, engines.analysis(task).graph, [images])
     assert all(torch.equal(value, before[key]) for key, value in task.model.state_dict().items())
     assert all(parameter.grad is None for parameter in task.model.parameters())
     assert not any(module._forward_hooks for module in task.model.modules())
@@ -65,8 +66,8 @@ def test_it_changes_nothing() -> None:
 
 def test_errors_are_weighted_by_it() -> None:
     task = resolve("MobileNet", dataset="digits")
-    engine = Engine(task, EngineOptions())
-    weights = sensitivity(task)
+    engine = Engine(engines.analysis(task), EngineOptions())
+    weights = engines.analysis(task).sensitivity
     graph = engine.graph
     curvatures = (1.0, 0.5)
     for curvature, by_unit in zip(curvatures, engine.errors(*curvatures), strict=True):

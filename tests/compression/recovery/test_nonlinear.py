@@ -5,7 +5,12 @@ import torch
 import torchvision
 from torch import nn
 
-from amc_gym.compression.recovery.nonlinear import PENALTY, add_offset, affine, nearest_behind_relu
+from amc_gym.compression.recovery.behind_relu import (
+    PENALTY,
+    add_offset,
+    affine,
+    nearest_behind_relu,
+)
 from amc_gym.compression.recovery.sequential import LeastSquares
 from amc_gym.compression.tracing import trace
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from small import exact_calibration
+from small import ExactCalibration
 from torch import nn
 from torch.nn import functional as F
 
+from amc_gym.compression.recovery import chain
 from amc_gym.compression.recovery.shortcuts import find
-from amc_gym.compression.recovery.steps import parse, recover
 from amc_gym.compression.tracing import trace
 
 
@@ -93,19 +93,19 @@ def residual(request):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.uniform_(module.bias, -1, 1)
-    return exact_calibration(model, torch.randn(400, 3, 5, 5))
+    return ExactCalibration(model, torch.randn(400, 3, 5, 5))
 
 
 def test_keeping_everything_changes_nothing(residual):
     kept = tuple(np.arange(c) for c in residual.graph.full)
-    same = recover(kept, parse("nonlinear"), residual)
-    images = next(iter(residual.batches()))
+    same = chain("nonlinear").recover(kept, residual)
+    images = next(iter(residual.images()))
     torch.testing.assert_close(same(images), residual.model(images), rtol=1e-6, atol=1e-6)
 
 
 def test_later_blocks_make_up_for_earlier_ones(residual):
     """The error of the first block is in the second one's shortcut."""
-    images = next(iter(residual.batches()))
+    images = next(iter(residual.images()))
     kept = tuple(
         np.arange(c // 3 if unit.name == "3.outer" else c)
         for c, unit in zip(residual.graph.full, residual.graph.units, strict=True)
@@ -114,7 +114,7 @@ def test_later_blocks_make_up_for_earlier_ones(residual):
     for blind in (False, True):
         if blind:
             residual.targets.shortcuts.clear()
-        small = recover(kept, parse("nonlinear"), residual)
+        small = chain("nonlinear").recover(kept, residual)
         with torch.no_grad():
             maps = [
                 nn.Sequential(*list(net.children())[:5])(images) for net in (small, residual.model)

@@ -5,21 +5,23 @@ import copy
 import numpy as np
 import pytest
 import torch
-from small import exact_calibration, play
+from small import ExactCalibration, play
 
 import amc_gym
-from amc_gym.compression.recovery.sequential import Targets
-from amc_gym.compression.recovery.steps import Step, parse, recalibrate, recover
+from amc_gym.compression.recovery import BatchNorm, Finetune, Reconstruct, chain
+from amc_gym.compression.recovery.batch_norm import recalibrate
+from amc_gym.compression.recovery.targets import Targets
 from amc_gym.compression.slim import slim
-from amc_gym.engine.analysis import calibration
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.engine.cache import engines
+from amc_gym.envs.factory import make_env
 
 
 def test_parsing():
-    assert parse("none") == ()
-    assert parse("reconstruct+bn") == (Step("reconstruct"), Step("bn"))
-    assert parse("bn+finetune:7")[-1] == Step("finetune", 7)
-    assert parse("finetune") == (Step("finetune", 100),)
+    assert chain("none").steps == ()
+    assert chain("reconstruct+bn").steps == (Reconstruct(), BatchNorm())
+    assert chain("bn+finetune:7").steps[-1] == Finetune(7)
+    assert chain("finetune").steps == (Finetune(100),)
+    assert chain(["reconstruct", Finetune(3)]) == chain("reconstruct+finetune:3")
 
 
 @pytest.mark.parametrize(
@@ -28,16 +30,16 @@ def test_parsing():
         ("reconstrct", "unknown recovery step 'reconstrct'; did you mean 'reconstruct'"),
         ("bn+reconstruct", r"write the steps in the order 'reconstruct\+bn'"),
         ("bn+bn", "name each step once"),
-        ("none+bn", "'none' only alone"),
-        ("bn:3", "only finetune takes a number"),
-        ("finetune:0", "only finetune takes a number"),
-        ("finetune:x", "only finetune takes a number"),
+        ("none+bn", "'none' stands alone"),
+        ("bn:3", "bn takes no number, only finetune does"),
+        ("finetune:0", "finetune takes a number of steps"),
+        ("finetune:x", "finetune takes a number of steps"),
         ("", "unknown recovery step"),
     ],
 )
 def test_what_cannot_be_parsed(recovery, message):
     with pytest.raises(ValueError, match=message):
-        parse(recovery)
+        chain(recovery)
 
 
 def test_recalibrated_statistics_are_those_of_the_images():
@@ -54,43 +56,43 @@ def test_recalibrated_statistics_are_those_of_the_images():
 
 @pytest.fixture(scope="module")
 def exact(plain_task):
-    return exact_calibration(plain_task.model, plain_task.calibration.images)
+    return ExactCalibration(plain_task.model, plain_task.calibration.images)
 
 
 @pytest.mark.parametrize("recovery", ["sequential", "nonlinear"])
 def test_keeping_everything_in_sequence_changes_nothing(exact, recovery):
     kept = tuple(np.arange(c) for c in exact.graph.full)
-    same = recover(kept, parse(recovery), exact)
-    images = next(iter(exact.batches()))
+    same = chain(recovery).recover(kept, exact)
+    images = next(iter(exact.images()))
     torch.testing.assert_close(same(images), exact.model(images), rtol=1e-6, atol=1e-6)
 
 
 def test_one_pruned_unit_is_the_nested_fit_and_two_are_better_sequentially(exact):
     """With the earlier units whole, pruned and original inputs of a layer are the same."""
-    images = next(iter(exact.batches()))
+    images = next(iter(exact.images()))
     full = [np.arange(c) for c in exact.graph.full]
     one = (*full[:3], np.arange(9))
-    by_refit = recover(one, parse("reconstruct"), exact)
-    by_pass = recover(one, parse("sequential"), exact)
+    by_refit = chain("reconstruct").recover(one, exact)
+    by_pass = chain("sequential").recover(one, exact)
     torch.testing.assert_close(by_pass(images), by_refit(images), rtol=1e-3, atol=1e-3)
 
     several = tuple(np.arange(c // 2) for c in exact.graph.full)
     errors = []
     for recovery in ("none", "reconstruct", "sequential", "nonlinear"):
-        network = recover(several, parse(recovery), exact)
+        network = chain(recovery).recover(several, exact)
         with torch.no_grad():
             errors.append(float((network(images) - exact.model(images)).square().mean()))
     assert errors == sorted(errors, reverse=True)
 
 
 def test_targets_use_as_many_images_as_fit(exact, monkeypatch):
-    monkeypatch.setattr("amc_gym.compression.recovery.sequential.IMAGE_BYTES", 12 * 64 * 4 * 30)
-    assert len(Targets(exact.model, exact.graph, exact.batches()).images) == 30
+    monkeypatch.setattr("amc_gym.compression.recovery.targets.IMAGE_BYTES", 12 * 64 * 4 * 30)
+    assert len(Targets(exact.model, exact.graph, exact.images()).images) == 30
 
 
 @pytest.mark.parametrize("recovery", ["reconstruct+bn", "sequential", "nonlinear", "bn+finetune:3"])
 def test_search_signal_and_hand_over_are_the_same_network(plain_task, recovery):
-    env = AMCEnv(plain_task, recovery=recovery, preserve_ratio=0.6)
+    env = make_env(plain_task, recovery=recovery, preserve_ratio=0.6)
     *_, info = play(env, [0.5] * 4)
     small = amc_gym.compress(plain_task, env.plan)
     fast = env.engine.evaluator.network(env.plan.counts)
@@ -102,11 +104,11 @@ def test_search_signal_and_hand_over_are_the_same_network(plain_task, recovery):
 
 
 def test_finetuning_trains_and_leaves_the_original_alone(plain_task):
-    made = calibration(plain_task)
+    made = engines.analysis(plain_task)
     before = copy.deepcopy(plain_task.model.state_dict())
     kept = tuple(np.arange(c // 2) for c in made.graph.full)
     plain = slim(plain_task.model, made.graph, kept)
-    tuned = recover(kept, parse("finetune:20"), made)
+    tuned = chain("finetune:20").recover(kept, made)
     split = plain_task.calibration
 
     def loss(network):
@@ -120,11 +122,11 @@ def test_finetuning_trains_and_leaves_the_original_alone(plain_task):
 
 
 def test_another_recovery_can_be_applied_to_a_found_plan(plain_task):
-    env = AMCEnv(plain_task, preserve_ratio=0.6)
+    env = make_env(plain_task, preserve_ratio=0.6)
     play(env, [0.5] * 4)
     other = amc_gym.compress(plain_task, env.plan, "sequential+bn")
-    expected = recover(
-        env.plan.kept_channels(env.engine.graph), parse("sequential+bn"), calibration(plain_task)
+    expected = chain("sequential+bn").recover(
+        env.plan.kept_channels(env.engine.graph), engines.analysis(plain_task)
     )
     images = plain_task.reward.images
     with torch.inference_mode():

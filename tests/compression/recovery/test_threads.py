@@ -14,8 +14,8 @@ from torch import nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
-from amc_gym.engine.analysis import calibrate, calibration
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.engine.cache import engines
+from amc_gym.envs.factory import make_env
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +43,7 @@ def test_weights_are_the_same_on_any_number_of_threads(
 ) -> None:
     found = set()
     for number in (1, 2, 3):
-        calibrate.forget()
-        calibration.forget()
+        engines.clear()
         torch.set_num_threads(number)
         found.add(digest(amc_gym.compress(digits_task, plan, recovery)))
         assert torch.get_num_threads() == number
@@ -55,14 +54,14 @@ def test_what_another_recovery_has_left_behind_changes_nothing(
     digits_task: CompressionTask, plan: CompressionPlan
 ) -> None:
     alone = digest(amc_gym.compress(digits_task, plan, "nonlinear+finetune:3"))
-    calibration.forget()
+    engines.clear()
     torch.set_num_threads(2)
     amc_gym.compress(digits_task, plan, "nonlinear")
     assert digest(amc_gym.compress(digits_task, plan, "nonlinear+finetune:3")) == alone
 
 
 def test_single_weights_too(digits_task: CompressionTask) -> None:
-    env = AMCEnv(digits_task, granularity="weight", recovery="none", preserve_ratio=0.4)
+    env = make_env(digits_task, granularity="weight", recovery="none", preserve_ratio=0.4)
     plan = amc_gym.search(env, 1, progress=False)
     found = set()
     for number in (1, 2):
@@ -96,7 +95,7 @@ def test_processes_with_other_numbers_of_threads_agree(
 
 def test_the_search_judges_the_network_that_is_handed_over(digits_task: CompressionTask) -> None:
     torch.set_num_threads(2)
-    env = AMCEnv(digits_task, recovery="finetune:5")
+    env = make_env(digits_task, recovery="finetune:5")
     plan = amc_gym.search(env, 1, progress=False)
     torch.set_num_threads(1)
     network = amc_gym.compress(digits_task, plan)

@@ -1,0 +1,99 @@
+"""Channel pruning: the best-ranked channels of each unit stay (paper, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym.compression.cost import RESOURCES, CostModel, counted_macs, counted_params
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.pruning.pruning import Pruning, Statistics
+from amc_gym.compression.ranking.importance import Importance, ranking
+from amc_gym.compression.ranking.order import rank
+from amc_gym.compression.recovery import Calibration, Chain
+from amc_gym.compression.slim import Kept
+
+
+class ChannelPruning(Pruning):
+    """Keep the best-ranked channels of each unit."""
+
+    granularity = "channel"
+    max_sparsity = 0.8
+    runs_faster = True
+
+    def __init__(
+        self, statistics: Statistics, importance: str | Importance, recovery: Chain
+    ) -> None:
+        self._statistics, self._recovery = statistics, recovery
+        self.graph = statistics.graph
+        self.costs = {resource: CostModel(self.graph, resource) for resource in RESOURCES}
+        self.per_plan = recovery.per_plan
+        needs = ranking(importance).needs
+        self.orders = rank(
+            statistics.model,
+            self.graph,
+            statistics.grams if recovery.refits or "grams" in needs else {},
+            importance,
+            statistics.saliency if "saliency" in needs else None,
+        )
+
+    @classmethod
+    def check(cls, importance: str | Importance, recovery: Chain) -> None:
+        """Take any ranking and recovery."""
+
+    def source(self, model: nn.Module, graph: ChannelGraph) -> Pruner:
+        """A pruner of ``model``, with re-fitted weights where the recovery re-fits."""
+        grams = self._statistics.grams if self._recovery.refits else {}
+        self._pruner = Pruner(model, graph, self.orders, grams)
+        return self._pruner
+
+    def kept(self, counts: Sequence[int]) -> Kept:
+        """Channels of each unit that a plan of these counts keeps, ascending."""
+        return tuple(
+            np.sort(order[:count]) for order, count in zip(self.orders, counts, strict=True)
+        )
+
+    def build(self, counts: Sequence[int]) -> nn.Module:
+        """The slim network of a plan, recovered."""
+        return self._recovery.recover(self.kept(counts), self._statistics)
+
+    def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
+        """``kept`` channels by unit."""
+        kept = zip(self.graph.units, self.kept(counts), strict=True)
+        return {"kept": {unit.name: tuple(channels.tolist()) for unit, channels in kept}}
+
+    def errors(self, curvatures: Sequence[float]) -> list[list[np.ndarray]]:
+        """Errors by the statistics alone, whatever the recovery."""
+        known, pruner = self._statistics, self._pruner
+        if not self._recovery.refits:
+            pruner = Pruner(known.model, self.graph, self.orders, known.grams)
+        return [
+            pruner.errors(
+                known.measured,
+                {name: s**power for name, s in known.sensitivity.items()} if power else None,
+            )
+            for power in curvatures
+        ]
+
+    @classmethod
+    def units(cls, model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
+        """The channel graph itself."""
+        return graph
+
+    @classmethod
+    def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
+        """The slim network of the channels that the plan keeps."""
+        return recovery.recover(plan.kept_channels(known.graph), known)
+
+    @classmethod
+    def count(
+        cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
+    ) -> int:
+        """What the built network computes and holds."""
+        return counted_params(network) if resource == "params" else counted_macs(network, example)

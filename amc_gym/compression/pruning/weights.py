@@ -1,0 +1,102 @@
+"""Weight pruning: the largest weights of each layer stay, the others become zero (section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.pruning.fine_grained import (
+    SparseCost,
+    SparsePruner,
+    nonzero_params,
+    sparse,
+    sparse_pruner,
+    weight_graph,
+)
+from amc_gym.compression.pruning.pruning import Pruning, Statistics
+from amc_gym.compression.ranking.importance import Importance
+from amc_gym.compression.recovery import RECOVERIES, Calibration, Chain
+
+
+class WeightPruning(Pruning):
+    """Keep the weights of largest magnitude of each layer."""
+
+    granularity = "weight"
+    max_sparsity = {"conv": 0.8, "linear": 0.98}  # noqa: RUF012
+    runs_faster = False
+
+    def __init__(
+        self, statistics: Statistics, importance: str | Importance, recovery: Chain
+    ) -> None:
+        self._statistics, self._recovery = statistics, recovery
+        model = statistics.model
+        self.graph = weight_graph(model, statistics.graph)
+        self.costs = {r: SparseCost(model, self.graph, r) for r in RESOURCES}
+        self.per_plan = bool(recovery.steps)
+
+    @classmethod
+    def check(cls, importance: str | Importance, recovery: Chain) -> None:
+        """Refuse rankings of channels, and recoveries that re-fit weights.
+
+        Raises:
+            ValueError: the message names those there are.
+        """
+        if importance != "magnitude":
+            raise ValueError("granularity='weight' ranks by importance='magnitude' only")
+        if not recovery.sparse:
+            known = ", ".join(repr(name) for name, step in RECOVERIES.items() if step.sparse)
+            raise ValueError(
+                "granularity='weight' does not re-fit weights: choose recovery='none' or of "
+                f"{known}, instead of {str(recovery)!r}"
+            )
+
+    def source(self, model: nn.Module, graph: ChannelGraph) -> SparsePruner:
+        """A pruner of ``model``, ranked by the original's magnitudes."""
+        return sparse_pruner(self._statistics.model, model, graph)
+
+    def build(self, counts: Sequence[int]) -> nn.Module:
+        """The sparse network of a plan, recovered."""
+        network = sparse(self._statistics.model, self._by_name(counts))
+        return self._recovery.apply(network, None, self._statistics)
+
+    def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
+        """How many ``weights`` each layer keeps."""
+        return {"kept": {}, "weights": self._by_name(counts)}
+
+    def errors(self, curvatures: Sequence[float]) -> list[list[np.ndarray]]:
+        """Refuse.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("reconstruction errors belong to channels, not to single weights")
+
+    def _by_name(self, counts: Sequence[int]) -> dict[str, int]:
+        return {unit.name: n for unit, n in zip(self.graph.units, counts, strict=True)}
+
+    @classmethod
+    def units(cls, model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
+        """One unit for each layer that multiplies."""
+        return weight_graph(model, graph)
+
+    @classmethod
+    def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
+        """The sparse network of as many weights as the plan keeps."""
+        kept = plan.kept_weights(weight_graph(known.model, known.graph))
+        return recovery.apply(sparse(known.model, kept), None, known)
+
+    @classmethod
+    def count(
+        cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
+    ) -> int:
+        """What is not zero, and the multiplications by it."""
+        if resource == "params":
+            return nonzero_params(network)
+        return SparseCost(network, weight_graph(network, graph), "macs").full

@@ -1,0 +1,175 @@
+"""What a recovery is: one way in which the kept weights make up for the pruned ones.
+
+A new one is a class in a file of its own, decorated with ``register``; its name then stands in
+``recovery="reconstruct+mine"``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from amc_gym._utils.arguments import described, shown
+from amc_gym._utils.own_code import qualified
+from amc_gym.compression.graph import ChannelGraph
+from amc_gym.compression.slim import Kept
+
+if TYPE_CHECKING:
+    from amc_gym.compression.recovery.targets import Targets
+
+
+class Calibration(Protocol):
+    """What a recovery may use; everything is found out once, when it is first asked for."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The original network, in eval mode; not to be changed."""
+        ...
+
+    @cached_property
+    def graph(self) -> ChannelGraph:
+        """Units and layers of the original network."""
+        ...
+
+    @cached_property
+    def grams(self) -> Mapping[str, Tensor]:
+        """Gram matrices of the layers to re-fit, by name; see ``statistics.grams``."""
+        ...
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Original outputs at sampled positions."""
+        ...
+
+    def images(self) -> Iterable[Tensor]:
+        """Calibration images, anew at each call: (B, C, H, W) each."""
+        ...
+
+    def finetune(self, network: nn.Module, steps: int) -> nn.Module:
+        """The network, trained for some steps on the calibration images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recovery(ABC):
+    """One step of the recovery of a small network.
+
+    Attributes:
+        name: what the option ``recovery`` calls it.
+        summary: what it does, in one line.
+        order: steps of one recovery are written, and taken, in ascending order.
+        needs: names of ``Calibration``'s attributes that it reads for each plan.
+        per_plan: whether it has to run the network of each plan.  Others change weights alone, by
+            arithmetic on statistics gathered before, and a search then builds no network.
+        sparse: whether it takes networks of any making, of single weights that are zero too.
+        trains: whether it trains, which is done on one thread so that weights are the same
+            whatever the number of threads.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    order: ClassVar[float]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    per_plan: ClassVar[bool] = True
+    sparse: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, amount: str | None) -> Recovery:
+        """The step that ``name`` or ``name:amount`` means.
+
+        Raises:
+            ValueError: there is a number where there should be none, or one out of range.
+        """
+        if amount is not None:
+            raise ValueError(
+                f"recovery {shown(f'{cls.name}:{amount}')}: {cls.name} takes no number, only "
+                "finetune does, as in finetune:100"
+            )
+        return cls()
+
+    def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, Tensor] | None:
+        """Re-fitted weights of the layers of a slim network, by name, before it is built."""
+        return None
+
+    def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
+        """Recover a small network, in place or not.
+
+        Args:
+            network: in eval mode.
+            kept: kept channels of each unit; ``None`` where single weights were pruned.
+            calibration: what is known of the original network.
+
+        Returns:
+            The recovered network, in eval mode.
+        """
+        return network
+
+    def __str__(self) -> str:
+        return self.name
+
+
+RECOVERIES: dict[str, type[Recovery]] = {}
+"""Name -> registered recovery, in ascending order."""
+
+R = TypeVar("R", bound=type[Recovery])
+
+
+def register(recovery: R) -> R:
+    """Make a recovery known by its name; to be used as a decorator.
+
+    Raises:
+        ValueError: the name is no word, or another recovery's.
+    """
+    if not recovery.name.replace("-", "").isalnum() or recovery.name == "none":
+        raise ValueError(f"a recovery's name must be a word, not {recovery.name!r}")
+    known = RECOVERIES.get(recovery.name, recovery)
+    if known.__qualname__ != recovery.__qualname__ or known.__module__ != recovery.__module__:
+        raise ValueError(f"there is a recovery {recovery.name!r} already: choose another name")
+    RECOVERIES[recovery.name] = recovery
+    ordered = sorted(RECOVERIES.items(), key=lambda item: item[1].order)
+    RECOVERIES.clear()
+    RECOVERIES.update(ordered)
+    return recovery
+
+
+Own = Callable[[nn.Module, Calibration], nn.Module | None]
+"""A user's own recovery: changes a small network in eval mode, or returns another one."""
+
+
+@dataclass(frozen=True)
+class OwnRecovery(Recovery):
+    """A user's function as a recovery."""
+
+    summary = "a function of the user's own"
+    order = float("inf")
+    sparse = True
+
+    function: Own
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Where the function is."""
+        return qualified(self.function)
+
+    def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
+        """Call the function.
+
+        Raises:
+            ValueError: it fails, or returns something else than a network or None.
+        """
+        try:
+            made = self.function(network, calibration)
+        except Exception as error:
+            raise ValueError(f"recovery {self.name} fails: {error}") from error
+        if made is not None and not isinstance(made, nn.Module):
+            raise ValueError(
+                f"recovery {self.name} must return a network, or None where it changed the one it "
+                f"was given, not {described(made)}"
+            )
+        return (network if made is None else made).eval()

@@ -1,0 +1,83 @@
+"""What environments of one process share: one explicit, bounded cache of engines."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar, cast
+
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.engine.analysis import Analysis
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.latency import latency_cost
+from amc_gym.engine.options import EngineOptions
+from amc_gym.tasks.task import CompressionTask
+
+LATEST = 16
+"""Analyses, engines and latencies, of each so many, that are kept."""
+
+T = TypeVar("T")
+
+
+class EngineCache:
+    """Analyses, engines and latencies of tasks: the latest ones.
+
+    Args:
+        latest: how many of each are kept; what is asked for least recently goes first.
+    """
+
+    def __init__(self, latest: int = LATEST) -> None:
+        self._latest = latest
+        self._kept: dict[str, OrderedDict[Hashable, object]] = {}
+        self._lock = Lock()
+
+    def analysis(self, task: CompressionTask) -> Analysis:
+        """What is known of a task: the same object for equal tasks."""
+        return self._get("analysis", task, lambda: Analysis(task))
+
+    def engine(self, task: CompressionTask, options: EngineOptions) -> Engine:
+        """The engine of a task and options: the same object for equal ones."""
+        return self._get("engine", (task, options), lambda: Engine(self.analysis(task), options))
+
+    def latency(
+        self, task: CompressionTask, runtime: str, table: str | Path | None, device: str
+    ) -> LatencyCost:
+        """Latency as a resource of a task, see ``latency_cost``."""
+        key = task, runtime, table, device
+        return self._get(
+            "latency", key, lambda: latency_cost(self.analysis(task), runtime, table, device)
+        )
+
+    def adopt(self, engine: Engine) -> None:
+        """Keep an engine, and what it knows of its task, that another process has made."""
+        self._put("analysis", engine.task, engine.analysis)
+        self._put("engine", (engine.task, engine.options), engine)
+
+    def clear(self) -> None:
+        """Forget everything; environments keep what they have."""
+        with self._lock:
+            self._kept.clear()
+
+    def _get(self, kind: str, key: Hashable, make: Callable[[], T]) -> T:
+        with self._lock:
+            kept = self._kept.setdefault(kind, OrderedDict())
+            if key in kept:
+                kept.move_to_end(key)
+                return cast(T, kept[key])
+        made = make()  # it may ask for other things
+        self._put(kind, key, made)
+        return made
+
+    def _put(self, kind: str, key: Hashable, made: object) -> None:
+        with self._lock:
+            kept = self._kept.setdefault(kind, OrderedDict())
+            kept[key] = made
+            kept.move_to_end(key)
+            while len(kept) > self._latest:
+                kept.popitem(last=False)
+
+
+engines = EngineCache()
+"""This process's."""

@@ -1,0 +1,83 @@
+"""Options of an engine: how candidate networks are made and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from amc_gym._utils.arguments import function, whole
+from amc_gym._utils.machine import device_of
+from amc_gym._utils.names import choose
+from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS
+from amc_gym.compression.pruning import PRUNINGS, Pruning
+from amc_gym.compression.ranking.importance import IMPORTANCES, Importance
+from amc_gym.compression.recovery import Chain, RecoveryLike, chain
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How candidate networks are made and judged.
+
+    Raises:
+        TypeError: an option of a wrong type.
+        ValueError: an unknown name, a number of reward images below 1, or no such device.
+    """
+
+    granularity: str = "channel"
+    """what is pruned: "channel" or "weight" """
+
+    importance: str | Importance = "magnitude"
+    """which channels stay: "magnitude" (paper), "bn-scale", "taylor", "greedy", or a function"""
+
+    recovery: RecoveryLike = "reconstruct"
+    """how kept weights make up for pruned ones: "none", or steps joined by "+", or a function"""
+
+    metric: str = "top1"
+    """what counts as right: "top1" or "top5" """
+
+    reward_images: int | None = None
+    """judge on the first so many reward images; None: on all"""
+
+    precision: str = "float32"
+    """of the evaluation: "float32" or "bf16" """
+
+    device: str = "auto"
+    """where candidates are evaluated: "auto", "cpu", "cuda", ..."""
+
+    def __post_init__(self) -> None:
+        put = partial(object.__setattr__, self)
+        for name, available in (
+            ("granularity", PRUNINGS),
+            ("metric", METRICS),
+            ("precision", PRECISIONS),
+        ):
+            put(name, choose(name, getattr(self, name), available))
+        put("importance", _importance(self.importance))
+        put("recovery", chain(self.recovery))
+        self.pruning.check(self.importance, self.chain)
+        if self.reward_images is not None:
+            given = whole("reward_images", self.reward_images, at_least=1, otherwise=" or None")
+            put("reward_images", given)
+        if isinstance(self.device, torch.device):
+            put("device", str(self.device))
+        device_of(self.device)  # before anything is loaded
+        put("device", str(self.device))
+
+    @property
+    def chain(self) -> Chain:
+        """The recovery as its steps."""
+        assert isinstance(self.recovery, Chain)
+        return self.recovery
+
+    @property
+    def pruning(self) -> type[Pruning]:
+        """What the granularity means."""
+        return PRUNINGS[self.granularity]
+
+
+def _importance(importance: str | Importance) -> str | Importance:
+    if isinstance(importance, str) or not callable(importance):
+        return choose("importance", importance, IMPORTANCES)
+    return function("importance", importance, "a UnitView")

@@ -1,0 +1,85 @@
+"""Options of an environment: what a plan may cost and how it is rewarded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from amc_gym._utils.arguments import path, whole
+from amc_gym._utils.names import choose
+from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.latency.runtimes import RUNTIMES
+from amc_gym.envs.actions import ACTION_MODES
+from amc_gym.envs.budget import share_to_keep
+from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
+from amc_gym.envs.sparsity import largest
+
+DEFAULT = "default"
+"""The share to keep that the task names."""
+
+
+@dataclass(frozen=True)
+class EnvOptions:
+    """What a plan may cost and how it is rewarded.
+
+    Raises:
+        TypeError: an option of a wrong type.
+        ValueError: an unknown name, or a number out of range.
+    """
+
+    resource: str = "macs"
+    """what the budget counts: "macs", "params" or "latency" """
+
+    preserve_ratio: float | str | None = DEFAULT
+    """share of the resource to keep, in (0, 1]; "default": the task's own; None: no bound"""
+
+    reward: str = "accuracy"
+    """of a finished plan: "accuracy", "error", "error-log-macs", "error-log-params", ..."""
+
+    action_mode: str = "clamp"
+    """what an action means: "clamp" or "feasible" """
+
+    max_sparsity: float | Mapping[str, float] | None = None
+    """a_max, a number or {"conv": ..., "linear": ...}; None: the paper's"""
+
+    channel_multiple: int | None = None
+    """kept counts are multiples of this; None: the task's own, for a latency also the device's"""
+
+    runtime: str = "torch"
+    """whose latency: "torch", "compile" or "onnx" """
+
+    latency_table: str | Path | None = None
+    """file of the layers' times; None: this machine's, measured once"""
+
+    def __post_init__(self) -> None:
+        put = partial(object.__setattr__, self)
+        for name, available in (
+            ("resource", (*RESOURCES, "latency")),
+            ("reward", REWARDS),
+            ("action_mode", ACTION_MODES),
+            ("runtime", RUNTIMES),
+        ):
+            put(name, choose(name, getattr(self, name), available))
+        if self.latency_table is not None:
+            put("latency_table", path("latency_table", self.latency_table))
+        if not self.timed and (self.latency_table is not None or self.runtime != "torch"):
+            raise ValueError(
+                "latency_table and runtime say how latency is measured: they go with "
+                "resource='latency' or reward='error-log-latency'"
+            )
+        if isinstance(self.preserve_ratio, str):
+            choose("preserve_ratio", self.preserve_ratio, (DEFAULT,))
+        else:
+            put("preserve_ratio", share_to_keep(self.preserve_ratio))
+        if self.channel_multiple is not None:
+            given = whole("channel_multiple", self.channel_multiple, at_least=1)
+            put("channel_multiple", given)
+        if self.max_sparsity is not None:
+            put("max_sparsity", largest(self.max_sparsity))
+
+    @property
+    def timed(self) -> bool:
+        """Whether latency is asked for."""
+        return self.resource == "latency" or self.reward in NEEDS_LATENCY
