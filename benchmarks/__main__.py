@@ -104,8 +104,12 @@ def publish(
     name: str = "",
     to: Path = RESULTS,
     replace: bool = False,
+    networks: Annotated[str, arg(metavar="A,B,...")] = "",
 ) -> int:
-    """Copy a finished results folder to the committed ones.
+    """Copy a finished results folder to the committed ones, in its small form.
+
+    Reports, tables, pictures and fine-tuned plans stay files; all runs become one Parquet file,
+    and all outcomes of a fine-tuning.
 
     Refused are folders with unfinished or failed runs, and those that would change what is
     committed already, unless that is said.
@@ -115,10 +119,12 @@ def publish(
         name: Of the committed folder, such as cifar10/plain20-50; by default, that of RUN.
         to: The folder of committed results.
         replace: Replace a committed folder of that name as a whole.
+        networks: Files of networks below RUN that are committed, too; others are left out, since
+            their plan and recipe make them again.
     """
     from benchmarks.publishing import publish as copied
 
-    target = copied(run, name or run.resolve().name, to, replace=replace)
+    target = copied(run, name or run.resolve().name, to, replace=replace, networks=split(networks))
     console = printer()
     console.print(f"published in {target}", highlight=False, soft_wrap=True)
     console.print(f"to commit it: git add {target}", highlight=False, soft_wrap=True)

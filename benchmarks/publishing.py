@@ -1,15 +1,28 @@
-"""Finished results become committed ones: copied as a whole, or not at all."""
+"""Finished results become committed ones, in their small form, as a whole or not at all.
+
+What is committed is what a reader opens: reports, tables, pictures, plans that were fine-tuned,
+and the networks that a page names.  All runs of a folder are one Parquet file, and all outcomes of
+a fine-tuning (see `benchmarks.studies.archive` and `benchmarks.finetuning.archive`); every command
+that reads results reads them.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.studies import journals, manifest
-from benchmarks.studies.records import Store
+from amc_gym import CompressionPlan, PlanError
+from amc_gym.compression.handover.export import description_of
+from benchmarks.finetuning import archive as tuned
+from benchmarks.finetuning.outcomes import FORMAT as TUNED
+from benchmarks.finetuning.outcomes import Outcome, load_all
+from benchmarks.studies import archive, journals, manifest
+from benchmarks.studies.records import MANIFEST, Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
 RECORD = re.compile(r".+-seed\d+-[0-9a-f]{12}\.json")
@@ -18,18 +31,28 @@ RECORD = re.compile(r".+-seed\d+-[0-9a-f]{12}\.json")
 UNFINISHED = (".pt", ".partial")
 """Ends of files that are there only while something is under way."""
 
+PAGES = ("report.html", "pareto.html")
+"""Large, and made anew from the rest."""
+
 SHOWN = 5
 """Names that a message lists."""
 
+MOST_PLANS = 20
+"""Plans of a fine-tuning that stay files for readers; more of them are for programs only."""
 
-def publish(run: Path, name: str, to: Path, *, replace: bool = False) -> Path:
-    """Copy a results folder and all that lies below it, but for what git ignores.
+
+def publish(
+    run: Path, name: str, to: Path, *, replace: bool = False, networks: Sequence[str] = ()
+) -> Path:
+    """Copy a results folder and all that lies below it in its small form.
 
     Args:
         run: the results folder.
         name: of the copy; a path of several names makes folders.
         to: where the copy goes.
         replace: whether a folder of that name is replaced.
+        networks: files of networks, below ``run``, that are copied as well; others are made again
+            from their plan and recipe.
 
     Returns:
         The copy's folder.  Nothing is written where it has all of it already.
@@ -43,24 +66,21 @@ def publish(run: Path, name: str, to: Path, *, replace: bool = False) -> Path:
         raise BenchmarkError(f"--name must be a folder's name below {to}, not {name!r}")
     target = to / name
     _check(run, target)
-    files = {path.relative_to(run): path for path in _files(run)}
-    there = {path.relative_to(target): path for path in _files(target)} if target.exists() else {}
-    differ = sorted(
-        path
-        for path in {*files, *there}
-        if path not in files
-        or path not in there
-        or files[path].read_bytes() != there[path].read_bytes()
-    )
-    if not differ:
-        return target
-    if there and not replace:
-        raise BenchmarkError(
-            f"{target} holds other results ({_some(map(str, differ))}): name another one with "
-            "--name, or say --replace"
-        )
+    if missing := [each for each in networks if not (run / each).is_file()]:
+        raise BenchmarkError(f"{run} holds no network {_some(missing)}")
+    kept = {run / each for each in networks}
     try:
-        _copy(files, target)
+        with _beside(target) as new:
+            for folder in _folders(run):
+                _write(folder, new / folder.relative_to(run), kept)
+            differ = _differing(new, target)
+            if differ and target.exists() and not replace:
+                raise BenchmarkError(
+                    f"{target} holds other results ({_some(differ)}): name another one with "
+                    "--name, or say --replace"
+                )
+            if differ:
+                _put(new, target)
     except OSError as error:
         raise BenchmarkError(f"cannot write {target}: {error.strerror or error}") from error
     return target
@@ -78,9 +98,10 @@ def _check(run: Path, target: Path) -> None:
     if here == there or here in there.parents or there in here.parents:
         raise BenchmarkError(f"{run} cannot be copied to {target}: one lies in the other")
     finished = 0
-    for folder in sorted({run, *(path.parent for path in run.rglob("*") if path.is_file())}):
+    for folder in _folders(run):
         records, foreign = Store(folder).load()
         damaged = [path.name for path in foreign if RECORD.fullmatch(path.name)]
+        damaged += [path.name for path in foreign if path.name == archive.FILE]
         left = [path.name for path in folder.iterdir() if path.name.endswith(UNFINISHED)]
         unfinished, broken = journals.load(folder)
         missing = manifest.missing(folder, (record.run.name for record in records))
@@ -101,36 +122,157 @@ def _check(run: Path, target: Path) -> None:
         raise BenchmarkError(f"{run} holds no finished results")
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """What is committed of a folder: no pages, which are large and made anew, and no weights but
-    those of networks."""
-    for path in sorted(folder.rglob("*")):
-        page = path.name in ("report.html", "pareto.html")
-        left = path.name.endswith((*UNFINISHED, journals.SUFFIX))
-        weights = path.suffix == ".safetensors" and path.name.startswith("stage-")
-        bare = weights and path.parent.name != "networks"
-        if path.is_file() and not (page or left or bare):
+def _folders(run: Path) -> list[Path]:
+    """The folder itself, and all below it that hold files."""
+    return sorted({run, *(path.parent for path in run.rglob("*") if path.is_file())})
+
+
+def _write(folder: Path, to: Path, networks: set[Path]) -> None:
+    """Write the small form of one folder."""
+    records, _ = Store(folder).load()
+    outcomes = _outcomes(folder)
+    inside = {Store(folder).path(record.run).name for record in records}
+    inside |= {f"{outcome.name}.json" for outcome in outcomes}
+    inside |= {archive.FILE, tuned.FILE}
+    if not manifest.replaced(folder, records):
+        inside.add(MANIFEST)  # it says no more than the records do
+    if folder.name == "plans" and not _few(folder) and _outcomes(folder.parent):
+        return  # they are in the outcomes' archive
+    for path in _files(folder, networks):
+        if path.name not in inside:
+            to.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, to / path.name)
+    if records:
+        _archive(records, to)
+    if outcomes:
+        _archive_outcomes(outcomes, folder, to, networks)
+
+
+def _files(folder: Path, networks: set[Path]) -> Iterator[Path]:
+    """What is copied as it is: pages are made anew, and weights are there if asked for."""
+    kept = networks | {description_of(path) for path in networks}
+    for path in sorted(folder.iterdir()):
+        left = path.name in PAGES or path.name.endswith((*UNFINISHED, journals.SUFFIX))
+        weights = ".safetensors" in path.suffixes and path not in kept
+        if path.is_file() and not (left or weights):
             yield path
 
 
-def _copy(files: dict[Path, Path], target: Path) -> None:
-    """Put the files in place of what is there, as a whole: they are copied beside it first."""
+def _archive(records: Sequence[Record], to: Path) -> None:
+    """Write the records as one file, and make sure that it says the same.
+
+    Raises:
+        BenchmarkError: it does not, for a history of another precision say.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    archive.write(to, [record.to_content() for record in records])
+    expected = [replace(each, history=replace(each.history, channels=[])) for each in records]
+    if Store(to).load() != (expected, {}):
+        raise BenchmarkError("the records do not fit in an archive: nothing is published")
+
+
+def _archive_outcomes(
+    outcomes: Sequence[Outcome], folder: Path, to: Path, networks: set[Path]
+) -> None:
+    """Write the outcomes as one file; plans that are files stay there."""
+    to.mkdir(parents=True, exist_ok=True)
+    few = [
+        outcome
+        if outcome.network is None or folder / outcome.network in networks
+        else replace(outcome, network=None)
+        for outcome in outcomes
+    ]
+    files = _plan_files(few, folder / "plans")
+    for file in set(files.values()):
+        (to / "plans").mkdir(exist_ok=True)
+        shutil.copyfile(folder / file, to / file)
+    tuned.write(to, [outcome.to_content() for outcome in few], files)
+    if load_all(to) != few:
+        raise BenchmarkError("the outcomes do not fit in an archive: nothing is published")
+
+
+def _plan_files(outcomes: Iterable[Outcome], plans: Path) -> dict[str, str]:
+    """Name of each outcome -> file of its plan, where that is there."""
+    if not _few(plans):
+        return {}
+    found: dict[str, str] = {}
+    for path in sorted(plans.glob("*.json")):
+        try:
+            plan = CompressionPlan.load(path)
+        except (PlanError, OSError) as error:
+            raise BenchmarkError(f"{path} is no plan: {error}") from error
+        for outcome in outcomes:
+            if outcome.plan == plan:
+                found[outcome.name] = f"plans/{path.name}"
+    return found
+
+
+def _few(plans: Path) -> bool:
+    return plans.is_dir() and len(list(plans.glob("*.json"))) <= MOST_PLANS
+
+
+def _outcomes(folder: Path) -> list[Outcome]:
+    """The outcomes of a folder that holds them and nothing else in JSON."""
+    first = next(folder.glob("*.json"), None)
+    if first is not None and TUNED not in first.read_text("utf-8", errors="replace")[:200]:
+        return []
+    try:
+        return load_all(folder)
+    except ValueError as error:
+        raise BenchmarkError(str(error)) from error
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A folder beside the target, for what takes its place; afterwards no trace of it is left."""
+    above = [path for path in target.parents if not path.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        for path in above:
+            if not any(path.iterdir()):
+                path.rmdir()
+
+
+def _put(new: Path, target: Path) -> None:
+    """Put a folder in place of what is there."""
     old = target.with_name(f"{target.name}.{os.getpid()}.old.partial")
     try:
-        for path, source in files.items():
-            (new / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, new / path)
         if target.exists():
             target.rename(old)
         new.rename(target)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
         elif old.exists():
             old.rename(target)
+
+
+def _differing(new: Path, target: Path) -> list[str]:
+    """Names of the files, below both folders, that are not the same in both."""
+    names = sorted(
+        {
+            path.relative_to(folder)
+            for folder in (new, target)
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+    )
+    return [str(name) for name in names if not _alike(new / name, target / name)]
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two files say the same; other versions of pyarrow write other bytes."""
+    if not (one.is_file() and other.is_file()):
+        return False
+    if one.read_bytes() == other.read_bytes():
+        return True
+    if one.name == archive.FILE:
+        return Store(one.parent).load() == Store(other.parent).load()
+    return one.name == tuned.FILE and load_all(one.parent) == load_all(other.parent)
 
 
 def _some(names: Iterable[str]) -> str:

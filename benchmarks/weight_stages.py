@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import nn
 
 import amc_gym
-from amc_gym._utils.files import replacing, replacing_text, write_json, write_whole
+from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym._utils.machine import device_of
 from amc_gym.cli.console import printer
 from amc_gym.compression.handover.formats import compact
@@ -39,7 +39,7 @@ from benchmarks.finetuning.jobs import RECIPE, rounded
 from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described, machine, versions
-from benchmarks.reports.figures import DPI, FAINT, STYLE, new_figure
+from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
 from benchmarks.reports.tables import markdown, terminal
 from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError
@@ -228,8 +228,7 @@ def draw(stages: Sequence[Stage], path: Path, title: str) -> None:
         axes.grid(color=FAINT, axis="y")
         axes.set_axisbelow(True)
         axes.legend(ncols=len(stages), loc="lower left", bbox_to_anchor=(0, 1))
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)
 
 
 def main(arguments: list[str] | None = None) -> int:

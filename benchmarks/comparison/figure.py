@@ -9,11 +9,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from amc_gym._utils.files import replacing
 from benchmarks.comparison.resampling import performance_profile
 from benchmarks.comparison.scores import POINTS, Scores
 from benchmarks.reports.escaping import picture_text
-from benchmarks.reports.figures import DPI, FAINT, GREY, STYLE, looks_of, new_figure
+from benchmarks.reports.figures import FAINT, GREY, STYLE, looks_of, new_figure, save_picture
 from benchmarks.reports.statistics import Estimate
 
 FLOOR = -0.5
@@ -41,8 +40,7 @@ def draw(
         _intervals(figure.add_subplot(grid[0, :]), scores, ends, looks)
         _profiles(figure.add_subplot(grid[1, 0]), scores, looks)
         _curves(figure.add_subplot(grid[1, 1]), scores, curves, looks)
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)
 
 
 def _intervals(
@@ -127,5 +125,4 @@ def draw_pairs(agents: Sequence[str], better: np.ndarray, path: Path) -> None:
         axes.set_yticks(range(n), names, fontsize=9)
         axes.spines[:].set_visible(False)
         axes.set_title("probability in % that a run of the row beats one of the column", loc="left")
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)

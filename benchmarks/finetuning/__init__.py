@@ -2,6 +2,7 @@
 
 jobs        what is fine-tuned: plans of a study's runs, and the network itself
 outcomes    which test images each network has right, as files
+archive     outcomes of a published study, in one file
 paired      differences of accuracy, with a bootstrap over images and seeds
 report      finetuned.md and finetuned.csv
 figure      the picture beside them

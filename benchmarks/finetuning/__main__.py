@@ -14,7 +14,7 @@ from amc_gym.compression.recovery import chain
 from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import run_command, split
 from benchmarks.finetuning import report
-from benchmarks.finetuning.jobs import RECIPE, FineTuning, jobs_of, work
+from benchmarks.finetuning.jobs import RECIPE, FineTuning, jobs_of, unfinished, work
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import cores
 from benchmarks.studies import manifest
@@ -75,7 +75,7 @@ def finetune(
     out = out or folder / "finetuned"
     Store(out).prepare()
     jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root)
-    missing_jobs = [job for job in jobs if not job.path.exists()]
+    missing_jobs = unfinished(jobs)
     for job in set(jobs).difference(missing_jobs):  # a kill came when only this was left to do
         job.checkpoint.unlink(missing_ok=True)
     if len(missing_jobs) < len(jobs):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from amc_gym._utils.files import replacing
 from benchmarks.finetuning.outcomes import Outcome
-from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
+from benchmarks.reports.figures import COLOURS, FAINT, GREY, STYLE, new_figure, save_picture
 
 
 def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
@@ -55,5 +54,4 @@ def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
         axes.set_axisbelow(True)
         axes.set_title(title, loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)

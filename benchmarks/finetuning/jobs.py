@@ -21,7 +21,7 @@ from amc_gym.compression.handover.formats import halved, nbytes
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.identity import identity
-from benchmarks.finetuning.outcomes import Bits, Outcome
+from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
 from benchmarks.machine import machine, versions
 from benchmarks.studies.records import Record
 
@@ -154,6 +154,16 @@ def jobs_of(
         for n in range(seeds)
         for plan in plans
     ]
+
+
+def unfinished(jobs: Sequence[FineTuning]) -> list[FineTuning]:
+    """The jobs of one folder that have no outcome there yet.
+
+    Raises:
+        ValueError: a JSON file in the folder is no outcome.
+    """
+    done = {outcome.name for outcome in load_all(jobs[0].folder)} if jobs else set()
+    return [job for job in jobs if job.name not in done]
 
 
 def middle(runs: Sequence[Record], n: int) -> list[Record]:

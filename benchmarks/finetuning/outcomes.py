@@ -1,11 +1,14 @@
-"""Which test images a network has right before and after fine-tuning, as a file."""
+"""Which test images a network has right before and after fine-tuning, as a file.
+
+Outcomes of a published study are in one file, see `archive`.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -27,6 +30,7 @@ from amc_gym._utils.documents import (
     Share,
 )
 from amc_gym._utils.files import write_whole
+from benchmarks.finetuning import archive
 
 FORMAT = "amc-gym fine-tuning 1"
 
@@ -46,9 +50,8 @@ class BitsSchema(Schema):
 
 
 class OutcomeSchema(Schema):
-    """The file of an ``Outcome``."""
+    """An ``Outcome``, in a file of its own or in an archive."""
 
-    format: Literal["amc-gym fine-tuning 1"]
     name: Name
     agent: Name
     search_seed: Natural
@@ -150,11 +153,27 @@ class Outcome:
     versions: dict[str, str]
     date: str
 
+    def to_content(self) -> dict[str, Any]:
+        """What the file says, without its format."""
+        return asdict(self) | {"plan": None if self.plan is None else self.plan.to_dict()}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Outcome:
+        """Make the outcome of what ``to_content`` said.
+
+        Raises:
+            DocumentError, PlanError: it does not fit the schema, or has no valid plan.
+        """
+        documents.check(OutcomeSchema, content)
+        plan = content["plan"]
+        parts: dict[str, Any] = {side: Bits(**content[side]) for side in archive.SIDES}
+        parts["plan"] = None if plan is None else CompressionPlan.from_dict(plan)
+        return cls(**content | parts)
+
     def save(self, folder: Path) -> Path:
         """Write NAME.json, whole or not at all."""
         path = folder / f"{self.name}.json"
-        fields = {"format": FORMAT} | asdict(self)
-        fields["plan"] = None if self.plan is None else self.plan.to_dict()
+        fields = {"format": FORMAT} | self.to_content()
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
         return write_whole(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -167,22 +186,24 @@ class Outcome:
         """
         try:
             content = documents.read(path)
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
+            if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
                 raise DocumentError(f"it is not of the format {FORMAT!r}")
-            documents.check(OutcomeSchema, content)
-            if content["plan"] is not None:
-                content["plan"] = CompressionPlan.from_dict(content["plan"])
+            return cls.from_content(content)
         except (DocumentError, PlanError) as error:
             raise ValueError(f"{path} is no outcome of a fine-tuning: {error}") from error
-        del content["format"]
-        content["before"], content["after"] = Bits(**content["before"]), Bits(**content["after"])
-        return cls(**content)
 
 
 def load_all(folder: Path) -> list[Outcome]:
-    """Every outcome in a folder, by name.
+    """Every outcome in a folder, by name; its own file is newer than what an archive says of it.
 
     Raises:
-        ValueError: a JSON file there is none.
+        ValueError: a JSON file there is none, or the archive is damaged.
     """
-    return [Outcome.load(path) for path in sorted(folder.glob("*.json"))]
+    path = folder / archive.FILE
+    try:
+        found = [Outcome.from_content(content) for content in archive.read(folder)]
+    except (DocumentError, PlanError) as error:
+        raise ValueError(f"{path} holds no outcomes of a fine-tuning: {error}") from error
+    found += [Outcome.load(path) for path in folder.glob("*.json")]
+    by_file = {f"{outcome.name}.json": outcome for outcome in found}
+    return [by_file[name] for name in sorted(by_file)]

@@ -23,7 +23,7 @@ from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import json_object, run_command, split
-from benchmarks.finetuning.jobs import FULL, RECIPE, FineTuning, jobs_of
+from benchmarks.finetuning.jobs import FULL, RECIPE, FineTuning, jobs_of, unfinished
 from benchmarks.finetuning.jobs import work as work_finetuning
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.machine import cores
@@ -189,7 +189,7 @@ def _jobs(
 def _finetuned(jobs: Sequence[FineTuning], workers: int | None, console: Console) -> bool:
     """Fine-tune what has no outcome yet; False: some failed."""
     Store(jobs[0].folder).prepare()
-    missing = [job for job in jobs if not job.path.exists()]
+    missing = unfinished(jobs)
     executor = LocalExecutor(work_finetuning, workers or cores())
     said = ("networks", "epochs")
     return carry_out(

@@ -12,9 +12,8 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
-from amc_gym._utils.files import replacing
 from benchmarks.pareto.points import Point, by_budget, by_method
-from benchmarks.reports.figures import COLOURS, DPI, FAINT, GREY, STYLE, new_figure
+from benchmarks.reports.figures import COLOURS, FAINT, GREY, STYLE, new_figure, save_picture
 
 SIZES: dict[str, Callable[[Point], float]] = {
     "MACs kept, %": lambda point: 100 * point.macs,
@@ -50,8 +49,7 @@ def draw(points: Sequence[Point], path: Path, title: str) -> None:
             line[0].set_ylabel(f"test accuracy, %\n{row}")
         handles, labels = panels[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)
 
 
 def _front(

@@ -14,7 +14,7 @@ from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.resolving import resolve
 from benchmarks.arguments import run_command
 from benchmarks.finetuning import jobs as finetuning
-from benchmarks.finetuning.outcomes import Outcome
+from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.machine import cores
 from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import RECOVERIES, SEPARATORS, Signal
@@ -89,13 +89,14 @@ def study(
     missing = [job for job in judging if len(job.finished) < plans]
     done = carry_out(missing, executor, console, _judged, ("signals", "plans"))
     executor = LocalExecutor(finetuning.work, workers or cores())
-    untuned = [job for job in tuning if not job.path.exists()]
+    untuned = finetuning.unfinished(tuning)
     done &= carry_out(untuned, executor, console, _tuned, ("plans", "epochs"))
     if not done:
         return 1
-    outcomes = [Outcome.load(job.path) for job in tuning]
+    outcomes = {outcome.name: outcome for outcome in load_all(folder)}
     accuracies = {job.signal: job.finished for job in judging}
-    report.write(out, accuracies, outcomes, f"{network} on {dataset}", printer())
+    tuned = [outcomes[job.name] for job in tuning]
+    report.write(out, accuracies, tuned, f"{network} on {dataset}", printer())
     return 0
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import matplotlib as mpl
 from rich.console import Console
 
-from amc_gym._utils.files import replacing, replacing_text, write_whole
+from amc_gym._utils.files import replacing_text, write_whole
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import described
-from benchmarks.reports.figures import COLOURS, DPI, FAINT, STYLE, new_figure
+from benchmarks.reports.figures import COLOURS, FAINT, STYLE, new_figure, save_picture
 from benchmarks.reports.tables import markdown, terminal
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal
@@ -113,5 +113,4 @@ def _draw(
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         figure.supxlabel("accuracy on reward images before fine-tuning, %", fontsize=9)
         figure.supylabel("on test images, fine-tuned, %", fontsize=9)
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)

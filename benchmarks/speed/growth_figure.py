@@ -12,8 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from amc_gym._utils.files import replacing
-from benchmarks.reports.figures import COLOURS, DPI, FAINT, INCHES, STYLE
+from benchmarks.reports.figures import COLOURS, FAINT, INCHES, STYLE, save_picture
 
 PARTS = {
     "forward": "forward pass",
@@ -66,5 +65,4 @@ def draw(
             panel.set_axisbelow(True)
         handles, labels = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=len(PARTS))
-        with replacing(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+        save_picture(figure, path)

@@ -44,6 +44,12 @@ def current(folder: Path, records: Iterable[Record]) -> list[Record]:
     return [each for each in records if places.get(each.run.place, each.run.name) == each.run.name]
 
 
+def replaced(folder: Path, records: Iterable[Record]) -> bool:
+    """Whether there are records that another one was asked for in place of."""
+    records = list(records)
+    return len(current(folder, records)) < len(records)
+
+
 def missing(folder: Path, finished: Iterable[str]) -> list[str]:
     """Names of the runs that were asked for and are not among the ``finished`` ones."""
     return sorted(set(asked(folder).values()) - set(finished))

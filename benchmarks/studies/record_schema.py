@@ -46,7 +46,7 @@ class HeadSchema(Schema):
 
 
 class HistorySchema(Schema):
-    """A ``History`` in a file: columns of equal length."""
+    """A ``History`` in a file: columns of equal length; an archive knows no channels."""
 
     reward: Reals
     accuracy: Accuracies
@@ -58,8 +58,8 @@ class HistorySchema(Schema):
 
     @model_validator(mode="after")
     def _as_long(self) -> HistorySchema:
-        columns = [self.reward, self.accuracy, self.macs, self.params, self.channels, self.seconds]
-        columns += [self.evaluation] if self.evaluation else []
+        columns = [self.reward, self.accuracy, self.macs, self.params, self.seconds]
+        columns += [column for column in (self.channels, self.evaluation) if column]
         if not self.reward or any(len(column) != len(self.reward) for column in columns):
             raise ValueError("should have one value of each kind for each episode")
         return self
@@ -88,11 +88,9 @@ class FullSchema(Schema):
     channels: dict[Name, Positive]
 
 
-class RecordSchema(HeadSchema):
-    """The whole file."""
+class RunSchema(HeadSchema):
+    """A ``Record``, wherever it is kept."""
 
-    format: Literal["amc-gym run 1"]
-    sha256: Sha256
     history: HistorySchema
     best: BestSchema
     full: FullSchema
@@ -104,6 +102,13 @@ class RecordSchema(HeadSchema):
     versions: dict[Name, Name]
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{5,20}(Z|[+-]\d\d:\d\d)$")]
     stopped: bool = False
+
+
+class RecordSchema(RunSchema):
+    """The file of a run."""
+
+    format: Literal["amc-gym run 1"]
+    sha256: Sha256
 
 
 class JournalSchema(HeadSchema):

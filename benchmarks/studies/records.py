@@ -2,7 +2,7 @@
 
 A file counts only if it is whole: it is written beside its place and moved there in one step, it
 bears its run's name, and its content matches the checksum in it.  Runs that are not finished have
-other files, see `journals`.
+other files, see `journals`.  Runs of a published study are in one file, see `archive`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from amc_gym import CompressionPlan, PlanError
 from amc_gym._utils import documents
 from amc_gym._utils.documents import DocumentError
 from amc_gym._utils.files import sweep, write_whole
-from benchmarks.studies.record_schema import RecordSchema
+from benchmarks.studies import archive
+from benchmarks.studies.record_schema import RecordSchema, RunSchema
 from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
@@ -47,7 +48,7 @@ class History:
         accuracy: on the reward images, in [0, 1].
         macs: of the compressed network.
         params: of the compressed network.
-        channels: kept channels of each unit.
+        channels: kept channels of each unit; empty in published studies.
         seconds: since learning began.
         evaluation: which evaluations of the run they were, from 1; 1, 2, ... where an agent
             evaluated nothing on the side.
@@ -160,12 +161,13 @@ class Record:
 
     def to_json(self) -> str:
         """One line per field, so that a changed run reads well in a diff."""
-        content = self._content()
+        content = self.to_content()
         fields = {"format": FORMAT, "sha256": _checksum(content)} | content
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
-    def _content(self) -> dict[str, Any]:
+    def to_content(self) -> dict[str, Any]:
+        """What the file says, without format and checksum."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         del content["run"]
         content["history"] = vars(self.history)
@@ -188,8 +190,29 @@ class Record:
             del content["format"]
             if content.pop("sha256") != _checksum(content):
                 raise RecordError("it was changed since it was written")
+        except DocumentError as error:
+            raise RecordError(f"it is no whole record of a run: {error}") from error
+        return cls._of(content)
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Record:
+        """Make the record of what ``to_content`` said, which is used up.
+
+        Raises:
+            RecordError: it says no run, or one without a valid plan.
+        """
+        try:
+            documents.check(RunSchema, content)
+        except DocumentError as error:
+            raise RecordError(f"it is no whole record of a run: {error}") from error
+        return cls._of(content)
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Record:
+        """Make the record of what fits its schema."""
+        try:
             plan = CompressionPlan.from_dict(content["best"]["plan"])
-        except (DocumentError, PlanError) as error:
+        except PlanError as error:
             raise RecordError(f"it is no whole record of a run: {error}") from error
         if list(plan.weights or plan.kept) != list(content["full"]["channels"]):
             raise RecordError("its best plan is one of another network")
@@ -269,8 +292,11 @@ class Store:
         return write_whole(self.path(record.run), record.to_json())
 
     def load(self) -> tuple[list[Record], dict[Path, str]]:
-        """Every finished run of the folder, and every other JSON file in it with what is wrong."""
-        records, foreign = [], {}
+        """Every finished run of the folder, and every other JSON file in it with what is wrong.
+
+        A run's own file is newer than what an archive says of it.
+        """
+        records, foreign = self._archived()
         for path in sorted(self.folder.glob("*.json")):
             try:
                 record = Record.from_json(documents.read_text(path, LARGEST))
@@ -279,5 +305,13 @@ class Store:
             except (RecordError, DocumentError, OSError) as error:
                 foreign[path] = str(error)
             else:
-                records.append(record)
-        return records, foreign
+                records[path.name] = record
+        return [records[name] for name in sorted(records)], foreign
+
+    def _archived(self) -> tuple[dict[str, Record], dict[Path, str]]:
+        """The runs of the archive by the names of their files; what is wrong with it."""
+        try:
+            found = [Record.from_content(each) for each in archive.read(self.folder)]
+        except (RecordError, DocumentError, OSError) as error:
+            return {}, {self.folder / archive.FILE: str(error)}
+        return {self.path(record.run).name: record for record in found}, {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,17 +37,73 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_a_finished_run_is_copied_with_all_below_it(
+def without_channels(records: list[Record]) -> list[Record]:
+    """As an archive holds them."""
+    return [replace(each, history=replace(each.history, channels=[])) for each in records]
+
+
+def test_a_finished_run_is_published_with_all_below_it(
     tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     to = tmp_path / "results"
     assert main(["publish", str(run), "--to", str(to), "--name", "cifar10/mine"]) == 0
     assert f"git add {to / 'cifar10' / 'mine'}" in capsys.readouterr().out
-    expected = content(run)
-    assert expected.pop("report.html")  # large, and made anew
-    assert content(to / "cifar10" / "mine") == expected
-    assert len(Store(to / "cifar10" / "mine" / "below").load()[0]) == 1
+    published, made = to / "cifar10" / "mine", content(run)
+    reports = {"report.md", "report.csv", "learning-curves.png", "policies.png"}
+    assert set(content(published)) == reports | {"runs.parquet", "below/runs.parquet"}
+    assert {name: made[name] for name in reports} == {
+        name: text for name, text in content(published).items() if name in reports
+    }
+    for folder in (".", "below"):
+        records, _ = Store(run / folder).load()
+        assert Store(published / folder).load() == (without_channels(records), {})
     assert [path.name for path in to.iterdir()] == ["cifar10"]
+
+
+def test_reports_of_what_is_published_are_the_same(
+    tmp_path: Path, run: Path, setting: Setting, serial: Serial, console: Console
+) -> None:
+    target = publish(run, "x", tmp_path / "results")
+    for name in ("report.md", "report.csv"):
+        (target / name).unlink()
+    write(target, console)
+    for name in ("report.md", "report.csv", "learning-curves.png", "policies.png"):
+        assert (target / name).read_bytes() == (run / name).read_bytes()
+    # A study goes on from there, and what it adds is published like the rest.
+    assert complete(runs_of(setting, ["guess"], 3), Store(target), serial, console)
+    assert len(serial.runs) == 3 + 1  # the fixture's, and the new one
+    again = publish(target, "y", tmp_path / "results")
+    assert Store(again).load()[0] == without_channels(Store(target).load()[0])
+    assert len(Store(again).load()[0]) == 3
+    assert not list(again.glob("*.json"))
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path, run: Path) -> None:
+    """Wherever a byte is wrong: nothing is read, or what was written."""
+    target = publish(run, "x", tmp_path / "results")
+    path = target / "runs.parquet"
+    whole, records = path.read_bytes(), Store(target).load()[0]
+    refused = 0
+    for place in random.Random(0).sample(range(len(whole)), 120):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        found, foreign = Store(target).load()
+        assert found == (records if not foreign else [])
+        assert all(text.isprintable() and text for text in foreign.values())
+        refused += bool(foreign)
+    assert refused > 60
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BenchmarkError, match=r"runs\.parquet are damaged"):
+        publish(target, "y", tmp_path / "results")
+
+
+def test_without_pyarrow_its_extra_is_named(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = publish(run, "x", tmp_path / "results")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BenchmarkError, match=r"pip install 'amc-gym\[agents\]'"):
+        Store(target).load()
+    assert Store(run).load()[0]  # runs of one's own need none
 
 
 def test_what_is_committed_is_not_changed_silently(
@@ -57,13 +116,14 @@ def test_what_is_committed_is_not_changed_silently(
     assert content(target) == before
     Store(run).save(variant(record, "other", 0, 0.5))
     (run / "report.md").unlink()
-    with pytest.raises(BenchmarkError, match=r"holds other results \(other-seed0-.*report.md"):
+    with pytest.raises(BenchmarkError, match=r"holds other results \(report.md, runs.parquet"):
         publish(run, "x", to)
     assert content(target) == before
     assert publish(run, "x", to, replace=True) == target
     now = content(target)
     assert "report.md" not in now
-    assert len(now) == len(before)
+    assert len(now) == len(before) - 1
+    assert len(Store(target).load()[0]) == 3
     assert [path.name for path in to.iterdir()] == ["x"]
 
 

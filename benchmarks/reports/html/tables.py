@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
+from benchmarks.studies import archive
 from benchmarks.studies.records import Record
 
 
@@ -51,8 +52,9 @@ def runs_table(records: Sequence[Record]) -> str:
             f"{record.seconds:.1f}",
         )
         plan = base64.b64encode(json.dumps(best.plan.to_dict(), indent=1).encode()).decode()
+        file = f"{quote(name)}.json" if record.history.channels else archive.FILE  # published
         links = (
-            f'<td class="text"><a href="{escape(quote(name))}.json">run</a></td>'
+            f'<td class="text"><a href="{escape(file)}">run</a></td>'
             f'<td class="text"><a href="data:application/json;base64,{plan}" '
             f'download="{escape(name)}.plan.json">plan</a></td>'
         )
