@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks run``, ``report``, ``compare``, ``publish``, ..."""
+"""The command line: ``python -m benchmarks run``, ``report``, ``publish``, ``reproduce``, ..."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tyro.conf import Positional, arg
 from amc_gym.cli.console import printer
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
+from benchmarks.reproducing.command import reproduce
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ COMMANDS = {
     "report": report,
     "compare": compare,
     "publish": publish,
+    "reproduce": reproduce,
     "submit": submit,
     "validate": validate,
     "leaderboard": leaderboard,

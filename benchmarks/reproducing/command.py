@@ -1,0 +1,125 @@
+"""``python -m benchmarks reproduce``: showing a study, and carrying it out step by step."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from tyro.conf import Positional, arg
+
+from amc_gym._utils.files import write_whole
+from amc_gym.cli.console import printer
+from benchmarks.reports.escaping import terminal_text
+from benchmarks.reports.tables import terminal
+from benchmarks.reproducing.configs import Step, Study, changed, load, names
+from benchmarks.reproducing.finished import finished
+from benchmarks.studies.runs import BenchmarkError
+
+ENOUGH = 1
+"""Exit status of a command of which something failed; the rest of the study goes on without it."""
+
+
+def reproduce(
+    studies: Positional[tuple[str, ...]] = (),
+    dry_run: bool = False,
+    settings: Annotated[tuple[str, ...], arg(name="set", metavar="COMMAND.OPTION=VALUE")] = (),
+) -> int:
+    """Carry out studies of benchmarks/configs, step by step; without a name, list them.
+
+    What is finished stays, so the same command goes on where it was stopped. The first step that
+    fails ends its study.
+
+    Args:
+        studies: Their names.
+        dry_run: Only show what would be run, what it costs, and what is finished already.
+        settings: Other options than the config's, for all steps of a command, as in
+            run.seeds=2 or finetuning.recipe.epochs=5.
+    """
+    console = printer()
+    if not studies:
+        rows = [(each.name, each.title, each.cost) for each in map(load, names())]
+        console.print(terminal("Studies", ("name", "what", "cost"), rows, words=3))
+        return 0
+    chosen = [changed(load(name), _settings(settings)) for name in studies]
+    if dry_run:
+        for study in chosen:
+            _show(study, console)
+        return 0
+    return max(_carry_out(study, console) for study in chosen)
+
+
+def _show(study: Study, console: Console) -> None:
+    """What would be run, and how much of it is there."""
+    about = {"paper": study.paper, "cost": study.cost, "needs": study.needs}
+    lines = [f"{study.name}: {study.title}"]
+    lines += [f"  {name}: {text}" for name, text in about.items() if text]
+    if study.result:
+        lines.append(f"  our result: benchmarks/results/{study.result}")
+    for line in lines:
+        console.print(terminal_text(line), highlight=False, soft_wrap=True)
+    for number, step in enumerate(study.steps, start=1):
+        console.print(
+            terminal_text(f"  {number}. {_state(step)}: {_shown(step)}"),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _state(step: Step) -> str:
+    found = finished(step)
+    if found is None:
+        return "always run"
+    done, of, what = found
+    return f"{done} of {of} {what} finished"
+
+
+def _shown(step: Step) -> str:
+    into = "" if step.prints is None else f" > {shlex.quote(step.prints)}"
+    return f"{shlex.join(['python', *step.words()])}{into}"
+
+
+def _carry_out(study: Study, console: Console) -> int:
+    """The exit status of the step that failed, else 0.
+
+    A run that failed is no reason to keep the report of the others back.
+    """
+    status = 0
+    for step in study.steps:
+        if step.prints is not None and Path(step.prints).exists():
+            continue
+        console.print(terminal_text(f"$ {_shown(step)}"), highlight=False, soft_wrap=True)
+        status = max(status, _call(step))
+        if status > ENOUGH or (status and step.command != "run"):
+            break
+    return status
+
+
+def _call(step: Step) -> int:
+    command = [sys.executable, *step.words()]
+    if step.prints is None:
+        return subprocess.run(command, check=False).returncode
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
+    if not done.returncode:
+        Path(step.prints).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(step.prints), done.stdout)
+    return done.returncode
+
+
+def _settings(words: Sequence[str]) -> dict[str, Any]:
+    """COMMAND.OPTION -> value; what is no JSON is a text."""
+    settings = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise BenchmarkError(f"--set {word}: should be COMMAND.OPTION=VALUE")
+        try:
+            settings[key] = json.loads(text)
+        except ValueError:
+            settings[key] = text
+    return settings

@@ -1,0 +1,192 @@
+"""What a study is: a TOML file of steps, each a command of this project with its options."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue
+
+from amc_gym._utils import documents
+from amc_gym._utils.documents import DocumentError, Name, Schema
+from amc_gym._utils.names import choose
+from benchmarks.studies.runs import BenchmarkError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": ("benchmarks", "run"),
+    "report": ("benchmarks", "report"),
+    "compare": ("benchmarks", "compare"),
+    "finetuning": ("benchmarks.finetuning",),
+    "pareto": ("benchmarks.pareto",),
+    "search-signal": ("benchmarks.search_signal",),
+    "signals": ("benchmarks.signals",),
+    "weight-stages": ("benchmarks.weight_stages",),
+    "bench-latency": ("amc_gym", "bench-latency"),
+    "train": ("amc_gym.zoo.recipes",),
+}
+"""Name in a config -> what follows ``python -m``."""
+
+Option = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)?$")]
+
+
+class StepSchema(Schema):
+    """A ``Step`` in a file."""
+
+    command: Name
+    arguments: list[Name] = Field(default_factory=list)
+    options: dict[Option, JsonValue] = Field(default_factory=dict)
+    writes: Name | None = None
+    prints: Name | None = None
+
+
+class StudySchema(Schema):
+    """A ``Study`` in a file."""
+
+    title: Name
+    cost: Name
+    paper: Name | None = None
+    needs: Name | None = None
+    result: Name | None = None
+    steps: Annotated[list[StepSchema], Field(min_length=1, max_length=100)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command and its options.
+
+    Attributes:
+        command: one of ``COMMANDS``.
+        arguments: what has no name; with a star, the files that fit.
+        options: by their names on the command line, without dashes.
+        writes: a file that is there when the step is finished; None: see `finished`.
+        prints: a file for what the command prints, which is ``writes``, too; None: it is shown.
+    """
+
+    command: str
+    arguments: tuple[str, ...] = ()
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    writes: str | None = None
+    prints: str | None = None
+
+    def words(self) -> list[str]:
+        """Its command line, after the interpreter.
+
+        Raises:
+            BenchmarkError: no file fits an argument.
+        """
+        words = ["-m", *COMMANDS[self.command]]
+        for argument in self.arguments:
+            words += _files(argument)
+        for name, value in self.options.items():
+            words += _option(name, value)
+        return words
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``reproduce`` carries out.
+
+    Attributes:
+        name: of the config.
+        title: what is studied, one line.
+        cost: how long it takes on which machine.
+        paper: figure or table of the paper that it is about.
+        needs: what has to be there before, beside the package.
+        result: committed results of it, a folder below benchmarks/results.
+        steps: in order.
+    """
+
+    name: str
+    title: str
+    cost: str
+    paper: str | None
+    needs: str | None
+    result: str | None
+    steps: tuple[Step, ...]
+
+
+def names() -> list[str]:
+    """Every study there is."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+
+
+def load(name: str) -> Study:
+    """Read the config of that name.
+
+    Raises:
+        ValueError: there is none; the message has the near match.
+        BenchmarkError: it is no config.
+    """
+    return read(CONFIGS / f"{choose('study', name, names())}.toml")
+
+
+def read(path: Path) -> Study:
+    """Read a config.
+
+    Raises:
+        BenchmarkError: it is none; the message says where it is wrong.
+    """
+    try:
+        content = tomllib.loads(documents.read_text(path))
+        schema = documents.check(StudySchema, content)
+        for step in schema.steps:
+            choose("command", step.command, COMMANDS)
+    except (DocumentError, tomllib.TOMLDecodeError, ValueError, OSError) as error:
+        raise BenchmarkError(f"{path} is no study: {error}") from error
+    steps = tuple(
+        Step(each.command, tuple(each.arguments), each.options, each.writes, each.prints)
+        for each in schema.steps
+    )
+    fields = ("title", "cost", "paper", "needs", "result")
+    return Study(path.stem, **{name: getattr(schema, name) for name in fields}, steps=steps)
+
+
+def changed(study: Study, settings: Mapping[str, Any]) -> Study:
+    """The study with other options.
+
+    Args:
+        study: as its config has it.
+        settings: "COMMAND.OPTION" -> value, for all steps of that command.
+
+    Raises:
+        BenchmarkError: the study has no such command, or it is no option of the form.
+    """
+    steps = list(study.steps)
+    for key, value in settings.items():
+        command, _, option = key.partition(".")
+        mine = [i for i, step in enumerate(steps) if step.command == command]
+        if not mine or not option:
+            known = ", ".join(dict.fromkeys(step.command for step in steps))
+            raise BenchmarkError(
+                f"--set {key}: should be COMMAND.OPTION=VALUE with a command of the study: {known}"
+            )
+        for i in mine:
+            steps[i] = replace(steps[i], options={**steps[i].options, option: value})
+    return replace(study, steps=tuple(steps))
+
+
+def _files(argument: str) -> list[str]:
+    if "*" not in argument:
+        return [argument]
+    found = sorted(str(path) for path in Path().glob(argument))
+    return found or [argument]
+
+
+def _option(name: str, value: Any) -> list[str]:
+    """An option as words: lists of names are joined by commas, lists of numbers are words."""
+    if isinstance(value, bool):
+        stem, _, last = name.rpartition(".")
+        return [f"--{stem}{'.' * bool(stem)}{'' if value else 'no-'}{last}"]
+    if isinstance(value, dict):
+        return [f"--{name}", json.dumps(value)]
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return [f"--{name}", ",".join(value)]
+    if isinstance(value, list):
+        return [f"--{name}", *map(str, value)]
+    return [f"--{name}", *_files(str(value))]

@@ -1,0 +1,72 @@
+"""How much of a step there is already, without making an environment or reading data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.finetuning.jobs import FULL, RECIPE
+from benchmarks.finetuning.outcomes import load_all
+from benchmarks.reproducing.configs import Step
+from benchmarks.studies.records import Store
+from benchmarks.studies.runs import DETERMINISTIC
+
+
+def finished(step: Step) -> tuple[int, int, str] | None:
+    """How many of how many of what are there; None: the command has to be asked.
+
+    Raises:
+        BenchmarkError, ValueError: what is there cannot be read.
+    """
+    if step.command == "run":
+        return _runs(step)
+    if step.command == "finetuning":
+        return _networks(step)
+    file = step.prints or step.writes
+    return None if file is None else (int(Path(file).exists()), 1, "file")
+
+
+def _runs(step: Step) -> tuple[int, int, str]:
+    """Runs of the step's environment, options, evaluations, agents and seeds.
+
+    Whether weights, images or an agent's code have changed since, only the command itself can
+    say, which then does the runs again.
+    """
+    options = step.options
+    wanted = {
+        (agent, seed)
+        for agent in options["agents"]
+        for seed in range(1 if agent in DETERMINISTIC else options["seeds"])
+    }
+    records, _ = Store(Path(options["out"])).load()
+    given = options.get("env-kwargs", {})
+    kwargs = json.loads(given) if isinstance(given, str) else given
+    alike = (options["env"], options["episodes"], kwargs)
+    done = {
+        (record.run.agent, record.run.seed)
+        for record in records
+        if (record.run.setting.env, record.run.setting.episodes, record.run.setting.kwargs) == alike
+    }
+    return len(wanted & done), len(wanted), "runs"
+
+
+def _networks(step: Step) -> tuple[int, int, str]:
+    """Networks of the step's agents, recipe and seeds; of each agent one plan."""
+    folder, options = Path(step.arguments[0]), step.options
+    agents = options.get("agents") or sorted({r.run.agent for r in Store(folder).load()[0]})
+    recipe = asdict(RECIPE) | {
+        name.removeprefix("recipe.").replace("-", "_"): value
+        for name, value in options.items()
+        if name.startswith("recipe.")
+    }
+    seeds = range(recipe["seed"], recipe["seed"] + options.get("seeds", 3))
+    wanted = {(agent, seed) for agent in (FULL, *agents) for seed in seeds}
+    done: set[tuple[str, Any]] = {
+        (outcome.agent, outcome.finetuning_seed)
+        for outcome in load_all(folder / "finetuned")
+        if outcome.recipe | {"seed": 0} == recipe | {"seed": 0}
+        and outcome.recovery in (options.get("recovery"), None)
+    }
+    return len(wanted & done), len(wanted), "networks"
