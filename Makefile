@@ -59,9 +59,10 @@ help:
 	@echo '  make weights      train the bundled weights for digits again'
 	@echo '                                                           an hour'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: a night with'
-	@echo '                    WEIGHTS_ARGS="--epochs 40"             a day; minutes on a GPU'
+	@echo '                    WEIGHTS_ARGS="--set train.epochs=40"   a day; minutes on a GPU'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
 	@echo
+	@echo 'Studies: .venv/bin/python -m benchmarks reproduce lists them; docs/reproduce.md has the results.'
 	@echo 'A finished run becomes a committed result by .venv/bin/python -m benchmarks publish RUN.'
 	@echo
 	@echo 'Variables, as in `make bench EPISODES=50 SEEDS=1`:'
@@ -78,10 +79,8 @@ help:
 	@echo '  RUN_ARGS=         more for `python -m benchmarks run`, such as --rerun or --workers 1'
 	@echo '  FULL_NETWORKS="$(FULL_NETWORKS)"'
 	@echo '  CIFAR10_SEEDS=$(CIFAR10_SEEDS)  CIFAR10_STUDIES=$(CIFAR10_STUDIES)'
-	@echo '  CIFAR10_TUNING=   fine-tuning, by default $(CIFAR10_TUNING)'
-	@echo '  PARETO_ARGS=      of the fronts, by default $(PARETO_ARGS)'
-	@echo '  SPEEDUP_BUDGET=$(SPEEDUP_BUDGET)  of the latency, for the headline; SPEEDUP_TUNING=, by default'
-	@echo '                    $(SPEEDUP_TUNING)'
+	@echo '  CIFAR10_ARGS=, PARETO_ARGS=, WEIGHTS_ARGS=  other options than those of the studies, such as'
+	@echo '                    "--set finetuning.recipe.epochs=5", or --dry-run'
 	@echo '  SPEED_OUT=$(SPEED_OUT)  BASELINES=$(BASELINES)'
 
 install: $(INSTALLED)
@@ -117,20 +116,16 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks report $(OUT) $(if $(AGAINST),--against $(AGAINST)) || exit $$?; \
 	exit $$status
 
-# Everybody on several networks; what is finished stays.
+# Studies are data, in benchmarks/configs: `python -m benchmarks reproduce` lists them, and shows with
+# --dry-run what one runs, what it costs and what is finished.  What is finished stays.
+REPRODUCE = $(BIN)/python -m benchmarks reproduce
+lower = $(shell echo $(1) | tr A-Z a-z)
+
 FULL_NETWORKS ?= MobileNet Plain20 VGG16
-RULES = uniform,shallow,deep,width-multiplier,netadapt
-LEARNERS = amc-ddpg,amc-ddpg-code,sb3-ddpg,sb3-td3,sb3-sac,sb3-ppo,sb3-ddpg-default,sb3-td3-default,sb3-sac-default,sb3-ppo-default
-SEARCHERS = random,random-shares,tpe,cma-es,gp,evolution,error-allocation,loss-allocation
-FULL_FOLDERS = $(foreach network,$(FULL_NETWORKS),runs/$(shell echo $(network) | tr A-Z a-z)-digits-full)
+FULL = $(foreach network,$(FULL_NETWORKS),$(call lower,$(network)))
 bench-full: $(INSTALLED)
-	for network in $(FULL_NETWORKS); do \
-		out=runs/$$(echo $$network | tr A-Z a-z)-digits-full; \
-		$(BIN)/python -m benchmarks run --env AMC-$$network-v0 --seeds 10 --episodes 400 \
-			--agents $(RULES),$(SEARCHERS),$(LEARNERS) --out $$out || exit 1; \
-		$(BIN)/python -m benchmarks report $$out || exit 1; \
-	done
-	$(BIN)/python -m benchmarks compare $(FULL_FOLDERS) --out runs/comparison-digits
+	$(REPRODUCE) $(FULL:%=digits-%)
+	$(BIN)/python -m benchmarks compare $(FULL:%=runs/%-digits-full) --out runs/comparison-digits
 
 # One thread, so that figures of different machines mean the same; some set their own.
 bench-speed: $(DEVELOPER)
@@ -143,96 +138,33 @@ bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed.gpu --out $(SPEED_OUT)
 	$(BIN)/python -m benchmarks.speed.training --out $(SPEED_OUT)
 
-# The paper's figure 5, and its headline: searches by latency on all reward images, the plan of the
-# median run fine-tuned longer and timed.
-PARETO_DATA = $(if $(AMC_DATA_ROOT),cifar10,digits)
-PARETO = runs/pareto-$(PARETO_DATA)
-PARETO_IMAGES = $(if $(AMC_DATA_ROOT),500,400)
-PARETO_ARGS ?= --seeds 3 --episodes 100 --recipe.epochs 1 --recipe.learning-rate 0.01 --recipe.distillation 0.9
-SPEEDUP_BUDGET ?= 0.57
-SPEEDUP_TUNING ?= --seeds 1 --recovery nonlinear $(CIFAR10_TUNING)
-# Each budget has a folder of its own, with the table that it was searched with; networks that were
-# timed are not timed again.  The fine-tuned one is timed where it was small enough to be kept.
-SPEEDUP = $(PARETO)/speed-up-$(SPEEDUP_BUDGET)
+# The paper's figure 5, and its headline.
+PARETO_ARGS ?=
 pareto: $(ONNX)
-	$(BIN)/python -m benchmarks.pareto --out $(PARETO) $(PARETO_ARGS) \
-		--env-kwargs '{"dataset": "$(PARETO_DATA)", "reward_images": $(PARETO_IMAGES), "importance": "greedy"}'
-	mkdir -p $(SPEEDUP)/table
-	test -f $(SPEEDUP)/table/latency-table.json || \
-		cp $(PARETO)/latency-table.json $(PARETO)/latency-check.json $(SPEEDUP)/table
-	$(BIN)/python -m benchmarks run --env AMC-MobileNet-v0 --agents amc-ddpg --seeds 3 \
-		--episodes 100 --out $(SPEEDUP) \
-		--env-kwargs '{"dataset": "$(PARETO_DATA)", "importance": "greedy", "resource": "latency", "runtime": "onnx", "latency_table": "$(SPEEDUP)/table/latency-table.json", "preserve_ratio": $(SPEEDUP_BUDGET)}'
-	$(BIN)/python -m benchmarks.finetuning $(SPEEDUP) $(SPEEDUP_TUNING)
-	test -f $(SPEEDUP)/latency.txt || { \
-		network=$$(ls $(SPEEDUP)/finetuned/networks/*.safetensors 2>/dev/null); \
-		$(BIN)/python -m amc_gym bench-latency $(SPEEDUP)/finetuned/plans/*.json \
-			$${network:+--network $$network} --runtime onnx --rounds 100 \
-			> $(SPEEDUP)/latency.txt.partial \
-		&& mv $(SPEEDUP)/latency.txt.partial $(SPEEDUP)/latency.txt; }
-	cat $(SPEEDUP)/latency.txt
+	$(REPRODUCE) $(if $(AMC_DATA_ROOT),pareto-cifar10,pareto-digits) $(PARETO_ARGS)
 
 weights: $(INSTALLED)
-	for network in MobileNet MobileNetV2 VGG16 ResNet50 ResNet56 Plain20; do \
-		$(BIN)/python -m amc_gym.zoo.recipes $$network digits || exit 1; \
-	done
+	$(REPRODUCE) weights-digits
 
-# Each goes on after its last finished epoch.  The first teaches the others.
 WEIGHTS_ARGS ?=
 weights-cifar10: $(INSTALLED)
-	for network in ResNet56 Plain20 MobileNet; do \
-		$(BIN)/python -m amc_gym.zoo.recipes $$network cifar10 $(WEIGHTS_ARGS) \
-			--checkpoint runs/weights/$$network-cifar10.pt || exit 1; \
-	done
+	$(REPRODUCE) weights-cifar10 $(WEIGHTS_ARGS)
 
-# The paper's comparisons (its figure 2): networks and percents of the MACs; what is finished stays.
-# Each network is searched by the best signal that is affordable: nonlinear recovery costs ResNet-56
-# 24 s an evaluation on a processor, reconstruction one. All plans are fine-tuned from nonlinear
-# recovery, the searched one and the full network with three seeds.
-CIFAR10 = runs/cifar10
+# The paper's comparisons (its figure 2): networks and percents of the MACs.
 CIFAR10_STUDIES ?= Plain20-50 ResNet56-50 MobileNet-50 MobileNet-40
 CIFAR10_SEEDS ?= 10
-CIFAR10_TUNING ?= --recipe.epochs 25 --recipe.learning-rate 0.05 --recipe.distillation 0.9
+CIFAR10_ARGS ?=
 cifar10: $(INSTALLED)
-	for study in $(CIFAR10_STUDIES); do \
-		out=$(CIFAR10)/$$(echo $$study | tr A-Z a-z); ratio=0.$${study#*-}; \
-		own=loss-allocation; episodes=100; signal=reconstruct; \
-		case $$study in \
-			Plain20-*) own=error-allocation; episodes=30; signal=nonlinear;; \
-			MobileNet-*) episodes=40;; \
-		esac; \
-		$(BIN)/python -m benchmarks run --env AMC-$${study%-*}-v0 \
-			--seeds $(CIFAR10_SEEDS) --episodes $$episodes \
-			--env-kwargs '{"dataset": "cifar10", "preserve_ratio": '$$ratio', "importance": "greedy", "recovery": "'$$signal'"}' \
-			--agents uniform,shallow,deep,width-multiplier,$$own --out $$out || exit 1; \
-		$(BIN)/python -m benchmarks report $$out || exit 1; \
-		$(BIN)/python -m benchmarks.finetuning $$out --recovery nonlinear \
-			--agents $$own --seeds 3 $(CIFAR10_TUNING) || exit 1; \
-		$(BIN)/python -m benchmarks.finetuning $$out --recovery nonlinear \
-			--agents uniform,shallow,deep --seeds 1 $(CIFAR10_TUNING) || exit 1; \
-	done
+	$(REPRODUCE) $(foreach study,$(CIFAR10_STUDIES),cifar10-$(call lower,$(study))) \
+		--set run.seeds=$(CIFAR10_SEEDS) $(CIFAR10_ARGS)
 
 # Beside them: what a search's reward says about fine-tuned networks, weight pruning in stages,
 # how small a network gets when accuracy counts as much as its size (the paper's R_Param), and
 # the paper's agent on MobileNet, with more evaluations than the searcher above needs.
 cifar10-more: $(INSTALLED)
-	$(BIN)/python -m benchmarks.search_signal --out $(CIFAR10)/search-signal
-	$(BIN)/python -m benchmarks.weight_stages --out $(CIFAR10)/resnet56-weight-stages \
-		$(CIFAR10_TUNING)
-	$(BIN)/python -m benchmarks run --env AMC-ResNet56-v0 \
-		--seeds $(CIFAR10_SEEDS) --episodes 100 \
-		--env-kwargs '{"dataset": "cifar10", "preserve_ratio": null, "resource": "params", "reward": "error-log-params", "importance": "greedy", "recovery": "reconstruct"}' \
-		--agents loss-allocation --out $(CIFAR10)/resnet56-params
-	$(BIN)/python -m benchmarks report $(CIFAR10)/resnet56-params
-	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/resnet56-params --recovery nonlinear \
-		--seeds 3 $(CIFAR10_TUNING)
-	$(BIN)/python -m benchmarks run --env AMC-MobileNet-v0 \
-		--seeds $(CIFAR10_SEEDS) --episodes 100 \
-		--env-kwargs '{"dataset": "cifar10", "preserve_ratio": 0.5, "importance": "greedy", "recovery": "reconstruct"}' \
-		--agents amc-ddpg --out $(CIFAR10)/mobilenet-50-ddpg
-	$(BIN)/python -m benchmarks report $(CIFAR10)/mobilenet-50-ddpg
-	$(BIN)/python -m benchmarks.finetuning $(CIFAR10)/mobilenet-50-ddpg --recovery nonlinear \
-		--seeds 1 $(CIFAR10_TUNING)
+	$(REPRODUCE) cifar10-search-signal cifar10-resnet56-weight-stages
+	$(REPRODUCE) cifar10-resnet56-params cifar10-mobilenet-50-ddpg \
+		--set run.seeds=$(CIFAR10_SEEDS) $(CIFAR10_ARGS)
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check .

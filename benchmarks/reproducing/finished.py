@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import agents
+from benchmarks.arguments import split
 from benchmarks.finetuning.jobs import FULL, RECIPE
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.reproducing.configs import Step
+from benchmarks.studies.execution import import_modules
 from benchmarks.studies.records import Store
-from benchmarks.studies.runs import DETERMINISTIC
 
 
 def finished(step: Step) -> tuple[int, int, str] | None:
@@ -35,10 +37,11 @@ def _runs(step: Step) -> tuple[int, int, str]:
     say, which then does the runs again.
     """
     options = step.options
+    import_modules(split(options.get("modules", "")))
     wanted = {
         (agent, seed)
-        for agent in options["agents"]
-        for seed in range(1 if agent in DETERMINISTIC else options["seeds"])
+        for agent in agents.named(options["agents"])
+        for seed in range(1 if agents.is_deterministic(agent) else options["seeds"])
     }
     records, _ = Store(Path(options["out"])).load()
     given = options.get("env-kwargs", {})
@@ -55,14 +58,14 @@ def _runs(step: Step) -> tuple[int, int, str]:
 def _networks(step: Step) -> tuple[int, int, str]:
     """Networks of the step's agents, recipe and seeds; of each agent one plan."""
     folder, options = Path(step.arguments[0]), step.options
-    agents = options.get("agents") or sorted({r.run.agent for r in Store(folder).load()[0]})
+    names = options.get("agents") or sorted({r.run.agent for r in Store(folder).load()[0]})
     recipe = asdict(RECIPE) | {
         name.removeprefix("recipe.").replace("-", "_"): value
         for name, value in options.items()
         if name.startswith("recipe.")
     }
     seeds = range(recipe["seed"], recipe["seed"] + options.get("seeds", 3))
-    wanted = {(agent, seed) for agent in (FULL, *agents) for seed in seeds}
+    wanted = {(agent, seed) for agent in (FULL, *names) for seed in seeds}
     done: set[tuple[str, Any]] = {
         (outcome.agent, outcome.finetuning_seed)
         for outcome in load_all(folder / "finetuned")

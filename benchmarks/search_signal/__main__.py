@@ -18,7 +18,7 @@ from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.machine import cores
 from benchmarks.search_signal import judgements, report
 from benchmarks.search_signal.judgements import RECOVERIES, SEPARATORS, Signal
-from benchmarks.search_signal.plans import drawn
+from benchmarks.search_signal.plans import FILE, drawn
 from benchmarks.studies.executor import LocalExecutor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Store
@@ -64,7 +64,7 @@ def study(
     Store(out).prepare()
     task = resolve(network, dataset=dataset)
     with console.status("drawing plans"):
-        chosen = drawn(out / "plans.json", task, plans, ratios, seed)
+        chosen = drawn(out / FILE, task, plans, ratios, seed)
     folder = out / "finetuned"
     Store(folder).prepare()
     tuning = [

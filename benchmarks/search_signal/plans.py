@@ -12,10 +12,16 @@ import numpy as np
 
 from agents.rules import largest
 from amc_gym import CompressionPlan
-from amc_gym._utils.files import write_json
+from amc_gym._utils import documents
+from amc_gym._utils.documents import DocumentError
 from amc_gym.envs.factory import make_env
 from amc_gym.tasks.task import CompressionTask
+from benchmarks.studies import columnar
 from benchmarks.studies.runs import BenchmarkError
+
+FILE = "plans.parquet"
+COLUMNS: columnar.Columns = {"decided": "text", "drawn": "text"}
+"""JSON of what all plans were drawn from, and of one of them with its sizes."""
 
 LEAST = 5
 """Percent: no unit's share of the sparsity is drawn below this."""
@@ -69,11 +75,9 @@ def drawn(
         BenchmarkError: the file holds the plans of other arguments.
     """
     decided = {"task": task.fingerprint, "plans": n, "ratios": list(ratios), "seed": seed}
-    if not path.exists():
-        plans = draw(task, n, ratios, seed)
-        listed = [vars(one) | {"plan": one.plan.to_dict()} for one in plans]
-        write_json(path, decided | {"drawn": listed})
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if not path.exists() and not _earlier(path).exists():
+        _write(path, decided, draw(task, n, ratios, seed))
+    content = _read(path) if path.exists() else json.loads(_earlier(path).read_text("utf-8"))
     if differing := [name for name, value in decided.items() if content.get(name) != value]:
         raise BenchmarkError(
             f"{path} holds other plans: it differs in {', '.join(differing)}. Name another --out"
@@ -81,3 +85,26 @@ def drawn(
     return [
         Drawn(**one | {"plan": CompressionPlan.from_dict(one["plan"])}) for one in content["drawn"]
     ]
+
+
+def _earlier(path: Path) -> Path:
+    """The file that earlier versions wrote, which is large."""
+    return path.with_suffix(".json")
+
+
+def _write(path: Path, decided: dict[str, Any], plans: list[Drawn]) -> None:
+    rows = [vars(one) | {"plan": one.plan.to_dict()} for one in plans]
+    columnar.write(
+        path,
+        COLUMNS,
+        [{"decided": json.dumps(decided), "drawn": json.dumps(row)} for row in rows],
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        rows = columnar.read(path, COLUMNS)
+        decided: dict[str, Any] = documents.parse(rows[0]["decided"] or "") if rows else {}
+        return decided | {"drawn": [documents.parse(row["drawn"] or "") for row in rows]}
+    except DocumentError as error:
+        raise BenchmarkError(f"{path} holds no plans: {error}") from error

@@ -120,6 +120,6 @@ def _pyarrow() -> tuple[Any, Any]:
         if (error.name or "").partition(".")[0] != "pyarrow":
             raise
         raise BenchmarkError(
-            "published results are Parquet files, which need pyarrow: pip install 'amc-gym[agents]'"
+            "published results are Parquet files, and need pyarrow: pip install -e '.[benchmarks]'"
         ) from error
     return pyarrow, pyarrow.parquet

@@ -284,12 +284,3 @@ def test_records_without_code_are_kept_and_said_to_be(
     text = (out / "report.md").read_text()
     assert "| guess (code unknown) | 1 |" in text
     assert "not known of guess (code unknown)" in text
-
-
-def test_committed_results_can_be_read_and_reported() -> None:
-    """All of them: their number is that of their files."""
-    results = Path(__file__).parents[2] / "benchmarks" / "results"
-    for folder in (results / "mobilenet-digits", results / "cifar10" / "resnet56-50"):
-        records, foreign = Store(folder).load()
-        assert not foreign
-        assert len(records) == len(list(folder.glob("*-seed*.json"))) > 0

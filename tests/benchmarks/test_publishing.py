@@ -101,7 +101,7 @@ def test_without_pyarrow_its_extra_is_named(
 ) -> None:
     target = publish(run, "x", tmp_path / "results")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(BenchmarkError, match=r"pip install 'amc-gym\[agents\]'"):
+    with pytest.raises(BenchmarkError, match=r"pip install -e '.\[benchmarks\]'"):
         Store(target).load()
     assert Store(run).load()[0]  # runs of one's own need none
 

@@ -25,7 +25,7 @@ from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.zoo import bundled
 from benchmarks.__main__ import main as benchmarks_main
-from benchmarks.finetuning.outcomes import Outcome
+from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.leaderboard.submission import Entry, Submission, SubmissionError
 from benchmarks.studies.records import Record, RecordError, Store
 
@@ -168,8 +168,8 @@ def submission(digits_plan, tmp_path: Path) -> Kind:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Kind:
-    (original,) = RESULTS.glob("uniform-seed0-*.json")
-    path = tmp_path / original.name
+    (original,) = [each for each in Store(RESULTS).load()[0] if each.run.agent == "uniform"]
+    path = Store(tmp_path).path(original.run)
 
     def read() -> None:
         made = Record.from_json(path.read_text(encoding="utf-8", errors="surrogateescape"))
@@ -183,7 +183,7 @@ def record(tmp_path: Path) -> Kind:
         if not records:
             raise RecordError("; ".join(foreign.values()) or "there is no record")
 
-    document = json.loads(original.read_text())
+    document = json.loads(original.to_json())
     parts = ("format",)
     return Kind(
         document,
@@ -196,9 +196,9 @@ def record(tmp_path: Path) -> Kind:
 
 @pytest.fixture
 def outcome_file(tmp_path: Path) -> Kind:
-    original = next(TUNED.glob("uniform-*.json"))
-    path = tmp_path / original.name
-    document = json.loads(original.read_text())
+    original = next(each for each in load_all(TUNED) if each.agent == "uniform")
+    path = original.save(tmp_path)
+    document = json.loads(path.read_text())
     return Kind(document, path, lambda: Outcome.load(path).after.accuracy, (ValueError,))
 
 
