@@ -7,7 +7,9 @@ own take part.
     studies     runs, where they are carried out, and the folders that they are kept in
     reports     statistics of a study, its tables, figures and page
     comparison  scores over several tasks
-    publishing  finished results become committed ones
+    publishing  finished results become committed ones, in their small form
+    reproducing studies as data: configs/*.toml, and what carries them out
+    filling     tables of README and docs, made from committed results
     leaderboard submissions of others, replayed and ranked
     arguments   command lines: how they run and fail
     machine     what the figures were measured on

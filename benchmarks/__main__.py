@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from amc_gym.cli.console import printer
 from benchmarks.arguments import json_object, run_command, split
+from benchmarks.filling.command import fill
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
 from benchmarks.reproducing.command import reproduce
 from benchmarks.studies.runs import BenchmarkError
@@ -186,6 +187,7 @@ COMMANDS = {
     "compare": compare,
     "publish": publish,
     "reproduce": reproduce,
+    "fill": fill,
     "submit": submit,
     "validate": validate,
     "leaderboard": leaderboard,

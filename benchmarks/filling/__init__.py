@@ -1,0 +1,11 @@
+"""Tables of README and docs, filled in from committed results: ``python -m benchmarks fill``.
+
+A page says where a table goes and which one it is:
+
+    <!-- table: agents mobilenet-digits -->
+    <!-- end of table -->
+
+markers  finding those places, and filling them in
+tables   what a table's name stands for
+command  all pages of this checkout
+"""

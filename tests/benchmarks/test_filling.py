@@ -1,0 +1,102 @@
+"""Tables in prose are those of their results, on every page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.filling import tables
+from benchmarks.filling.command import pages
+from benchmarks.filling.markers import BEGIN, END, filled
+from benchmarks.filling.tables import RESULTS, table
+from benchmarks.studies.runs import BenchmarkError
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_tables_in_prose_are_those_of_their_results(page: Path) -> None:
+    """Whoever changes a result or a table calls ``python -m benchmarks fill``."""
+    text = page.read_text("utf-8")
+    assert filled(text, table) == text
+
+
+def test_the_pages_with_results_have_filled_tables() -> None:
+    found = {page.name: len(BEGIN.findall(page.read_text("utf-8"))) for page in pages()}
+    wanted = {"README.md": 1, "results.md": 7, "which-agent.md": 2, "performance.md": 1}
+    assert wanted | {"reproduce.md": 1, "latency.md": 1} == {
+        name: number for name, number in found.items() if number
+    }
+
+
+def test_links_to_results_lead_somewhere() -> None:
+    for page in pages():
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_a_figure_changed_by_hand_is_found_and_put_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    right = pages()[0].read_text("utf-8")
+    page.write_text(right.replace("91.6 [89.2, 93.6]", "92.6 [89.2, 93.6]"))
+    assert page.read_text() != right
+    assert main(["fill", str(page), "--check"]) == 1
+    assert "page.md differs from its results" in capsys.readouterr().out
+    assert page.read_text() != right
+    assert main(["fill", str(page)]) == 0
+    assert page.read_text() == right
+    assert main(["fill", str(page), "--check"]) == 0
+
+
+def test_a_result_that_changes_changes_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = table(["agents", "mobilenet-digits"])
+    shutil.copytree(RESULTS / "mobilenet-digits", tmp_path / "mobilenet-digits")
+    report = tmp_path / "mobilenet-digits" / "report.csv"
+    report.write_text(report.read_text().replace(",0.804,", ",0.123,"))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    after = table(["agents", "mobilenet-digits"])
+    changed = [line for line in after if line not in before]
+    assert changed == ["| uniform | 1 | 1 | 80.5 | 12.3 | 20.0 |"]
+
+
+def test_what_is_around_a_table_stays() -> None:
+    text = f"a\n\n<!-- table: x 1 -->\nold\n\nolder\n{END}\nb\n<!-- table: y -->\n{END}\n"
+    made = {("x", "1"): ["| new |"], ("y",): []}
+    new = f"a\n\n<!-- table: x 1 -->\n| new |\n{END}\nb\n<!-- table: y -->\n{END}\n"
+    assert filled(text, lambda words: made[tuple(words)]) == new
+    assert filled("no table\n", lambda words: []) == "no table\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<!-- table: x -->\n", f"{END}\n", f"<!-- table: x -->\n<!-- table: y -->\n{END}\n"],
+)
+def test_half_a_marker_is_refused(text: str) -> None:
+    with pytest.raises(BenchmarkError, match="end"):
+        filled(text, lambda words: [])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("agent mobilenet-digits", "did you mean 'agents'"),
+        ("agents nowhere", "nowhere"),
+        ("agents", "no table 'agents' can be made"),
+        ("copy signals/signals.md 9", "no table"),
+    ],
+)
+def test_a_table_that_is_none_is_one_line(
+    words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- table: {words} -->\n{END}\n")
+    assert main(["fill", str(page)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
