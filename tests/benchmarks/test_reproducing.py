@@ -138,7 +138,7 @@ def test_a_step_that_fails_ends_its_study(
     ("change", "message"),
     [
         (('cost = "seconds"', ""), "its cost is missing"),
-        (("title = ", "heading = \"x\"\ntitle = "), "its heading is unknown"),
+        (("title = ", 'heading = "x"\ntitle = '), "its heading is unknown"),
         (('command = "run"', 'command = "rum"'), "did you mean 'run'"),
         (("seeds = 2", "seeds = "), "Invalid value"),
         (("episodes = 2", "Episodes = 2"), "Episodes"),
