@@ -77,7 +77,8 @@ def test_configs_name_what_there_is(name: str) -> None:
             recipe if "recipe" in taken else set()
         )
         assert step.options.keys() <= known
-        assert finished(step) is None or finished(step)[1] > 0
+        there = finished(step)
+        assert there is None or there[1] > 0
         if "agents" in step.options:
             assert agents.named(step.options["agents"])
         if step.command == "train":
