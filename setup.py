@@ -15,6 +15,7 @@ class BuildWithAgents(build_py):
     """Copies agents/ into the package."""
 
     def finalize_options(self) -> None:
+        """Add the agents' packages."""
         super().finalize_options()
         if not self.editable_mode:
             self.package_dir = {**(self.package_dir or {}), "amc_gym.agents": "agents"}

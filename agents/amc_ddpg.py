@@ -153,6 +153,7 @@ class Critic(nn.Module):
         self.value = nn.Linear(hidden, 1)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """Value of each pair, (B, 1)."""
         first = self.first(state)
         if self.action_layer == 1:
             first = first + self.action(action)

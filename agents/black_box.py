@@ -29,7 +29,7 @@ NEEDS = ("optuna", "cmaes", "greenlet")
 """Optuna, what its CMA-ES is, and what its Gaussian process is slow without."""
 
 LEAST = 0.05
-"""Of a unit's share, against at most 1: unit by unit one may keep 20 times the other's."""
+"""Smallest share of a unit, against at most 1: one unit may keep 20 times the other's."""
 
 
 class BlackBox:

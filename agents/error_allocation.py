@@ -35,7 +35,7 @@ from .plans import amc, execute
 from .registry import register
 
 RANGE = 0.7
-"""Of log-factors to either side: a share of channels is at most halved or doubled."""
+"""Bound of log-factors to either side: a share of channels is at most halved or doubled."""
 
 DRAWN = 5
 """Plans drawn around the first one before the process is asked."""

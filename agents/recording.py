@@ -1,4 +1,4 @@
-"""What an agent found, recorded outside of it.
+"""Recording of what an agent finds, outside of it.
 
 An evaluation is one plan whose accuracy the agent got to know: every finished episode, and every
 plan that it asked for on the side, as NetAdapt does with those over the budget.
@@ -126,6 +126,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._began = time.perf_counter()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode, and its time."""
         began = time.perf_counter()
         self._channels = []
         with environment_threads():
@@ -134,6 +135,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return start
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take a step; the last one of an episode is recorded."""
         self._check_budget()
         began = time.perf_counter()
         with environment_threads():
@@ -163,7 +165,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return accuracy
 
     def result(self, agent: str, seed: int, seconds: float, *, stopped: bool = False) -> Result:
-        """What was recorded since ``start``; at least one episode must be finished."""
+        """Summarise the record since ``start``; at least one episode must be finished."""
         assert self.best is not None
         return Result(
             agent,

@@ -31,7 +31,7 @@ Factory = Callable[..., Learner]
 """(environment, seed, keyword arguments of its own) -> learner."""
 
 Kind = Literal["rule", "searcher", "learner"]
-"""What an agent is.
+"""Kind of an agent.
 
 * A rule knows one family of networks, of which the budget says where it is cut: it evaluates that
   plan and is done.
@@ -40,7 +40,7 @@ Kind = Literal["rule", "searcher", "learner"]
 """
 
 GROUPS: dict[str, Kind] = {f"{kind}s": kind for kind in get_args(Kind)}
-"""What all agents of a kind are called where agents are named: "rules", "searchers", "learners"."""
+"""Names of all agents of a kind where agents are named: "rules", "searchers", "learners"."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def register(
 
 
 def kind_of(name: str) -> Kind | None:
-    """What an agent is; None of one that is not registered here."""
+    """Kind of an agent; None for one that is not registered here."""
     return FACTORIES[name].kind if name in FACTORIES else None
 
 

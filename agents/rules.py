@@ -22,7 +22,7 @@ Rule = Callable[[int], list[Fraction]]
 
 
 def uniform(units: int) -> list[Fraction]:
-    """The same for all."""
+    """Give every unit an equal share."""
     return [Fraction(1)] * units
 
 

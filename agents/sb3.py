@@ -34,7 +34,7 @@ NEEDS = ("stable_baselines3", "yaml")
 HYPERPARAMS = Path(__file__).parent / "hyperparams"
 ALGORITHMS = ("ddpg", "td3", "sac")
 WARMUP_EPISODES = 100
-"""Of the paper; at most a quarter of the budget, as in `agents.amc_ddpg`."""
+"""Warm-up of the paper; at most a quarter of the budget, as in `agents.amc_ddpg`."""
 
 _IMPORTED = re.compile(r"""importlib\.import_module\(["']([\w.]+)["']\)\.(\w+)""")
 

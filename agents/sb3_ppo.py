@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stable_baselines3 import PPO
 
 ROLLOUT_EPISODES, BATCH_EPISODES = 8, 2
-"""Of sb3-ppo: 49 updates in 400 episodes.  The paper has no PPO to take them from."""
+"""Settings of sb3-ppo: 49 updates in 400 episodes.  The paper has no PPO to take them from."""
 
 
 class SB3PPO:

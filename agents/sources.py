@@ -1,4 +1,4 @@
-"""What decides how an agent behaves besides its seed: its code and its hyper-parameter files.
+"""Sources of an agent: the code and hyper-parameter files that decide how it behaves.
 
 `fingerprint` hashes them, so that results of an agent that was changed are not taken for its own:
 
@@ -80,13 +80,13 @@ def fingerprint(factory: Any, arguments: Mapping[str, Any] | None = None) -> str
 
 
 def fingerprint_of_module(name: str) -> str | None:
-    """The same of a module's code, a script's for instance; ``None`` where it has no file."""
+    """Hash a module's code, a script's for instance; ``None`` where it has no file."""
     parts = _sources(name)
     return None if parts is None else _digest(parts)
 
 
 def _sources(root: str, files: Iterable[Path] = ()) -> dict[str, bytes] | None:
-    """What the module ``root`` is and needs, name -> content; ``None`` where it has no file."""
+    """Content of the module ``root`` and of what it needs, by name; ``None`` without a file."""
     first = _located(root)
     if first is None:
         return None
@@ -118,7 +118,7 @@ def here(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    """What a module's content is hashed under; the same in a checkout and from a wheel."""
+    """Name that a module is hashed under, alike in a checkout and from a wheel."""
     inside = name.startswith(f"{PACKAGE}.")
     return f"module agents.{name.removeprefix(f'{PACKAGE}.')}" if inside else f"module {name}"
 

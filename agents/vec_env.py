@@ -86,6 +86,7 @@ class AMCVecEnv(VecEnv):
         return observations, rewards.astype(np.float32), terminations | truncations, infos
 
     def close(self) -> None:
+        """Close the environments."""
         self.env.close()
 
     def get_images(self) -> Sequence[np.ndarray | None]:

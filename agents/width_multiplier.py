@@ -21,7 +21,7 @@ DIVISOR = 8
 
 
 def divisor(channels: tuple[int, ...]) -> int:
-    """What widths are rounded to: 8, and 4, 2 or 1 for networks of fewer than 32 channels."""
+    """Multiple that widths are rounded to: 8, and less for networks of fewer than 32 channels."""
     by = DIVISOR
     while by > 1 and by > min(channels) // 4:
         by //= 2

@@ -1,4 +1,4 @@
-"""What the figures were measured on: they mean nothing without it."""
+"""Machine that the figures were measured on: they mean nothing without it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def machine() -> dict[str, str | int]:
 
 
 def described(found: Mapping[str, str | int]) -> str:
-    """What `machine` said, for people."""
+    """Describe a machine for people."""
     return ", ".join(f"{name} {value}" for name, value in found.items())
 
 

@@ -99,7 +99,7 @@ def _measure(network: str, dataset: str, key: tuple[float, str, str, int], epoch
 def _report(
     out: Path, rows: dict[str, float], ratios: tuple[float, ...], epochs: int, seeds: int, what: str
 ) -> None:
-    """The same numbers as CSV, one per row, and as a Markdown table."""
+    """Write the numbers as CSV, one per row, and as a Markdown table."""
     with replacing_text(out / "signals.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["ratio", "importance", "recovery", "finetuning_seed", "test_accuracy"])

@@ -126,7 +126,7 @@ def study(
 
 
 def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
-    """What a network has on the test images, as it is in a file if it is small enough for one.
+    """Judge a network on the test images, as it is in a file if it is small enough for one.
 
     The file holds weights that the original network takes.
     """
@@ -140,7 +140,7 @@ def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
 def trained_alike(
     task: CompressionTask, images: Split, recipe: Recipe, stages: int, out: Path
 ) -> list[Bits]:
-    """What the full network has right after the training of each stage, pruning left out."""
+    """Judge the full network after the training of each stage, pruning left out."""
     model = copy.deepcopy(task.model)
     device = device_of("auto")
     found = []

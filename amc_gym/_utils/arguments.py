@@ -185,7 +185,7 @@ def plain(value: Any) -> Any:
 
 
 def described(value: object) -> str:
-    """What a value of a wrong type is, in a few words."""
+    """Describe a value of a wrong type in a few words."""
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
         kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
         return f"{kind} of shape {tuple(value.shape)} and type {value.dtype}"
@@ -218,7 +218,7 @@ def _number(name: str, value: object, demand: str) -> Number:
 
 
 def _python_number(value: object) -> Number | None:
-    """The same number as Python's own, or None if it is none."""
+    """Turn a number into Python's own, or None if it is none."""
     found = _scalar(value) if isinstance(value, torch.Tensor) else value
     if isinstance(found, np.ndarray) and found.ndim == 0:
         found = found[()]

@@ -51,7 +51,7 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class Schema(BaseModel):
-    """What a table holds: these names, with values of just these types, all numbers finite."""
+    """Content of a table: these names, with values of just these types, all numbers finite."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 

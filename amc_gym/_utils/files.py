@@ -30,7 +30,7 @@ ABANDONED = 86_400
 """Seconds after which an unfinished file counts as left behind where no lock can tell."""
 
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""What file systems answer that cannot force a folder to disk."""
+"""Errors of file systems that cannot force a folder to disk."""
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:

@@ -21,7 +21,7 @@ PACKAGES = ("amc_gym", "benchmarks")
 """Whose modules are run as programs, by ``python -m``."""
 
 SCRIPT = "amc-gym"
-"""What the installed command is called."""
+"""Name of the installed command."""
 
 INTERRUPTED = 130
 """Exit status: 128 and the signal's number, as of programs that a shell runs."""

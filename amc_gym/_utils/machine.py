@@ -1,4 +1,4 @@
-"""What this machine is: figures mean nothing without it."""
+"""This machine: figures mean nothing without it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ LARGE = 1024
 """Arrays of so many bytes go to the region, smaller ones into the stream."""
 
 PREFIX, SUFFIX = "amc-gym-", ".shared"
-"""Of temporary files' names."""
+"""Beginning and ending of temporary files' names."""
 
 Place = tuple[str | None, int, int]
 """File (``None``: the region), offset and size of some bytes."""
@@ -63,7 +63,7 @@ class Address:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What the owner would leave behind if it was killed: a temporary file, if it is one."""
+        """File that the owner would leave behind if it was killed, if there is one."""
         return (self.path,) if self.path.endswith(SUFFIX) else ()
 
 

@@ -21,7 +21,7 @@ from amc_gym.zoo.resolving import resolve
 
 @dataclass(frozen=True)
 class Subject:
-    """What a command is about.
+    """The network and data that a command is about.
 
     Attributes:
         id: a registered id, see `amc-gym list`, or package.module:function that returns an
@@ -38,7 +38,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """What ``resolve`` and the environments call it."""
+        """Name of it for ``resolve`` and the environments."""
         if is_code(self.id):
             return own_code(self.id)
         if self.id == "AMC-v0":
@@ -46,6 +46,7 @@ class Subject:
         return IDS[choose("id", self.id, IDS)]
 
     def task(self) -> CompressionTask:
+        """Make the task."""
         return resolve(
             self.name, dataset=self.dataset, data_root=self.data_root, weights=self.weights
         )

@@ -1,4 +1,4 @@
-"""What the commands share: where results go, what they refuse, and how they fail."""
+"""Parts that commands share: where results go, what they refuse, and how they fail."""
 
 from __future__ import annotations
 

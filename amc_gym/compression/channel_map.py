@@ -44,11 +44,13 @@ class ChannelMap(nn.Module):
         self.register_load_state_dict_pre_hook(_stay_as_built)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pick channels: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         x = x[:, :, :: self.stride, :: self.stride]
         # One more channel of zeros, last, which is where the index -1 looks.
         return F.pad(x, (0, 0, 0, 0, 0, 1))[:, self.source]
 
     def extra_repr(self) -> str:
+        """Sizes and stride, as they stand in the module's ``repr``."""
         return f"{self.inputs}, {len(self.source)}, stride={self.stride}"
 
 

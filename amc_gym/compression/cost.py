@@ -1,4 +1,4 @@
-"""What a network costs: MACs and parameters in closed form, as integers.
+"""Costs of a network: MACs and parameters in closed form, as integers.
 
 A convolution with o outputs, i inputs, k x k kernel, g groups and s output positions costs
 s k^2 o i / g multiply-accumulates (MACs) and has k^2 o i / g weights.  Only o and i depend on the
@@ -35,7 +35,7 @@ RESOURCES = ("macs", "params")
 
 
 class Cost(Protocol):
-    """What environments need of a cost model; costs are integers and never decrease in a count."""
+    """A cost model as environments see it; costs are integers and never decrease in a count."""
 
     resource: str
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Cost(Protocol):
         ...
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """The same for several plans at once: (n, units) -> (n,), int64."""
+        """Cost of several plans at once: (n, units) -> (n,), int64."""
         ...
 
 
@@ -113,7 +113,7 @@ class CostModel:
         return np.einsum("nl,nl->n", outputs, each).astype(np.int64) + self._constant
 
     def _factors(self, counts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of each term: its outputs, and what one output costs, (..., terms)."""
+        """Outputs of each term, and the cost of one output, (..., terms)."""
         axes = np.asarray(counts, dtype=np.float64) @ self._axes + self._fixed
         if self._divisors is not None:
             axes = axes / self._divisors  # whole numbers again: counts are multiples of blocks

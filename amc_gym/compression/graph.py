@@ -169,7 +169,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Constants:
-    """What a network costs that no decision changes, besides its layers."""
+    """Cost of a network that no decision changes, besides its layers."""
 
     macs: int = 0
     params: int = 0
@@ -242,7 +242,7 @@ class ChannelGraph:
         return tuple(unit.channels for unit in self.units)
 
     def without(self, names: Iterable[str]) -> ChannelGraph:
-        """The same graph after the named layers were folded away."""
+        """Graph after the named layers were folded away."""
         gone = set(names)
         layers = {n: layer for n, layer in self.layers.items() if n not in gone}
         units = tuple(

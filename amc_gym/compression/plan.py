@@ -1,4 +1,4 @@
-"""What was decided, in a file: replayable, verifiable, refused when it was tampered with.
+"""A finished plan, in a file: replayable, verifiable, refused when it was tampered with.
 
 ``plan_schema`` says what the file holds.
 """
@@ -36,7 +36,7 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a small network was measured to be.
+    """Measured figures of a small network.
 
     Attributes:
         accuracy: on the reward images, in [0, 1], by the metric of the plan's options.
@@ -53,7 +53,7 @@ class Measured:
     latency_ns: int | None = None
 
     def to_dict(self) -> dict[str, float]:
-        """What a file holds: nothing of a latency that was not measured."""
+        """Turn into a table for a file, without a latency that was not measured."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -140,7 +140,7 @@ class CompressionPlan:
         return self.weights
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file holds, with a checksum of its own: texts, numbers and tables of them.
+        """Turn into a table for a file, with its checksum: texts, numbers and tables of them.
 
         Raises:
             PlanError: the channels of a unit do not ascend or are too many: no file can say them.

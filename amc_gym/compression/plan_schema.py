@@ -1,4 +1,4 @@
-"""What the file of a plan may say: names, types and ranges of every entry.
+"""Schema of a plan's file: names, types and ranges of every entry.
 
 Format 2 is written, format 1 still read.  They differ in ``kept``:
 
@@ -88,7 +88,7 @@ class OptionsSchema(Schema):
 
 
 class MeasuredSchema(Schema):
-    """What is claimed of the small network."""
+    """Figures that are claimed of the small network."""
 
     accuracy: Accuracy
     images: Positive
@@ -108,7 +108,7 @@ class FingerprintsSchema(Schema):
 
 
 class _Common(Schema):
-    """What both formats hold; fields that came later have defaults, so older plans still count."""
+    """Fields of both formats; those that came later have defaults, so older plans still count."""
 
     sha256: Sha256
     task: TaskSchema

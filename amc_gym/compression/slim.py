@@ -19,7 +19,7 @@ Kept = tuple[np.ndarray, ...]
 
 
 def select(tensor: Tensor, parameter: Parameter, kept: Kept) -> Tensor:
-    """What stays of a parameter or buffer."""
+    """Select the part of a parameter or buffer that stays."""
     if parameter.reads is not None:
         columns = torch.from_numpy(parameter.reads.kept(kept))
         rows = torch.from_numpy(parameter.axes[0].kept(kept))

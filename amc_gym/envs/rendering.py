@@ -30,6 +30,7 @@ class Frame:
 
     @property
     def headline(self) -> str:
+        """Units decided, cost and reward, in one line."""
         decided = f"{len(self.executed)}/{len(self.channels)} units decided"
         cost = f"{self.resource} {self.ratio:.1%}"
         reached = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"

@@ -20,10 +20,12 @@ Reward = Callable[[Measured], float]
 
 
 def accuracy(measured: Measured) -> float:
+    """Accuracy on the reward images, in [0, 1]."""
     return measured.accuracy
 
 
 def error(measured: Measured) -> float:
+    """-error, in [-1, 0]."""
     return measured.accuracy - 1
 
 

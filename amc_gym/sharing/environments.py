@@ -35,7 +35,7 @@ TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
 """Wrappers of ``gym.make`` that change nothing, and that copies do without."""
 
 NAMES = ("preserve_ratio", "channel_multiple", "source")
-"""What tasks of equal content, which have one engine, may differ in."""
+"""Attributes in which tasks of equal content, which have one engine, may differ."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Shipment:
 
 @dataclass(frozen=True)
 class Copied:
-    """What an environment is besides its engine.
+    """State of an environment besides its engine.
 
     Attributes:
         options: of the environment.
@@ -218,7 +218,7 @@ def _copied(env: AMCEnv, threads: int | None) -> Copied:
 
 
 def _states(made: Engine) -> dict[type, State]:
-    """What is not sent: results that a process finds again, and those that it will not need.
+    """Results that are not sent: a process finds them again, or will not need them.
 
     Nor are remembered plans, see ``compression.evaluation.memory``.
     """

@@ -1,1 +1,1 @@
-"""What is compressed: a network and three disjoint splits of labelled images."""
+"""Tasks of compression: a network and three disjoint splits of labelled images."""

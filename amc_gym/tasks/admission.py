@@ -1,4 +1,4 @@
-"""What a network must be to be compressed: checked once, where it comes in, and refused by name."""
+"""Admission of networks: checked once, where they come in, and refused by name."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ PATIENCE = 2.0
 """Seconds after which a progress bar appears."""
 
 SEED = 0
-"""Of transforms that draw at random: the same images in every process, or plans would not fit."""
+"""Seed of transforms that draw at random: equal images in every process, or plans would not fit."""
 
 FEWER = "take fewer, torch.utils.data.Subset(dataset, range(3000)), or smaller images"
 
 
 SplitLike = Split | Sequence[Any] | Dataset[Any] | DataLoader[Any]
-"""What ``split_of`` takes."""
+"""Anything that ``split_of`` takes."""
 
 
 def split_of(name: str, data: Any) -> Split:
@@ -141,7 +141,7 @@ def _collected(name: str, loader: DataLoader[Any]) -> Split:
 
 
 class _UnfitError(ValueError):
-    """What was read is no split; the message says why."""
+    """Data that are no split; the message says why."""
 
 
 def _filled(name: str, loader: DataLoader[Any]) -> Split:

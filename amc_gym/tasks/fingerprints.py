@@ -51,7 +51,7 @@ def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
 
 
 def _structure(module: nn.Module) -> str:
-    """What a module says of itself, the same under every version of torch.
+    """Describe a module, alike under every version of torch.
 
     Norms of torch 2.14 say whether they have a bias, right after whether they are affine; those of
     torch 2.11 did not.

@@ -1,4 +1,4 @@
-"""What networks do in training only: auxiliary heads, and answers that are not just logits.
+"""Parts that networks use in training only: auxiliary heads, and answers that are not just logits.
 
 Heads such as GoogLeNet's and Inception's read channels that pruning takes away, and no evaluation
 sees them, so that nobody could say what they would have to become.  They are left out, which

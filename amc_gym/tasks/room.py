@@ -11,7 +11,7 @@ from amc_gym._utils.arguments import whole
 from amc_gym._utils.machine import free_memory
 
 SHARE = 0.5
-"""Of the free memory that one data set may take: networks and statistics need the rest."""
+"""Share of the free memory that one data set may take: networks and statistics need the rest."""
 
 LARGEST_SIDE = 4096
 """Pixels: one colour image of that side takes 0.2 GB as floats, and its first feature map 4 GB."""

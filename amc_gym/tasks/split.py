@@ -121,7 +121,7 @@ class Split:
         return self._with(self.images[:n], self.labels[:n])
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split with images and labels on a device.
+        """Move images and labels to a device.
 
         Raises:
             TypeError, ValueError: as ``device_of``.

@@ -1,4 +1,4 @@
-"""What is compressed: a trained network and the images that belong to its compression."""
+"""The task: a trained network and the images that belong to its compression."""
 
 from __future__ import annotations
 

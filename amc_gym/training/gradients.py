@@ -52,7 +52,7 @@ class Gradients:
 
 
 class Recorded:
-    """The same step as a CUDA graph, for batches of the shape that it was recorded with.
+    """A step as a CUDA graph, for batches of the shape that it was recorded with.
 
     The gradients are the graph's own memory: whoever replaces the parameters' ``grad`` between two
     steps gets no further ones.

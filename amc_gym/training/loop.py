@@ -210,7 +210,7 @@ def accuracy(
 
 @dataclass
 class _Run:
-    """What changes while a model is trained, and what it is trained by."""
+    """State of a training run, and the parts that change it."""
 
     model: nn.Module
     teacher: nn.Module | None

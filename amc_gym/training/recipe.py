@@ -1,4 +1,4 @@
-"""What decides a training run besides the network and the images."""
+"""Recipes: all that decides a training run besides the network and the images."""
 
 from __future__ import annotations
 

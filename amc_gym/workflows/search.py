@@ -34,7 +34,7 @@ MUTATED = 0.3  # share of a child's units that are changed
 STEP = 0.12  # deviation of the change, in shares of the unit's channels
 
 Found = Callable[[CompressionPlan], None]
-"""Told of each plan that is better than those before it."""
+"""Callback for each plan that is better than those before it."""
 
 
 def search(

@@ -1,1 +1,1 @@
-"""What comes with the package: networks, data sets, trained weights and their recipes, by name."""
+"""The zoo: networks, data sets, trained weights and their recipes, by name."""

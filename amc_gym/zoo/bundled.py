@@ -39,7 +39,7 @@ class JudgedSchema(Schema):
 
 
 class CardSchema(Schema):
-    """What is said of bundled weights; see ``find``."""
+    """Read the card of bundled weights; see ``find``."""
 
     network: Name
     dataset: Name
@@ -127,7 +127,7 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
 
 
 def stored(model: nn.Module) -> dict[str, Tensor]:
-    """What a file of the model holds: its ``state_dict``, kernels in half precision if it is large.
+    """Content of the model's file: its ``state_dict``, kernels in half precision if it is large.
 
     Load it into the model before measuring what is to be true of the file.
     """

@@ -19,7 +19,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Under which keys training scripts put a network's tensors."""
 
 PARALLEL = "module."
-"""What ``nn.DataParallel`` puts before each name."""
+"""Prefix that ``nn.DataParallel`` puts before each name."""
 
 
 def read(path: Path) -> dict[str, Tensor]:

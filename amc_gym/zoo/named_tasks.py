@@ -25,7 +25,7 @@ LONGEST_SIDES = {"digits": 256}
 """Pixels that a file may ask for, by data set; whoever wants more passes the task itself."""
 
 LONGEST_SIDE = 1024
-"""Likewise of the other data sets."""
+"""Pixels that a file may ask for of the other data sets."""
 
 SIDES = ("resolution", "size", "resize")
 """Options of data sets that are pixels."""

@@ -43,7 +43,7 @@ def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Mod
 
 
 def _torchvision(network: str, dataset: str) -> dict[str, Tensor]:
-    """torchvision's tensors; its downloader checks the published checksum."""
+    """Torchvision's tensors; its downloader checks the published checksum."""
     name = models.NETWORKS[network].torchvision
     if name is None or dataset != "imagenet":
         known = ", ".join(n for n, entry in models.NETWORKS.items() if entry.torchvision)

@@ -41,7 +41,7 @@ CIFAR10 = Recipe(
 """Minutes on a GPU; on one processor core some 2 to 15 minutes an epoch, by network and core."""
 
 TAUGHT = replace(CIFAR10, epochs=100, label_smoothing=0.0, distillation=0.9)
-"""What a better network answers tells a small one more than smoothed labels do."""
+"""Answers of a better network tell a small one more than smoothed labels do."""
 
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("MobileNet", "digits"): DIGITS,

@@ -37,7 +37,7 @@ class TaskOptions:
 
 
 NONE_GIVEN = TaskOptions()
-"""What tasks that are not registered networks may say, since it says nothing."""
+"""Options that tasks which are no registered networks may give, since they say nothing."""
 
 
 def resolve(
@@ -144,7 +144,7 @@ def _checked(
 
 
 def _made(function: Any) -> Any:
-    """What a user's function returns; its own errors pass."""
+    """Call a user's function; its own errors pass."""
     if not callable(function) or isinstance(function, nn.Module):
         raise ValueError(f"task names {described(function)}, not a function without arguments")
     try:

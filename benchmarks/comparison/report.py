@@ -1,4 +1,4 @@
-"""What a comparison over tasks comes to: comparison.md, comparison.csv and two pictures."""
+"""Report of a comparison over tasks: comparison.md, comparison.csv and two pictures."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from benchmarks.studies.runs import BenchmarkError, Setting, told_apart
 
 ZERO = "uniform"
 POINTS = 100
-"""Of a curve: after each hundredth of the budget of evaluations."""
+"""Points of a curve: after each hundredth of the budget of evaluations."""
 
 
 @dataclass(frozen=True)

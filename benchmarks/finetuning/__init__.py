@@ -1,4 +1,4 @@
-"""What fine-tuning makes of the plans of a study: ``python -m benchmarks.finetuning FOLDER``.
+"""Fine-tuning of the plans of a study: ``python -m benchmarks.finetuning FOLDER``.
 
 jobs        what is fine-tuned: plans of a study's runs, and the network itself
 outcomes    which test images each network has right, as files

@@ -1,4 +1,4 @@
-"""What names of files are hashed from: the same for a plan, however plans are written."""
+"""Identity of a plan, which names of files are hashed from, however plans are written."""
 
 from __future__ import annotations
 

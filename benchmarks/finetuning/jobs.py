@@ -1,4 +1,4 @@
-"""What is fine-tuned, and how one of these jobs is carried out."""
+"""Jobs of fine-tuning, and how one of them is carried out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.studies.records import Record
 
 FULL = "full network"
-"""What the uncompressed network is called, which is trained on by the same recipe."""
+"""Name of the uncompressed network, which is trained on by the same recipe."""
 
 RECIPE = Recipe(
     epochs=10,
@@ -77,7 +77,7 @@ class FineTuning:
 
     @property
     def name(self) -> str:
-        """Of its files: readable, and unique by plan and recipe."""
+        """Name of its files: readable, and unique by plan and recipe."""
         full = self.agent == FULL
         # Whose plan names the full network's task differs from call to call: it does not decide.
         subject = self.plan.fingerprints if full else self._identity
@@ -88,17 +88,17 @@ class FineTuning:
 
     @property
     def path(self) -> Path:
-        """Of its outcome, where it is finished."""
+        """Path of its outcome, where it is finished."""
         return self.folder / f"{self.name}.json"
 
     @property
     def checkpoint(self) -> Path:
-        """Of its training, until it is finished."""
+        """Path of its training, until it is finished."""
         return self.folder / f"{self.name}.checkpoint.pt"
 
     @property
     def plan_name(self) -> str:
-        """Of the plan's file: one for all fine-tunings of a plan."""
+        """Name of the plan's file: one for all fine-tunings of a plan."""
         return f"{self._source}-{hashlib.sha256(self._identity.encode()).hexdigest()[:8]}"
 
     @property

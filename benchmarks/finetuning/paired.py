@@ -60,7 +60,7 @@ def difference(
 
 
 def pairwise(differences: NDArray[np.float64], seed: int = 0) -> Difference:
-    """The same from the differences of all pairs, for sides that are not one network each.
+    """Estimate from the differences of all pairs, for sides that are not one network each.
 
     Args:
         differences: of each of ours and each of theirs, image by image, (ours, theirs, images);

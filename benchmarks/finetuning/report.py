@@ -1,4 +1,4 @@
-"""What fine-tuned networks come to: finetuned.md, finetuned.csv and a picture."""
+"""Report on fine-tuned networks: finetuned.md, finetuned.csv and a picture."""
 
 from __future__ import annotations
 

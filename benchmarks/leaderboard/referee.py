@@ -27,7 +27,7 @@ DATASETS = ("digits", "cifar10", "imagenet")
 """Those that everybody has; a "folder" is the submitter's own."""
 
 WEIGHTS = ("bundled", "torchvision")
-"""Likewise: a path is the submitter's own, and random ones are not trained."""
+"""Weights that everybody has: a path is the submitter's own, and random ones are not trained."""
 
 
 class RejectedError(ValueError):
@@ -36,7 +36,7 @@ class RejectedError(ValueError):
 
 @dataclass(frozen=True)
 class Found:
-    """What the replay of an accepted plan gave.
+    """Outcome of the replay of an accepted plan.
 
     Attributes:
         reward_accuracy: on the reward images.

@@ -1,4 +1,4 @@
-"""What is handed in: submission.json and the plans that it lists."""
+"""Submissions: submission.json and the plans that it lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLAN_FILE = r"^plans/[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}\.json$"
 """Inside the folder, with no way out of it."""
 
 MOST_BYTES = 2**20
-"""Of submission.json."""
+"""Largest size of submission.json."""
 
 MOST_PLANS = 1000
 
@@ -47,7 +47,7 @@ class EntrySchema(Schema):
 
 
 class SubmissionSchema(Schema):
-    """What submission.json may hold; its options are a matter of the referee's."""
+    """Schema of submission.json; its options are a matter of the referee's."""
 
     format: Literal["amc-gym submission 1"]
     name: Name
@@ -84,7 +84,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Submission:
-    """What submission.json says.
+    """Content of submission.json.
 
     Attributes:
         name: of the row in the table.
@@ -117,7 +117,7 @@ class Submission:
 
     @classmethod
     def read(cls, folder: Path) -> Submission:
-        """What a folder says of itself; nothing of it is checked but its form.
+        """Read a folder's submission; nothing of it is checked but its form.
 
         Raises:
             SubmissionError: no folder, no submission.json, or one of another form.
@@ -139,5 +139,5 @@ class Submission:
 
 
 def sha256_of(content: bytes) -> str:
-    """As it stands in an entry."""
+    """Hash content, as an entry does."""
     return hashlib.sha256(content).hexdigest()

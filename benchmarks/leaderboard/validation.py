@@ -65,7 +65,7 @@ class Ruling:
 
     @property
     def found(self) -> list[Found]:
-        """Of the accepted plans."""
+        """Outcomes of the accepted plans."""
         return [verdict.found for verdict in self.verdicts if verdict.found is not None]
 
 

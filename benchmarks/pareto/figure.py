@@ -84,7 +84,7 @@ def _means(
     x_of: Callable[[Point], float],
     y_of: Callable[[Point], float | None],
 ) -> list[tuple[float, float]]:
-    """Of size and accuracy over the seeds of each budget, the smallest first."""
+    """Means of size and accuracy over the seeds of each budget, the smallest first."""
     seeds = [_places(each, x_of, y_of) for each in by_budget(points).values()]
     return sorted(
         (float(x), float(y)) for places in seeds if places for x, y in [np.mean(places, 0)]
@@ -92,7 +92,7 @@ def _means(
 
 
 def page(points: Sequence[Point], path: Path, title: str) -> None:
-    """The same as one HTML file that needs no network; every point tells what it is."""
+    """Write the fronts as one HTML file that needs no network; every point tells what it is."""
     methods = {points[0].method: [points[0]], **by_method(points)}
     colours = {points[0].agent: GREY} | _colours(points[1:])
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]

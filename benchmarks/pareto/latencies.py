@@ -23,7 +23,7 @@ FULL = "full"
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one network.
+    """Latency of one network.
 
     Attributes:
         ms: median over rounds.
@@ -43,7 +43,7 @@ class Latency:
 
 
 def name_of(plan: CompressionPlan) -> str:
-    """Of a plan, by what it keeps: equal networks have equal names."""
+    """Name a plan by what it keeps: equal networks have equal names."""
     return hashlib.sha256(json.dumps(plan.counts).encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""What the fronts are made of: one point for each network, some for each method and budget."""
+"""Points of the fronts: one for each network, some for each method and budget."""
 
 from __future__ import annotations
 

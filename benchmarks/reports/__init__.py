@@ -1,4 +1,4 @@
-"""What a study says, to people: from records to tables, pictures and a page.
+"""Reports for people: from records to tables, pictures and a page.
 
 statistics  from records to one row per agent
 sections    what is said of the runs of one setting

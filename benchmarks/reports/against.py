@@ -22,7 +22,7 @@ HEADER = ("agent", "reward %", "there", "", "test %", "there", "")
 
 
 def compared(sections: Sequence[Section], folder: Path) -> Iterator[Table | str]:
-    """What is to be shown of a comparison with the runs of another folder, in order.
+    """Rows of a comparison with the runs of another folder, in order.
 
     Args:
         sections: the results at hand.

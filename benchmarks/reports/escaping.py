@@ -18,7 +18,7 @@ import rich.markup
 from amc_gym._utils.names import printable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
+"""Characters that a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
 
 
 class Markdown(str):
@@ -74,9 +74,11 @@ def terminal_text(text: str) -> str:
 
 
 class Writer(Protocol):
-    """What ``csv.writer`` returns."""
+    """The writer that ``csv.writer`` returns."""
 
-    def writerow(self, row: Iterable[object], /) -> object: ...
+    def writerow(self, row: Iterable[object], /) -> object:
+        """Write one row."""
+        ...
 
 
 class PlainRows:

@@ -151,7 +151,7 @@ def far_below(ends: Sequence[float]) -> float:
 
 
 def frame(rows: Sequence[Row]) -> tuple[float, float]:
-    """Of learning curves: without how steeply every one rises at first, and who ends far off."""
+    """Limits of learning curves: without the steep rise at first, and those that end far off."""
     floor = far_below([row.curve.value[-1] for row in rows])
     low = min(row.early for row in rows if row.curve.value[-1] >= floor)
     high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)

@@ -1,4 +1,4 @@
-"""What a results folder says: Markdown, CSV, pictures, a page, and a table on the terminal."""
+"""Report on a results folder: Markdown, CSV, pictures, a page, and a table on the terminal."""
 
 from __future__ import annotations
 

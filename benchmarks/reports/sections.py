@@ -1,4 +1,4 @@
-"""What a report says of the runs of one setting, whatever it is written to."""
+"""Sections of a report on the runs of one setting, whatever it is written to."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def interval(estimate: Estimate) -> str:
 
 
 def caption(section: Section) -> str:
-    """What is to be known of the table, in short."""
+    """Explain the table in short."""
     full = section.records[0].full
     return (
         f"Interquartile mean over seeds [95 % bootstrap interval]; {full.reward_images} reward "
@@ -128,7 +128,7 @@ def explanation(section: Section) -> str:
 
 
 def unfinished_lines(journals: Sequence[Journal], missing: Sequence[str]) -> list[str]:
-    """What is to be said of runs that have no result.
+    """Describe runs that have no result.
 
     Args:
         journals: of those that had finished some episodes.

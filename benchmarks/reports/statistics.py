@@ -98,7 +98,7 @@ def best_so_far(history: History, length: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Row:
-    """What the runs of one agent come to.
+    """Summary of the runs of one agent.
 
     Attributes:
         agent: its name.

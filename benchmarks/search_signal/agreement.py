@@ -26,7 +26,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of a signal with the accuracy after fine-tuning.
+    """Agreement of a signal with the accuracy after fine-tuning.
 
     Attributes:
         pearson: of all plans.
@@ -66,7 +66,7 @@ def agreement(signal: Sequence[float], tuned: Sequence[float], sizes: Sequence[f
 
 
 def _correlation(coefficients: Callable[..., np.ndarray], *sides: np.ndarray) -> Correlation:
-    """Of the sides, an entry per plan each."""
+    """Correlation of two sides, an entry per plan each."""
     plans = len(sides[0])
     drawn = np.random.default_rng(0).integers(plans, size=(RESAMPLES, plans))
     values = coefficients(*(side[drawn] for side in sides))

@@ -1,4 +1,4 @@
-"""What every ranking and recovery says of each plan, on the reward images."""
+"""Judgements of each plan by every ranking and recovery, on the reward images."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ RECOVERIES = (
 """From nothing to the best; what stands behind a plus is done as well."""
 
 SEPARATORS = (",", ":")
-"""Of the plans' ``identity``, in the names of this study's files."""
+"""Separators of the JSON that names of this study's files are hashed from."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """What a search could be rewarded by."""
+    """A signal that a search could be rewarded by."""
 
     importance: str
     recovery: str
@@ -56,7 +56,7 @@ class Judgement:
 
     @property
     def name(self) -> str:
-        """Of its file: readable, and unique by the plans."""
+        """Name of its file: readable, and unique by the plans."""
         texts = [identity(plan, SEPARATORS) for plan in self.plans]
         digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
         words = f"{self.signal.importance}-{self.signal.recovery}".replace(":", "-")
@@ -64,7 +64,7 @@ class Judgement:
 
     @property
     def path(self) -> Path:
-        """Of its file: a list of accuracies, as long as what is finished."""
+        """Path of its file: a list of accuracies, as long as what is finished."""
         return self.folder / f"{self.name}.json"
 
     @property

@@ -66,7 +66,7 @@ def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int =
 def drawn(
     path: Path, task: CompressionTask, n: int, ratios: tuple[float, float], seed: int = 0
 ) -> list[Drawn]:
-    """The same plans as before if they are in the file, and else those of ``draw``, which it keeps.
+    """Read the plans of before if they are in the file, and else keep those of ``draw`` there.
 
     A plan drawn again elsewhere bears other versions, and maybe another image, so that nobody would
     find what was computed of it.

@@ -67,7 +67,7 @@ def update(measured: Baselines, path: Path = PATH) -> None:
 
 
 def mark(measured: float, baseline: float | None) -> str:
-    """What to say of a figure: "new", "same", "better" or "worse", beyond ``NOISE``."""
+    """Judge a figure: "new", "same", "better" or "worse", beyond ``NOISE``."""
     if baseline is None:
         return "new"
     # As factors, so that a figure halved counts as much as one doubled.

@@ -119,4 +119,4 @@ CASES = {
         Case("MobileNet 224", mobilenet),
     )
 }
-"""What is timed against the limit."""
+"""Cases that are timed against the limit."""

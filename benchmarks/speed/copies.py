@@ -1,4 +1,4 @@
-"""What copies of an environment cost: more of them in one process, and workers.
+"""Costs of copies of an environment: more of them in one process, and workers.
 
 ``python -m benchmarks.speed.copies one|64`` plays in this process, ``... imports|made|shared
 digits|imagenet`` in workers of an ``AsyncVectorEnv``; each prints one line of JSON.  Memory is read
@@ -56,24 +56,28 @@ def imagenet_task() -> amc_gym.CompressionTask:
 
 
 def digits() -> gym.Env[Any, Any]:
+    """Make MobileNet on digits."""
     return gym.make("AMC-MobileNet-v0")
 
 
 def imagenet() -> gym.Env[Any, Any]:
+    """Make MobileNet at ImageNet's size."""
     return gym.make("AMC-v0", task=imagenet_task)
 
 
 class Imports(gym.Env[np.ndarray, np.ndarray]):
-    """What is left of an environment that has imported everything and made nothing."""
+    """An environment that has imported everything and made nothing."""
 
     observation_space = gym.spaces.Box(0, 1, (11,))
     action_space = gym.spaces.Box(0, 1, (1,))
     metadata: dict[str, Any] = {}  # noqa: RUF012
 
     def reset(self, **_: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin nothing."""
         return np.zeros(11, np.float32), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Do nothing."""
         return np.zeros(11, np.float32), 0.0, False, False, {}
 
 
@@ -84,6 +88,7 @@ class Timed:
         self.make = make
 
     def __call__(self) -> gym.Env[Any, Any]:
+        """Make the environment, and take note of the time."""
         torch.set_num_threads(1)
         began = time.perf_counter()
         env = self.make()

@@ -40,7 +40,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured; it needs a CUDA device for figures worth reading.
+    """Measurements; they need a CUDA device for figures worth reading.
 
     Attributes:
         device: where; figures are worth reading on "cuda".
@@ -175,7 +175,7 @@ def _task(network: str, reward: int, options: Options) -> CompressionTask:
 
 
 def name_of(device: str) -> str:
-    """What tables call the device."""
+    """Name of the device in tables."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return str(machine()["cpu"])

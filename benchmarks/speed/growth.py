@@ -1,4 +1,4 @@
-"""What an episode's time grows with: ``python -m benchmarks.speed.growth``.
+"""Growth of an episode's time: ``python -m benchmarks.speed.growth``.
 
 Writes growth.csv, growth.md and growth.png: CPU time of an episode on one thread against the
 number of reward images, the depth and the width of the network, and the number of environments,
@@ -63,7 +63,7 @@ AXES: dict[str, tuple[str, tuple[float, ...]]] = {
     "width": ("MobileNet, 48 images of 64 x 64", (0.25, 0.5, 0.75, 1.0, 1.5)),
     "environments": ("MobileNet digits, per episode", (1, 2, 4, 8, 16)),
 }
-"""What varies -> of what, and over which values."""
+"""Quantity that varies -> task, and values that it takes."""
 
 
 def envs_of(axis: str, x: float) -> AMCVectorEnv:

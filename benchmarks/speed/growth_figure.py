@@ -1,5 +1,7 @@
-"""The picture of ``growth``: an episode's time and its parts, one panel for each thing it may
-grow with."""
+"""The picture of ``growth``: an episode's time and its parts.
+
+There is one panel for each thing that it may grow with.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,22 @@ PARTS = {
 
 
 class Measured(Protocol):
-    """What is drawn of a point."""
+    """Figures of a point that are drawn."""
 
     @property
-    def axis(self) -> str: ...
+    def axis(self) -> str:
+        """Name of what varies."""
+        ...
 
     @property
-    def x(self) -> float: ...
+    def x(self) -> float:
+        """Its value."""
+        ...
 
     @property
-    def episode(self) -> float: ...
+    def episode(self) -> float:
+        """Milliseconds of an episode."""
+        ...
 
 
 def draw(

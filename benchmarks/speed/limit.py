@@ -42,7 +42,7 @@ def in_fresh_process(case: str, threads: int, seconds: float) -> dict[str, Any]:
 
 
 def run_module(module: str, threads: int, *arguments: str) -> dict[str, Any]:
-    """What a module prints as JSON that is run in a process with so many threads.
+    """Run a module in a process with so many threads, and read the JSON that it prints.
 
     Raises:
         RuntimeError: the process failed; the message has what it said.

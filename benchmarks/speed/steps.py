@@ -1,4 +1,4 @@
-"""What a few channels do to a network's latency: ``python -m benchmarks.speed.steps``.
+"""Effect of a few channels on a network's latency: ``python -m benchmarks.speed.steps``.
 
 Every unit keeps a share of its channels, rounded down to a multiple of the block that runtimes
 compute at once, and half a block fewer or more; all networks are timed by turns.  Where the first
@@ -22,7 +22,7 @@ from benchmarks.speed.report import tell
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Options of a measurement.
 
     Attributes:
         network: a registered network.

@@ -123,7 +123,7 @@ def render(title: str, rows: Mapping[str, Row]) -> Table:
 
 
 def yes(met: bool) -> str:
-    """What a row's "met" says."""
+    """Text of a row's "met"."""
     return "[green]yes" if met else "[yellow]no"
 
 

@@ -1,4 +1,4 @@
-"""What each agent costs by itself, beside the environment's part of an episode.
+"""Cost of each agent by itself, beside the environment's part of an episode.
 
 CPU time on one thread, which a busy machine stretches less than the wall clock.  A quarter of the
 episodes is warm-up, without updates, as in the budgets of the benchmark.

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read 
 
 
 def figures(*arguments: str) -> dict[str, float]:
-    """What ``benchmarks.speed.copies`` prints."""
+    """Run ``benchmarks.speed.copies``, and read its figures."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.copies", *arguments]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -1,4 +1,4 @@
-"""What the vector environment adds where there are cores for it.
+"""Gain of the vector environment where there are cores for it.
 
 Wanted are 1.5 times the episodes of the single environment per second where that leaves cores idle:
 with 100 reward images, one batch.  With 400 it computes on two cores by itself.

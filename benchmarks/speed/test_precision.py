@@ -1,4 +1,4 @@
-"""What bf16 changes: the order of the plans by reward, the rewards, and the time."""
+"""Effects of bf16 on the order of the plans by reward, the rewards, and the time."""
 
 from __future__ import annotations
 

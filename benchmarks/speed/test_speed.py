@@ -59,7 +59,7 @@ print(peak() - before)
 
 
 def in_fresh_process(script: str) -> float:
-    """What a script prints, a number."""
+    """Run a script that prints a number."""
     command = [sys.executable, "-W", "ignore", "-c", script]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

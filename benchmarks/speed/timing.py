@@ -69,6 +69,7 @@ class Spread:
 
     @staticmethod
     def of(figures: Sequence[float]) -> Spread:
+        """Median and quartiles of figures."""
         low, median, high = (float(x) for x in np.quantile(figures, (0.25, 0.5, 0.75)))
         return Spread(low, median, high, len(figures))
 
@@ -115,7 +116,7 @@ class BarePass:
         return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def warm(self) -> nn.Module:
-        """The same after one pass: oneDNN compiles kernels for shapes that it has not met."""
+        """Measure after one pass: oneDNN compiles kernels for shapes that it has not met."""
         network = self.network()
         count_hits(network, self.batches)
         return network

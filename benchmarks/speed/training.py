@@ -27,12 +27,12 @@ from benchmarks.speed.report import tell
 from benchmarks.speed.timing import elapsed
 
 IMAGES = 45_000
-"""Of an epoch of CIFAR-10's training images."""
+"""Images of an epoch of CIFAR-10."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Options of a measurement.
 
     Attributes:
         device: where; figures are worth reading on "cuda".
@@ -65,7 +65,7 @@ class Figure:
     fast: float
 
     def cells(self, batch_size: int) -> list[str]:
-        """Of a table: milliseconds, how many times as fast, and seconds of an epoch."""
+        """Row of a table: milliseconds, how many times as fast, and seconds of an epoch."""
         epoch = self.fast / 1000 * (IMAGES // batch_size)
         ratio = self.plain / self.fast
         return [

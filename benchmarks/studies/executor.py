@@ -35,11 +35,11 @@ FORK_SERVER = "benchmarks.studies.fork_server"
 
 
 class Job(Protocol):
-    """What is to be done, in a form that can be sent to another process."""
+    """Work in a form that can be sent to another process."""
 
     @property
     def name(self) -> str:
-        """Of its process."""
+        """Name of its process."""
         ...
 
     @property
@@ -200,6 +200,7 @@ class Telling:
         self._told, self._steps, self._news = time.monotonic(), 0, []
 
     def __call__(self, steps: int, news: Any = None) -> None:
+        """Tell of steps and news, not too often."""
         self._steps = steps
         if news is not None:
             self._news.append(news)

@@ -32,7 +32,7 @@ SUFFIX = ".jsonl"
 
 @dataclass(frozen=True)
 class Journal:
-    """What a run had finished when it ended too early.
+    """Finished part of a run that ended too early.
 
     Attributes:
         run: which one; ``setting.episodes`` is 0 where its budget was not settled.
@@ -52,14 +52,14 @@ class Journal:
 
     @property
     def accuracy(self) -> float:
-        """Of the plan with the highest reward, on the reward images; NaN without an episode."""
+        """Accuracy on the reward images of the plan of highest reward; NaN without an episode."""
         if not self.rewards:
             return float("nan")
         return self.accuracies[self.rewards.index(max(self.rewards))]
 
     @property
     def state(self) -> str:
-        """What is to be said of it, one line."""
+        """Describe it in one line."""
         budget = self.run.setting.episodes
         of = f" of {budget}" if budget else ""
         best = f", best so far {self.accuracy:.1%} on reward images" if self.rewards else ""
@@ -113,7 +113,7 @@ def write(folder: Path, run: Run, episodes: Iterable[dict[str, Any]], error: str
 
 
 def read(path: Path) -> Journal:
-    """What a journal says.
+    """Content of a journal.
 
     Raises:
         RecordError: it is none.

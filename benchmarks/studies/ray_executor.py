@@ -154,7 +154,7 @@ def _sources(modules: Sequence[str]) -> list[ModuleType]:
 
 @ray.remote(num_cpus=0)
 class _Board:
-    """What jobs have said of their progress since somebody looked."""
+    """News of jobs since somebody looked."""
 
     def __init__(self) -> None:
         self._said: dict[int, tuple[int, tuple[Any, ...]]] = {}

@@ -1,4 +1,4 @@
-"""What the file of a run may say."""
+"""Schema of a run's file."""
 
 from __future__ import annotations
 

@@ -65,6 +65,7 @@ class Recording(Recorder):
         atexit.register(self._end_of_program)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take a step, recorded until the budget is spent."""
         if self._journal is None:  # finished: what comes now is not recorded
             return self.env.step(action)
         stepped = super().step(action)
@@ -73,6 +74,7 @@ class Recording(Recorder):
         return stepped
 
     def aside(self, counts: Any) -> float:
+        """Evaluate a plan outside of the episodes, recorded too."""
         accuracy = super().aside(counts)
         if self._journal is not None and self.evaluations == self.budget:
             self.finish()
@@ -227,7 +229,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _given(env: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What an environment was made with, as far as JSON can say it: no task that is an object."""
+    """Keywords of an environment, as far as JSON can say them: no task that is an object."""
     registered = gym.spec(env).kwargs
     given = {}
     for key, value in kwargs.items():

@@ -226,7 +226,7 @@ class Record:
 
 
 def head_of(run: Run) -> dict[str, Any]:
-    """What a file says of the run that it belongs to."""
+    """Read the run that a file belongs to."""
     return {
         "agent": run.agent,
         "arguments": dict(run.arguments),

@@ -1,4 +1,4 @@
-"""What is compared: runs of agents in one setting, keyed by everything that decides them.
+"""Runs of agents in one setting, which are compared, keyed by everything that decides them.
 
 That is the content of the task (a fingerprint of its weights and images), the environment's
 options as resolved, the agent, a hash of its code and hyper-parameter files, its arguments, its
@@ -28,7 +28,7 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What is searched, and for how long; only runs of one setting can be compared.
+    """Task and budget of a search; only runs of one setting can be compared.
 
     Settings of the same key are equal.
 
@@ -51,7 +51,7 @@ class Setting:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What identifies the setting."""
+        """Content that identifies the setting."""
         return {
             "env": self.env,
             "task": self.task,
@@ -97,20 +97,20 @@ class Run:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What identifies the run, and decides its outcome."""
+        """Content that identifies the run, and decides its outcome."""
         known = {} if self.code is None else {"code": self.code}
         given = {"arguments": dict(self.arguments)} if self.arguments else {}
         return self.setting.key | {"agent": self.agent, "seed": self.seed} | known | given
 
     @property
     def name(self) -> str:
-        """Of its file, without the ending: readable, and unique by the key's digest."""
+        """Name of its file, without the ending: readable, and unique by the key's digest."""
         agent = re.sub(r"[^\w.+-]", "_", self.agent)
         return f"{agent}-seed{self.seed}-{_digest(self.key)}"
 
     @property
     def place(self) -> str:
-        """What it has in common with the same run of the same agent with other code."""
+        """Content that it shares with this run of this agent with other code."""
         return replace(self, code=None).name
 
     @property

@@ -65,7 +65,9 @@ class NetworkSource(Protocol):
         """Plans that may be under way at a time: so many networks, the last ones, stay valid."""
         ...
 
-    def __call__(self, counts: Sequence[int], /) -> nn.Module: ...
+    def __call__(self, counts: Sequence[int], /) -> nn.Module:
+        """The network of these counts."""
+        ...
 
 
 def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:

@@ -16,7 +16,7 @@ from amc_gym.compression.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class Form:
-    """What is done to a network before it is evaluated; every form computes the same.
+    """Changes to a network before it is evaluated; every form computes the same.
 
     Attributes:
         folded: batch norms are folded into the layers before them.

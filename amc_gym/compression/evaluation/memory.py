@@ -1,4 +1,4 @@
-"""What an evaluator remembers: the plans that it was asked for last, and how many there were."""
+"""Memory of an evaluator: the plans that it was asked for last, and how many there were."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ class Inline(Executor):
     """Runs what is submitted at once, in the calling thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call ``fn``; the future is done already."""
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future

@@ -25,6 +25,7 @@ class PointwiseConv(nn.Module):
         self.bias = conv.bias
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Convolve: (B, C, H, W), channels last, -> (B, C', H, W)."""
         pixels = images.permute(0, 2, 3, 1)  # a view, since channels lie last already
         return F.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 

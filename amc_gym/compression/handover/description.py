@@ -1,4 +1,4 @@
-"""What the description beside a safetensors file may say."""
+"""Schema of the description beside a safetensors file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WeightsSchema(Schema):
 
 
 class OriginalSchema(Schema):
-    """What was compressed; ``task`` is null where that cannot be named."""
+    """The compressed task; ``task`` is null where it cannot be named."""
 
     task: Name | None
     dataset: Name | None = None

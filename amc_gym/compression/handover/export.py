@@ -51,8 +51,13 @@ HEADER = 2**24
 
 @dataclass(frozen=True)
 class Exported:
-    """What was handed over: ``path`` of ``bytes`` bytes, ``macs`` and ``params`` of the network,
-    and ``error``, the largest difference of logits as a share of the largest logit."""
+    """A network that was handed over: its file, its costs, and how exact it is.
+
+    Attributes:
+        path: of the file, of ``bytes`` bytes.
+        macs, params: of the network.
+        error: the largest difference of logits as a share of the largest logit.
+    """
 
     path: Path
     bytes: int

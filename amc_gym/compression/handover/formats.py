@@ -26,7 +26,7 @@ from amc_gym._utils.names import printable
 from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
 
 VERSION = 1
-"""Of the description beside a safetensors file."""
+"""Version of the description beside a safetensors file."""
 
 
 class ExportError(ValueError):
@@ -34,13 +34,13 @@ class ExportError(ValueError):
 
 
 Contents = list[bytes]
-"""What goes into a format's files: the network, and for safetensors its description."""
+"""Content of a format's files: the network, and for safetensors its description."""
 
 Runner = Callable[[Tensor], Tensor]
 
 
 def nbytes(state: Mapping[str, Tensor]) -> int:
-    """Of all tensors together."""
+    """Bytes of all tensors together."""
     return sum(tensor.nbytes for tensor in state.values())
 
 
@@ -52,7 +52,7 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a file holds: half precision where that says the very same."""
+    """Tensors of a file: in half precision where that says the very same."""
     halves = halved(state)
     exact = all(torch.equal(halves[key].to(tensor.dtype), tensor) for key, tensor in state.items())
     return {key: tensor.contiguous() for key, tensor in (halves if exact else state).items()}

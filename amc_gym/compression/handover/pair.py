@@ -23,7 +23,7 @@ REPLACED = "replaced"
 """Entry of a new description for the old one, while the network may still be the old one's."""
 
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
-"""What reading something else than a description runs into."""
+"""Errors of reading something else than a description."""
 
 
 def description_of(path: str | os.PathLike[str]) -> Path:

@@ -87,7 +87,7 @@ def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Ten
 
 
 def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What a module itself adds to the ``state_dict``."""
+    """Tensors that a module itself adds to the ``state_dict``."""
     submodules = {name.partition(".")[0] for name, _ in module.named_children()}
     return {
         key: tensor

@@ -6,7 +6,7 @@ from amc_gym._utils.progress import counter
 
 
 class Bar:
-    """What is prepared, and the rounds that are done.
+    """Progress bar of passes that are prepared and rounds that are done.
 
     Args:
         rounds: how many there will be.
@@ -25,7 +25,9 @@ class Bar:
         self._progress.stop()
 
     def prepared(self, n: int) -> None:
+        """Show that ``n`` passes are prepared."""
         self._progress.update(self._task, description=f"preparing to measure latency: {n}")
 
     def timed(self, rounds: int) -> None:
+        """Show that so many rounds are done."""
         self._progress.update(self._task, completed=rounds, description="measuring latency, rounds")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 BLOCKS = (8, 16, 32)
-"""What is looked for."""
+"""Block sizes that are looked for."""
 
 PROBES = tuple(range(20, 117, 4))
 """Channel counts that tell: several steps of each staircase, several points on each step."""

@@ -64,7 +64,7 @@ class LatencyCost:
         return int(self._times(np.asarray(counts)).sum()) + self.table.overhead
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """The same for several networks: counts (n, units) -> (n,), int64."""
+        """Latency of several networks: counts (n, units) -> (n,), int64."""
         return self._times(np.asarray(plans)).sum(-1) + self.table.overhead
 
     def _times(self, counts: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ class _Side:
 
 
 class _Sides:
-    """The same axis of all layers, of which so many channels are computed at once."""
+    """One axis of all layers, of which so many channels are computed at once."""
 
     def __init__(self, sides: Sequence[_Side], block: int) -> None:
         self._block = block

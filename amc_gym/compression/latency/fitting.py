@@ -1,4 +1,4 @@
-"""What layers gain or lose by being one after the other in a network, fitted to measured networks.
+"""Corrections for layers that run one after the other in a network, fitted to measured ones.
 
 What a network takes beyond its layers (additions, pooling, the call itself) is an overhead, and all
 layers have one scale:
@@ -42,7 +42,6 @@ def fitted(
         networks: nanoseconds of each, (networks,).
         block: channels that the device computes at once.
     """
-
     from scipy.optimize import fminbound, nnls  # slow to import
 
     def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
@@ -56,7 +55,7 @@ def fitted(
         return LatencyTable(device, times, round(overhead), block=block)
 
     def shares(call: float) -> np.ndarray:
-        """Of the measured times, (networks,)."""
+        """Sums as shares of the measured times, (networks,)."""
         sums = LatencyCost(graph, layers, less(call)).totals(np.array(plans))
         return sums / networks
 

@@ -17,7 +17,7 @@ from amc_gym.compression.graph import ChannelGraph, Layer
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a layer's time depends on besides its channels.
+    """Geometry that a layer's time depends on besides its channels.
 
     Attributes:
         kind: "conv", "depthwise" or "linear".
@@ -72,7 +72,7 @@ class Geometry:
         return nn.Sequential(*layers, nn.ReLU()).eval()
 
     def input(self, batch: int, inputs: int, outputs: int) -> Tensor:
-        """What it reads: noise, (batch, inputs, height, width) or (batch, inputs)."""
+        """Noise for it to read, (batch, inputs, height, width) or (batch, inputs)."""
         generator = torch.Generator().manual_seed(0)
         if self.kind == "linear":
             return torch.randn(batch, inputs, generator=generator)

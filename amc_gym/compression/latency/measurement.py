@@ -26,7 +26,7 @@ from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
 from amc_gym.compression.latency.workload import Workload, random_plans
 
 SHARES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
-"""Of a layer's channels: the points of its grid."""
+"""Shares of a layer's channels: the points of its grid."""
 
 ROUND_FROM = 40
 """Points of axes with so many channels or more are multiples of 8, as people choose widths."""

@@ -1,4 +1,4 @@
-"""What runs a network: PyTorch as it is, compiled by it, or ONNX Runtime; one forward pass each."""
+"""Runtimes of a network: PyTorch as it is, compiled by it, or ONNX Runtime; one pass each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        """Of the package.
+        """Version of the package.
 
         Raises:
             ImportError: it is not installed.

@@ -75,7 +75,7 @@ class Grid:
 
     @classmethod
     def of(cls, inputs: tuple[int, ...], outputs: tuple[int, ...], ns: np.ndarray) -> Grid:
-        """Of measured times, made monotone.
+        """Make measured times monotone.
 
         Least squares along one axis and then the other: the second regression keeps the order that
         the first one made, since it never turns two rows that are in order around.
@@ -90,7 +90,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Device:
-    """What times belong to.
+    """Device that times belong to.
 
     Attributes:
         name: of the processor or GPU.

@@ -55,7 +55,7 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """Median of the rounds."""
         return float(np.median(self.rounds))
 
     @property
@@ -65,7 +65,7 @@ class Timing:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Of the rounds."""
+        """Quartiles of the rounds."""
         low, high = np.quantile(self.rounds, (0.25, 0.75))
         return float(low), float(high)
 
@@ -152,7 +152,7 @@ def _timed(run: Pass, loops: int, clock: Clock) -> int:
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """So many threads on so many cores, the quietest ones, where the system lets choose.
+    """Run so many threads on so many cores, the quietest ones, where the system lets choose.
 
     Raises:
         ValueError: fewer threads than one, or more than there are cores.

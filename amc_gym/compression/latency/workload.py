@@ -1,4 +1,4 @@
-"""What is measured: a network's layers alone, and whole networks of fewer channels."""
+"""Workloads that are measured: layers alone, and whole networks of fewer channels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from amc_gym.compression.latency.table import Device
 from amc_gym.compression.slim import slim
 
 LEAST_SHARE = 0.2
-"""Of a unit's channels in a random plan: the paper's a_max."""
+"""Smallest share of a unit's channels in a random plan: 1 less the paper's a_max."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured, and how.
+    """Networks that are measured, and how.
 
     Attributes:
         model: the network, in eval mode.
@@ -65,7 +65,7 @@ class Workload:
 
 
 def this_device(device: torch.device, runtime: str, threads: int, batch: int) -> Device:
-    """What times that are measured here belong to.
+    """Device that times measured here belong to.
 
     Raises:
         ImportError: the runtime is not installed.
@@ -74,7 +74,7 @@ def this_device(device: torch.device, runtime: str, threads: int, batch: int) ->
 
 
 def device_name(device: torch.device) -> str:
-    """Of the GPU or the processor."""
+    """Name of the GPU or the processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 

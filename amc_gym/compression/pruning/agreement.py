@@ -22,7 +22,7 @@ from amc_gym.compression.slim import slim
 from amc_gym.compression.tracing.verification import same_outputs
 
 TOLERANCE = 1e-3
-"""Of the largest output, in float32: other orders of the same sums."""
+"""Tolerance as a share of the largest output, in float32: other orders of the same sums."""
 
 
 def halves(graph: ChannelGraph) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ class TensorSource(Protocol):
 
     @property
     def graph(self) -> ChannelGraph:
-        """Of the network that the tensors belong to."""
+        """Channel graph of the network that the tensors belong to."""
         ...
 
     def tensors(self, counts: Sequence[int], name: str, /) -> dict[str, torch.Tensor]:

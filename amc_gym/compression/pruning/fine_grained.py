@@ -21,7 +21,7 @@ from amc_gym.compression.slim import WEIGHTED
 
 
 def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
-    """The same layers, decided weight by weight.
+    """Graph of layers that are decided weight by weight.
 
     One unit per layer that multiplies, in execution order; its ``channels`` count the weights that
     are not zero.
@@ -83,7 +83,7 @@ class SparseCost:
         return int(self.per_layer(counts).sum()) + self._constant
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """The same for several plans at once: (n, units) -> (n,), int64."""
+        """Cost of several plans at once: (n, units) -> (n,), int64."""
         return self.per_layer(plans).sum(1) + self._constant
 
 

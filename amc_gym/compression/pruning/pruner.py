@@ -118,7 +118,7 @@ class Pruner:
         grams: Mapping[str, torch.Tensor] | None = None,
         weights: Mapping[str, float] | None = None,
     ) -> list[np.ndarray]:
-        """Of each unit, what the layers that read it lose if it keeps k channels, (channels + 1,).
+        """Errors of the layers that read each unit if it keeps k channels, (channels + 1,).
 
         Relative squared error of each layer's output on the calibration samples, all its other
         inputs there; weighted and summed over the layers.  It falls from the sum of the weights at

@@ -55,6 +55,7 @@ class SortedLayer:
         return _left(self._nested.explained().reshape(len(order), -1).sum(1).numpy())
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Tensors of the slim layer by name, for the counts of all units."""
         rows = self._rows and counts[self._rows[0]] * self._rows[1]
         tensors = {name: vector[:rows] for name, vector in self._vectors.items()}
         columns = self._columns and counts[self._columns[0]] * self._columns[1]
@@ -109,6 +110,7 @@ class IndexedLayer:
         return _lost(self._weight, self._gram if gram is None else gram, layer, unit, order)
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Tensors of the slim layer by name, for the counts of all units."""
         key = (self._layer.name, tuple(counts[u] for u in self._units))
         return self._remembered.get(key, lambda: self._select(self._layout(counts)))
 
@@ -147,6 +149,7 @@ class SelectedLayer:
         return _lost(oriented(self._module), None, self._layer, unit, order)
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Tensors of the slim layer by name, for the counts of all units."""
         return {}
 
 
@@ -166,7 +169,7 @@ class SelectedParameter:
         self._name = ".".join(parameter.owners[0])
 
     def __call__(self, counts: Sequence[int]) -> torch.Tensor:
-        """What stays of it."""
+        """The part of the parameter that stays."""
         key = (self._name, tuple(counts[unit] for unit in self._parameter.units))
         return self._remembered.get(key, lambda: {"": self._select(counts)})[""]
 
@@ -190,6 +193,7 @@ class Remembered:
         key: tuple[str, tuple[int, ...]],
         make: Callable[[], dict[str, torch.Tensor]],
     ) -> dict[str, torch.Tensor]:
+        """Look tensors up by layer and counts, or make and keep them."""
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
@@ -213,7 +217,7 @@ def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
 
 
 def _left(explained: np.ndarray) -> np.ndarray:
-    """Of what channels explain by rank, (channels,), all that those after the first k do."""
+    """Sums over the channels after the first k of what they explain by rank, (channels,)."""
     return explained.sum() - np.concatenate([[0.0], np.cumsum(explained)])
 
 
@@ -251,7 +255,7 @@ def _lost(
 
 
 def _vectors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What a layer holds per output channel besides its weight."""
+    """Vectors of a layer with one entry for each output channel."""
     return {
         name: tensor.detach()
         for name, tensor in (*module.named_parameters(), *module.named_buffers())

@@ -15,7 +15,7 @@ import torch
 
 @dataclass(frozen=True)
 class Consumer:
-    """What a ranking may look at in one consumer of a unit.
+    """One consumer of a unit, as a ranking sees it.
 
     Its weights as a matrix, one row per *column* of the layer's unfolded input: the ``size``
     columns that one channel fills (kernel positions, or pixels of a flattened map) lie together,
@@ -28,12 +28,13 @@ class Consumer:
 
     @property
     def channels(self) -> int:
+        """Channels that it reads."""
         return len(self.weight) // self.size
 
 
 @dataclass(frozen=True)
 class UnitView:
-    """What a ranking may look at in one unit.
+    """One unit, as a ranking sees it.
 
     Attributes:
         consumers: the layers that read its channels, in execution order.

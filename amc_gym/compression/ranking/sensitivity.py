@@ -50,7 +50,7 @@ class _Energies:
 def sensitivities(
     model: nn.Module, graph: ChannelGraph, batches: Iterable[torch.Tensor], seed: int = 0
 ) -> dict[str, float]:
-    """What a relative squared error of 1 in each layer's output adds to the loss, in nats.
+    """Estimate what a relative squared error of 1 in each layer's output adds to the loss, in nats.
 
     Args:
         model: in eval mode; only run, never changed.

@@ -43,7 +43,7 @@ def assemble(model: nn.Module, trace: Trace) -> ChannelGraph:
 
 
 class _Assembly:
-    """What is put together, in execution order."""
+    """A channel graph that is put together, in execution order."""
 
     def __init__(self, model: nn.Module, trace: Trace) -> None:
         self.model, self.trace = model, trace
@@ -310,7 +310,7 @@ class _Assembly:
         return FreeWeight(use.layer, of(self.units.axis(use.outputs)), macs)
 
     def _constants(self, layers: dict[str, Layer], parameters: Sequence[Parameter]) -> Constants:
-        """What the network costs besides its layers."""
+        """Cost of the network besides its layers."""
         used = {use.operation for use in (*self.trace.uses, *self.trace.free)}
         macs = sum(o.macs for i, o in enumerate(self.trace.operations) if i not in used)
         variable = {id(self._tensor(owner)) for p in parameters for owner in p.owners}

@@ -1,4 +1,4 @@
-"""What one traced forward pass tells: operations, uses of weights, labels of parameters."""
+"""The record of one traced forward pass: operations, uses of weights, labels of parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amc_gym.compression.tracing.labels import Dimension, Labelled, Labels
 
 @dataclass
 class Info:
-    """What is known of a tensor.
+    """Labels of a tensor, and where it comes from.
 
     Attributes:
         labels: of its dimensions.

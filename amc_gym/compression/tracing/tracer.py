@@ -135,10 +135,10 @@ class Stack:
         return hook
 
     def entered(self, name: str, module: nn.Module, args: Sequence[Any]) -> None:
-        """Told of the beginning of a module's forward pass."""
+        """Hear of the beginning of a module's forward pass."""
 
     def left(self, name: str, module: nn.Module, output: Any) -> None:
-        """Told of its end."""
+        """Hear of the end of a module's forward pass."""
 
 
 class Tracer(TorchDispatchMode, Stack):
@@ -191,7 +191,7 @@ class Tracer(TorchDispatchMode, Stack):
             )
 
     def info(self, tensor: Tensor) -> Info:
-        """What is known of a tensor; parameters and buffers get their labels here."""
+        """Look up a tensor; parameters and buffers get their labels here."""
         if (found := self._known.get(tensor)) is not None:
             return found
         name = self._names.get(id(tensor))
@@ -221,6 +221,7 @@ class Tracer(TorchDispatchMode, Stack):
             self.trace.labels.fix(dimension, reason)
 
     def entered(self, name: str, module: nn.Module, args: Sequence[Any]) -> None:
+        """Take note of modules that are told how many channels there are."""
         if not (args and isinstance(args[0], Tensor) and args[0].dim() > 1):
             return
         if isinstance(module, (*TOLD, ChannelMap)):
@@ -236,6 +237,7 @@ class Tracer(TorchDispatchMode, Stack):
                 self._map = passage
 
     def left(self, name: str, module: nn.Module, output: Any) -> None:
+        """Label the output of a channel map."""
         if isinstance(module, ChannelMap) and self._map is not None and isinstance(output, Tensor):
             labels = (None, self._map.outputs, *[None] * (output.dim() - 2))
             self.know(output, labels, constant=False)

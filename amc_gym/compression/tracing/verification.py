@@ -23,7 +23,7 @@ from amc_gym.compression.tracing.replay import first_difference
 from amc_gym.compression.tracing.tracer import record, shortened
 
 TOLERANCE = 1e-9
-"""Of the largest output, in float64."""
+"""Tolerance as a share of the largest output, in float64."""
 
 RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
 
@@ -153,7 +153,7 @@ def _explained(
     found: Trace | None,
     error: str,
 ) -> DisagreementError:
-    """What to say of a slim network that is not the masked one."""
+    """Describe how a slim network differs from the masked one."""
     culprit = None if found is None else first_difference(graph, found, small, example, kept)
     if found is None or culprit is None:
         return DisagreementError(

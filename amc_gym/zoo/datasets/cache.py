@@ -137,7 +137,7 @@ def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
 
 
 def _read_card(path: Path) -> dict | None:
-    """What is said of a file in the cache, or None if it is to be decoded (again)."""
+    """The card of a file in the cache, or None if it is to be decoded (again)."""
     try:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
         if _checksum(path) == card["sha256"]:
@@ -200,7 +200,7 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """What a file of NumPy's begins with that holds bytes of this shape."""
+    """Header of a NumPy file that holds bytes of this shape."""
     file = io.BytesIO()
     description = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)

@@ -26,6 +26,7 @@ class ConvNormReLU(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         return self.relu(self.norm(self.conv(x)))
 
 
@@ -38,6 +39,7 @@ class SeparableBlock(nn.Module):
         self.pointwise = ConvNormReLU(inputs, outputs, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         return self.pointwise(self.depthwise(x))
 
 
@@ -81,6 +83,7 @@ class MobileNetV1(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images to logits."""
         return self.classifier(self.flatten(self.pool(self.blocks(self.stem(x)))))
 
 

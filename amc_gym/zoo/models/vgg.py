@@ -57,11 +57,12 @@ class SmallVGG16(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images to logits."""
         return self.classifier(self.flatten(self.pool(self.features(x))))
 
 
 def vgg16(num_classes: int = 1000, *, small_images: bool = False, **arguments: Any) -> nn.Module:
-    """torchvision's VGG-16 for ImageNet, without batch norm as in the paper, or ``SmallVGG16``.
+    """Torchvision's VGG-16 for ImageNet, without batch norm as in the paper, or ``SmallVGG16``.
 
     Args:
         num_classes: length of the logits.

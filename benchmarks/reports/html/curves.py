@@ -31,7 +31,7 @@ def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
 
 
 def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
-    """The same against wall-clock seconds; a dot where an agent had spent its evaluations."""
+    """Draw curves against wall-clock seconds; a dot where an agent had spent its evaluations."""
     figure = _new_figure("seconds since learning began", len(rows))
     ordered = _best_first(rows)
     timed_rows = list(zip(ordered, timed_curves(ordered), strict=True))
@@ -55,7 +55,7 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
 
 
 def _new_figure(x: str, agents: int) -> go.Figure:
-    """As high as the agents' names below it need, two to a line of 25 pixels."""
+    """Height that the agents' names below the figure need, two to a line of 25 pixels."""
     return new_figure(
         x=x, y="best reward so far", height=max(400, 330 + 25 * math.ceil(agents / 2))
     )

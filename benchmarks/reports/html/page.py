@@ -155,7 +155,7 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
 
 
 def _agents(rows: Sequence[Row]) -> dict[str, object]:
-    """What the policies' list says -> which of their traces it shows."""
+    """Entries of the policies' list -> which of their traces they show."""
     choices = {}
     for i, row in enumerate(rows):
         visible = [True] + [j == i for j in range(len(rows)) for _ in range(2)]

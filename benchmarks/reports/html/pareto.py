@@ -14,7 +14,7 @@ EVALUATED = 4000
 """Evaluated plans that a scatter shows at most; browsers draw some thousands smoothly."""
 
 SIZES = {"macs": "MACs", "params": "parameters"}
-"""What a scatter can have on its x axis."""
+"""Quantities that a scatter can have on its x axis."""
 
 
 def thinning(records: Sequence[Record]) -> int:

@@ -1,4 +1,4 @@
-"""What the best plans keep of each layer, as a plotly figure."""
+"""Policies: channels that the best plans keep of each layer, as a plotly figure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.studies.records import Record
 
 
 def policies(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
-    """What the best plans keep of each unit: bars for an agent's best seed, dots for the others.
+    """Draw what best plans keep of each unit: bars for an agent's best seed, dots for the others.
 
     The first trace is the full network behind them; then two traces per row, and the first row's
     are shown.

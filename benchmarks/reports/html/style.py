@@ -1,4 +1,4 @@
-"""What the page's plots share: colours of agents, and an empty figure.
+"""Style that the page's plots share: colours of agents, and an empty figure.
 
 Colours of paper, ink and grid are left to the page, which has a light and a dark face.
 """

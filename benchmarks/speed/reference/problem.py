@@ -1,4 +1,4 @@
-"""What both sides are given: one network, the same images, the same plans, in one folder.
+"""The problem of both sides: one network, the same images, the same plans, in one folder.
 
 No ImageNet is at hand, so the images are synthetic.  Each has one hue, and the hue is the label,
 one of ten, under coarse patches of other colours and noise.  The network is not trained either:
@@ -89,7 +89,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Problem:
-    """What ``make`` left in a folder."""
+    """Files that ``make`` left in a folder."""
 
     folder: Path
     scale: Scale
@@ -118,7 +118,7 @@ def make(folder: Path, scale: Scale) -> None:
 
 
 def load(folder: Path) -> Problem:
-    """What ``make`` wrote; images stay in their files, mapped."""
+    """Read what ``make`` wrote; images stay in their files, mapped."""
     document = json.loads((folder / "problem.json").read_text())
     splits = [_split(folder, name) for name in SPLITS]
     return Problem(folder, Scale(**document["setting"]), document["plans"], *splits)

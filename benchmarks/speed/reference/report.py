@@ -15,7 +15,7 @@ from amc_gym._utils.files import replacing_text, write_json, write_whole
 from benchmarks.reports.tables import markdown, terminal
 
 Answer = Mapping[str, Any]
-"""What a worker answered."""
+"""Answer of a worker."""
 
 EPISODES_WANTED = {300: {"float32": 10.0, "bf16": 19.0}, 3000: {"float32": 6.5, "bf16": 12.0}}
 """Reward images -> precision -> at least so many times the reference's episodes per hour."""

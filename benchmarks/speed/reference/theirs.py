@@ -154,7 +154,7 @@ class Theirs:
 
 
 class _Loader:
-    """What stands for a DataLoader: a split's batches, normalised as they are asked for."""
+    """Stand-in for a DataLoader: a split's batches, normalised as they are asked for."""
 
     def __init__(self, split: Split, batch_size: int) -> None:
         self._split, self._batch_size = split, batch_size

@@ -51,7 +51,7 @@ class Worker:
             )
 
     def __call__(self, method: str, **arguments: object) -> dict[str, Any]:
-        """What the side's method returned, and ``seconds``, ``cpu_s``, ``peak_MB``, ``above_MB``.
+        """Result of the side's method, and ``seconds``, ``cpu_s``, ``peak_MB``, ``above_MB``.
 
         Raises:
             WorkerError: the process ended.
