@@ -26,7 +26,7 @@ from benchmarks.studies.records import MANIFEST, Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
 RECORD = re.compile(r".+-seed\d+-[0-9a-f]{12}\.json")
-"""What records are called."""
+"""Names of records."""
 
 UNFINISHED = (".pt", ".partial")
 """Ends of files that are there only while something is under way."""
@@ -149,7 +149,7 @@ def _write(folder: Path, to: Path, networks: set[Path]) -> None:
 
 
 def _files(folder: Path, networks: set[Path]) -> Iterator[Path]:
-    """What is copied as it is: pages are made anew, and weights are there if asked for."""
+    """Files that are copied as they are: pages are made anew, weights are there if asked for."""
     kept = networks | {description_of(path) for path in networks}
     for path in sorted(folder.iterdir()):
         left = path.name in PAGES or path.name.endswith((*UNFINISHED, journals.SUFFIX))

@@ -1,1 +1,1 @@
-"""What ranks, re-fits and evaluates the plans of one task, made once and shared by environments."""
+"""Engine: ranks, re-fits and evaluates the plans of one task, for all its environments."""

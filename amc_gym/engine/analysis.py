@@ -1,4 +1,4 @@
-"""What a task's network and its calibration images say before any decision, found out once."""
+"""Analysis of a task's network and calibration images before any decision, done once."""
 
 from __future__ import annotations
 

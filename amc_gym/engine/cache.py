@@ -1,4 +1,4 @@
-"""What environments of one process share: one explicit, bounded cache of engines."""
+"""The cache that environments of one process share: explicit and bounded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EngineCache:
         self._lock = Lock()
 
     def analysis(self, task: CompressionTask) -> Analysis:
-        """What is known of a task: the same object for equal tasks."""
+        """Find the analysis of a task: one object for equal tasks."""
         return self._get("analysis", task, lambda: Analysis(task))
 
     def engine(self, task: CompressionTask, options: EngineOptions) -> Engine:

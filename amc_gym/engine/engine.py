@@ -1,4 +1,4 @@
-"""What ranks, re-fits and evaluates the plans of a task: one engine for all environments alike."""
+"""The engine ranks, re-fits and evaluates the plans of a task, for all environments alike."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from amc_gym.tasks.task import CompressionTask
 logger = logging.getLogger(__name__)
 
 REFITTED_TOLERANCE = 1e-2
-"""Of the largest output, between two ways of solving the same least-squares problems."""
+"""Tolerance as a share of the largest output, of two solutions of one least-squares problem."""
 
 
 class Engine:
@@ -94,7 +94,7 @@ class Engine:
 
     @property
     def task(self) -> CompressionTask:
-        """What is compressed."""
+        """The task that is compressed."""
         return self.analysis.task
 
     @property
@@ -108,7 +108,7 @@ class Engine:
         return self.pruning.costs
 
     def errors(self, *curvatures: float) -> list[list[np.ndarray]]:
-        """What layers lose when a unit keeps k channels, unit by unit for each curvature.
+        """Errors of layers when a unit keeps k channels, unit by unit for each curvature.
 
         See ``Pruner.errors``.
 
@@ -125,7 +125,7 @@ class Engine:
         return self.pruning.errors(curvatures)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
-        """What a plan of these counts says: ``kept`` channels by unit, or ``weights`` by layer."""
+        """Content of the plan of these counts: ``kept`` by unit, or ``weights`` by layer."""
         return self.pruning.decisions(counts)
 
     def prepare(self) -> frozenset[str]:

@@ -119,7 +119,7 @@ def latency_cost(
 
 
 def _name(task: CompressionTask, workload: Workload) -> str:
-    """Of a cached table: everything that its times depend on."""
+    """Name of a cached table: everything that its times depend on."""
     layers = {
         name: (geometry.key, *widths(workload.graph.layers[name]))
         for name, geometry in geometries(workload.model, workload.graph).items()

@@ -73,7 +73,7 @@ class EngineOptions:
 
     @property
     def pruning(self) -> type[Pruning]:
-        """What the granularity means."""
+        """Pruning that the granularity stands for."""
         return PRUNINGS[self.granularity]
 
 

@@ -1,4 +1,4 @@
-"""What an action in [0, 1] means: the count that the next unit keeps, within the budget."""
+"""Actions in [0, 1] and the count that the next unit keeps, within the budget."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         self._plan: CompressionPlan | None = None
 
     def _resolved(self) -> dict[str, Any]:
-        """What decides results, defaults resolved: plans and benchmarks are told apart by it."""
+        """Options that decide results, defaults resolved; plans are told apart by them."""
         given, judged, ratio = self.given, self.engine.options, self.given.preserve_ratio
         ratios, importance = given.max_sparsity, judged.importance
         if ratios is None:

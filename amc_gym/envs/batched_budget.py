@@ -13,7 +13,7 @@ Totals = Callable[[np.ndarray], np.ndarray]
 
 
 class BatchedBudget:
-    """What `Budget.clamp` and `Budget.feasible` decide, for n episodes in a few calls.
+    """`Budget.clamp` and `Budget.feasible` for n episodes in a few calls.
 
     Most of a step's time goes into costs of whole networks, and n of them take hardly longer than
     one.  ``executed`` is (n, t) int64 throughout: the counts before unit t, within the budget.

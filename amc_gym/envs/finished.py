@@ -1,4 +1,4 @@
-"""What a finished episode leaves behind: its plan, and what the last step says about it."""
+"""Outcome of a finished episode: its plan, and what the last step says about it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def finished_plan(
 def terminal_info(
     plan: CompressionPlan, engine: Engine, latency: LatencyCost | None
 ) -> dict[str, Any]:
-    """What the last step's info adds, flat: vector environments take nested dicts apart."""
+    """Entries that the last step's info adds, flat: vector environments take nested dicts apart."""
     found, costs = plan.measured, engine.costs
     timed: dict[str, Any] = {}
     if latency is not None and found.latency_ns is not None:

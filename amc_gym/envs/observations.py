@@ -76,7 +76,7 @@ class Embedding:
         return row.astype(np.float32)
 
     def observe_all(self, executed: np.ndarray) -> np.ndarray:
-        """The same for several episodes at one unit: counts (n, t) -> (n, 11) float32."""
+        """Observations of several episodes at one unit: counts (n, t) -> (n, 11) float32."""
         n, t = executed.shape
         rows = np.empty((n, SIZE))
         rows[:] = self._table[t]

@@ -22,7 +22,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class EnvOptions:
-    """What a plan may cost and how it is rewarded.
+    """Bounds of a plan's cost, and its reward.
 
     Raises:
         TypeError: an option of a wrong type.

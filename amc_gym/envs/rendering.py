@@ -1,4 +1,4 @@
-"""What an episode looks like: a table for terminals, bars for videos."""
+"""Pictures of an episode: a table for terminals, bars for videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables of README and docs hold, each made from the files of committed results.
+"""Tables of README and docs, each made from the files of committed results.
 
 | marker                           | table                                                      |
 |----------------------------------|------------------------------------------------------------|
@@ -210,7 +210,7 @@ def signal(file: str) -> list[str]:
 
 
 def studies() -> list[str]:
-    """What of the paper there is, by which command, at which cost, with which result."""
+    """Rows of the paper that there are: by which command, at which cost, with which result."""
     rows = []
     for study in map(load, names()):
         command = Markdown(f"`python -m benchmarks reproduce {study.name}`")
@@ -233,7 +233,7 @@ def _result(study: Study) -> Markdown | str:
 
 
 def _headline(folder: Path) -> str:
-    """Of the most accurate plan that was searched and fine-tuned, else nothing."""
+    """Figures of the most accurate plan that was searched and fine-tuned, else nothing."""
     path = folder / "finetuned" / "finetuned.csv"
     if path.exists():
         row = next(

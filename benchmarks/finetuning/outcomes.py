@@ -154,7 +154,7 @@ class Outcome:
     date: str
 
     def to_content(self) -> dict[str, Any]:
-        """What the file says, without its format."""
+        """Turn into a table for a file, without its format."""
         return asdict(self) | {"plan": None if self.plan is None else self.plan.to_dict()}
 
     @classmethod

@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 INCHES, DPI = 9.0, 100
-"""Of every figure: as many pixels as a README is wide."""
+"""Width of every figure: as many pixels as a README is wide."""
 
 SHADES = 64
 """Colours of a picture's file, which make it a quarter as large; the eye finds no difference."""

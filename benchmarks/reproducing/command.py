@@ -55,7 +55,7 @@ def reproduce(
 
 
 def _show(study: Study, console: Console) -> None:
-    """What would be run, and how much of it is there."""
+    """Show what would be run, and how much of it is there."""
     about = {"paper": study.paper, "cost": study.cost, "needs": study.needs}
     lines = [f"{study.name}: {study.title}"]
     lines += [f"  {name}: {text}" for name, text in about.items() if text]

@@ -1,4 +1,4 @@
-"""What a study is: a TOML file of steps, each a command of this project with its options."""
+"""A study: a TOML file of steps, each a command of this project with its options."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Study:
-    """What ``reproduce`` carries out.
+    """A study that ``reproduce`` carries out.
 
     Attributes:
         name: of the config.

@@ -18,7 +18,7 @@ from amc_gym._utils.names import printable
 from benchmarks.studies.runs import BenchmarkError
 
 Kind = Literal["text", "integer", "integers", "reals"]
-"""Of a column: one value in each row, or a list of them; every value may be missing."""
+"""Type of a column: one value in each row, or a list of them; every value may be missing."""
 
 Columns = Mapping[str, Kind]
 
@@ -31,7 +31,7 @@ MOST_UNPACKED = 2**30
 MOST_ROWS = 100_000
 
 LEVEL = 11
-"""Of Brotli, its highest: files are written once and read for years."""
+"""Level of Brotli, its highest: files are written once and read for years."""
 
 
 def write(path: Path, columns: Columns, rows: Iterable[Mapping[str, Any]]) -> Path:

@@ -167,7 +167,7 @@ class Record:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     def to_content(self) -> dict[str, Any]:
-        """What the file says, without format and checksum."""
+        """Turn into a table for a file, without format and checksum."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         del content["run"]
         content["history"] = vars(self.history)

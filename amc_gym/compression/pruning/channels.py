@@ -95,5 +95,5 @@ class ChannelPruning(Pruning):
     def count(
         cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
     ) -> int:
-        """What the built network computes and holds."""
+        """Count a resource of the built network."""
         return counted_params(network) if resource == "params" else counted_macs(network, example)

@@ -1,4 +1,4 @@
-"""What a granularity is: what is decided, what it costs, and how a plan becomes a network."""
+"""A granularity: what is decided, what it costs, and how a plan becomes a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amc_gym.compression.recovery import Calibration, Chain
 
 
 class Statistics(Calibration, Protocol):
-    """What is known of the original network before any decision."""
+    """Statistics of the original network before any decision."""
 
     @cached_property
     def saliency(self) -> Sequence[torch.Tensor]:
@@ -80,7 +80,7 @@ class Pruning(ABC):
 
     @abstractmethod
     def source(self, model: nn.Module, graph: ChannelGraph) -> TensorSource:
-        """What gives a plan's tensors to a network; the latest one is asked by ``errors``.
+        """Make the pruner that gives a plan's tensors to a network; ``errors`` asks the latest.
 
         Args:
             model: the network they are swapped into; its norms may have been folded.
@@ -93,11 +93,11 @@ class Pruning(ABC):
 
     @abstractmethod
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
-        """What a plan of these counts says: ``kept`` channels by unit, ``weights`` by layer."""
+        """Content of the plan of these counts: ``kept`` channels by unit, ``weights`` by layer."""
 
     @abstractmethod
     def errors(self, curvatures: Sequence[float]) -> list[list[np.ndarray]]:
-        """What layers lose when a unit keeps k channels; see ``Engine.errors``."""
+        """Errors of layers when a unit keeps k channels; see ``Engine.errors``."""
 
     @classmethod
     @abstractmethod

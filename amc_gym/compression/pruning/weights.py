@@ -96,7 +96,7 @@ class WeightPruning(Pruning):
     def count(
         cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
     ) -> int:
-        """What is not zero, and the multiplications by it."""
+        """Count what is not zero, or the multiplications by it."""
         if resource == "params":
             return nonzero_params(network)
         return SparseCost(network, weight_graph(network, graph), "macs").full

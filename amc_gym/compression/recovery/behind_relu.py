@@ -23,7 +23,7 @@ PENALTY = 1.0
 TURNS = 3
 
 SMALLEST_SCALE = 1e-6
-"""Of a batch norm's largest: below it an output is constant, and there is nothing to fit."""
+"""Share of a norm's largest scale: below it an output is constant, and nothing is to be fitted."""
 
 Fit = Callable[[Tensor], Tensor]
 """Wanted outputs -> those of the best weights, (groups, samples, outputs) each."""
@@ -31,7 +31,7 @@ Fit = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Behind:
-    """What becomes of a layer's output z: a norm, an addition and a ReLU, r(scale z + shift).
+    """Way of a layer's output z through a norm, an addition and a ReLU, r(scale z + shift).
 
     Attributes:
         scale: (groups, 1, outputs); ones where there is no norm.
@@ -77,7 +77,7 @@ def nearest_behind_relu(seen: Tensor, predicted: Tensor) -> Tensor:
 
 
 def affine(layer: nn.Module, norm: nn.Module | None, groups: int) -> tuple[Tensor, Tensor]:
-    """What becomes of a layer's output without its bias: scale and shift, (groups, 1, outputs)."""
+    """Affine map of a layer's output without its bias: scale and shift, (groups, 1, outputs)."""
     bias = layer.bias
     assert bias is None or isinstance(bias, Tensor)
     if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):

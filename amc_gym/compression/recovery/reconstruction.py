@@ -26,7 +26,7 @@ from amc_gym.compression.recovery.recovery import Calibration, Recovery, registe
 from amc_gym.compression.slim import Kept
 
 RIDGE = 1e-5
-"""Of the mean diagonal of G."""
+"""Share of the mean diagonal of G."""
 
 
 def least_squares(
@@ -48,7 +48,7 @@ def least_squares(
 
 
 class NestedLeastSquares:
-    """The same for the nested kept sets of one ranking, factored once.
+    """Least squares for the nested kept sets of one ranking, factored once.
 
     With G' ordered by rank, G' = L L' and L Z = G' W0, the best weights of the first k columns
     solve L[:k, :k]' W = Z[:k].  The inverse of a leading block of a triangular matrix is the
@@ -79,7 +79,7 @@ class NestedLeastSquares:
         self._target = target.mT.contiguous().to(dtype)
 
     def explained(self) -> torch.Tensor:
-        """What each column adds to the explained part of the output, in order of rank, (columns,).
+        """Squares that each column explains of the output, in order of rank, (columns,).
 
         With the first k columns kept and re-fitted, the squared error of the output is the sum over
         the columns after them: |X W0|^2 = |Z|^2, of which the first k rows of Z are explained.

@@ -1,4 +1,4 @@
-"""What a recovery is: one way in which the kept weights make up for the pruned ones.
+"""A recovery: one way in which the kept weights make up for the pruned ones.
 
 A new one is a class in a file of its own, decorated with ``register``; its name then stands in
 ``recovery="reconstruct+mine"``.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Calibration(Protocol):
-    """What a recovery may use; everything is found out once, when it is first asked for."""
+    """Statistics for recoveries; each is found out once, when it is first asked for."""
 
     @property
     def model(self) -> nn.Module:

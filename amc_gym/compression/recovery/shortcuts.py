@@ -28,7 +28,7 @@ _RELUS = {torch.relu, torch.relu_, F.relu, F.relu_, Tensor.relu, Tensor.relu_}
 
 @dataclass
 class Shortcut:
-    """What one layer's output is added to.
+    """The shortcut that one layer's output is added to.
 
     Attributes:
         call: number of the call that makes the other operand, before the layer runs.

@@ -1,4 +1,4 @@
-"""What calibration images tell: Gram matrices of layers' inputs, and saliencies of channels.
+"""Statistics of calibration images: Gram matrices of layers' inputs, and saliencies of channels.
 
 Gram matrices are summed batch by batch in float64, so memory does not grow with the images.
 """
@@ -25,7 +25,7 @@ MIN_SAMPLES_PER_COLUMN = 2
 """A layer with fewer calibration samples per column is left as it is."""
 
 MOST_COLUMNS = 8192
-"""Of a layer whose error is measured without re-fitting: half a gigabyte of Gram matrix."""
+"""Most columns of a layer whose error is measured only: half a gigabyte of Gram matrix."""
 
 
 def grams(
