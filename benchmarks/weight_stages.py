@@ -40,7 +40,7 @@ from benchmarks.finetuning.outcomes import Bits
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described, machine, versions
 from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
-from benchmarks.reports.tables import markdown, terminal
+from benchmarks.reports.tables import write_page
 from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError
 
@@ -168,11 +168,9 @@ def write(
         shown = [f"{100 * value:.{1 + (i > 1)}f}" for i, value in enumerate(values)]
         loss = ", no loss" if row.against.no_loss else ""
         cells.append([str(number), *shown, f"{row.against}{loss}"])
-    console.print(terminal(title, COLUMNS, cells, words=0))
-    console.print(notes, highlight=False)
-    lines = [f"# {title}", "", *markdown(COLUMNS, cells, words=0)]
-    lines += ["", notes, "", "![Density of each layer after each stage](densities.png)"]
-    write_whole(out / "stages.md", "\n".join(lines) + "\n")
+    picture = "![Density of each layer after each stage](densities.png)"
+    path = out / "stages.md"
+    write_page(path, title, COLUMNS, cells, notes, picture=picture, console=console, words=0)
     with replacing_text(out / "stages.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(

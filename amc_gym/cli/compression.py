@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import gymnasium as gym
 import tyro
 from rich.table import Table
-from tyro.conf import Positional
 
 import amc_gym
 from amc_gym._utils.options import options_of
 from amc_gym.cli.catalogue import Subject
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
-from amc_gym.cli.plans import opened
+from amc_gym.cli.plans import SavedPlan
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.amc import AMCEnv
@@ -131,21 +130,16 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
 
 
 def validate(
-    plan: Positional[Path],
-    task: str | None = None,
-    data_root: Path | None = None,
+    saved: SavedPlan,
     latency_table: Path | None = None,
 ) -> None:
     """Replay a plan and compare with all that it claims; the exit status is 1 if a claim fails.
 
     Args:
-        plan: the plan's file.
-        task: package.module:function that returns the plan's task. A plan that names such a
-            function is refused without this: its code would run on the word of a file.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        saved: the plan and its task.
         latency_table: file of the times that a latency was told by; without it, this machine's.
     """
-    loaded, subject = opened(plan, task, data_root)
+    loaded, subject = saved.open()
     validation = amc_gym.validate(subject, loaded, latency_table=latency_table)
     table = Table("", "claimed", "found")
     for name, claimed in validation.claimed.items():
@@ -155,8 +149,10 @@ def validate(
     for claim in validation.unproven:
         say(f"not proven: {claim}")
     if not validation.ok:
-        raise CommandError(f"{plan} is refuted: {'; '.join(validation.problems)}")
-    say(f"{plan} holds" + (", as far as it can be proven here" if validation.unproven else ""))
+        raise CommandError(f"{saved.plan} is refuted: {'; '.join(validation.problems)}")
+    say(
+        f"{saved.plan} holds" + (", as far as it can be proven here" if validation.unproven else "")
+    )
 
 
 def _number(value: float) -> str:

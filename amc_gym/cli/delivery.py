@@ -6,11 +6,9 @@ import importlib
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
-
 from amc_gym._utils.own_code import failing_as_one
 from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
-from amc_gym.cli.plans import opened
+from amc_gym.cli.plans import SavedPlan
 from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
 from amc_gym.tasks.collecting import split_of
@@ -23,61 +21,49 @@ SAFETENSORS = (FORMATS["safetensors"].suffix,)
 
 
 def compress(
-    plan: Positional[Path],
+    saved: SavedPlan,
     out: Path,
-    task: str | None = None,
-    data_root: Path | None = None,
     force: bool = False,
 ) -> None:
     """Build the smaller network of a plan and save it, for `amc_gym.load`.
 
     Args:
-        plan: the plan's file.
+        saved: the plan and its task.
         out: file for the weights (.safetensors); their description goes beside it.
-        task: package.module:function that returns the plan's task; needed where the plan names
-            such a function, whose code no file can make run.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         force: replace the files if they exist.
     """
     refuse_to_overwrite(out, force=force, suffixes=SAFETENSORS)
-    loaded, subject = opened(plan, task, data_root)
+    loaded, subject = saved.open()
     _said(api.export(api.compress(subject, loaded), subject, out, overwrite=force))
 
 
 def export(
-    plan: Positional[Path],
+    saved: SavedPlan,
     format: Literal["onnx", "safetensors", "torch-export"],
     out: Path,
     network: Path | None = None,
-    task: str | None = None,
-    data_root: Path | None = None,
     force: bool = False,
 ) -> None:
     """Write the smaller network for other runtimes; the file is verified against PyTorch's logits.
 
     Args:
-        plan: the plan's file.
+        saved: the plan and its task.
         format: onnx (needs amc-gym[onnx]), torch-export (.pt2) or safetensors.
         out: the file; .onnx, .pt2 or .safetensors.
         network: the .safetensors file of the fine-tuned network; without it, the plan's own.
-        task: package.module:function that returns the plan's task; needed where the plan names
-            such a function, whose code no file can make run.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         force: replace the file if it exists.
     """
     refuse_to_overwrite(out, force=force, suffixes=(FORMATS[format].suffix,))
-    loaded, subject = opened(plan, task, data_root)
+    loaded, subject = saved.open()
     small = api.compress(subject, loaded) if network is None else api.load(network, subject.model)
     _said(api.export(small, subject, out, format=format, overwrite=force))
 
 
 def finetune(
-    plan: Positional[Path],
+    saved: SavedPlan,
     out: Path,
     recipe: Recipe = api.FINETUNING,
     train: str | None = None,
-    task: str | None = None,
-    data_root: Path | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> None:
@@ -87,14 +73,11 @@ def finetune(
     interruption.
 
     Args:
-        plan: the plan's file.
+        saved: the plan and its task.
         out: file for the weights (.safetensors); their description goes beside it.
         recipe: how to train.
         train: package.module:function that returns training images: an amc_gym.Split or (images,
             labels). Registered networks need none, they have their data set's.
-        task: package.module:function that returns the plan's task; needed where the plan names
-            such a function, whose code no file can make run.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
     """
@@ -103,8 +86,8 @@ def finetune(
     # before it had tidied up; that is seen when the network is.
     finished = finished_epochs(checkpoint) >= recipe.epochs
     refuse_to_overwrite(out, force=force or finished, suffixes=SAFETENSORS)
-    loaded, subject = opened(plan, task, data_root)
-    images = _imported(train) if train else api.training_images(subject, data_root)
+    loaded, subject = saved.open()
+    images = _imported(train) if train else api.training_images(subject, saved.data_root)
     small = api.finetune(
         subject,
         loaded,

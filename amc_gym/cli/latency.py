@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
-from amc_gym.cli.plans import opened
+from amc_gym.cli.plans import SavedPlan
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
@@ -93,10 +93,8 @@ def latency_table(
 
 
 def bench_latency(
-    plan: Positional[Path],
+    saved: SavedPlan,
     network: Path | None = None,
-    task: str | None = None,
-    data_root: Path | None = None,
     runtime: RuntimeName = "onnx",
     threads: int = 1,
     batch: int = 1,
@@ -107,11 +105,8 @@ def bench_latency(
     """Time the original and the compressed network side by side on this machine.
 
     Args:
-        plan: the plan's file.
+        saved: the plan and its task.
         network: the .safetensors file of the fine-tuned network; without it, the plan's own.
-        task: package.module:function that returns the plan's task; needed where the plan names
-            such a function, whose code no file can make run.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         runtime: what runs them; onnx needs amc-gym[onnx].
         threads: that the runtime may use.
         batch: images at a time.
@@ -119,7 +114,7 @@ def bench_latency(
         noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
         device: auto, cpu, cuda, ... of the torch runtimes.
     """
-    loaded, original = opened(plan, task, data_root)
+    loaded, original = saved.open()
     if not PRUNINGS[loaded.options["granularity"]].runs_faster:
         raise CommandError("single weights that are zero make no runtime faster: nothing to time")
     small = api.compress(original, loaded) if network is None else api.load(network, original.model)

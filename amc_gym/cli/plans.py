@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+
+from tyro.conf import Positional
 
 from amc_gym.cli.console import own_code
 from amc_gym.compression.plan import CompressionPlan
@@ -10,20 +13,30 @@ from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo.named_tasks import task_of
 
 
-def opened(
-    plan: Path, task: str | None, data_root: Path | None
-) -> tuple[CompressionPlan, CompressionTask]:
-    """A plan and its task.
+@dataclass(frozen=True)
+class SavedPlan:
+    """What a command takes a plan from.
 
-    Args:
-        plan: the file.
-        task: what the user typed for --task.
-        data_root: folder of data sets that are read from disk.
-
-    Raises:
-        CommandError: ``task`` is no package.module:function.
-        PlanError: the file is no plan, or names code and the user does not.
-        ValueError, OSError: the task cannot be made.
+    Attributes:
+        plan: the plan's file.
+        task: package.module:function that returns the plan's task. A plan that names such a
+            function is refused without this: its code would run on the word of a file.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
     """
-    loaded = CompressionPlan.load(plan)
-    return loaded, task_of(loaded, data_root, None if task is None else own_code(task))
+
+    plan: Positional[Path]
+    task: str | None = None
+    data_root: Path | None = None
+
+    def open(self) -> tuple[CompressionPlan, CompressionTask]:
+        """The plan and its task.
+
+        Raises:
+            CommandError: ``task`` is no package.module:function.
+            PlanError: the file is no plan, or names code and the user does not.
+            ValueError, OSError: the task cannot be made.
+        """
+        plan = CompressionPlan.load(self.plan)
+        return plan, task_of(
+            plan, self.data_root, None if self.task is None else own_code(self.task)
+        )

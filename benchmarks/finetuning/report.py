@@ -17,7 +17,7 @@ from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.reports.escaping import PlainRows
 from benchmarks.reports.sections import distinct
-from benchmarks.reports.tables import markdown, terminal
+from benchmarks.reports.tables import write_page
 from benchmarks.studies.runs import BenchmarkError
 
 COLUMNS = (
@@ -130,11 +130,9 @@ def write(folder: Path, console: Console) -> list[Row]:
         raise BenchmarkError(str(error)) from error
     title, notes = _words(outcomes)
     cells = [_cells(row) for row in rows]
-    console.print(terminal(title, COLUMNS, cells))
-    console.print(notes, highlight=False)
-    lines = [f"# {title}", "", *markdown(COLUMNS, cells), "", notes, ""]
-    lines.append("![Accuracy before and after](finetuned.png)")
-    write_whole(folder / "finetuned.md", "\n".join(lines) + "\n")
+    picture = "![Accuracy before and after](finetuned.png)"
+    path = folder / "finetuned.md"
+    write_page(path, title, COLUMNS, cells, notes, picture=picture, console=console)
     write_whole(folder / "finetuned.csv", _csv(rows))
     draw(outcomes, folder / "finetuned.png", title=title)
     console.print(f"written to {folder}: finetuned.md, finetuned.csv, finetuned.png")

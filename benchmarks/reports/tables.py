@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
+from amc_gym._utils.files import write_whole
 from benchmarks.reports.escaping import markdown_text, terminal_text
 
 
@@ -34,6 +37,35 @@ def terminal(
     for row in rows:
         table.add_row(*map(terminal_text, row))
     return table
+
+
+def write_page(
+    path: Path,
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    notes: str,
+    *,
+    picture: str,
+    console: Console,
+    words: int = 1,
+) -> None:
+    """Write a page that is one table, its notes and a picture, and show it on ``console``.
+
+    Args:
+        path: of the Markdown file.
+        title: of the page.
+        header: as in ``markdown``.
+        rows: likewise.
+        notes: one paragraph.
+        picture: Markdown of an image, which lies beside the page.
+        console: where table and notes are shown.
+        words: as in ``markdown``.
+    """
+    console.print(terminal(title, header, rows, words))
+    console.print(notes, highlight=False)
+    lines = [f"# {title}", "", *markdown(header, rows, words), "", notes, "", picture]
+    write_whole(path, "\n".join(lines) + "\n")
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 import matplotlib as mpl
 from rich.console import Console
 
-from amc_gym._utils.files import replacing_text, write_whole
+from amc_gym._utils.files import replacing_text
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import described
 from benchmarks.reports.figures import COLOURS, FAINT, STYLE, new_figure, save_picture
-from benchmarks.reports.tables import markdown, terminal
+from benchmarks.reports.tables import write_page
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal
 
@@ -67,11 +67,9 @@ def write(
     size = agreement(sizes, tuned, sizes)
     alone = map(str, (size.pearson, size.spearman, size.upper))
     rows.append(["share of the MACs alone", "", *alone, "", ""])
-    console.print(terminal(title, COLUMNS, rows, words=2))
-    console.print(notes, highlight=False)
-    lines = [f"# {title}", "", *markdown(COLUMNS, rows, words=2)]
-    lines += ["", notes, "", "![Scatter plots](signal.png)"]
-    write_whole(out / "signal.md", "\n".join(lines) + "\n")
+    picture = "![Scatter plots](signal.png)"
+    path = out / "signal.md"
+    write_page(path, title, COLUMNS, rows, notes, picture=picture, console=console, words=2)
     with replacing_text(out / "signal.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["plan", "macs_ratio", "fine-tuned", *map(str, ordered)])

@@ -9,27 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 import agents
+from agents.random_search import RandomSearch
 from amc_gym import CompressionTask
 from amc_gym.zoo.resolving import resolve
 
 
-class Guess:
+class Guess(RandomSearch):
     """Random ratios."""
-
-    def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
-        self.env = env
-        self.rng = np.random.default_rng(seed)
-
-    def learn(self, episodes: int) -> None:
-        for _ in range(episodes):
-            self.env.reset()
-            terminated = False
-            while not terminated:
-                action = self.rng.random(1).astype(np.float32)
-                _, _, terminated, _, _ = self.env.step(action)
 
 
 agents.register("guess")(Guess)
