@@ -29,6 +29,7 @@ Ratio = float | Literal["default", "none"]
 WORDS: dict[str, Any] = {
     "importance": str,
     "recovery": str,
+    "reward": str,
     "preserve_ratio": Ratio,
     "max_sparsity": float | None,
     "latency_table": Path | None,

@@ -27,7 +27,6 @@ from amc_gym.envs.observations import SIZE, Embedding
 from amc_gym.envs.options import DEFAULT, EnvOptions
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
-from amc_gym.envs.rewards import REWARDS
 from amc_gym.envs.sparsity import per_unit, sparsity
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo.resolving import TaskOptions
@@ -75,7 +74,8 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
 
     0 until the last step, then as `reward` says: `"accuracy"` in [0, 1], `"error"` (-error),
     `"error-log-macs"` and `"error-log-params"` (-error ln(size), for `preserve_ratio=None`),
-    `"error-log-latency"` (the same of nanoseconds).
+    `"error-log-latency"` (the same of nanoseconds).  A function of what was measured, a
+    `Measured` with `accuracy`, `macs`, `params` and more, is a reward, too.
 
     ## Starting state and episode end
 
@@ -108,7 +108,8 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     every count), `sequential` (least squares on what the pruned layers really produce), `nonlinear`
     (the same with offsets, making up for errors of shortcuts, towards what each ReLU lets through),
     `bn` (statistics estimated anew), `finetune:STEPS`.  All but the first cost a pass or more over
-    the calibration images in every episode.
+    the calibration images in every episode.  A step may be a function that is given a small network
+    and what is known of the original (`Calibration`), alone or in a list: `["reconstruct", mine]`.
 
     With `granularity="weight"` each convolution and linear layer is a step, first and last
     included; weights of least magnitude become zero, `resource="params"` counts those that are
@@ -157,7 +158,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         self.embedding = Embedding(engine.graph, self.cost)
         self.action_mode = options.action_mode
         self._mode = ACTION_MODES[options.action_mode]
-        self._reward = REWARDS[options.reward]
+        self._reward = options.rewarding
         self.given = options
         self.options = self._resolved()
         self.budget = self._budget()
@@ -179,7 +180,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             "resource": given.resource,
             "preserve_ratio": self.task.preserve_ratio if ratio == DEFAULT else ratio,
             "granularity": judged.granularity,
-            "reward": given.reward,
+            "reward": given.rewarding.name,
             "action_mode": given.action_mode,
             "importance": importance if isinstance(importance, str) else qualified(importance),
             "recovery": str(judged.recovery),

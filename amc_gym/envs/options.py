@@ -13,7 +13,7 @@ from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import share_to_keep
-from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
+from amc_gym.envs.rewards import Reward, RewardFunction, reward_of
 from amc_gym.envs.sparsity import largest
 
 DEFAULT = "default"
@@ -35,8 +35,9 @@ class EnvOptions:
     preserve_ratio: float | str | None = DEFAULT
     """share of the resource to keep, in (0, 1]; "default": the task's own; None: no bound"""
 
-    reward: str = "accuracy"
-    """of a finished plan: "accuracy", "error", "error-log-macs", "error-log-params", ..."""
+    reward: str | RewardFunction | Reward = "accuracy"
+    """of a finished plan: "accuracy", "error", "error-log-macs", "error-log-params",
+    "error-log-latency", or a function"""
 
     action_mode: str = "clamp"
     """what an action means: "clamp" or "feasible" """
@@ -57,11 +58,11 @@ class EnvOptions:
         put = partial(object.__setattr__, self)
         for name, available in (
             ("resource", (*RESOURCES, "latency")),
-            ("reward", REWARDS),
             ("action_mode", ACTION_MODES),
             ("runtime", RUNTIMES),
         ):
             put(name, choose(name, getattr(self, name), available))
+        put("reward", reward_of(self.reward))
         if self.latency_table is not None:
             put("latency_table", path("latency_table", self.latency_table))
         if not self.timed and (self.latency_table is not None or self.runtime != "torch"):
@@ -82,4 +83,10 @@ class EnvOptions:
     @property
     def timed(self) -> bool:
         """Whether latency is asked for."""
-        return self.resource == "latency" or self.reward in NEEDS_LATENCY
+        return self.resource == "latency" or self.rewarding.timed
+
+    @property
+    def rewarding(self) -> Reward:
+        """The reward as an object."""
+        assert isinstance(self.reward, Reward)
+        return self.reward

@@ -11,6 +11,7 @@ from typing import Any
 
 from amc_gym._utils import documents
 from amc_gym._utils.names import choose
+from amc_gym._utils.own_code import is_code
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.cost import LatencyCost
@@ -20,11 +21,12 @@ from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
 from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.compression.pruning import PRUNINGS
+from amc_gym.compression.recovery import RecoveryLike
 from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import cache_folder
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import admissible, exact
-from amc_gym.envs.rewards import NEEDS_LATENCY, REWARDS
+from amc_gym.envs.rewards import REWARDS
 from amc_gym.envs.sparsity import per_unit
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import accuracy
@@ -60,7 +62,11 @@ class Validation:
 
 
 def validate(
-    task: CompressionTask, plan: CompressionPlan, *, latency_table: str | Path | None = None
+    task: CompressionTask,
+    plan: CompressionPlan,
+    *,
+    latency_table: str | Path | None = None,
+    recovery: RecoveryLike | None = None,
 ) -> Validation:
     """Replay a plan and compare it with all that it claims.
 
@@ -73,6 +79,7 @@ def validate(
         plan: how.
         latency_table: file of the times that a plan of that resource was made with; without it,
             the table of that fingerprint in this machine's cache.
+        recovery: your own, where the plan's is a function, which no file can make run.
 
     Raises:
         PlanError: the plan belongs to another network or other data, or its options cannot be.
@@ -83,7 +90,7 @@ def validate(
     if plan.fingerprints.get("reward") != task.fingerprints["reward"]:
         raise PlanError("the plan was judged on other reward images than the task's")
     options = _checked_options(task, plan)
-    network = compress(task, plan)
+    network = compress(task, plan, recovery)
     channels = engines.analysis(task).graph
     pruning = PRUNINGS[options["granularity"]]
     graph = pruning.units(task.model, channels)
@@ -127,7 +134,8 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     options = plan.options
     try:
         documents.check(OptionsSchema, options)
-        choose("reward", options["reward"], REWARDS)
+        if not is_code(options["reward"]):  # a user's own, which only the claim names
+            choose("reward", options["reward"], REWARDS)
         choose("action mode", options["action_mode"], ACTION_MODES)
         choose("precision", options["precision"], PRECISIONS)
     except ValueError as error:
@@ -135,7 +143,8 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     n = options["reward_images"]
     if n > len(task.reward):
         raise PlanError(f"the plan was judged on {n} reward images; there are {len(task.reward)}")
-    timed = options["resource"] == "latency" or options["reward"] in NEEDS_LATENCY
+    known = REWARDS.get(options["reward"])
+    timed = options["resource"] == "latency" or (known is not None and known.timed)
     if timed and ("latency" not in options or plan.measured.latency_ns is None):
         raise PlanError("the plan is about latency and does not say which, or whose")
     return options
