@@ -215,6 +215,8 @@ def _attempts(
     PIL decodes and resizes without Python's lock.  Only a little ahead, so that an interruption
     waits for few, and a slow disk does not fill the memory.
     """
+    import torchvision.transforms.v2  # noqa: F401  # once, before threads do it side by side
+
     pool, ahead = ThreadPoolExecutor(), deque[Future[np.ndarray | None]]()
     try:
         for path in paths:
