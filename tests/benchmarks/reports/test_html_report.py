@@ -221,6 +221,6 @@ def test_without_plotly_the_rest_is_written(
     ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "plotly", None)
-    with pytest.raises(BenchmarkError, match=r"pip install 'amc-gym\[agents\]'"):
+    with pytest.raises(BenchmarkError, match=r"pip install -e '.\[benchmarks\]'"):
         write(tmp_path, console)
     assert {path.name for path in tmp_path.glob("report.*")} == {"report.md", "report.csv"}
