@@ -22,7 +22,7 @@ from math import ceil, floor
 
 from amc_gym._utils.arguments import real
 
-Cost = Callable[[Sequence[int]], int]
+TotalCost = Callable[[Sequence[int]], int]
 
 
 def exact(ratio: float) -> Fraction:
@@ -74,7 +74,7 @@ class Budget:
 
     def __init__(
         self,
-        cost: Cost,
+        cost: TotalCost,
         channels: Sequence[int],
         *,
         preserve_ratio: float | None,

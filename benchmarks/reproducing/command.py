@@ -17,7 +17,7 @@ from amc_gym._utils.files import write_whole
 from amc_gym.cli.console import printer
 from benchmarks.reports.escaping import terminal_text
 from benchmarks.reports.tables import terminal
-from benchmarks.reproducing.configs import Step, Study, changed, load, names
+from benchmarks.reproducing.configs import Stage, Study, changed, load, names
 from benchmarks.reproducing.finished import finished
 from benchmarks.studies.runs import BenchmarkError
 
@@ -71,7 +71,7 @@ def _show(study: Study, console: Console) -> None:
         )
 
 
-def _state(step: Step) -> str:
+def _state(step: Stage) -> str:
     found = finished(step)
     if found is None:
         return "always run"
@@ -79,7 +79,7 @@ def _state(step: Step) -> str:
     return f"{done} of {of} {what} finished"
 
 
-def _shown(step: Step) -> str:
+def _shown(step: Stage) -> str:
     into = "" if step.prints is None else f" > {shlex.quote(step.prints)}"
     return f"{shlex.join(['python', *step.words()])}{into}"
 
@@ -100,7 +100,7 @@ def _carry_out(study: Study, console: Console) -> int:
     return status
 
 
-def _call(step: Step) -> int:
+def _call(step: Stage) -> int:
     command = [sys.executable, *step.words()]
     if step.prints is None:
         return subprocess.run(command, check=False).returncode

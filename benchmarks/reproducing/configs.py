@@ -35,8 +35,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 Option = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)?$")]
 
 
-class StepSchema(Schema):
-    """A ``Step`` in a file."""
+class StageSchema(Schema):
+    """A ``Stage`` in a file."""
 
     command: Name
     arguments: list[Name] = Field(default_factory=list)
@@ -54,11 +54,11 @@ class StudySchema(Schema):
     needs: Name | None = None
     result: Name | None = None
     figures: dict[Name, Name] = Field(default_factory=dict)
-    steps: Annotated[list[StepSchema], Field(min_length=1, max_length=100)]
+    steps: Annotated[list[StageSchema], Field(min_length=1, max_length=100)]
 
 
 @dataclass(frozen=True)
-class Step:
+class Stage:
     """A command and its options.
 
     Attributes:
@@ -111,7 +111,7 @@ class Study:
     needs: str | None
     result: str | None
     figures: Mapping[str, str]
-    steps: tuple[Step, ...]
+    steps: tuple[Stage, ...]
 
 
 def names() -> list[str]:
@@ -143,7 +143,7 @@ def read(path: Path) -> Study:
     except (DocumentError, tomllib.TOMLDecodeError, ValueError, OSError) as error:
         raise BenchmarkError(f"{path} is no study: {error}") from error
     steps = tuple(
-        Step(each.command, tuple(each.arguments), each.options, each.writes, each.prints)
+        Stage(each.command, tuple(each.arguments), each.options, each.writes, each.prints)
         for each in schema.steps
     )
     fields = ("title", "cost", "paper", "needs", "result", "figures")

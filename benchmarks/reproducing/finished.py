@@ -11,12 +11,12 @@ import agents
 from benchmarks.arguments import split
 from benchmarks.finetuning.jobs import FULL, RECIPE
 from benchmarks.finetuning.outcomes import load_all
-from benchmarks.reproducing.configs import Step
+from benchmarks.reproducing.configs import Stage
 from benchmarks.studies.execution import import_modules
 from benchmarks.studies.records import Store
 
 
-def finished(step: Step) -> tuple[int, int, str] | None:
+def finished(step: Stage) -> tuple[int, int, str] | None:
     """How many of how many of what are there; None: the command has to be asked.
 
     Raises:
@@ -30,7 +30,7 @@ def finished(step: Step) -> tuple[int, int, str] | None:
     return None if file is None else (int(Path(file).exists()), 1, "file")
 
 
-def _runs(step: Step) -> tuple[int, int, str]:
+def _runs(step: Stage) -> tuple[int, int, str]:
     """Runs of the step's environment, options, evaluations, agents and seeds.
 
     Whether weights, images or an agent's code have changed since, only the command itself can
@@ -55,7 +55,7 @@ def _runs(step: Step) -> tuple[int, int, str]:
     return len(wanted & done), len(wanted), "runs"
 
 
-def _networks(step: Step) -> tuple[int, int, str]:
+def _networks(step: Stage) -> tuple[int, int, str]:
     """Networks of the step's agents, recipe and seeds; of each agent one plan."""
     folder, options = Path(step.arguments[0]), step.options
     names = options.get("agents") or sorted({r.run.agent for r in Store(folder).load()[0]})

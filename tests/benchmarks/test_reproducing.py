@@ -21,7 +21,7 @@ from amc_gym.zoo.recipes import main as train
 from benchmarks.__main__ import main
 from benchmarks.finetuning.__main__ import finetune
 from benchmarks.pareto.__main__ import pareto
-from benchmarks.reproducing.configs import COMMANDS, CONFIGS, Step, changed, load, names, read
+from benchmarks.reproducing.configs import COMMANDS, CONFIGS, Stage, changed, load, names, read
 from benchmarks.reproducing.finished import finished
 from benchmarks.search_signal.__main__ import study as search_signal
 from benchmarks.signals import main as signals
@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(
 
 def test_options_are_words_of_a_command_line() -> None:
     options = {"agents": ["a", "b"], "ratios": [0.3, 0.7], "recipe.flip": False, "rerun": True}
-    step = Step("run", ("x",), options | {"env-kwargs": {"dataset": "digits"}})
+    step = Stage("run", ("x",), options | {"env-kwargs": {"dataset": "digits"}})
     assert step.words()[3:] == [
         *("x", "--agents", "a,b", "--ratios", "0.3", "0.7", "--recipe.no-flip", "--rerun"),
         *("--env-kwargs", '{"dataset": "digits"}'),

@@ -43,7 +43,7 @@ def test_stages_are_compared_with_the_full_network(
         share = nonzero_params(task.model) / sum(p.numel() for p in task.model.parameters())
         assert share == pytest.approx(float(row["density"]))
     assert "densities.png" in (tmp_path / "stages.md").read_text()
-    assert (tmp_path / "densities.png").stat().st_size > 10_000
+    assert (tmp_path / "densities.png").stat().st_size > 5_000
 
     # What is finished is not trained again.
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("full-*.pt")}
