@@ -49,8 +49,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: instead of the process's own.
 
     Returns:
-        The exit status: 0, 1 after one line on stderr that says what is wrong, or 130 after an
-        interruption.
+        The exit status: 0, 1 after one line on stderr that says what is wrong, 3 after one that
+        says what `validate` could not prove, or 130 after an interruption.
 
     Raises:
         SystemExit: the arguments are no command (2), or help was asked for (0).
@@ -74,7 +74,9 @@ def main(args: Sequence[str] | None = None) -> int:
             f"amc-gym: {'interrupted' if interrupted else printable(str(error), 4000)}",
             file=sys.stderr,
         )
-        return interrupts.leave() if interrupts.happened() else 1
+        if interrupts.happened():
+            return interrupts.leave()
+        return error.status if isinstance(error, CommandError) else 1
     except KeyboardInterrupt:
         parallel.abandon()
         print("amc-gym: interrupted", file=sys.stderr)

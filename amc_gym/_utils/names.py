@@ -26,9 +26,15 @@ def choose(what: str, name: object, available: Iterable[str]) -> str:
         raise TypeError(f"{what} must be one of {choices}, not {described(name)}")
     if name in names:
         return str(name)
-    near = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
-    hint = f" did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, names)
+    hint = f" did you mean {near!r}?" if near else ""
     raise ValueError(f"unknown {what} {shown(str(name))};{hint} choose from {choices}")
+
+
+def nearest(name: object, available: Iterable[str]) -> str | None:
+    """The name that somebody most likely meant; ``None``: nothing is near."""
+    near = difflib.get_close_matches(str(name)[:100], list(available), n=1, cutoff=0.5)
+    return near[0] if near else None
 
 
 def printable(text: str, longest: int = 1000) -> str:

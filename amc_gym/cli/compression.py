@@ -24,6 +24,9 @@ from amc_gym.envs.options import EnvOptions
 from amc_gym.workflows.search import EVALUATIONS
 from amc_gym.workflows.search import search as run_search
 
+UNPROVEN = 3
+"""Exit status of a validation that could neither prove nor refute the budget."""
+
 Ratio = float | Literal["default", "none"]
 
 WORDS: dict[str, Any] = {
@@ -134,7 +137,11 @@ def validate(
     saved: SavedPlan,
     latency_table: Path | None = None,
 ) -> None:
-    """Replay a plan and compare with all that it claims; the exit status is 1 if a claim fails.
+    """Replay a plan and compare with all that it claims.
+
+    The exit status is 0 if the plan holds, 1 if a claim fails, and 3 if none fails but its budget
+    is one of latency whose table is not here, so that nobody can say whether the plan keeps it. A
+    latency that no budget bounds is named as not proven where its table is not here.
 
     Args:
         saved: the plan and its task.
@@ -151,9 +158,14 @@ def validate(
         say(f"not proven: {claim}")
     if not validation.ok:
         raise CommandError(f"{saved.plan} is refuted: {'; '.join(validation.problems)}")
-    say(
-        f"{saved.plan} holds" + (", as far as it can be proven here" if validation.unproven else "")
-    )
+    if not validation.budget_judged:
+        raise CommandError(
+            f"{saved.plan} is neither proven nor refuted: all else holds, but whether it keeps its "
+            "budget only the latency table can say that it was made with; name its file with "
+            "--latency-table",
+            status=UNPROVEN,
+        )
+    say(f"{saved.plan} holds" + (", as far as it can be proven here" if validation.unproven else ""))
 
 
 def _number(value: float) -> str:

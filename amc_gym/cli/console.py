@@ -22,7 +22,16 @@ WIDTH = 160
 
 
 class CommandError(Exception):
-    """A command's own failure: one line for the user."""
+    """A command's own failure: one line for the user.
+
+    Args:
+        said: the line.
+        status: of the exit.
+    """
+
+    def __init__(self, said: str, status: int = 1) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 def printer(*, markup: bool = True) -> Console:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym.compression.graph import ChannelGraph, GraphError, Parameter
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
@@ -57,6 +58,7 @@ def oriented(module: nn.Module) -> Tensor:
     return weight.detach().transpose(0, 1) if turned else weight.detach()
 
 
+@recorded
 def slim(
     model: nn.Module,
     graph: ChannelGraph,
@@ -79,7 +81,7 @@ def slim(
         new = weights.get(module) if name == "weight" else None
         if new is None:
             new = select(old.detach(), parameter, kept)
-        new = new.to(device=old.device, dtype=old.dtype).contiguous()
+        new = ordinary(new.to(device=old.device, dtype=old.dtype).contiguous())
         if isinstance(old, nn.Parameter):
             new = nn.Parameter(new, requires_grad=old.requires_grad)
         for module, name in parameter.owners:

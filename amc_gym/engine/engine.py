@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
 from amc_gym.compression.cost import Cost
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, Evaluator, batch_size
@@ -44,10 +45,12 @@ class Engine:
         form: in which networks are evaluated.
 
     Raises:
-        ValueError: there are fewer reward images than the options say.
+        ValueError: there are fewer reward images than the options say, or as few classes as
+            "top5" counts.
         GraphError: the network cannot be compressed.
     """
 
+    @recorded
     def __init__(self, analysis: Analysis, options: EngineOptions) -> None:
         task = analysis.task
         n = self.reward_images = options.reward_images or len(task.reward)
@@ -55,6 +58,11 @@ class Engine:
             raise ValueError(
                 f"reward_images={n}, but the task has only {len(task.reward)}: choose at most so "
                 "many, or None for all"
+            )
+        if options.metric == "top5" and task.classes <= 5:
+            raise ValueError(
+                f"metric='top5' calls every answer right where there are {task.classes} classes: "
+                "choose metric='top1'"
             )
         self.analysis, self.options = analysis, options
         folded, graph = (analysis.form or PLAIN).fold(task.model, analysis.graph)

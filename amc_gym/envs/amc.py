@@ -10,9 +10,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from amc_gym._utils.arguments import described, whole
+from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
-from amc_gym._utils.options import markdown, table
+from amc_gym._utils.options import markdown, options_of, table
+from amc_gym._utils.orphans import end_with_parent
 from amc_gym._utils.own_code import qualified
 from amc_gym.compression.cost import Cost
 from amc_gym.compression.evaluation.evaluator import Hits
@@ -27,11 +28,17 @@ from amc_gym.envs.observations import SIZE, Embedding
 from amc_gym.envs.options import DEFAULT, EnvOptions
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
+from amc_gym.envs.resetting import reset_options
 from amc_gym.envs.sparsity import per_unit, sparsity
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo.resolving import TaskOptions
 
 RENDER_MODES = ("ansi", "rgb_array")
+
+ARGUMENTS = tuple(
+    option.name for cls in (TaskOptions, EngineOptions, EnvOptions) for option in options_of(cls)
+)
+"""Names of what an environment is made with, by ``gym.make``."""
 
 
 class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -146,6 +153,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
         if options.timed and latency is None:
             raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
+        end_with_parent(daemons_only=True)
         self.engine, self.latency, self.render_mode = engine, latency, render_mode
         self.task = engine.task if task is None else task
         if self.task != engine.task:
@@ -230,16 +238,15 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
 
         Args:
             seed: of ``np_random``, which nothing here draws from; at least 0.
-            options: a mapping or None; none has a meaning here.
+            options: None or empty; everything is said when the environment is made.
 
         Raises:
             TypeError: the seed is no number, or the options are no mapping.
-            ValueError: the seed is below 0.
+            ValueError: the seed is below 0, or there is an option.
         """
         if seed is not None:
             seed = whole("seed", seed, at_least=0, otherwise=" or None")
-        if options is not None and not isinstance(options, Mapping):
-            raise TypeError(f"options must be a mapping or None, not {described(options)}")
+        reset_options(options, ARGUMENTS)
         super().reset(seed=seed)
         self._executed = []
         self._plan = None

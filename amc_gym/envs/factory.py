@@ -9,6 +9,7 @@ from __future__ import annotations
 from inspect import Parameter
 from typing import Any
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.options import signature, split
 from amc_gym.engine.cache import engines
 from amc_gym.engine.options import EngineOptions
@@ -27,6 +28,7 @@ _SIGNATURE = signature(
 )
 
 
+@recorded
 def make_env(task: TaskLike, *, render_mode: str | None = None, **options: Any) -> AMCEnv:
     """An environment of a task; every keyword is a field of one of ``OPTIONS``.
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from amc_gym._utils.arguments import described, whole
+from amc_gym._utils.arguments import whole
 from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.actions import ACTION_MODES
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.amc import ARGUMENTS, AMCEnv
 from amc_gym.envs.batched_budget import BatchedBudget
 from amc_gym.envs.observations import SIZE
 from amc_gym.envs.plain_spec import PlainSpec
+from amc_gym.envs.resetting import reset_options
 from amc_gym.envs.sparsity import sparsity
 
 MOST = 65_536
@@ -121,17 +122,16 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
         Raises:
             TypeError: a seed is no number, or the options are no mapping.
-            ValueError: there are not N seeds, or one is below 0.
+            ValueError: there are not N seeds, one is below 0, or there is another option.
         """
         if isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim):
             seeds = [None if one is None else _seed(one) for one in seed]
         else:
             seeds = None if seed is None else _seed(seed)
-        if options is not None and not isinstance(options, Mapping):
-            raise TypeError(f"options must be a mapping or None, not {described(options)}")
-        if options and "reset_mask" in options and any(env.fresh for env in self.envs):
+        found = reset_options(options, ARGUMENTS, known=("reset_mask",))
+        if "reset_mask" in found and any(env.fresh for env in self.envs):
             raise ValueError("options['reset_mask'] needs episodes to go on: call reset() first")
-        return super().reset(seed=seeds, options=None if options is None else dict(options))
+        return super().reset(seed=seeds, options=None if options is None else found)
 
     @property
     def steps_per_episode(self) -> int:

@@ -20,6 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from amc_gym._utils.arguments import path, whole
+from amc_gym._utils.orphans import claim_server_folder, end_with_parent
 from amc_gym._utils.shared_memory import Address, Region, State, dump, load
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.engine.analysis import Analysis
@@ -27,7 +28,6 @@ from amc_gym.engine.cache import LATEST, engines
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.options import EnvOptions
-from amc_gym.sharing.orphans import claim_server_folder, end_with_parent
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
 

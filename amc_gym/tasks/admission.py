@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from amc_gym._utils.arguments import described
+from amc_gym._utils.grad_mode import recording
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
 WRAPPERS["DistributedDataParallel"] = "module"
@@ -26,7 +27,8 @@ def admitted(model: Any) -> nn.Module:
     """The network to compress: ``model``, without the wrappers of torch.
 
     Those of ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel`` come off, at any
-    depth; the modules in them are shared, not copied, and ``model`` is not changed.
+    depth; the modules in them are shared, not copied, and ``model`` is not changed.  One that was
+    made in inference mode is copied, since such weights give no gradients.
 
     Raises:
         TypeError: it is no module.
@@ -47,6 +49,10 @@ def admitted(model: Any) -> nn.Module:
     _refuse_scripted(model)
     if any(module.training for module in model.modules()):
         raise ValueError("the model is in training mode; call model.eval() first")
+    if any(tensor.is_inference() for _, tensor in _tensors(model)):
+        _check_copies(model)
+        with recording():
+            model = copy.deepcopy(model)
     _check_weights(model)
     _check_hooks(model)
     _check_copies(model)

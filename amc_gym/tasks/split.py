@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amc_gym._utils.arguments import described, real, whole
+from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym._utils.machine import device_of
 
 CHUNK = 128
@@ -46,6 +47,7 @@ class Split:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
+    @recorded
     def __post_init__(self) -> None:
         images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
         require(images.ndim == 4, "images must be (N, C, H, W)", tuple(images.shape))
@@ -223,6 +225,7 @@ def require(condition: bool, demand: str, got: object) -> None:
 def _tensor(name: str, array: Any) -> Tensor:
     """A plain tensor; an array's width is put right: float32, uint8 or int64."""
     if isinstance(array, Tensor):
+        array = ordinary(array)
         require(array.layout == torch.strided, f"{name} must be a dense tensor", array.layout)
         require(not array.is_meta, f"{name} must hold values", "a tensor on the meta device")
         return array if type(array) is Tensor and not array.requires_grad else _bare(array)

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from amc_gym._utils.arguments import real, shown, whole
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.tasks.admission import admitted, classes_of
 from amc_gym.tasks.collecting import split_of
 from amc_gym.tasks.fingerprints import of_logits, of_weights
@@ -66,6 +67,7 @@ class CompressionTask:
     channel_multiple: int = 1
     source: tuple[tuple[str, str | None], ...] = (("task", None),)
 
+    @recorded
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)
         put("model", admitted(self.model))

@@ -17,6 +17,7 @@ from torch import nn, optim
 
 from amc_gym._utils.arguments import described, whole
 from amc_gym._utils.files import replacing
+from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.names import choose
 from amc_gym._utils.progress import counter
 from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
@@ -40,6 +41,7 @@ class DivergedError(ValueError):
     """A training run whose loss became NaN or infinite; the network is worth nothing."""
 
 
+@recorded
 def train(
     model: nn.Module,
     split: Split,

@@ -13,6 +13,7 @@ from torch import nn
 
 from amc_gym._utils.arguments import described, function, truth
 from amc_gym._utils.arguments import path as path_of
+from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import printable
 from amc_gym._utils.provenance import versions
@@ -58,6 +59,7 @@ def training_images(task: CompressionTask, data_root: str | Path | None = None) 
     return datasets.load(dataset, data_root).train
 
 
+@recorded
 def compress(
     task: CompressionTask, plan: CompressionPlan, recovery: RecoveryLike | None = None
 ) -> nn.Module:
@@ -124,6 +126,7 @@ def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, Compre
     return resolve(task), plan
 
 
+@recorded
 def finetune(
     task: CompressionTask,
     plan: CompressionPlan,
@@ -207,6 +210,7 @@ def finetune(
     )
 
 
+@recorded
 def export(
     network: nn.Module,
     task: CompressionTask,
@@ -251,6 +255,7 @@ def export(
     )
 
 
+@recorded
 def load(
     path: str | os.PathLike[str],
     model: nn.Module | None = None,

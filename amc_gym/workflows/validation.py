@@ -48,12 +48,14 @@ class Validation:
         found: the same as computed here; nanoseconds only where their table is known.
         problems: every claim that does not hold, one line each.
         unproven: claims that nothing here can prove or refute.
+        budget_judged: whether the budget could be judged; a budget of latency needs its table.
     """
 
     claimed: dict[str, float]
     found: dict[str, float]
     problems: tuple[str, ...]
     unproven: tuple[str, ...] = ()
+    budget_judged: bool = True
 
     @property
     def ok(self) -> bool:
@@ -113,16 +115,17 @@ def validate(
         *_broken_budget(options, found, full),
     ]
     claims: dict[str, float | None] = {name: getattr(plan.measured, name) for name in found}
-    unproven = ()
+    unproven, judged = (), True
     if plan.measured.latency_ns is not None and latency is None:
         claims["latency_ns"] = plan.measured.latency_ns
-        what = "the budget and latency_ns" if options["resource"] == "latency" else "latency_ns"
+        judged = options["resource"] != "latency" or options["preserve_ratio"] is None
+        what = "latency_ns" if judged else "the budget and latency_ns"
         unproven = (
             f"{what}: the latency table that the plan was made with is not here; name its file "
             "with latency_table (--latency-table)",
         )
     claimed = {name: math.nan if claim is None else claim for name, claim in claims.items()}
-    return Validation(claimed, found, tuple(problems), unproven)
+    return Validation(claimed, found, tuple(problems), unproven, judged)
 
 
 def tolerance(images: int) -> float:

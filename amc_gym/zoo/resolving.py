@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from amc_gym._utils.arguments import described, path, shown
+from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.own_code import failing_as_one
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo import bundled, datasets, models
@@ -40,6 +41,7 @@ NONE_GIVEN = TaskOptions()
 """Options that tasks which are no registered networks may give, since they say nothing."""
 
 
+@recorded
 def resolve(
     task: TaskLike,
     *,

@@ -24,7 +24,7 @@ from multiprocessing import connection, get_all_start_methods, get_context
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from amc_gym.sharing.orphans import claim_server_folder, end_with_parent
+from amc_gym._utils.orphans import claim_server_folder, end_with_parent
 
 REPORT_EVERY = 0.1
 """Seconds between two messages about a job's progress; news are sent at once."""

@@ -193,6 +193,18 @@ def test_latency_from_the_table_to_the_comparison(
     assert main(["validate", "timed.json", *TRUSTED, "--latency-table", "times.json"]) == 0
     assert "not proven" not in capsys.readouterr().out
 
+    search = ["search", "owned_network:task", "--evaluations", "2", "--preserve-ratio", "0.9"]
+    bounded = ["--resource", "latency", "--latency-table", "times.json", "--out", "bounded.json"]
+    assert main([*search, *bounded]) == 0
+    capsys.readouterr()
+    assert main(["validate", "bounded.json", *TRUSTED]) == 3
+    out, err = capsys.readouterr()
+    assert "not proven: the budget and latency_ns" in out
+    assert "holds" not in out
+    assert err.startswith("amc-gym: bounded.json is neither proven nor refuted")
+    assert err.count("\n") == 1
+    assert main(["validate", "bounded.json", *TRUSTED, "--latency-table", "times.json"]) == 0
+
     for runtime in ("torch", "onnx"):
         assert main(["bench-latency", "timed.json", *TRUSTED, "--runtime", runtime, *quick]) == 0
         out = capsys.readouterr().out

@@ -37,7 +37,7 @@ SPLITS = (400, 1), (64, 2), (64, 3)
 VARIANTS = {
     "default": {},
     "none": {"recovery": "none", "resource": "params", "action_mode": "feasible"},
-    "greedy": {"importance": "greedy", "metric": "top5", "reward_images": 30},
+    "greedy": {"importance": "greedy", "reward_images": 30},
     "taylor": {
         "importance": "taylor",
         "precision": "bf16",

@@ -181,7 +181,11 @@ def test_a_budget_of_latency_is_proven_by_its_table(
     monkeypatch.setenv("AMC_CACHE", str(tmp_path / "elsewhere"))
     unknown = amc_gym.validate(plain_task, plan)
     assert unknown.ok
+    assert not unknown.budget_judged
     assert "the budget and latency_ns" in unknown.unproven[0]
+    free = amc_gym.validate(plain_task, forged(plan, "options", preserve_ratio=None))
+    assert free.budget_judged
+    assert free.unproven[0].startswith("latency_ns: ")
     slower = replace(LatencyTable.load(file), overhead=12345).save(tmp_path / "other.json")
     with pytest.raises(LatencyError, match="not the latency table that the plan was made with"):
         amc_gym.validate(plain_task, plan, latency_table=slower)

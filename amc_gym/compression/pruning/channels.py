@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.compression.cost import RESOURCES, CostModel, counted_macs, counted_params
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
@@ -59,6 +60,7 @@ class ChannelPruning(Pruning):
             np.sort(order[:count]) for order, count in zip(self.orders, counts, strict=True)
         )
 
+    @recorded
     def build(self, counts: Sequence[int]) -> nn.Module:
         """The slim network of a plan, recovered."""
         return self._recovery.recover(self.kept(counts), self._statistics)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.compression.graph import ChannelGraph, GraphError, Layer, Unit
 from amc_gym.compression.slim import WEIGHTED
 
@@ -158,6 +159,7 @@ def sparse_pruner(model: nn.Module, folded: nn.Module, graph: ChannelGraph) -> S
     return SparsePruner(folded, graph, order)
 
 
+@recorded
 def sparse(model: nn.Module, counts: Mapping[str, int]) -> nn.Module:
     """A copy of ``model`` in which each named layer keeps its ``counts[name]`` largest weights."""
     small = copy.deepcopy(model)

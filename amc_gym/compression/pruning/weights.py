@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
@@ -61,6 +62,7 @@ class WeightPruning(Pruning):
         """A pruner of ``model``, ranked by the original's magnitudes."""
         return sparse_pruner(self._statistics.model, model, graph)
 
+    @recorded
     def build(self, counts: Sequence[int]) -> nn.Module:
         """The sparse network of a plan, recovered."""
         network = sparse(self._statistics.model, self._by_name(counts))

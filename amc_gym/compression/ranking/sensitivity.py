@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.compression.graph import ChannelGraph
 
 
@@ -47,6 +48,7 @@ class _Energies:
         self.gradients += float(gradient.double().square().sum())
 
 
+@recorded
 def sensitivities(
     model: nn.Module, graph: ChannelGraph, batches: Iterable[torch.Tensor], seed: int = 0
 ) -> dict[str, float]:
@@ -69,14 +71,13 @@ def sensitivities(
     generator, images = torch.Generator().manual_seed(seed), 0
     try:
         for inputs in batches:
-            with torch.enable_grad():
-                inputs = inputs.detach().requires_grad_()
-                logits = model(inputs)
-                answers = logits.detach().softmax(1).cpu()
-                labels = torch.multinomial(answers, 1, generator=generator)[:, 0]
-                loss = F.cross_entropy(logits, labels.to(logits.device), reduction="sum")
-                # By the images alone: what is in between passes the hooks, parameters get nothing.
-                torch.autograd.grad(loss, inputs)
+            inputs = inputs.detach().requires_grad_()
+            logits = model(inputs)
+            answers = logits.detach().softmax(1).cpu()
+            labels = torch.multinomial(answers, 1, generator=generator)[:, 0]
+            loss = F.cross_entropy(logits, labels.to(logits.device), reduction="sum")
+            # By the images alone: what is in between passes the hooks, parameters get nothing.
+            torch.autograd.grad(loss, inputs)
             images += len(inputs)
     finally:
         for hook in hooks:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.compression.evaluation import parallel
 from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
@@ -136,6 +137,7 @@ def _product(parts: Sequence[torch.Tensor], groups: int) -> torch.Tensor:
     return rows.mT @ rows
 
 
+@recorded
 def saliencies(
     model: nn.Module,
     graph: ChannelGraph,
@@ -177,9 +179,8 @@ def saliencies(
     try:
         for inputs, labels in batches:
             gates.clear()
-            with torch.enable_grad():
-                loss = F.cross_entropy(model(inputs), labels.to(inputs.device), reduction="sum")
-                derivatives = torch.autograd.grad(loss, [gate for _, gate in gates])
+            loss = F.cross_entropy(model(inputs), labels.to(inputs.device), reduction="sum")
+            derivatives = torch.autograd.grad(loss, [gate for _, gate in gates])
             images += len(inputs)
             by_layer: dict[str, torch.Tensor] = {}
             for (name, _), derivative in zip(gates, derivatives, strict=True):

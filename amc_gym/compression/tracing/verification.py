@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.compression.cost import RESOURCES, CostModel, counted_macs, counted_params
 from amc_gym.compression.graph import ChannelGraph, GraphError, Unit
 from amc_gym.compression.slim import Kept, mask, slim
@@ -40,6 +41,7 @@ class DisagreementError(Exception):
         self.reshaped = reshaped
 
 
+@recorded  # inference mode hides operations from the tracer
 def trace(model: nn.Module, example: Tensor) -> ChannelGraph:
     """Find and verify the channel graph of a network.
 

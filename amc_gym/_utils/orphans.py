@@ -36,16 +36,21 @@ _watching: int | None = None
 _claimed: tuple[int, BinaryIO] | None = None
 
 
-def end_with_parent(remove: Iterable[str] = ()) -> None:
+def end_with_parent(remove: Iterable[str] = (), *, daemons_only: bool = False) -> None:
     """End this process soon after its parent, if multiprocessing has started it.
 
     A second call does nothing.
 
     Args:
         remove: files of the parent's to remove then.
+        daemons_only: leave other processes than daemons alone.  Python ends daemons with their
+            parent; workers of vector environments are some.  Another process may have work of its
+            user's own to finish.
     """
     global _watching
     if multiprocessing.parent_process() is None or _watching == os.getpid():
+        return
+    if daemons_only and not multiprocessing.current_process().daemon:
         return
     _watching = os.getpid()
     left = [*remove, *_server_folder()]

@@ -21,7 +21,7 @@ METHODS = [
 # Workers that never look up from their work: Python's own, and torch's.
 BUSY = """
 import multiprocessing, sys, time
-from amc_gym.sharing.orphans import claim_server_folder, end_with_parent
+from amc_gym._utils.orphans import claim_server_folder, end_with_parent
 
 def work(kind):
     import torch
@@ -56,6 +56,41 @@ if __name__ == "__main__":
     print("busy", "busy", flush=True)
     while True:
         envs.step(np.full((2, 1), 0.5, np.float32))
+"""
+
+
+PLAIN = """
+import multiprocessing, sys, time
+import gymnasium as gym, numpy as np
+from amc_gym.envs.amc import AMCEnv
+
+def slow(view):  # as rankings are on large networks
+    print("busy", flush=True)
+    while True:
+        sum(range(1000))
+
+def make():
+    return AMCEnv("MobileNet", weights="random", importance=slow)
+
+if __name__ == "__main__":
+    dummy = lambda: AMCEnv("MobileNet", reward_images=5)
+    gym.vector.AsyncVectorEnv([make] * 2, dummy_env_fn=dummy, context=sys.argv[1])
+"""
+
+OWN_PROCESS = """
+import multiprocessing, sys, time
+from amc_gym.envs.amc import AMCEnv
+
+def work(kind):
+    AMCEnv("MobileNet", weights="random", reward_images=5)
+    print("busy", flush=True)
+    while True:
+        sum(range(1000))
+
+if __name__ == "__main__":
+    for kind in (0, 1):
+        multiprocessing.get_context(sys.argv[1]).Process(target=work, args=(kind,)).start()
+    time.sleep(600)
 """
 
 
@@ -105,6 +140,16 @@ def test_workers_with_shared_environments_leave_nothing(method: str, tmp_path: P
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
 
 
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_workers_with_environments_of_their_own_notice(method: str, tmp_path: Path) -> None:
+    assert killed_when_busy(PLAIN, tmp_path, method) == []
+
+
+def test_processes_that_may_outlive_their_parent_are_left_alone(tmp_path: Path) -> None:
+    """They may have work of their user's own to finish; Python, too, ends daemons only."""
+    assert len(killed_when_busy(OWN_PROCESS, tmp_path, "spawn")) >= 2
+
+
 ALONE = """
 import os, signal, sys, torch
 from amc_gym._utils.shared_memory import dump
@@ -129,7 +174,7 @@ def test_a_killed_owners_region_goes_with_the_next_one(tmp_path: Path) -> None:
 
 CLAIMED = """
 import multiprocessing, os, sys, time
-from amc_gym.sharing.orphans import claim_server_folder
+from amc_gym._utils.orphans import claim_server_folder
 
 if __name__ == "__main__":
     claim_server_folder()

@@ -1,0 +1,44 @@
+"""Code that records gradients and makes ordinary tensors, whoever calls it.
+
+Callers may be in ``torch.no_grad()`` or ``torch.inference_mode()``.  Training then fails, and
+tensors made in inference mode can never be trained, not even after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Record gradients, as at the start of a program, until the block ends."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def recorded(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, run in ``recording``: for what is trained, and for tensors that stay."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with recording():
+            return function(*args, **kwargs)
+
+    return run
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy that can be trained on if it was made in inference mode."""
+    if not tensor.is_inference():
+        return tensor
+    with recording():
+        return tensor.clone()

@@ -1,0 +1,40 @@
+"""The options of ``reset``: nearly everything is said when an environment is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from amc_gym._utils.arguments import described, shown
+from amc_gym._utils.names import nearest
+
+
+def reset_options(
+    options: object, arguments: Iterable[str], known: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The options of a ``reset`` as a dictionary.
+
+    Args:
+        options: what the user gave: a mapping or None.
+        arguments: what the environment can be made with, for the message.
+        known: what ``reset`` takes.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: an option has no meaning; the message names it, and what is meant by it.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a mapping or None, not {described(options)}")
+    found, known = dict(options or {}), list(known)
+    for name in found:
+        if name in known:
+            continue
+        taken = f"reset takes {' and '.join(map(repr, known)) or 'none'}"
+        if (near := nearest(name, known)) is not None:
+            fix = f"did you mean {near!r}?"
+        elif (near := nearest(name, arguments)) is not None:
+            fix = f"{near} is said when the environment is made: gym.make(..., {near}=...)"
+        else:
+            fix = "leave it out"
+        raise ValueError(f"unknown reset option {shown(name)}: {taken}; {fix}")
+    return found
