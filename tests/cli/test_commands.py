@@ -193,7 +193,7 @@ def test_latency_from_the_table_to_the_comparison(
     assert main(["validate", "timed.json", *TRUSTED, "--latency-table", "times.json"]) == 0
     assert "not proven" not in capsys.readouterr().out
 
-    search = ["search", "owned_network:task", "--evaluations", "2", "--preserve-ratio", "0.9"]
+    search = ["search", "owned_network:task", "--evaluations", "2", "--preserve-ratio", "1"]
     bounded = ["--resource", "latency", "--latency-table", "times.json", "--out", "bounded.json"]
     assert main([*search, *bounded]) == 0
     capsys.readouterr()
