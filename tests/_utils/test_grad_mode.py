@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask, Recipe, Split
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.workflows.weight_stages import prune_in_stages
 
 Mode = Callable[[], AbstractContextManager[object]]
@@ -57,7 +57,7 @@ def weights(network: nn.Module) -> list[Tensor]:
 @pytest.mark.parametrize("recovery", RECOVERIES)
 def test_compressed_networks_are_the_same_and_train(recovery: str, mode: Mode) -> None:
     usual = task()
-    plan = played(AMCEnv(usual, recovery=recovery))
+    plan = played(make_env(usual, recovery=recovery))
     expected = weights(amc_gym.compress(usual, plan))
     with mode():
         network = amc_gym.compress(task(), plan)
@@ -73,10 +73,10 @@ def test_compressed_networks_are_the_same_and_train(recovery: str, mode: Mode) -
     ids=str,
 )
 def test_environments_work_in_every_mode(options: dict[str, str], mode: Mode) -> None:
-    expected = played(AMCEnv(task(), **options))
+    expected = played(make_env(task(), **options))
     with mode():
         made = task()
-        env = AMCEnv(made, **options)
+        env = make_env(made, **options)
         plan = played(env)
     assert plan.measured == expected.measured
     assert plan.counts == expected.counts
@@ -87,9 +87,9 @@ def test_environments_work_in_every_mode(options: dict[str, str], mode: Mode) ->
 def test_what_is_found_out_in_a_mode_serves_outside_of_it(mode: Mode) -> None:
     made = task()
     with mode():
-        env = AMCEnv(made, importance="taylor")
+        env = make_env(made, importance="taylor")
         errors = env.engine.errors(0.0, 1.0)
-    expected = AMCEnv(task(), importance="taylor").engine.errors(0.0, 1.0)
+    expected = make_env(task(), importance="taylor").engine.errors(0.0, 1.0)
     for one, other in zip(errors, expected, strict=True):
         for mine, theirs in zip(one, other, strict=True):
             np.testing.assert_allclose(mine, theirs)
@@ -105,13 +105,13 @@ def test_networks_and_images_that_were_made_in_inference_mode() -> None:
     made = CompressionTask(model, *splits)
     assert made.fingerprint == task().fingerprint
     assert_trainable(copy.deepcopy(made.model))
-    plan = played(AMCEnv(made, importance="taylor", recovery="bn+finetune:2"))
+    plan = played(make_env(made, importance="taylor", recovery="bn+finetune:2"))
     assert_trainable(amc_gym.compress(made, plan))
 
 
 def test_fine_tuning_and_files(mode: Mode, tmp_path: Path) -> None:
     made = task()
-    plan = played(AMCEnv(made))
+    plan = played(make_env(made))
     with mode():
         network = amc_gym.finetune(made, plan, images(64, 9), RECIPE, progress=False, device="cpu")
         amc_gym.export(network, made, tmp_path / "small.safetensors")

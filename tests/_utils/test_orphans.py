@@ -63,7 +63,7 @@ PLAIN = """
 import sys
 import gymnasium as gym
 from amc_gym import CompressionTask
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from small import PlainStack, images, lively
 
 def slow(view):  # as rankings are on large networks
@@ -73,7 +73,7 @@ def slow(view):  # as rankings are on large networks
 
 def make(**options):
     splits = images(400, 1), images(64, 2), images(64, 3)
-    return AMCEnv(CompressionTask(lively(PlainStack()), *splits), **options)
+    return make_env(CompressionTask(lively(PlainStack()), *splits), **options)
 
 def make_slow():
     return make(importance=slow)
