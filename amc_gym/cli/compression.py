@@ -160,12 +160,14 @@ def validate(
         raise CommandError(f"{saved.plan} is refuted: {'; '.join(validation.problems)}")
     if not validation.budget_judged:
         raise CommandError(
-            f"{saved.plan} is neither proven nor refuted: all else holds, but whether it keeps its "
-            "budget only the latency table can say that it was made with; name its file with "
+            f"{saved.plan} is neither proven nor refuted: all else holds, but whether it keeps "
+            "its budget only the latency table can say that it was made with; name its file with "
             "--latency-table",
             status=UNPROVEN,
         )
-    say(f"{saved.plan} holds" + (", as far as it can be proven here" if validation.unproven else ""))
+    say(
+        f"{saved.plan} holds" + (", as far as it can be proven here" if validation.unproven else "")
+    )
 
 
 def _number(value: float) -> str:
