@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import gymnasium as gym
 
+from amc_gym.zoo.models import NETWORKS
+
 ENTRY_POINT = "amc_gym.envs.factory:make_env"
 VECTOR_ENTRY_POINT = "amc_gym.envs.factory:make_vector_env"
 
-IDS = {
-    "AMC-MobileNet-v0": "MobileNet",
-    "AMC-MobileNetV2-v0": "MobileNetV2",
-    "AMC-VGG16-v0": "VGG16",
-    "AMC-ResNet50-v0": "ResNet50",
-    "AMC-ResNet56-v0": "ResNet56",
-    "AMC-Plain20-v0": "Plain20",
-}
+IDS = {network.id: name for name, network in NETWORKS.items()}
 """Id -> name of the network in `amc_gym.zoo.models`; "AMC-v0" takes a task of one's own."""
 
 

@@ -18,7 +18,7 @@ def test_options_follow_the_name_as_in_a_url() -> None:
     ("dataset", "message"),
     [
         ("digit", "did you mean 'digits'"),
-        ("mnist", "choose from 'digits', 'cifar10', 'imagenet', 'folder'"),
+        ("mnist", "choose from 'cifar10', 'digits', 'folder', 'imagenet'"),
         ("digits?resolutoin=8", "unknown option of digits.*did you mean 'resolution'"),
         ("digits?resolution=large", "must be a whole number, not 'large'"),
         ("cifar10?download=perhaps", "unknown download of cifar10.*choose from 'yes', 'no'"),

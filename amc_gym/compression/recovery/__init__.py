@@ -14,6 +14,9 @@
 | shortcuts      | what a layer's output is added to, whose errors it can make up for       |
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from amc_gym.compression.recovery.batch_norm import BatchNorm
 from amc_gym.compression.recovery.chain import Chain, RecoveryLike, chain
 from amc_gym.compression.recovery.finetune import Finetune
@@ -35,3 +38,6 @@ __all__ = [
     "chain",
     "register",
 ]
+
+for _module in iter_modules(__path__):  # a recovery in a file of its own registers itself
+    import_module(f"{__name__}.{_module.name}")

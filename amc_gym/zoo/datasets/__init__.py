@@ -6,7 +6,9 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,17 +17,23 @@ from amc_gym._utils.names import choose
 from amc_gym.tasks.split import Split, Splits
 from amc_gym.zoo.datasets.cifar10 import cifar10
 from amc_gym.zoo.datasets.digits import digits
-from amc_gym.zoo.datasets.folder import folder, imagenet
+from amc_gym.zoo.datasets.registry import DATASETS, register
 
-__all__ = ["DATASETS", "Split", "Splits", "cifar10", "digits", "find_root", "load", "name_of"]
+__all__ = [
+    "DATASETS",
+    "Split",
+    "Splits",
+    "cifar10",
+    "digits",
+    "find_root",
+    "load",
+    "name_of",
+    "register",
+]
 
-DATASETS: dict[str, Callable[..., Splits]] = {
-    "digits": digits,
-    "cifar10": cifar10,
-    "imagenet": imagenet,
-    "folder": folder,
-}
-"""Name -> function that loads it; all but "digits" take the folder to read from first."""
+for _module in iter_modules(__path__):  # each registers its own
+    if _module.name != "__main__":
+        import_module(f"{__name__}.{_module.name}")
 
 DATA_ROOT = "AMC_DATA_ROOT"
 """Environment variable that names the folder where an environment is not told."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from amc_gym.tasks.split import Split, Splits, stratified_order
+from amc_gym.zoo.datasets.registry import register
 
 ARCHIVE = "cifar10.npz"
 OFFICIAL = "cifar-10-batches-py"
@@ -25,6 +26,7 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images (N, 32, 32, 3) and labels (N,)."""
 
 
+@register("cifar10")
 def cifar10(root: Path, *, download: bool = False) -> Splits:
     """CIFAR-10 from ``cifar10.npz``, or else from the official files.
 

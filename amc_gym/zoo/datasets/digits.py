@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from amc_gym.tasks.room import require_memory, side
 from amc_gym.tasks.split import Split, Splits, stratified_order
+from amc_gym.zoo.datasets.registry import register
 
 IMAGES = 1797
 REWARD = 400
@@ -18,6 +19,7 @@ TEST = 500
 SEED = 0
 
 
+@register("digits")
 def digits(resolution: int = 16) -> Splits:
     """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, 10 classes, no download.
 

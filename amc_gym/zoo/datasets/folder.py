@@ -22,12 +22,14 @@ from amc_gym.zoo.datasets.cache import (
     tidy,
 )
 from amc_gym.zoo.datasets.cifar10 import MEAN, STD
+from amc_gym.zoo.datasets.registry import register
 
 REWARD = 3000  # as in the paper, for ImageNet
 CALIBRATION = 3000  # as in the authors' code: 60 batches of 50
 SEED = 0
 
 
+@register("folder")
 def folder(
     root: Path,
     *,
@@ -91,6 +93,7 @@ def folder(
     )
 
 
+@register("imagenet")
 def imagenet(root: Path, *, train: int = CALIBRATION, unreadable: str = "refuse") -> Splits:
     """ImageNet (ILSVRC 2012) in ``root/imagenet`` or ``root``, at 224 x 224: see ``folder``.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 from amc_gym._utils.names import choose
 from amc_gym.zoo.models.cifar_resnet import CifarResNet
 from amc_gym.zoo.models.mobilenet import MobileNetV1
-from amc_gym.zoo.models.table import NETWORKS, Network, Variant
+from amc_gym.zoo.models.network import NETWORKS, Network, Variant, register
 
 __all__ = [
     "NETWORKS",
@@ -19,8 +21,13 @@ __all__ = [
     "Variant",
     "architecture",
     "build",
+    "register",
     "variant",
 ]
+
+
+for _module in iter_modules(__path__):  # each registers its own
+    import_module(f"{__name__}.{_module.name}")
 
 
 def variant(network: str, dataset: str) -> Variant:

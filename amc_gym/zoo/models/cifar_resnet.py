@@ -6,10 +6,12 @@ Parameters are named as in the common checkpoints of these networks, so that tho
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from amc_gym.compression.channel_map import NOWHERE, ChannelMap
+from amc_gym.zoo.models.network import GREY, Network, Variant, register
 
 
 class CifarBlock(nn.Module):
@@ -109,3 +111,25 @@ def _stage(inputs: int, outputs: int, strides: Sequence[int], residual: bool) ->
             for one, other, stride in zip(sizes, sizes[1:], strides, strict=False)
         )
     )
+
+
+register(
+    Network(
+        "ResNet56",
+        "AMC-ResNet56-v0",
+        partial(CifarResNet, 56),
+        {"digits": Variant(GREY | {"width": 8}), "cifar10": Variant({"num_classes": 10})},
+    )
+)
+
+register(
+    Network(
+        "Plain20",
+        "AMC-Plain20-v0",
+        partial(CifarResNet, 20, residual=False),
+        {
+            "digits": Variant(GREY, preserve_ratio=0.25),
+            "cifar10": Variant({"num_classes": 10}),
+        },
+    )
+)

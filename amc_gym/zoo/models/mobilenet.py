@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from amc_gym.zoo.models.network import GREY, Network, Variant, register
+
 # Table 1 of the paper: output channels and stride of the 13 depthwise separable blocks.
 CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
@@ -122,3 +124,28 @@ def _initialise(module: nn.Module) -> None:
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
         nn.init.zeros_(module.bias)
+
+
+register(
+    Network(
+        "MobileNet",
+        "AMC-MobileNet-v0",
+        MobileNetV1,
+        {
+            "digits": Variant(
+                GREY
+                | {
+                    "width": 0.5,
+                    "stem_stride": 1,
+                    "strides": (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1),
+                },
+                preserve_ratio=0.2,
+            ),
+            "cifar10": Variant(
+                {"num_classes": 10, "width": 0.75, "stem_stride": 1}, channel_multiple=8
+            ),
+            "imagenet": Variant(channel_multiple=8),
+        },
+        rename=from_published,
+    )
+)

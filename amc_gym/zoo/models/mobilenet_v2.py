@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from amc_gym.zoo.models.network import GREY, Network, Variant, register
+
 if TYPE_CHECKING:
     from torchvision.models import MobileNetV2
 
@@ -45,3 +47,24 @@ def mobilenet_v2(
         nn.init.kaiming_normal_(new.weight, mode="fan_out")  # as torchvision does
         stem[0] = new
     return model
+
+
+register(
+    Network(
+        "MobileNetV2",
+        "AMC-MobileNetV2-v0",
+        mobilenet_v2,
+        {
+            "digits": Variant(
+                GREY | {"width": 0.5, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)},
+                preserve_ratio=0.35,
+            ),
+            "cifar10": Variant(
+                {"num_classes": 10, "stem_stride": 1, "strides": (1, 1, 2, 2, 1, 2, 1)},
+                channel_multiple=8,
+            ),
+            "imagenet": Variant(preserve_ratio=0.7, channel_multiple=8),
+        },
+        torchvision="MobileNet_V2_Weights.IMAGENET1K_V1",
+    )
+)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from amc_gym.zoo.models.network import GREY, Network, Variant, register
+
 if TYPE_CHECKING:
     from torchvision.models.resnet import ResNet
 
@@ -47,3 +49,18 @@ def resnet50(
     if small_images:
         model.maxpool = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
     return model
+
+
+register(
+    Network(
+        "ResNet50",
+        "AMC-ResNet50-v0",
+        resnet50,
+        {
+            "digits": Variant(GREY | {"small_images": True, "width": 0.125}, preserve_ratio=0.35),
+            "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
+            "imagenet": Variant(channel_multiple=8),
+        },
+        torchvision="ResNet50_Weights.IMAGENET1K_V1",
+    )
+)

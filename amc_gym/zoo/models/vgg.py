@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from amc_gym.zoo.models.network import GREY, Network, Variant, register
+
 # Column D of the paper's table 1: convolutions of each stage, and their channels.
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
@@ -74,3 +76,21 @@ def vgg16(num_classes: int = 1000, *, small_images: bool = False, **arguments: A
     from torchvision import models as torchvision_models  # takes as long as importing torch
 
     return torchvision_models.vgg16(num_classes=num_classes, **arguments)
+
+
+register(
+    Network(
+        "VGG16",
+        "AMC-VGG16-v0",
+        vgg16,
+        {
+            "digits": Variant(
+                GREY | {"small_images": True, "width": 0.125, "pools": (1, 2, 3)},
+                preserve_ratio=0.2,
+            ),
+            "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
+            "imagenet": Variant(preserve_ratio=0.2, channel_multiple=8),
+        },
+        torchvision="VGG16_Weights.IMAGENET1K_V1",
+    )
+)

@@ -1,0 +1,70 @@
+"""What a network of the zoo is: its builder, its shape on each data set, its environment's id.
+
+A new one is a file in this folder that calls ``register``; it is found by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+# Digits are 16 x 16 grey images; feature maps end at 2 x 2 or 4 x 4, and widths keep an
+# evaluation at tens of milliseconds.
+GREY = {"num_classes": 10, "in_channels": 1}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network on a data set.
+
+    Attributes:
+        architecture: the builder's arguments that suit the images and classes.
+        preserve_ratio: share of the resource to keep by default, so that the task tells
+            agents apart; the paper's, where it has this network on this data set.
+        channel_multiple: kept channel counts are multiples of this by default: 8 pleases
+            processors, 1 leaves a choice where units have 16 channels.
+    """
+
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+    preserve_ratio: float = 0.5
+    channel_multiple: int = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """A family of networks.
+
+    Attributes:
+        name: what tasks call it.
+        id: of its environment.
+        builder: makes one; takes ``num_classes`` and what the variants hold.
+        variants: data set -> variant.
+        torchvision: name of torchvision's ImageNet weights, of the training that the paper's
+            accuracies belong to, or None.
+        rename: brings a published checkpoint's names into the builder's, or leaves them alone.
+    """
+
+    name: str
+    id: str
+    builder: Callable[..., nn.Module]
+    variants: Mapping[str, Variant]
+    torchvision: str | None = None
+    rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+
+
+NETWORKS: dict[str, Network] = {}
+"""Name -> registered network."""
+
+
+def register(network: Network) -> None:
+    """Make a network known by its name and id.
+
+    Raises:
+        ValueError: another one has either.
+    """
+    if any(network.name == known.name or network.id == known.id for known in NETWORKS.values()):
+        raise ValueError(f"there is a network {network.name!r} or an id {network.id!r} already")
+    NETWORKS[network.name] = network
