@@ -136,7 +136,9 @@ def test_the_published_names_of_mobilenet_are_translated() -> None:
 
 
 def test_torchvisions_weights_are_for_imagenet(tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(ValueError, match=r"no weights of Plain20.*those of MobileNetV2, ResNet50, VGG16"):
+    with pytest.raises(
+        ValueError, match=r"no weights of Plain20.*those of MobileNetV2, ResNet50, VGG16"
+    ):
         resolve("Plain20", weights="torchvision")
     with pytest.raises(ValueError, match=r"for digits.*for dataset='imagenet'"):
         resolve("ResNet50", weights="torchvision")
