@@ -13,7 +13,6 @@ from gymnasium import spaces
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
 from amc_gym._utils.options import markdown, options_of, table
-from amc_gym._utils.orphans import end_with_parent
 from amc_gym._utils.own_code import qualified
 from amc_gym.compression.cost import Cost
 from amc_gym.compression.evaluation.evaluator import Hits
@@ -153,7 +152,6 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
         if options.timed and latency is None:
             raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
-        end_with_parent(daemons_only=True)
         self.engine, self.latency, self.render_mode = engine, latency, render_mode
         self.task = engine.task if task is None else task
         if self.task != engine.task:

@@ -11,6 +11,7 @@ from typing import Any
 
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.options import signature, split
+from amc_gym._utils.orphans import end_with_parent
 from amc_gym.engine.cache import engines
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.amc import AMCEnv
@@ -44,6 +45,7 @@ def make_env(task: TaskLike, *, render_mode: str | None = None, **options: Any) 
             "single weights that are zero make no runtime faster: latency is for "
             "granularity='channel'"
         )
+    end_with_parent(daemons_only=True)  # what follows may take minutes
     resolved = resolve(
         task, dataset=chosen.dataset, data_root=chosen.data_root, weights=chosen.weights
     )

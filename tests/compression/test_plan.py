@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,6 +104,18 @@ def test_a_plan_of_an_earlier_format_still_counts(finished, tmp_path, weights):
     again = loaded.save(tmp_path / "again.json")
     assert CompressionPlan.load(again) == plan
     assert again.stat().st_size < path.stat().st_size / 2
+
+
+def test_a_file_of_the_first_format_is_what_it_was():
+    """One that was written before there was another format."""
+    path = Path(__file__).with_name("plan-format-1.json")
+    content, plan = json.loads(path.read_text()), CompressionPlan.load(path)
+    assert content["format"] == 1
+    assert {name: list(kept) for name, kept in plan.kept.items()} == content["kept"]
+    assert list(plan.kept) == list(content["kept"])
+    assert plan.measured.to_dict() == content["measured"]
+    for name in ("task", "options", "fingerprints", "versions", "weights"):
+        assert getattr(plan, name) == content[name]
 
 
 def test_a_file_has_one_line_for_each_unit(finished, tmp_path):
