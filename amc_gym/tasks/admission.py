@@ -49,7 +49,7 @@ def admitted(model: Any) -> nn.Module:
     _refuse_scripted(model)
     if any(module.training for module in model.modules()):
         raise ValueError("the model is in training mode; call model.eval() first")
-    if any(tensor.is_inference() for _, tensor in _tensors(model)):
+    if any(not is_lazy(tensor) and tensor.is_inference() for _, tensor in _tensors(model)):
         _check_copies(model)
         with recording():
             model = copy.deepcopy(model)
