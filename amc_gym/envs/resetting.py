@@ -36,5 +36,5 @@ def reset_options(
             fix = f"{near} is said when the environment is made: gym.make(..., {near}=...)"
         else:
             fix = "leave it out"
-        raise ValueError(f"unknown reset option {shown(name)}: {taken}; {fix}")
+        raise ValueError(f"unknown reset option {shown(name)} in options: {taken}; {fix}")
     return found

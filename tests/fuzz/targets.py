@@ -510,7 +510,7 @@ TARGETS = {
         weight=2,
     ),
     "make_vec": Target(
-        AMCVectorEnv,
+        make_vector_env,
         lambda: {"num_envs": 2, "task": subjects.task()},
         {
             "num_envs": Argument(numbers(1, 3), wrong=numbers(0, -1, 10**9, 1.5), number=True),
