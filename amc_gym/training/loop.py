@@ -93,29 +93,9 @@ def train(
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_(True)
-    device = next(model.parameters()).device
-    example = split.batch(slice(1))
-    layout = fastest_layout(model, example.to(device))
-    guide = None
-    if teacher is not None and recipe.distillation:
-        guide = _teacher(teacher, split).to(device)
-        if fastest_layout(guide, example.to(device)) != layout:
-            layout = torch.contiguous_format
-        guide.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
-    model.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
-    resident = split.to(device) if split.images.nbytes <= RESIDENT else split
-    optimizer = make_optimizer(model, recipe)
-    scheduler = make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe))
-    identity = {**asdict(recipe), "images": split.fingerprint, "origin": origin}
-    run = _Run(
-        model,
-        guide,
-        optimizer,
-        scheduler,
-        recipe,
-        identity,
-        layout,
-        _masks(model) if keep_zeros else (),
+    run = _prepared(model, split, recipe, teacher, origin, keep_zeros=keep_zeros)
+    on_device = (
+        split.to(next(model.parameters()).device) if split.images.nbytes <= RESIDENT else split
     )
     done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
 
@@ -124,7 +104,7 @@ def train(
         if on_epoch is not None and done:
             on_epoch(done)
         for epoch in range(done, recipe.epochs):
-            loss = run.epoch(epoch, resident)
+            loss = run.epoch(epoch, on_device)
             if not math.isfinite(loss):  # before a checkpoint keeps it
                 raise DivergedError(
                     f"training has diverged in epoch {epoch + 1}, its loss is {loss}: lower "
@@ -141,6 +121,39 @@ def train(
             if on_epoch is not None:
                 on_epoch(epoch + 1)
     return model.eval()
+
+
+def _prepared(
+    model: nn.Module,
+    split: Split,
+    recipe: Recipe,
+    teacher: nn.Module | None,
+    origin: str,
+    *,
+    keep_zeros: bool,
+) -> _Run:
+    """The run of a training before its first step; networks are laid out as they run fastest."""
+    device = next(model.parameters()).device
+    example = split.batch(slice(1))
+    layout = fastest_layout(model, example.to(device))
+    guide = None
+    if teacher is not None and recipe.distillation:
+        guide = _teacher(teacher, split).to(device)
+        if fastest_layout(guide, example.to(device)) != layout:
+            layout = torch.contiguous_format
+        guide.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    model.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    optimizer = make_optimizer(model, recipe)
+    return _Run(
+        model,
+        guide,
+        optimizer,
+        make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe)),
+        recipe,
+        {**asdict(recipe), "images": split.fingerprint, "origin": origin},
+        layout,
+        _masks(model) if keep_zeros else (),
+    )
 
 
 def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:

@@ -30,6 +30,7 @@ from amc_gym.compression.pruning.fine_grained import densities, nonzero_params
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
 from amc_gym.tasks.collecting import SplitLike, split_of
+from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import accuracy, train
 from amc_gym.training.recipe import Recipe
@@ -144,26 +145,8 @@ def prune_in_stages(
                 **options,
             )
             plan = search(env, evaluations, seed + number, progress=progress)
-            network = compress(current, plan)
-            before = accuracy(network, task.test)
-            train(
-                network.to(device_of(device)),
-                training_images,
-                recipe,
-                teacher=task.model,
-                checkpoint=None if path is None else path.with_suffix(".checkpoint"),
-                origin=plan.to_json(),
-                keep_zeros=True,
-                progress=progress,
-            )
-            network.cpu()
-            stage = Stage(
-                density=nonzero_params(network) / full,
-                layers=densities(network, engines.analysis(task).graph),
-                before=before,
-                after=accuracy(network, task.test),
-                plan=plan,
-                network=network,
+            stage = _finetuned(
+                plan, current, task, training_images, recipe, path, device, progress=progress
             )
             if path is not None:
                 _save(path, identity | {"target": target}, stage)
@@ -172,6 +155,52 @@ def prune_in_stages(
         stages.append(stage)
         current = replace(current, model=stage.network, source=(("task", None),))
     return stages
+
+
+def _finetuned(
+    plan: CompressionPlan,
+    current: CompressionTask,
+    original: CompressionTask,
+    training_images: Split,
+    recipe: Recipe,
+    path: Path | None,
+    device: str,
+    *,
+    progress: bool,
+) -> Stage:
+    """The stage of a plan that was found: its network, fine-tuned.
+
+    Args:
+        plan: what the search decided.
+        current: the network it was searched on.
+        original: the network before the first stage, which teaches.
+        training_images: to fit.
+        recipe: how to train.
+        path: of the stage, whose checkpoint lies beside it; ``None`` keeps none.
+        device: where to train.
+        progress: whether there is a progress bar.
+    """
+    network = compress(current, plan)
+    before = accuracy(network, original.test)
+    train(
+        network.to(device_of(device)),
+        training_images,
+        recipe,
+        teacher=original.model,
+        checkpoint=None if path is None else path.with_suffix(".checkpoint"),
+        origin=plan.to_json(),
+        keep_zeros=True,
+        progress=progress,
+    )
+    network.cpu()
+    return Stage(
+        density=nonzero_params(network) / nonzero_params(original.model),
+        layers=densities(network, engines.analysis(original).graph),
+        before=before,
+        after=accuracy(network, original.test),
+        plan=plan,
+        network=network,
+    )
 
 
 def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from rich.console import Console
 from tyro.conf import arg
@@ -19,6 +19,7 @@ from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST
+from amc_gym.compression.latency.workload import Workload
 from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.training.recipe import Recipe
@@ -100,43 +101,12 @@ def pareto(
             f"{out} holds searches of another network, of other weights or on other images: "
             "name another folder with --out, or move this one away"
         )
-    table = out / "latency-table.json"
     workload = workload_of(engines.analysis(task), runtime, threads=threads)
-    if not table.exists():
-        build(workload, portable=True, noisiest=noisiest).save(table)
-    checked = out / "latency-check.json"
-    if not checked.exists():
-        found = check(workload, LatencyTable.load(table), CHECKED, noisiest=noisiest)
-        figures = {
-            "device": str(workload.device),
-            "plans": CHECKED,
-            "predicted_ns": found.predicted.tolist(),
-            "measured_ns": found.measured.tolist(),
-            "median_error": float(sorted(found.errors)[CHECKED // 2]),
-        }
-        write_json(checked, figures)
+    table, checked = _latency_table(workload, out, noisiest)
     console.print(f"the table is off by {_median_error(checked):.1%} in the median")
 
-    words = split(agents)
-    names = names_of(words)
     timed = {"latency_table": str(table), "runtime": runtime}
-    executor = LocalExecutor(work, workers or cores(), modules_in(words))
-    done = True
-    for resource, extra in (("macs", {}), ("latency", timed)):
-        # To a rule a resource only says where its one family of networks is cut: one is enough.
-        theirs = [name for name in names if resource == "macs" or kind_of(name) != "rule"]
-        for ratio in ratios if theirs else ():
-            options = kwargs | extra | {"resource": resource, "preserve_ratio": ratio}
-            try:
-                setting = setting_of(env, options, episodes)
-            except BenchmarkError as error:
-                if "infeasible" not in str(error):
-                    raise
-                console.print(f"[yellow]{ratio:.0%} of the {resource} is left out: {error}")
-                continue
-            runs = runs_of(setting, entrants_of(setting, theirs, {}), seeds)
-            done &= complete(runs, store, executor, Console(quiet=True))
-            console.print(f"searched: {ratio:.0%} of the {resource}")
+    done = _searched(store, env, kwargs, timed, ratios, split(agents), seeds, episodes, workers)
     if not done:
         console.print("[red]some searches failed; the same command tries them again")
         return 1
@@ -168,6 +138,69 @@ def pareto(
     )
     write(points_of(records, outcomes, latencies), out, title, note, printer())
     return 0
+
+
+def _latency_table(workload: Workload, out: Path, noisiest: float) -> tuple[Path, Path]:
+    """The files of the layers' times and of their check on random plans, measured if need be."""
+    table, checked = out / "latency-table.json", out / "latency-check.json"
+    if not table.exists():
+        build(workload, portable=True, noisiest=noisiest).save(table)
+    if not checked.exists():
+        found = check(workload, LatencyTable.load(table), CHECKED, noisiest=noisiest)
+        figures = {
+            "device": str(workload.device),
+            "plans": CHECKED,
+            "predicted_ns": found.predicted.tolist(),
+            "measured_ns": found.measured.tolist(),
+            "median_error": float(sorted(found.errors)[CHECKED // 2]),
+        }
+        write_json(checked, figures)
+    return table, checked
+
+
+def _searched(
+    store: Store,
+    env: str,
+    kwargs: dict[str, Any],
+    timed: dict[str, Any],
+    ratios: Sequence[float],
+    words: Sequence[str],
+    seeds: int,
+    episodes: int,
+    workers: int | None,
+) -> bool:
+    """Search under every budget of MACs and of latency; whether all runs have finished.
+
+    Args:
+        store: where runs are kept.
+        env: the environment's id.
+        kwargs: its options, but for the budget.
+        timed: those of the latency.
+        ratios: shares of each resource to keep.
+        words: names of agents, or kinds.
+        seeds: of each agent.
+        episodes: evaluations that each run may spend.
+        workers: runs at a time.
+    """
+    console, names = Console(stderr=True), names_of(words)
+    executor = LocalExecutor(work, workers or cores(), modules_in(words))
+    done = True
+    for resource, extra in (("macs", {}), ("latency", timed)):
+        # To a rule a resource only says where its one family of networks is cut: one is enough.
+        theirs = [name for name in names if resource == "macs" or kind_of(name) != "rule"]
+        for ratio in ratios if theirs else ():
+            options = kwargs | extra | {"resource": resource, "preserve_ratio": ratio}
+            try:
+                setting = setting_of(env, options, episodes)
+            except BenchmarkError as error:
+                if "infeasible" not in str(error):
+                    raise
+                console.print(f"[yellow]{ratio:.0%} of the {resource} is left out: {error}")
+                continue
+            runs = runs_of(setting, entrants_of(setting, theirs, {}), seeds)
+            done &= complete(runs, store, executor, Console(quiet=True))
+            console.print(f"searched: {ratio:.0%} of the {resource}")
+    return done
 
 
 def _jobs(
