@@ -209,7 +209,8 @@ def test_sub_environments_can_be_reached() -> None:
     assert picture is not None
     assert picture.shape == (640, 1280, 3)  # four places for three pictures
     envs.set_options({"any": 1})
-    envs.reset()
+    with pytest.raises(ValueError, match="unknown reset option 'any'"):
+        envs.reset()
     envs.set_options([{}, {"any": 1}, {}])
     with pytest.raises(ValueError, match="same options for all"):
         envs.reset()
