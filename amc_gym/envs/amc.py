@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from amc_gym._utils.arguments import whole
+from amc_gym._utils.arguments import described, whole
 from amc_gym._utils.names import choose
 from amc_gym._utils.options import markdown, options_of, table
 from amc_gym._utils.own_code import qualified
@@ -148,6 +148,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         task: CompressionTask | None = None,
         render_mode: str | None = None,
     ) -> None:
+        if not isinstance(engine, Engine):
+            raise TypeError(
+                f"AMCEnv is made of an Engine, not of {described(engine)}: from a name or "
+                'a task, gym.make("AMC-v0", task=...) makes both'
+            )
         if render_mode is not None:
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
         if options.timed and latency is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from amc_gym._utils.arguments import whole
+from amc_gym._utils.arguments import described, whole
 from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.actions import ACTION_MODES
@@ -98,6 +98,11 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     envs: list[AMCEnv]  # type: ignore[assignment]  # of Env in the base class
 
     def __init__(self, make: Callable[[], AMCEnv], num_envs: int) -> None:
+        if not callable(make):
+            raise TypeError(
+                f"AMCVectorEnv needs a function that makes an AMCEnv, not {described(make)}: "
+                'gym.make_vec("AMC-v0", num_envs=..., task=...) passes one'
+            )
         num_envs = whole("num_envs", num_envs, at_least=1, at_most=MOST)
         super().__init__([make] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         env = self.envs[0]

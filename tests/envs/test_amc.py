@@ -13,6 +13,7 @@ from torch import nn
 from amc_gym import CompressionTask
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.factory import make_env
+from amc_gym.envs.vector import AMCVectorEnv
 
 N = 14
 
@@ -268,3 +269,10 @@ def test_bad_tasks_are_refused(plain_stack):
         CompressionTask(plain_stack, (good[0].images.byte(), good[0].labels), *good[1:])
     with pytest.raises(ValueError, match=r"logits of shape \(N, classes\)"):
         CompressionTask(nn.Conv2d(3, 5, 1).eval(), *good)
+
+
+def test_classes_name_the_way_from_a_network_to_them():
+    with pytest.raises(TypeError, match=r"not of the string 'MobileNet': .* gym\.make"):
+        AMCEnv("MobileNet")
+    with pytest.raises(TypeError, match=r"not int 2: gym\.make_vec"):
+        AMCVectorEnv(2, "MobileNet")
