@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from amc_gym._utils import grad_mode
 from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
@@ -35,7 +36,8 @@ MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
 TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
 """Modules that are told how many channels there are."""
 
-_NOT_USERS = (f"{Path(__file__).parent}{os.sep}", f"{Path(torch.__file__).parent}{os.sep}", "<")
+_FILES = (__file__, grad_mode.__file__, torch.__file__)
+_NOT_USERS = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
 """Beginnings of the names of files that are no user's code."""
 
 

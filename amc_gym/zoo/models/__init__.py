@@ -26,8 +26,9 @@ __all__ = [
 ]
 
 
-for _module in iter_modules(__path__):  # each registers its own
-    import_module(f"{__name__}.{_module.name}")
+for _module in iter_modules(__path__):  # each registers its own; parts of them begin with "_"
+    if not _module.name.startswith("_"):
+        import_module(f"{__name__}.{_module.name}")
 
 
 def variant(network: str, dataset: str) -> Variant:

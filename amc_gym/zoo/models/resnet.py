@@ -33,7 +33,7 @@ def resnet50(
     # Importing torchvision takes as long as importing torch.
     from torchvision.models.resnet import Bottleneck, ResNet
 
-    from amc_gym.zoo.models.narrow_resnet import NarrowResNet
+    from amc_gym.zoo.models._narrow_resnet import NarrowResNet
 
     model = (
         ResNet(Bottleneck, BLOCKS, num_classes)
