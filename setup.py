@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: a wheel holds agents/ as amc_gym.agents.
+"""Rules that pyproject.toml cannot hold: a wheel holds agents/ as amc_gym.agents.
 
 In a checkout the agents lie beside the package, which knows nothing of them.  A wheel must not
 bring a top-level package called "agents", so they go into its own name there.  Editable installs

@@ -7,8 +7,7 @@ is imported when it is made.
 In a checkout the package is called ``agents``; installed from a wheel it is ``amc_gym.agents``.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
+from amc_gym._utils.discovery import import_modules
 
 from .recording import BudgetSpent, Episode, Recorder, Result
 from .registry import (
@@ -29,9 +28,7 @@ from .registry import (
 PARTS = {"noise", "replay", "vec_env"}
 """Parts of Stable-Baselines3's learners, who import them when they are made: they need it."""
 
-for _module in iter_modules(__path__):
-    if _module.name not in PARTS and not _module.ispkg:
-        import_module(f"{__name__}.{_module.name}")
+import_modules(__name__, without=PARTS)
 
 __all__ = [
     "FACTORIES",

@@ -15,7 +15,7 @@ from amc_gym.zoo.named_tasks import task_of
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What a command takes a plan from.
+    """Sources of the plan of a command.
 
     Attributes:
         plan: the plan's file.

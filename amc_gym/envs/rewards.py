@@ -23,7 +23,7 @@ from amc_gym._utils.own_code import qualified
 from amc_gym.compression.plan import Measured
 
 RewardFunction = Callable[[Measured], float]
-"""What a plan was measured to be -> how good that is; higher is better."""
+"""Measured figures of a plan -> how good it is; higher is better."""
 
 
 @dataclass(frozen=True)

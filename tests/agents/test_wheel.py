@@ -1,4 +1,4 @@
-"""What a wheel holds works without a checkout, its agents as amc_gym.agents."""
+"""All that a wheel holds works without a checkout, its agents as amc_gym.agents."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_agents_work_from_an_installed_wheel(tmp_path: Path) -> None:
 
 
 def run(command: list[str], folder: Path, **variables: str) -> str:
-    """What Python says in a folder, without this process's own paths."""
+    """Output of Python in a folder, without this process's own paths."""
     others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, *command],

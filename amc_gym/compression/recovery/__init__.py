@@ -14,9 +14,7 @@
 | shortcuts      | what a layer's output is added to, whose errors it can make up for       |
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from amc_gym._utils.discovery import import_modules
 from amc_gym.compression.recovery.batch_norm import BatchNorm
 from amc_gym.compression.recovery.chain import Chain, RecoveryLike, chain
 from amc_gym.compression.recovery.finetune import Finetune
@@ -39,5 +37,4 @@ __all__ = [
     "register",
 ]
 
-for _module in iter_modules(__path__):  # a recovery in a file of its own registers itself
-    import_module(f"{__name__}.{_module.name}")
+import_modules(__name__)

@@ -16,6 +16,7 @@ output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -40,11 +41,13 @@ class Sequential(Recovery):
     summary = "least squares on the inputs that the pruned layers before really produce"
     order = 20
     needs = frozenset({"targets"})
+    nonlinear: ClassVar[bool] = False
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
         """Re-fit the layers of ``network`` in place, in execution order."""
         assert kept is not None
-        refit_sequentially(network, calibration.graph, kept, calibration.targets, nonlinear=False)
+        graph, targets = calibration.graph, calibration.targets
+        refit_sequentially(network, graph, kept, targets, nonlinear=self.nonlinear)
         return network
 
 
@@ -56,12 +59,7 @@ class Nonlinear(Sequential):
     name = "nonlinear"
     summary = "sequential with offsets, for shortcuts too, towards what a ReLU lets through"
     order = 30
-
-    def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
-        """Re-fit the layers of ``network`` in place, in execution order."""
-        assert kept is not None
-        refit_sequentially(network, calibration.graph, kept, calibration.targets, nonlinear=True)
-        return network
+    nonlinear = True
 
 
 def refit_sequentially(

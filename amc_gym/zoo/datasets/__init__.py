@@ -6,13 +6,12 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import parse_qsl
 
 from amc_gym._utils.arguments import path, shown
+from amc_gym._utils.discovery import import_modules
 from amc_gym._utils.names import choose
 from amc_gym.tasks.split import Split, Splits
 from amc_gym.zoo.datasets.cifar10 import cifar10
@@ -31,9 +30,7 @@ __all__ = [
     "register",
 ]
 
-for _module in iter_modules(__path__):  # each registers its own
-    if _module.name != "__main__":
-        import_module(f"{__name__}.{_module.name}")
+import_modules(__name__)
 
 DATA_ROOT = "AMC_DATA_ROOT"
 """Environment variable that names the folder where an environment is not told."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 from torch import nn
 
+from amc_gym._utils.discovery import import_modules
 from amc_gym._utils.names import choose
 from amc_gym.zoo.models.cifar_resnet import CifarResNet
 from amc_gym.zoo.models.mobilenet import MobileNetV1
@@ -26,9 +25,7 @@ __all__ = [
 ]
 
 
-for _module in iter_modules(__path__):  # each registers its own; parts of them begin with "_"
-    if not _module.name.startswith("_"):
-        import_module(f"{__name__}.{_module.name}")
+import_modules(__name__)
 
 
 def variant(network: str, dataset: str) -> Variant:

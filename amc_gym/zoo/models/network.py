@@ -1,4 +1,4 @@
-"""What a network of the zoo is: its builder, its shape on each data set, its environment's id.
+"""Networks of the zoo: each has its builder, its shape on each data set, its environment's id.
 
 A new one is a file in this folder that calls ``register``; it is found by itself.
 """

@@ -5,16 +5,13 @@ modules of this package hold one family of operations each.  An operation withou
 everything that reaches it: these channels stay whole, and the operation is the reason.
 """
 
-import pkgutil
-from importlib import import_module
-
 import torch
 
+from amc_gym._utils.discovery import import_modules
 from amc_gym.compression.tracing.rules.call import RULES, Call
 from amc_gym.compression.tracing.rules.elementwise import elementwise
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    import_module(_module.name)  # registers its rules
+import_modules(__name__)
 
 
 def follow(call: Call) -> None:
