@@ -16,6 +16,7 @@ from amc_gym._utils.options import options_of
 from amc_gym.cli.catalogue import Subject
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
 from amc_gym.cli.plans import SavedPlan
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.amc import AMCEnv
@@ -33,6 +34,7 @@ WORDS: dict[str, Any] = {
     "importance": str,
     "recovery": str,
     "reward": str,
+    "resource": str,
     "preserve_ratio": Ratio,
     "max_sparsity": float | None,
     "latency_table": Path | None,
@@ -122,10 +124,14 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
         f"{measured.accuracy:.2%}",
         "",
     )
-    for name, resource in (("MACs", "macs"), ("parameters", "params")):
-        whole = env.engine.costs[resource].full
-        kept = getattr(measured, resource)
-        table.add_row(name, f"{whole:,}", f"{kept:,}", f"{kept / whole:.1%}")
+    costs = {
+        RESOURCES[name].title: (cost, getattr(measured, name))
+        for name, cost in env.engine.costs.items()
+    }
+    if measured.cost is not None:
+        costs[RESOURCES[plan.options["resource"]].title] = env.cost, measured.cost
+    for title, (cost, kept) in costs.items():
+        table.add_row(title, f"{cost.full:,}", f"{kept:,}", f"{kept / cost.full:.1%}")
     if env.latency is not None and measured.latency_ns is not None:
         whole, kept = env.latency.full, measured.latency_ns
         figures = (f"{whole / 1e6:.3f} ms", f"{kept / 1e6:.3f} ms", f"{kept / whole:.1%}")

@@ -44,6 +44,7 @@ class Measured:
         macs: multiply-accumulate operations of a pass over one image.
         params: learnable parameters; in weight pruning, those that are not zero.
         latency_ns: nanoseconds of a pass, where latency was measured.
+        cost: in the budget's resource, where that is none of these.
     """
 
     accuracy: float
@@ -51,9 +52,10 @@ class Measured:
     macs: int
     params: int
     latency_ns: int | None = None
+    cost: int | None = None
 
     def to_dict(self) -> dict[str, float]:
-        """Turn into a table for a file, without a latency that was not measured."""
+        """Turn into a table for a file, without what was not measured."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

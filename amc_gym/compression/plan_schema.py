@@ -23,7 +23,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, FailFast, Field
 
 from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
+from amc_gym._utils.names import choose
+from amc_gym._utils.own_code import is_code
 from amc_gym.compression.channel_ranges import MOST, decode
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.recovery import chain
 from amc_gym.compression.recovery.chain import is_own
 
@@ -42,6 +45,12 @@ def _recovery(text: str) -> str:
     if named:
         chain("+".join(named))
     return text
+
+
+def _resource(name: str) -> str:
+    if not is_code(name):  # a user's own, which only the claim names
+        choose("resource", name, (*RESOURCES, "latency"))
+    return name
 
 
 def _bounded(kept: dict[str, tuple[range, ...]]) -> dict[str, tuple[range, ...]]:
@@ -72,7 +81,7 @@ class LatencySchema(Schema):
 class OptionsSchema(Schema):
     """The environment's options as resolved."""
 
-    resource: Literal["macs", "params", "latency"]
+    resource: Annotated[Name, AfterValidator(_resource)]
     preserve_ratio: Annotated[float, Field(gt=0, le=1)] | None
     granularity: Literal["channel", "weight"]
     reward: Name
@@ -95,6 +104,7 @@ class MeasuredSchema(Schema):
     macs: Positive
     params: Positive
     latency_ns: Positive | None = None
+    cost: Natural | None = None
 
 
 class FingerprintsSchema(Schema):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
-from amc_gym.compression.cost import Cost
+from amc_gym.compression.cost import RESOURCES, Cost, ResourceLike, resource_of
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
@@ -110,10 +111,20 @@ class Engine:
         """Units of decision and layers of the original network."""
         return self.pruning.graph
 
-    @property
+    @cached_property
     def costs(self) -> Mapping[str, Cost]:
-        """Resource -> cost model of the original network."""
-        return self.pruning.costs
+        """MACs and parameters, "macs" and "params", of any counts: every plan tells them."""
+        return {name: self.pruning.cost(RESOURCES[name]) for name in ("macs", "params")}
+
+    def cost(self, resource: ResourceLike) -> Cost:
+        """A resource of any counts.
+
+        Raises:
+            ValueError: it does not count what the granularity decides, or falls somewhere when a
+                unit grows.
+        """
+        resource = resource_of(resource)
+        return self.costs.get(resource.name) or self.pruning.cost(resource)
 
     def errors(self, *curvatures: float) -> list[list[np.ndarray]]:
         """Errors of layers when a unit keeps k channels, unit by unit for each curvature.

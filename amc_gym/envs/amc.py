@@ -22,9 +22,9 @@ from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import Budget
-from amc_gym.envs.finished import finished_plan, terminal_info
+from amc_gym.envs.finished import finished_plan, terminal_info, told_costs
 from amc_gym.envs.observations import SIZE, Embedding
-from amc_gym.envs.options import DEFAULT, EnvOptions
+from amc_gym.envs.options import DEFAULT, LATENCY, EnvOptions
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.rendering import Frame, ansi, rgb_array
 from amc_gym.envs.resetting import reset_options
@@ -94,7 +94,8 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     weight pruning).  The last one
     adds `accuracy`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
     `CompressionPlan`; `env.unwrapped.plan` is the same as an object.  Where latency is measured it
-    adds `latency_ns` and `latency_ratio`.
+    adds `latency_ns` and `latency_ratio`, where a resource of your own is counted `cost` and
+    `cost_ratio`.
 
     ## Arguments
 
@@ -120,6 +121,9 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     With `granularity="weight"` each convolution and linear layer is a step, first and last
     included; weights of least magnitude become zero, `resource="params"` counts those that are
     not, and `recovery` must be `"none"`, `"bn"` or `"finetune:STEPS"`.
+
+    A `resource` may be a function of a `LayerSize` that returns a whole number, such as a layer's
+    energy; a network needs the sum over its layers.
 
     Latency is that of one image in `runtime` on one thread, by a table of the layers' times (see
     docs/latency.md).  The first environment of a network measures it, which takes minutes, and
@@ -164,8 +168,10 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         self.observation_space = spaces.Box(0.0, 1.0, (SIZE,), np.float32)
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self._units = engine.graph.units
-        costs: dict[str, Any] = {**engine.costs, "latency": latency}
-        self.cost: Cost = costs[options.resource]
+        self.cost: Cost = (
+            latency if latency and options.resource == LATENCY else engine.cost(options.resource)
+        )
+        self._costs = told_costs(engine, self.cost, latency)
         self.embedding = Embedding(engine.graph, self.cost)
         self.action_mode = options.action_mode
         self._mode = ACTION_MODES[options.action_mode]
@@ -188,7 +194,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             block = self.latency.table.block if self.latency else 1
             multiple = lcm(self.task.channel_multiple, block)
         resolved: dict[str, Any] = {
-            "resource": given.resource,
+            "resource": given.resource_name,
             "preserve_ratio": self.task.preserve_ratio if ratio == DEFAULT else ratio,
             "granularity": judged.granularity,
             "reward": given.rewarding.name,
@@ -333,9 +339,9 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         """Reward and info of the last step, whose plan was evaluated to ``hits``."""
         assert self._executed is not None
         self._plan = plan = finished_plan(
-            self.task, self.engine, self.latency, self.options, tuple(self._executed), hits
+            self.task, self.engine, self._costs, self.options, tuple(self._executed), hits
         )
-        info = self.decided() | terminal_info(plan, self.engine, self.latency)
+        info = self.decided() | terminal_info(plan, self._costs)
         return self._reward(plan.measured), info
 
     def render(self) -> Any:
@@ -354,7 +360,7 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             names=[unit.name for unit in self._units],
             channels=full,
             executed=tuple(executed),
-            resource=self.cost.resource,
+            resource=self.options["resource"],
             ratio=self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full,
             accuracy=None if self._plan is None else self._plan.measured.accuracy,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from amc_gym._utils.provenance import versions
+from amc_gym.compression.cost import Cost
 from amc_gym.compression.evaluation.evaluator import Hits
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan, Measured
@@ -12,17 +14,39 @@ from amc_gym.engine.engine import Engine
 from amc_gym.tasks.task import CompressionTask
 
 
+def told_costs(engine: Engine, budgeted: Cost, latency: LatencyCost | None) -> dict[str, Cost]:
+    """Costs that plans and infos tell: field of ``Measured`` -> its cost model.
+
+    Args:
+        engine: whose plans they are.
+        budgeted: cost in the budget's resource.
+        latency: where it was measured.
+    """
+    told: dict[str, Cost] = dict(engine.costs)
+    if latency is not None:
+        told["latency_ns"] = latency
+    if budgeted not in told.values():
+        told["cost"] = budgeted
+    return told
+
+
 def finished_plan(
     task: CompressionTask,
     engine: Engine,
-    latency: LatencyCost | None,
+    costs: Mapping[str, Cost],
     options: dict[str, Any],
     counts: tuple[int, ...],
     hits: Hits,
 ) -> CompressionPlan:
     """The plan of an episode that decided ``counts``, of which the evaluator said ``hits``.
 
-    Where there is a latency model, the plan tells nanoseconds as well.
+    Args:
+        task: what was compressed.
+        engine: of the environment.
+        costs: see ``told_costs``.
+        options: as resolved.
+        counts: of each unit.
+        hits: on the reward images.
     """
     return CompressionPlan(
         **engine.decisions(counts),
@@ -32,29 +56,21 @@ def finished_plan(
         measured=Measured(
             accuracy=hits.accuracy(engine.options.metric),
             images=hits.images,
-            macs=engine.costs["macs"].total(counts),
-            params=engine.costs["params"].total(counts),
-            latency_ns=None if latency is None else latency.total(counts),
+            **{name: cost.total(counts) for name, cost in costs.items()},
         ),
         versions=versions(),
     )
 
 
-def terminal_info(
-    plan: CompressionPlan, engine: Engine, latency: LatencyCost | None
-) -> dict[str, Any]:
-    """Entries that the last step's info adds, flat: vector environments take nested dicts apart."""
-    found, costs = plan.measured, engine.costs
-    timed: dict[str, Any] = {}
-    if latency is not None and found.latency_ns is not None:
-        ns = found.latency_ns
-        timed = {"latency_ns": ns, "latency_ratio": ns / latency.full}
-    return {
-        "accuracy": found.accuracy,
-        "macs": found.macs,
-        "params": found.params,
-        "macs_ratio": found.macs / costs["macs"].full,
-        "params_ratio": found.params / costs["params"].full,
-        **timed,
-        "plan": plan.to_json(),
+def terminal_info(plan: CompressionPlan, costs: Mapping[str, Cost]) -> dict[str, Any]:
+    """Entries that the last step's info adds, flat: vector environments take nested dicts apart.
+
+    Args:
+        plan: of the episode.
+        costs: see ``told_costs``.
+    """
+    found = {name: getattr(plan.measured, name) for name in costs}
+    ratios = {
+        f"{name.removesuffix('_ns')}_ratio": found[name] / cost.full for name, cost in costs.items()
     }
+    return {"accuracy": plan.measured.accuracy, **found, **ratios, "plan": plan.to_json()}

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from amc_gym._utils.arguments import path, whole
 from amc_gym._utils.names import choose
-from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.cost import ResourceLike, resource_of
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import share_to_keep
 from amc_gym.envs.rewards import Reward, RewardFunction, reward_of
 from amc_gym.envs.sparsity import largest
+
+LATENCY = "latency"
+"""The resource that is measured rather than counted."""
 
 DEFAULT = "default"
 """The share to keep that the task names."""
@@ -29,8 +32,8 @@ class EnvOptions:
         ValueError: an unknown name, or a number out of range.
     """
 
-    resource: str = "macs"
-    """what the budget counts: "macs", "params" or "latency" """
+    resource: ResourceLike = "macs"
+    """what the budget counts: "macs", "params", "latency", or a function of a layer's sizes"""
 
     preserve_ratio: float | str | None = DEFAULT
     """share of the resource to keep, in (0, 1]; "default": the task's own; None: no bound"""
@@ -57,11 +60,12 @@ class EnvOptions:
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)
         for name, available in (
-            ("resource", (*RESOURCES, "latency")),
             ("action_mode", ACTION_MODES),
             ("runtime", RUNTIMES),
         ):
             put(name, choose(name, getattr(self, name), available))
+        if self.resource != LATENCY:
+            put("resource", resource_of(self.resource))
         put("reward", reward_of(self.reward))
         if self.latency_table is not None:
             put("latency_table", path("latency_table", self.latency_table))
@@ -83,7 +87,12 @@ class EnvOptions:
     @property
     def timed(self) -> bool:
         """Whether latency is asked for."""
-        return self.resource == "latency" or self.rewarding.timed
+        return self.resource == LATENCY or self.rewarding.timed
+
+    @property
+    def resource_name(self) -> str:
+        """The resource as plans call it."""
+        return LATENCY if self.resource == LATENCY else resource_of(self.resource).name
 
     @property
     def rewarding(self) -> Reward:

@@ -12,6 +12,7 @@ from typing import Any
 from amc_gym._utils import documents
 from amc_gym._utils.names import choose
 from amc_gym._utils.own_code import is_code
+from amc_gym.compression.cost import RESOURCES, Cost, ResourceLike, resource_of
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.cost import LatencyCost
@@ -35,6 +36,14 @@ from amc_gym.workflows.compression import compress, pair
 IMAGES, SHARE = 2, 0.002
 """Another machine's roundings turn a few images around: so many, or that share of them."""
 
+UNKNOWN = {
+    "latency_ns": "the latency table that the plan was made with is not here; name its file "
+    "with latency_table (--latency-table)",
+    "cost": "it is counted by code of somebody's own, which no file can make run; name that "
+    "function with resource",
+}
+"""Claims that cannot always be judged, and what it takes."""
+
 FEW = 0.1
 """Share that the tolerance never exceeds, where two images are more than that."""
 
@@ -44,11 +53,12 @@ class Validation:
     """A replayed plan: what it claims and what was found.
 
     Attributes:
-        claimed: accuracy, MACs, parameters, and nanoseconds where the plan tells them.
-        found: the same as computed here; nanoseconds only where their table is known.
+        claimed: accuracy, MACs, parameters, and other costs where the plan tells them.
+        found: the same as computed here; other costs only where they are known.
         problems: every claim that does not hold, one line each.
         unproven: claims that nothing here can prove or refute.
-        budget_judged: whether the budget could be judged; a budget of latency needs its table.
+        budget_judged: whether the budget could be judged; one of latency needs its table, one of
+            a user's own resource that resource.
     """
 
     claimed: dict[str, float]
@@ -69,6 +79,7 @@ def validate(
     *,
     latency_table: str | Path | None = None,
     recovery: RecoveryLike | None = None,
+    resource: ResourceLike | None = None,
 ) -> Validation:
     """Replay a plan and compare it with all that it claims.
 
@@ -82,6 +93,7 @@ def validate(
         latency_table: file of the times that a plan of that resource was made with; without it,
             the table of that fingerprint in this machine's cache.
         recovery: your own, where the plan's is a function, which no file can make run.
+        resource: likewise; without it a budget in that resource cannot be judged.
 
     Raises:
         PlanError: the plan belongs to another network or other data, or its options cannot be.
@@ -100,32 +112,59 @@ def validate(
     # In the batches of the search: norms without statistics of their own take those of a batch.
     size = batch_size(graph, len(split))
     found: dict[str, float] = {"accuracy": accuracy(network, split, options["metric"], size)}
-    found |= {r: pruning.count(network, r, channels, task.example) for r in ("macs", "params")}
-    full: dict[str, float] = {}
-    if options["resource"] != "latency":
-        counted = options["resource"], channels, task.example
-        full[options["resource"]] = pruning.count(task.model, *counted)
-    latency = _latency(task, graph, plan, latency_table)
-    if latency is not None:
-        found["latency_ns"], full["latency"] = latency.total(plan.counts), latency.full
+    costs = dict(_known_costs(task, graph, plan, resource, latency_table))
+    found |= {name: cost.total(plan.counts) for name, cost in costs.items()}
+    full: dict[str, float] = {name: cost.full for name, cost in costs.items()}
+    for name in ("macs", "params"):
+        counted = RESOURCES[name], channels, task.example
+        found[name] = _whole(pruning.count(network, *counted))
+        if options["resource"] == name:
+            full[name] = _whole(pruning.count(task.model, *counted))
     problems = [
         *_false_counts(plan.measured, found),
         *_false_accuracy(plan.measured, found["accuracy"], len(split), len(task.reward)),
         *_forbidden_decisions(plan, graph),
         *_broken_budget(options, found, full),
     ]
-    claims: dict[str, float | None] = {name: getattr(plan.measured, name) for name in found}
-    unproven, judged = (), True
-    if plan.measured.latency_ns is not None and latency is None:
-        claims["latency_ns"] = plan.measured.latency_ns
-        judged = options["resource"] != "latency" or options["preserve_ratio"] is None
-        what = "latency_ns" if judged else "the budget and latency_ns"
-        unproven = (
-            f"{what}: the latency table that the plan was made with is not here; name its file "
-            "with latency_table (--latency-table)",
-        )
-    claimed = {name: math.nan if claim is None else claim for name, claim in claims.items()}
-    return Validation(claimed, found, tuple(problems), unproven, judged)
+    claimed = {name: getattr(plan.measured, name) for name in (*found, *UNKNOWN)}
+    unknown = [name for name in UNKNOWN if name not in found and claimed[name] is not None]
+    judged = options["preserve_ratio"] is None or _field(options["resource"]) not in unknown
+    claims = {
+        name: math.nan if claimed[name] is None else claimed[name] for name in (*found, *unknown)
+    }
+    unproven = tuple(
+        f"{name if judged else f'the budget and {name}'}: {UNKNOWN[name]}" for name in unknown
+    )
+    return Validation(claims, found, tuple(problems), unproven, judged)
+
+
+def _whole(counted: int | None) -> int:
+    assert counted is not None, "MACs and parameters can be counted on any network"
+    return counted
+
+
+def _field(resource: str) -> str:
+    """Name in ``Measured`` of a plan's cost in the resource of its budget."""
+    return {"macs": "macs", "params": "params", "latency": "latency_ns"}.get(resource, "cost")
+
+
+def _known_costs(
+    task: CompressionTask,
+    graph: ChannelGraph,
+    plan: CompressionPlan,
+    resource: ResourceLike | None,
+    latency_table: str | Path | None,
+) -> Iterator[tuple[str, Cost]]:
+    """Costs that nothing can be counted for, as far as they are known here: field, cost."""
+    name = plan.options["resource"]
+    if _field(name) == "cost":
+        if resource is not None and (given := resource_of(resource).name) != name:
+            raise PlanError(f"the plan's budget counts {name}, not {given}")
+        if resource is not None or not is_code(name):
+            yield "cost", resource_of(name if resource is None else resource).of_channels(graph)
+    latency = _latency(task, graph, plan, latency_table)
+    if latency is not None:
+        yield "latency_ns", latency
 
 
 def tolerance(images: int) -> float:
@@ -150,6 +189,10 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     timed = options["resource"] == "latency" or (known is not None and known.timed)
     if timed and ("latency" not in options or plan.measured.latency_ns is None):
         raise PlanError("the plan is about latency and does not say which, or whose")
+    if getattr(plan.measured, _field(options["resource"])) is None:
+        raise PlanError(
+            f"the plan's budget counts {options['resource']}, and it does not say its own"
+        )
     return options
 
 
@@ -185,12 +228,12 @@ def _cached(fingerprint: str) -> LatencyTable | None:
 
 
 def _false_counts(measured: Measured, found: Mapping[str, float]) -> Iterator[str]:
-    """MACs, parameters and nanoseconds must be whole numbers and the very ones."""
-    for name in ("macs", "params", "latency_ns"):
+    """Costs must be whole numbers and the very ones."""
+    for name in ("macs", "params", *UNKNOWN):
         claim = getattr(measured, name)
         if name not in found:
             if claim is not None and not (type(claim) is int and claim > 0):
-                yield f"{name}: claimed {claim!r:.80}, which is no time"
+                yield f"{name}: claimed {claim!r:.80}, which cannot be"
         elif type(claim) is not int or claim != found[name]:
             yield f"{name}: claimed {claim!r:.80}, found {found[name]}"
 
@@ -226,12 +269,12 @@ def _broken_budget(
     options: Mapping[str, Any], found: Mapping[str, float], full: Mapping[str, float]
 ) -> Iterator[str]:
     ratio, resource = options["preserve_ratio"], options["resource"]
-    cost = found.get("latency_ns" if resource == "latency" else resource)
-    if ratio is None or cost is None:
+    field = _field(resource)
+    if ratio is None or field not in found:
         return
-    limit = floor(exact(ratio) * full[resource])
+    cost, limit = found[field], floor(exact(ratio) * full[field])
     if not cost <= limit:
         yield (
             f"budget: {cost:,} {resource}, but {100 * ratio:.4g} % of the network's "
-            f"{full[resource]:,} are {limit:,}"
+            f"{full[field]:,} are {limit:,}"
         )

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
+from amc_gym.compression.cost import RESOURCES
 from benchmarks.leaderboard.validation import Ruling
 from benchmarks.reports.escaping import markdown_code, markdown_link, markdown_text
 
@@ -15,7 +16,6 @@ from benchmarks.reports.escaping import markdown_code, markdown_link, markdown_t
 # the options is how a submission searched, which is its own business.
 SAME = ("resource", "preserve_ratio", "granularity", "metric", "max_sparsity", "channel_multiple")
 
-RESOURCES = {"macs": "MACs", "params": "parameters"}
 
 _HEADER = (
     "rank",
@@ -81,7 +81,7 @@ def _key(ruling: Ruling) -> tuple[Any, ...]:
 def _table(rulings: list[tuple[str, Ruling]]) -> list[str]:
     first = rulings[0][1]
     submission, options = first.submission, first.submission.options
-    resource = RESOURCES[options["resource"]]
+    resource = RESOURCES[options["resource"]].title
     ranked = sorted(rulings, key=lambda item: (-_mean(item[1]), item[0]))
     lines = [
         f"## {submission.env}, {submission.dataset}: {100 * options['preserve_ratio']:.4g} % "

@@ -17,7 +17,6 @@ import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym._utils import documents
 from amc_gym._utils.own_code import is_code
-from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.envs.factory import make_env
 from amc_gym.registration import IDS
@@ -28,6 +27,9 @@ DATASETS = ("digits", "cifar10", "imagenet")
 
 WEIGHTS = ("bundled", "torchvision")
 """Weights that everybody has: a path is the submitter's own, and random ones are not trained."""
+
+RANKED = ("macs", "params")
+"""Resources that are the same everywhere."""
 
 
 class RejectedError(ValueError):
@@ -77,10 +79,10 @@ class Referee:
             raise RejectedError(f"another task: the weights must be one of {', '.join(WEIGHTS)}")
         if options.get("preserve_ratio") is None:
             raise RejectedError("there is no budget: preserve_ratio must be a number")
-        if options.get("resource") not in RESOURCES:
+        if options.get("resource") not in RANKED:
             raise RejectedError(
                 f"its budget counts {options.get('resource')!r:.40}, which is not the same "
-                f"everywhere: ranked are budgets of {' or '.join(RESOURCES)}"
+                f"everywhere: ranked are budgets of {' or '.join(RANKED)}"
             )
         # Ranked is what plans are worth before training; and a million steps could be asked for.
         if "finetune" in str(options.get("recovery")):

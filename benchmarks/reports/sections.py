@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from amc_gym.compression.cost import RESOURCES
 from benchmarks.machine import described
 from benchmarks.reports.statistics import Estimate, Row, rows_of
 from benchmarks.studies.journals import Journal
@@ -40,7 +41,7 @@ class Section:
         """The environment and its budgets."""
         options = self.setting.options
         ratio, resource = options["preserve_ratio"], options["resource"]
-        resource = {"macs": "MACs", "params": "parameters"}.get(resource, resource)
+        resource = RESOURCES[resource].title if resource in RESOURCES else resource
         budget = "no budget" if ratio is None else f"at most {ratio:.0%} of the {resource}"
         return f"{self.setting.env}, {budget}, {self.setting.episodes} evaluations"
 

@@ -22,7 +22,7 @@ import tyro
 from rich.console import Console
 
 from amc_gym.cli.console import printer
-from amc_gym.compression.cost import CostModel
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.tracing import trace
 from benchmarks.machine import described, machine, versions
@@ -132,7 +132,7 @@ def _measure(
         by_side["reference"]("samples", path=str(samples))
         fits = by_side[precisions[0]]("agree", path=str(samples))
     network, size = problem.network(), problem.scale.size
-    cost = CostModel(trace(network, torch.zeros(1, 3, size, size)), "macs")
+    cost = RESOURCES["macs"].of_channels(trace(network, torch.zeros(1, 3, size, size)))
     accuracies = []
     for number, counts in enumerate(problem.plans):
         accuracies.append(

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from amc_gym.compression.cost import CostModel
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.evaluation.evaluator import count_hits
 from amc_gym.compression.tracing import trace
 from amc_gym.zoo.models.mobilenet import MobileNetV1
@@ -90,7 +90,7 @@ def test_the_network_is_above_chance(problem: Problem) -> None:
 def test_plans_are_what_both_sides_can_execute(problem: Problem) -> None:
     network = problem.network()
     graph = trace(network, torch.zeros(1, 3, 32, 32))
-    cost = CostModel(graph, "macs")
+    cost = RESOURCES["macs"].of_channels(graph)
     plans = draw_plans(network, SMALL)
     assert plans == problem.plans
     assert plans[0] != plans[1]

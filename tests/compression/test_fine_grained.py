@@ -9,8 +9,8 @@ from small import play
 
 import amc_gym
 from amc_gym import CompressionTask
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.pruning.fine_grained import (
-    SparseCost,
     densities,
     magnitude_order,
     nonzero_params,
@@ -49,10 +49,10 @@ def test_costs_are_the_counts_of_the_masked_network(plain_task):
     left = {n: int((small.get_submodule(n).weight != 0).sum()) for n in counts}
     assert left == counts
     listed = list(counts.values())
-    assert SparseCost(model, graph, "params").total(listed) == nonzero_params(small)
-    full = SparseCost(model, graph, "params").full
+    assert RESOURCES["params"].of_weights(model, graph).total(listed) == nonzero_params(small)
+    full = RESOURCES["params"].of_weights(model, graph).full
     assert full == nonzero_params(model) == sum(p.numel() for p in model.parameters())
-    macs = SparseCost(model, graph, "macs").total(listed)
+    macs = RESOURCES["macs"].of_weights(model, graph).total(listed)
     sites = {"first": 64, "depthwise": 16, "second": 16, "third": 4, "hidden": 1, "classifier": 1}
     assert macs == sum(counts[name] * sites[name] for name in LAYERS)
     assert densities(small, graph)["second"] == counts["second"] / SIZES[2]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from amc_gym.compression.cost import CostModel
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import FIXED, GraphError
 from amc_gym.compression.tracing import trace, verify
 from amc_gym.engine.cache import engines
@@ -89,7 +89,7 @@ def test_a_layer_that_runs_twice_costs_twice_and_is_not_refitted():
     graph = trace(Twice().eval(), torch.randn(1, 3, 4, 4))
     assert [(unit.name, unit.channels) for unit in graph.units] == [("conv", 8)]
     assert not graph.layers["conv"].refits
-    half = CostModel(graph, "macs").total((4,))
+    half = RESOURCES["macs"].of_channels(graph).total((4,))
     assert half == 16 * (3 * 4 + 2 * 4 * 4 + 4 * 2)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small import PlainStack, lively
 from torch.utils.flop_counter import FlopCounterMode
 
-from amc_gym.compression.cost import CostModel, counted_macs, counted_params
+from amc_gym.compression.cost import RESOURCES, counted_macs, counted_params
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace
@@ -35,8 +35,8 @@ def test_slim_equals_masked_and_costs_what_the_closed_form_says(kept):
     small = slim(STACK, GRAPH, kept)
     torch.testing.assert_close(small(EXAMPLE), mask(STACK, GRAPH, kept)(EXAMPLE))
     counts = [len(channels) for channels in kept]
-    assert CostModel(GRAPH, "macs").total(counts) == counted_macs(small, EXAMPLE)
-    assert CostModel(GRAPH, "params").total(counts) == counted_params(small)
+    assert RESOURCES["macs"].of_channels(GRAPH).total(counts) == counted_macs(small, EXAMPLE)
+    assert RESOURCES["params"].of_channels(GRAPH).total(counts) == counted_params(small)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
@@ -45,11 +45,11 @@ def test_mobilenet_costs_agree_with_thop_and_torchs_own_counter(digits_task, sha
     kept = tuple(np.arange(max(1, int(share * c))) for c in graph.full)
     small = slim(digits_task.model, graph, kept)
     counts = [len(channels) for channels in kept]
-    macs = CostModel(graph, "macs").total(counts)
+    macs = RESOURCES["macs"].of_channels(graph).total(counts)
     with FlopCounterMode(display=False) as counter:
         small(digits_task.example)
     assert macs == counted_macs(small, digits_task.example) == counter.get_total_flops() / 2
-    assert CostModel(graph, "params").total(counts) == counted_params(small)
+    assert RESOURCES["params"].of_channels(graph).total(counts) == counted_params(small)
 
 
 def test_mobilenet_slim_equals_masked(digits_task):

@@ -10,7 +10,7 @@ from small import lively
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from amc_gym.compression.cost import CostModel, counted_macs, counted_params
+from amc_gym.compression.cost import RESOURCES, counted_macs, counted_params
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.pruner import Pruner
@@ -139,11 +139,11 @@ def test_identities(name):
     torch.testing.assert_close(actual, expected, rtol=2e-3, atol=2e-3 * float(expected.abs().max()))
 
     # Closed-form == counted.
-    macs = CostModel(graph, "macs").total(counts)
+    macs = RESOURCES["macs"].of_channels(graph).total(counts)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         built(images[:1])
     assert macs == counted_macs(built, images) == counter.get_total_flops() / 2
-    assert CostModel(graph, "params").total(counts) == counted_params(built)
+    assert RESOURCES["params"].of_channels(graph).total(counts) == counted_params(built)
 
 
 def units(graph):

@@ -9,7 +9,7 @@ from small import lively, macs_by_torch
 from torch import nn
 from torchvision import models as torchvision_models
 
-from amc_gym.compression.cost import CostModel, counted_macs, counted_params
+from amc_gym.compression.cost import RESOURCES, counted_macs, counted_params
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.slim import mask, slim
 from amc_gym.compression.tracing import trace, verify
@@ -90,6 +90,6 @@ def test_slim_equals_masked_equals_swapped_tensors_and_costs_as_counted(network)
         scale = expected.abs().max()
         torch.testing.assert_close(actual / scale, expected / scale, rtol=1e-9, atol=1e-9)
         assert not torch.allclose(model(images) / scale, expected / scale, atol=1e-3)
-    assert CostModel(graph, "macs").total(counts) == counted_macs(small, images)
-    assert CostModel(graph, "params").total(counts) == counted_params(small)
+    assert RESOURCES["macs"].of_channels(graph).total(counts) == counted_macs(small, images)
+    assert RESOURCES["params"].of_channels(graph).total(counts) == counted_params(small)
     assert counted_params(small) < counted_params(model)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
-from amc_gym.compression.cost import RESOURCES, CostModel, counted_macs, counted_params
+from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.compression.pruning.pruner import Pruner
@@ -33,7 +33,6 @@ class ChannelPruning(Pruning):
     ) -> None:
         self._statistics, self._recovery = statistics, recovery
         self.graph = statistics.graph
-        self.costs = {resource: CostModel(self.graph, resource) for resource in RESOURCES}
         self.per_plan = recovery.per_plan
         needs = ranking(importance).needs
         self.orders = rank(
@@ -47,6 +46,10 @@ class ChannelPruning(Pruning):
     @classmethod
     def check(cls, importance: str | Importance, recovery: Chain) -> None:
         """Take any ranking and recovery."""
+
+    def cost(self, resource: Resource) -> Cost:
+        """Cost of any channel counts."""
+        return resource.of_channels(self.graph)
 
     def source(self, model: nn.Module, graph: ChannelGraph) -> Pruner:
         """A pruner of ``model``, with re-fitted weights where the recovery re-fits."""
@@ -95,7 +98,7 @@ class ChannelPruning(Pruning):
 
     @classmethod
     def count(
-        cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
-    ) -> int:
+        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: torch.Tensor
+    ) -> int | None:
         """Count a resource of the built network."""
-        return counted_params(network) if resource == "params" else counted_macs(network, example)
+        return resource.count(network, example)

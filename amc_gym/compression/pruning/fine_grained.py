@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
-from amc_gym.compression.graph import ChannelGraph, GraphError, Layer, Unit
+from amc_gym.compression.graph import ChannelGraph, GraphError, Unit
 from amc_gym.compression.slim import WEIGHTED
 
 
@@ -49,55 +48,6 @@ def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
         if layer.kind != "norm"
     )
     return replace(graph, units=units, remaps=(), parameters=(), told=())
-
-
-class SparseCost:
-    """Cost of a network in which unit u keeps ``counts[u]`` weights; linear in each.
-
-    Args:
-        model: the network.
-        graph: its ``weight_graph``.
-        resource: "params" counts weights that are not zero, and all biases and norms; "macs"
-            their multiplications, each weight once per output position.
-    """
-
-    def __init__(self, model: nn.Module, graph: ChannelGraph, resource: str) -> None:
-        self.resource = resource
-        self.names = tuple(graph.layers)
-        index = {unit.name: number for number, unit in enumerate(graph.units)}
-        self._unit = np.array([index.get(name, 0) for name in self.names])
-        self._each = np.array([_per_weight(layer, resource) for layer in graph.layers.values()])
-        self._fixed = np.array(
-            [_fixed(model.get_submodule(name), resource, name in index) for name in self.names]
-        )
-        layers = {id(p) for name in self.names for p in model.get_submodule(name).parameters()}
-        others = sum(p.numel() for p in model.parameters() if id(p) not in layers)
-        self._constant = graph.constants.macs if resource == "macs" else others
-        self.full = self.total(graph.full)
-
-    def per_layer(self, counts: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Cost of each layer, (..., units) -> (..., layers), int64, in execution order."""
-        return self._each * np.asarray(counts, dtype=np.int64)[..., self._unit] + self._fixed
-
-    def total(self, counts: Sequence[int]) -> int:
-        """Cost of the whole network."""
-        return int(self.per_layer(counts).sum()) + self._constant
-
-    def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Cost of several plans at once: (n, units) -> (n,), int64."""
-        return self.per_layer(plans).sum(1) + self._constant
-
-
-def _per_weight(layer: Layer, resource: str) -> int:
-    if layer.kind == "norm":
-        return 0
-    return 1 if resource == "params" else layer.sites
-
-
-def _fixed(module: nn.Module, resource: str, decided: bool) -> int:
-    if resource == "macs":
-        return 0
-    return sum(p.numel() for n, p in module.named_parameters() if not (decided and n == "weight"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.cost import kept_positions
+from amc_gym.compression.cost.closed_form import kept_positions
 from amc_gym.compression.graph import Axis, ChannelGraph, Layer, Parameter
 from amc_gym.compression.pruning.slim_layers import (
     IndexedLayer,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.cost import Cost
+from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.compression.pruning.candidates import TensorSource
@@ -48,7 +48,6 @@ class Pruning(ABC):
 
     Attributes:
         graph: units of decision, and the layers.
-        costs: resource -> cost of any counts.
         per_plan: whether a network has to be built for each plan; otherwise tensors are swapped.
     """
 
@@ -61,7 +60,6 @@ class Pruning(ABC):
     """Whether what is pruned makes runtimes faster."""
 
     graph: ChannelGraph
-    costs: Mapping[str, Cost]
     per_plan: bool
 
     @abstractmethod
@@ -76,6 +74,14 @@ class Pruning(ABC):
 
         Raises:
             ValueError: the message names those it has.
+        """
+
+    @abstractmethod
+    def cost(self, resource: Resource) -> Cost:
+        """Cost of any counts of this granularity.
+
+        Raises:
+            ValueError: the resource does not count it.
         """
 
     @abstractmethod
@@ -116,13 +122,16 @@ class Pruning(ABC):
     @classmethod
     @abstractmethod
     def count(
-        cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
-    ) -> int:
-        """MACs or parameters of a pruned network, counted on it rather than by a closed form.
+        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: torch.Tensor
+    ) -> int | None:
+        """Cost of a pruned network, counted on it rather than by a closed form.
 
         Args:
             network: of this granularity's making, or the original.
-            resource: "macs" or "params".
+            resource: what is counted.
             graph: the channel graph of the original network.
             example: one image, (1, C, H, W).
+
+        Returns:
+            The cost, or None where nothing else than the closed form knows it.
         """

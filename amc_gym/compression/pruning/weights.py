@@ -10,13 +10,11 @@ import torch
 from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
-from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.compression.pruning.fine_grained import (
-    SparseCost,
     SparsePruner,
-    nonzero_params,
     sparse,
     sparse_pruner,
     weight_graph,
@@ -39,7 +37,6 @@ class WeightPruning(Pruning):
         self._statistics, self._recovery = statistics, recovery
         model = statistics.model
         self.graph = weight_graph(model, statistics.graph)
-        self.costs = {r: SparseCost(model, self.graph, r) for r in RESOURCES}
         self.per_plan = bool(recovery.steps)
 
     @classmethod
@@ -57,6 +54,10 @@ class WeightPruning(Pruning):
                 "granularity='weight' does not re-fit weights: choose recovery='none' or of "
                 f"{known}, instead of {str(recovery)!r}"
             )
+
+    def cost(self, resource: Resource) -> Cost:
+        """Cost of any numbers of weights."""
+        return resource.of_weights(self._statistics.model, self.graph)
 
     def source(self, model: nn.Module, graph: ChannelGraph) -> SparsePruner:
         """A pruner of ``model``, ranked by the original's magnitudes."""
@@ -96,9 +97,7 @@ class WeightPruning(Pruning):
 
     @classmethod
     def count(
-        cls, network: nn.Module, resource: str, graph: ChannelGraph, example: torch.Tensor
-    ) -> int:
-        """Count what is not zero, or the multiplications by it."""
-        if resource == "params":
-            return nonzero_params(network)
-        return SparseCost(network, weight_graph(network, graph), "macs").full
+        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: torch.Tensor
+    ) -> int | None:
+        """Count what the weights that are not zero cost."""
+        return resource.of_weights(network, weight_graph(network, graph)).full

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from amc_gym._utils.grad_mode import recorded
-from amc_gym.compression.cost import RESOURCES, CostModel, counted_macs, counted_params
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import ChannelGraph, GraphError, Unit
 from amc_gym.compression.slim import Kept, mask, slim
 from amc_gym.compression.tracing.assembly import assemble, axes_of
@@ -137,13 +137,12 @@ def _agree(
     counts = [len(channels) for channels in kept]
     # Recurrent layers, for one, run other operations in float64.
     small, example = small.to(precision), example.to(precision)
-    counted = {"macs": counted_macs(small, example), "params": counted_params(small)}
-    for resource in RESOURCES:
-        said = CostModel(graph, resource).total(counts)
-        if said != counted[resource]:
+    for resource in RESOURCES.values():
+        counted = resource.count(small, example)
+        if counted is not None and counted != (said := resource.of_channels(graph).total(counts)):
             raise DisagreementError(
-                f"the {resource} of {type(model).__name__} do not follow from its numbers of "
-                f"channels: {counted[resource]:,} counted, {said:,} expected"
+                f"the {resource.name} of {type(model).__name__} do not follow from its numbers of "
+                f"channels: {counted:,} counted, {said:,} expected"
             )
 
 

@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from amc_gym.compression.cost import CostModel
+from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.tracing import trace
 from amc_gym.envs.budget import Budget, nearest
 from amc_gym.tasks.split import Split
@@ -131,7 +131,7 @@ def draw_plans(network: nn.Module, scale: Scale) -> list[list[int]]:
         ValueError: the network is too narrow for that.
     """
     graph = trace(network, torch.zeros(1, 3, scale.size, scale.size))
-    cost = CostModel(graph, "macs").total
+    cost = RESOURCES["macs"].of_channels(graph).total
     ratios, steps = [MAX_SPARSITY] * len(graph.full), [CHANNEL_MULTIPLE] * len(graph.full)
     try:
         # A little below one half: the reference counts the classifier's bias and no batch norm.

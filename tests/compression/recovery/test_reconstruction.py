@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amc_gym.compression.cost import CostModel, counted_macs, counted_params
+from amc_gym.compression.cost import RESOURCES, counted_macs, counted_params
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery.reconstruction import (
@@ -199,8 +199,8 @@ def test_grouped_convolutions_are_fitted_slimmed_and_counted_right():
         kept = pruner.kept(counts)
         assert all(np.bincount(k // 4).tolist() == [counts[0] // 4] * 4 for k in kept[:1])
         small = slim(model, graph, kept, refit(model, graph, statistics, kept))
-        assert counted_macs(small, images) == CostModel(graph, "macs").total(counts)
-        assert counted_params(small) == CostModel(graph, "params").total(counts)
+        assert counted_macs(small, images) == RESOURCES["macs"].of_channels(graph).total(counts)
+        assert counted_params(small) == RESOURCES["params"].of_channels(graph).total(counts)
         fast = pruner.tensors(counts, "grouped")["weight"]
         torch.testing.assert_close(fast, small.grouped.weight.data, rtol=1e-3, atol=1e-4)
     plain = slim(model, graph, kept := pruner.kept((8, 24)))

@@ -1,79 +1,61 @@
-"""Costs of a network: MACs and parameters in closed form, as integers.
+"""Costs in closed form, as integers.
 
 A convolution with o outputs, i inputs, k x k kernel, g groups and s output positions costs
 s k^2 o i / g multiply-accumulates (MACs) and has k^2 o i / g weights.  Only o and i depend on the
 plan, and each is a sum of the units' channel counts, so a whole network's cost is one small integer
-expression.  Norms, activations and biases cost no MACs here, the convention of the paper's tables;
-parameters count everything that is learnable, norms and biases included.
+expression.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import lcm, prod
-from typing import Protocol
+from math import lcm
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from amc_gym._utils.names import choose
-from amc_gym.compression.graph import (
-    FIXED,
-    Axis,
-    ChannelGraph,
-    GraphError,
-    Layer,
-    Parameter,
-    Unit,
-)
-
-RESOURCES = ("macs", "params")
+from amc_gym.compression.graph import FIXED, Axis, ChannelGraph, Unit
 
 
-class Cost(Protocol):
-    """A cost model as environments see it; costs are integers and never decrease in a count."""
+@dataclass(frozen=True)
+class Term:
+    """A cost of outputs * (pair * inputs / groups + single).
 
-    resource: str
-    names: tuple[str, ...]
-    full: int
+    Attributes:
+        outputs: positions of the one dimension.
+        inputs: of the other; ``None``: one.
+        pair: cost of each pair of them.
+        single: cost of each output besides.
+        groups: that the inputs are divided into.
+    """
 
-    def per_layer(self, counts: Sequence[int]) -> np.ndarray:
-        """Cost of each layer, (layers,), in execution order."""
-        ...
-
-    def total(self, counts: Sequence[int]) -> int:
-        """Cost of the whole network."""
-        ...
-
-    def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Cost of several plans at once: (n, units) -> (n,), int64."""
-        ...
+    outputs: Axis
+    inputs: Axis | None
+    pair: int
+    single: int = 0
+    groups: int = 1
 
 
-class CostModel:
-    """Cost of the network of ``graph`` in one resource, for any channel counts of its units.
+class ClosedForm:
+    """Cost of a network as a sum of terms, for any channel counts of its units.
 
     Args:
         graph: the traced network.
-        resource: "macs" or "params".
-
-    Raises:
-        ValueError: an unknown resource.
+        layers: a term for each of its layers, in order.
+        others: terms of what belongs to no layer.
+        constant: what no decision changes.
     """
 
-    def __init__(self, graph: ChannelGraph, resource: str) -> None:
-        choose("resource", resource, RESOURCES)
-        self.resource = resource
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        layers: Iterable[Term],
+        others: Iterable[Term] = (),
+        constant: int = 0,
+    ) -> None:
         self.names = tuple(graph.layers)
-        terms = [_term(layer, resource) for layer in graph.layers.values()]
-        if resource == "macs":
-            terms += [_Term(each.outputs, None, each.macs, 0) for each in graph.free]
-        else:
-            terms += [_own_term(p) for p in graph.parameters if p.learnable and not p.counted]
+        terms = [*layers, *others]
+        self._constant = constant
         # Layers that cost nothing, such as norms in MACs, are left out of the sums.
         self._paid = np.flatnonzero([term.pair or term.single for term in terms])
         self._layers = int(np.count_nonzero(self._paid < len(self.names)))  # the others come last
@@ -90,7 +72,6 @@ class CostModel:
         divisors = parts.astype(np.float64)
         divisors[len(terms) :] *= [term.groups for term in terms]
         self._divisors = divisors if (divisors > 1).any() else None  # the slowest part
-        self._constant = getattr(graph.constants, resource)
         self.full = self.total(graph.full)
         """Cost of the uncompressed network."""
         assert self.full < 2**53, "a network of this cost cannot be counted in floats"
@@ -119,36 +100,6 @@ class CostModel:
             axes = axes / self._divisors  # whole numbers again: counts are multiples of blocks
         terms = len(self._pairs)
         return axes[..., :terms], axes[..., terms:] * self._pairs + self._singles
-
-
-@dataclass(frozen=True)
-class _Term:
-    """A cost of outputs * (pair * inputs / groups + single)."""
-
-    outputs: Axis
-    inputs: Axis | None
-    pair: int
-    single: int
-    groups: int = 1
-
-
-def _term(layer: Layer, resource: str) -> _Term:
-    if resource == "macs":
-        pair, single = layer.weights * layer.sites, 0
-    else:
-        pair, single = (layer.weights, layer.biases) if layer.counted else (0, 0)
-    return _Term(layer.outputs, layer.inputs, pair, single, layer.groups)
-
-
-def _own_term(parameter: Parameter) -> _Term:
-    """Size of a parameter that belongs to no layer's weights."""
-    held = [axis for axis in parameter.axes if axis.units]
-    if len(held) > 2:
-        raise GraphError(
-            f"{'.'.join(parameter.owners[0])!r} holds channels in {len(held)} dimensions"
-        )
-    rest = prod(len(axis) for axis in parameter.axes if not axis.units)
-    return _Term(held[0], held[1] if len(held) > 1 else None, rest, 0)
 
 
 def kept_positions(
@@ -180,35 +131,3 @@ def kept_positions(
             share = parts[row] if there == blocks else there * parts[row] // blocks
             matrix[row, u] = repeats * share
     return fixed, matrix, parts
-
-
-def counted_macs(model: nn.Module, example: Tensor) -> int:
-    """Count the MACs of a network on one image: the one definition of that number.
-
-    Half of what ``torch.utils.flop_counter`` says of each executed operation: convolutions and
-    matrix products of any kind, wherever they are called, everything that is folded into the batch
-    included.  ``nn.MultiheadAttention`` is run step by step, since its fused form is not counted.
-
-    Args:
-        model: in eval mode.
-        example: (N, ...), of which the first is taken.
-    """
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), attention_in_steps():
-        model(example[:1])
-    return counter.get_total_flops() // 2
-
-
-def counted_params(model: nn.Module) -> int:
-    """Count the learnable values of a network, wherever they live, each once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-@contextmanager
-def attention_in_steps() -> Iterator[None]:
-    """Have ``nn.MultiheadAttention`` run operation by operation, so that each can be counted."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)

@@ -1,0 +1,35 @@
+"""What a network costs: MACs, parameters, or a resource of the user's own.
+
+| file        | what                                                                    |
+|-------------|-------------------------------------------------------------------------|
+| resource    | what a resource is, and the register of them                            |
+| macs        | multiply-accumulate operations                                          |
+| params      | learnable parameters                                                    |
+| layerwise   | a user's own: a function of a layer's sizes                             |
+| closed_form | integer costs of any channel counts                                     |
+| sparse      | those of any number of single weights                                   |
+| counting    | the same counted on a network as it runs                                |
+
+Measured time is a resource, too: see ``amc_gym.compression.latency``.
+"""
+
+from amc_gym._utils.discovery import import_modules
+from amc_gym.compression.cost.counting import attention_in_steps, counted_macs, counted_params
+from amc_gym.compression.cost.layerwise import LayerSize, ResourceLike, register, resource_of
+from amc_gym.compression.cost.resource import RESOURCES, Cost, Resource, add
+
+__all__ = [
+    "RESOURCES",
+    "Cost",
+    "LayerSize",
+    "Resource",
+    "ResourceLike",
+    "add",
+    "attention_in_steps",
+    "counted_macs",
+    "counted_params",
+    "register",
+    "resource_of",
+]
+
+import_modules(__name__)

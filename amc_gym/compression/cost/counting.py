@@ -1,0 +1,42 @@
+"""MACs and parameters counted on a network as it runs: what closed forms are checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def counted_macs(model: nn.Module, example: Tensor) -> int:
+    """Count the MACs of a network on one image: the one definition of that number.
+
+    Half of what ``torch.utils.flop_counter`` says of each executed operation: convolutions and
+    matrix products of any kind, wherever they are called, everything that is folded into the batch
+    included.  ``nn.MultiheadAttention`` is run step by step, since its fused form is not counted.
+
+    Args:
+        model: in eval mode.
+        example: (N, ...), of which the first is taken.
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), attention_in_steps():
+        model(example[:1])
+    return counter.get_total_flops() // 2
+
+
+def counted_params(model: nn.Module) -> int:
+    """Count the learnable values of a network, wherever they live, each once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@contextmanager
+def attention_in_steps() -> Iterator[None]:
+    """Have ``nn.MultiheadAttention`` run operation by operation, so that each can be counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

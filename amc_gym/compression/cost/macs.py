@@ -1,0 +1,41 @@
+"""Multiply-accumulate operations of a pass over one image, the paper's FLOPs."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from amc_gym.compression.cost.closed_form import ClosedForm, Term
+from amc_gym.compression.cost.counting import counted_macs
+from amc_gym.compression.cost.resource import Resource, add
+from amc_gym.compression.cost.sparse import SparseCost
+from amc_gym.compression.graph import ChannelGraph
+
+
+class Macs(Resource):
+    """Multiply-accumulate operations.
+
+    Norms, activations and biases cost none, the convention of the paper's tables.
+    """
+
+    name, title = "macs", "MACs"
+
+    def of_channels(self, graph: ChannelGraph) -> ClosedForm:
+        """Positions times weights of each layer."""
+        layers = (
+            Term(layer.outputs, layer.inputs, layer.weights * layer.sites, groups=layer.groups)
+            for layer in graph.layers.values()
+        )
+        others = (Term(each.outputs, None, each.macs) for each in graph.free)
+        return ClosedForm(graph, layers, others, graph.constants.macs)
+
+    def of_weights(self, model: nn.Module, graph: ChannelGraph) -> SparseCost:
+        """Each weight that is not zero, once per output position."""
+        each = {unit.name: graph.layers[unit.name].sites for unit in graph.units}
+        return SparseCost(graph, each, {}, graph.constants.macs)
+
+    def count(self, network: nn.Module, example: Tensor) -> int:
+        """Half of what torch's counter says of a pass over one image."""
+        return counted_macs(network, example)
+
+
+add(Macs())

@@ -1,0 +1,47 @@
+"""Cost of a network of single weights: linear in how many of each layer are not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from amc_gym.compression.graph import ChannelGraph
+
+
+class SparseCost:
+    """Cost of a network in which unit u keeps ``counts[u]`` weights.
+
+    Args:
+        graph: whose units are layers, see ``fine_grained.weight_graph``.
+        each: by layer, cost of each of its weights that is not zero.
+        fixed: by layer, its cost besides.
+        constant: cost of what belongs to no layer.
+    """
+
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        each: Mapping[str, int],
+        fixed: Mapping[str, int],
+        constant: int,
+    ) -> None:
+        self.names = tuple(graph.layers)
+        index = {unit.name: number for number, unit in enumerate(graph.units)}
+        self._unit = np.array([index.get(name, 0) for name in self.names])
+        self._each = np.array([each.get(name, 0) for name in self.names])
+        self._fixed = np.array([fixed.get(name, 0) for name in self.names])
+        self._constant = constant
+        self.full = self.total(graph.full)
+
+    def per_layer(self, counts: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Cost of each layer, (..., units) -> (..., layers), int64, in execution order."""
+        return self._each * np.asarray(counts, dtype=np.int64)[..., self._unit] + self._fixed
+
+    def total(self, counts: Sequence[int]) -> int:
+        """Cost of the whole network."""
+        return int(self.per_layer(counts).sum()) + self._constant
+
+    def totals(self, plans: np.ndarray) -> np.ndarray:
+        """Cost of several plans at once: (n, units) -> (n,), int64."""
+        return self.per_layer(plans).sum(1) + self._constant
