@@ -189,7 +189,7 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     timed = options["resource"] == "latency" or (known is not None and known.timed)
     if timed and ("latency" not in options or plan.measured.latency_ns is None):
         raise PlanError("the plan is about latency and does not say which, or whose")
-    if getattr(plan.measured, _field(options["resource"])) is None:
+    if _field(options["resource"]) == "cost" and plan.measured.cost is None:
         raise PlanError(
             f"the plan's budget counts {options['resource']}, and it does not say its own"
         )
