@@ -12,6 +12,7 @@ import torch
 from gymnasium.wrappers import RescaleAction
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from gymnasium.wrappers.vector import RescaleAction as RescaleActions
+from packaging.version import Version
 from stable_baselines3 import DDPG, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
@@ -178,7 +179,13 @@ def test_one_episode_as_train_freq_is_refused_by_sb3() -> None:
         model.learn(1)
 
 
-@pytest.mark.parametrize("where", ["inside", "outside"])
+COUNTS_RIGHT = pytest.mark.skipif(
+    Version(gym.__version__) < Version("1.4"),
+    reason="Gymnasium's wrapper loses a step of each SAME_STEP episode before 1.4",
+)
+
+
+@pytest.mark.parametrize("where", [pytest.param("inside", marks=COUNTS_RIGHT), "outside"])
 def test_episode_statistics_reach_sb3(where: str) -> None:
     envs: Any = gym.make_vec("AMC-MobileNet-v0", num_envs=N, **OPTIONS)
     if where == "inside":

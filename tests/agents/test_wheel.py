@@ -16,6 +16,9 @@ SOURCES = ("amc_gym", "agents", "pyproject.toml", "setup.py", "README.md", "LICE
 
 PROGRAM = """
 import importlib.util
+import sys
+
+sys.path[:] = [path for path in sys.path if path != {root!r}]  # of an editable installation
 
 import gymnasium as gym
 from amc_gym import agents
@@ -45,7 +48,9 @@ def test_agents_work_from_an_installed_wheel(tmp_path: Path) -> None:
         archive.extractall(site)
     assert {each.name for each in site.iterdir() if each.suffix != ".dist-info"} == {"amc_gym"}
 
-    said = run(["-c", PROGRAM.format(site=str(site))], elsewhere, PYTHONPATH=str(site))
+    said = run(
+        ["-c", PROGRAM.format(site=str(site), root=str(ROOT))], elsewhere, PYTHONPATH=str(site)
+    )
     expected = [("uniform", 1), ("evolution", 2), ("sb3-td3", 2)]
     assert said.splitlines() == [f"{name} {n} {agents.fingerprint(name)}" for name, n in expected]
 
