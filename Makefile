@@ -130,7 +130,8 @@ bench-full: $(INSTALLED)
 # One thread, so that figures of different machines mean the same; some set their own.
 bench-speed: $(DEVELOPER)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/speed \
-		--benchmark-columns=min,median,iqr,rounds $(if $(BASELINES),--update-baselines)
+		--benchmark-columns=min,median,iqr,rounds --out $(SPEED_OUT) \
+		$(if $(BASELINES),--update-baselines)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.growth --out $(SPEED_OUT)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.steps --out $(SPEED_OUT)
 

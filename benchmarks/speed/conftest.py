@@ -6,6 +6,7 @@ Nothing here fails for being slow: a busy machine is no defect.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import described, machine, versions
-from benchmarks.speed import baselines, tables
+from benchmarks.reports.tables import markdown
+from benchmarks.speed import baselines, report, tables
 from benchmarks.speed.yardstick import yardstick_seconds
 
 WANTED: dict[str, tuple[float | None, str]] = {
@@ -43,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help=f"write this run's figures into {baselines.PATH.name}",
     )
+    parser.addoption("--out", type=Path, help="folder for speed.md and speed.json")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,10 +93,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         console.print(baselines.comparison(ratios, baselines.read()))
         where = described(machine())
         threads = f"{torch.get_num_threads()} torch thread(s)"
-        console.print(f"this run: {where}; {threads}; torch {versions()['torch']}")
+        told = f"this run: {where}; {threads}; torch {versions()['torch']}"
+        console.print(told)
+        if (out := config.getoption("--out")) is not None:
+            report.keep(out / "speed", "Speed", _markdown(config, told), _document(config))
         if config.getoption("--update-baselines"):
             baselines.update(baselines.Baselines(machine(), versions(), ratios))
             console.print(f"[bold]{baselines.PATH} holds these figures now")
+
+
+def _markdown(config: pytest.Config, told: str) -> list[str]:
+    """All tables of the run, one under the other."""
+    lines = [told]
+    for title, rows in config.stash[ROWS].items():
+        if rows:
+            lines += ["", f"## {title}", "", *tables.markdown(title, rows)]
+    named = [
+        [name, f"{figure:.3g} {unit}", "" if most is None else f"≤ {most:g} {unit}"]
+        for name, figure in config.stash[FIGURES].items()
+        for most, unit in [WANTED[name]]
+    ]
+    return [*lines, "", "## Single figures", "", *markdown(["", "measured", "wanted"], named)]
+
+
+def _document(config: pytest.Config) -> dict[str, Any]:
+    return {"figures": config.stash[FIGURES], "rows": config.stash[ROWS]}
 
 
 def _wanted(figures: dict[str, float]) -> Table:

@@ -26,9 +26,20 @@ def tell(
     """
     text = "\n".join([*table, "", where])
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
-    if path is None:
-        return
+    if path is not None:
+        keep(path, title, text.splitlines(), figures)
+
+
+def keep(path: Path, title: str, lines: Sequence[str], figures: dict[str, Any]) -> None:
+    """Write a report as Markdown and JSON.
+
+    Args:
+        path: the files' without its suffix.
+        title: over the lines.
+        lines: of the Markdown.
+        figures: what the JSON file holds beside machine and versions.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path.with_suffix(".md"), f"# {title}\n\n{text}\n")
+    write_whole(path.with_suffix(".md"), "\n".join([f"# {title}", "", *lines, ""]))
     document = {"machine": machine(), "versions": versions(), **figures}
     write_json(path.with_suffix(".json"), document)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
+
+from benchmarks.reports.tables import markdown as lines
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 """Unit of time -> seconds."""
@@ -112,7 +115,7 @@ Row = Mapping[str, Any]
 
 
 def render(title: str, rows: Mapping[str, Row]) -> Table:
-    """A table of named rows; figures that a row lacks are left out."""
+    """A table of named rows for the terminal; figures that a row lacks are left out."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("", no_wrap=True)
     for column in TABLES[title]:
@@ -120,6 +123,18 @@ def render(title: str, rows: Mapping[str, Row]) -> Table:
     for name, row in rows.items():
         table.add_row(name, *(shown(row.get(column.key)) for column in TABLES[title]))
     return table
+
+
+def markdown(title: str, rows: Mapping[str, Row]) -> list[str]:
+    """A table of named rows as lines of Markdown, without columns that are empty."""
+    columns = [c for c in TABLES[title] if any(row.get(c.key) is not None for row in rows.values())]
+    cells = [[name, *(plain(row.get(c.key)) for c in columns)] for name, row in rows.items()]
+    return lines(["", *(column.title for column in columns)], cells)
+
+
+def plain(figure: object) -> str:
+    """What ``shown`` shows, without colours."""
+    return Text.from_markup(shown(figure)).plain
 
 
 def yes(met: bool) -> str:
