@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 
 from benchmarks.studies.runs import BenchmarkError
@@ -11,7 +12,7 @@ BEGIN = re.compile(r"<!-- table: (?P<words>\S.*?) -->")
 END = "<!-- end of table -->"
 
 Made = Callable[[Sequence[str]], Sequence[str]]
-"""Words of a marker -> lines of the table."""
+"""Words of a marker -> lines of the table; words with blanks are in quotation marks."""
 
 
 def filled(text: str, made: Made) -> str:
@@ -31,7 +32,7 @@ def filled(text: str, made: Made) -> str:
         if (begin is not None and words is not None) or (line == END and words is None):
             raise BenchmarkError(f"{line!r} is out of place: each table has a begin and an end")
         if line == END:
-            lines += made(str(words).split())
+            lines += made(shlex.split(str(words)))
             words = None
         if words is None:
             lines.append(line)

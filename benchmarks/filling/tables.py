@@ -3,8 +3,11 @@
 | marker                           | table                                                      |
 |----------------------------------|------------------------------------------------------------|
 | ``copy FILE [N]``                | the first or N-th table of a report                        |
+| ``rows FILE N COLUMN=CELL|...``  | its rows with one of these cells, the N-th table's         |
 | ``agents FOLDER``                | accuracies of each agent of a study                        |
 | ``tuned FOLDER...``              | searches of studies, and what fine-tuning makes of them    |
+| ``headlines FOLDER...``          | what remains of size and accuracy in several studies       |
+| ``progress FOLDER AGENT,... N,..`` | best accuracy so far, after N evaluations                |
 | ``scores COMPARISON=FOLDER,...`` | agents over tasks; ``:AGENT,...`` behind it: only these    |
 | ``reference FOLDER...``          | the authors' code beside ours                              |
 | ``signal FILE``                  | rank correlations of each ranking and recovery             |
@@ -16,6 +19,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from agents import kind_of
 from amc_gym._utils.names import choose
@@ -23,6 +27,7 @@ from benchmarks.reports import tables
 from benchmarks.reports.escaping import Markdown
 from benchmarks.reproducing.configs import Study, load, names
 from benchmarks.search_signal.judgements import RECOVERIES
+from benchmarks.studies import archive
 from benchmarks.studies.runs import BenchmarkError
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -57,6 +62,70 @@ def copy(file: str, number: str = "1") -> list[str]:
         elif found[-1]:
             found.append([])
     return found[int(number) - 1] or found[int(number)]
+
+
+def rows(file: str, number: str, *conditions: str) -> list[str]:
+    """Rows of a report's table in Markdown, without the columns that single one cell out."""
+    header, marks, *lines = (line.strip("|").split("|") for line in copy(file, number))
+    names = [cell.strip() for cell in header]
+    wanted = {name: cells.split("|") for name, _, cells in (c.partition("=") for c in conditions)}
+    chosen = [
+        line
+        for line in lines
+        if all(line[names.index(name)].strip() in cells for name, cells in wanted.items())
+    ]
+    if not chosen:
+        raise BenchmarkError(f"{file} has no row with {', '.join(conditions)}")
+    shown = [i for i, name in enumerate(names) if len(wanted.get(name, "ab")) > 1]
+    shown = [i for i in shown if any(line[i].strip() for line in chosen)]
+    return [f"|{'|'.join(line[i] for i in shown)}|" for line in (header, marks, *chosen)]
+
+
+def headlines(*folders: str) -> list[str]:
+    """The searched and fine-tuned network of each study, or that of its last stage."""
+    header = ["", "MACs %", "parameters %", "accuracy %"]
+    lines = []
+    for folder in folders:
+        title = _study_of(folder).title
+        if (RESULTS / folder / "stages.csv").exists():
+            row = _csv(folder, "stages.csv")[-1]
+            sizes = ["", f"{_percent(row['density'])} not zero"]
+        else:
+            row = _first_searched(RESULTS / folder / "finetuned" / "finetuned.csv")
+            sizes = [_percent(row["macs"]), _percent(row["params"])]
+        lines.append([title, *sizes, _percent(row["after"], 2), _difference(row)])
+    return tables.markdown([*header, "against the full network, trained on alike"], lines)
+
+
+def progress(folder: str, agents: str, evaluations: str) -> list[str]:
+    """Best accuracy on the reward images so far: median over seeds, and their range."""
+    after = [int(n) for n in evaluations.split(",")]
+    known = archive.read(RESULTS / folder)
+    lines = []
+    for agent in agents.split(","):
+        runs = [run["history"] for run in known if run["agent"] == agent]
+        if not runs:
+            raise BenchmarkError(f"{folder} has no runs of {agent}")
+        best = [[_best(run, n) for run in runs if run["evaluation"][-1] >= n] for n in after]
+        lines.append([f"{agent}, {_seeds(len(runs))}", *map(_spread, best)])
+    return tables.markdown(["best accuracy % after evaluations", *map(str, after)], lines)
+
+
+def _best(history: Mapping[str, Sequence[float]], n: int) -> float:
+    """Best accuracy of a run's first n evaluations, in percent."""
+    numbered = zip(history["evaluation"], history["accuracy"], strict=True)
+    return 100 * max(accuracy for evaluation, accuracy in numbered if evaluation <= n)
+
+
+def _seeds(n: int) -> str:
+    return "1 seed" if n == 1 else f"{n} seeds"
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    return f"{median(values):.1f}" + (f", {low:.1f} to {high:.1f}" if low < high else "")
 
 
 def agents(folder: str) -> list[str]:
@@ -236,9 +305,7 @@ def _headline(folder: Path) -> str:
     """Figures of the most accurate plan that was searched and fine-tuned, else nothing."""
     path = folder / "finetuned" / "finetuned.csv"
     if path.exists():
-        row = next(
-            row for row in _rows(path) if row["agent"] != FULL and kind_of(row["agent"]) != "rule"
-        )
+        row = _first_searched(path)
         before, after = _percent(row["before"]), _percent(row["after"])
         return f"{row['agent']}: {before} → {after} %, {_difference(row)} against the full network"
     path = folder / "stages.csv"
@@ -246,6 +313,13 @@ def _headline(folder: Path) -> str:
         row = _rows(path)[-1]
         return f"{_percent(row['density'])} % of the weights: {_percent(row['after'])} %"
     return ""
+
+
+def _first_searched(path: Path) -> Row:
+    """The first row of a fine-tuned study that is no rule's."""
+    return next(
+        row for row in _rows(path) if row["agent"] != FULL and kind_of(row["agent"]) != "rule"
+    )
 
 
 def _study_of(folder: str) -> Study:
@@ -277,6 +351,9 @@ def _interval(row: Row, name: str, scale: float = 100, digits: int = 1) -> str:
 
 TABLES: dict[str, Callable[..., list[str]]] = {
     "copy": copy,
+    "rows": rows,
+    "headlines": headlines,
+    "progress": progress,
     "agents": agents,
     "tuned": tuned,
     "scores": scores,
