@@ -88,6 +88,12 @@ def test_a_recovery_that_is_none_says_so(plain_task):
     with pytest.raises(ValueError, match="must return a network, or None"):
         play(env, HALVES)
 
+    def broken(network: nn.Module, calibration: object) -> None:
+        network.get_parameter("classifier.bias").data.fill_(math.nan)
+
+    with pytest.raises(ValueError, match=r"leaves values in 'classifier.bias' that are not finite"):
+        play(make_env(plain_task, recovery=broken), HALVES)
+
 
 def test_a_registered_recovery_has_a_name_and_a_place(plain_task, monkeypatch):
     known = dict(RECOVERIES)

@@ -161,7 +161,8 @@ class OwnRecovery(Recovery):
         """Call the function.
 
         Raises:
-            ValueError: it fails, or returns something else than a network or None.
+            ValueError: it fails, returns something else than a network or None, or leaves weights
+                that are not finite.
         """
         try:
             made = self.function(network, calibration)
@@ -172,4 +173,13 @@ class OwnRecovery(Recovery):
                 f"recovery {self.name} must return a network, or None where it changed the one it "
                 f"was given, not {described(made)}"
             )
-        return (network if made is None else made).eval()
+        recovered = (network if made is None else made).eval()
+        self._check(recovered)
+        return recovered
+
+    def _check(self, network: nn.Module) -> None:
+        for name, tensor in network.named_parameters():
+            if not tensor.isfinite().all():
+                raise ValueError(
+                    f"recovery {self.name} leaves values in {name!r} that are not finite"
+                )
