@@ -33,6 +33,19 @@ def digits_task() -> CompressionTask:
     return resolve("MobileNet")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, so that they share engines and fixtures.
+
+    Files whose tests share them in smaller groups, such as those of one network, say so.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many generated calls were accepted and refused, by call and changed argument."""
     accepted: Counter[str] = Counter()

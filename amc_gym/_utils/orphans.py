@@ -30,6 +30,9 @@ LOOK_EVERY = 0.5
 LOCK = "amc-gym.lock"
 """File in a fork server's folder, locked as long as the process lives whose folder it is."""
 
+BEFORE_FOLDERS = -99
+"""Priority of what is done as a process ends; multiprocessing removes its folders at -100."""
+
 # The process whose parent is watched, and the process that holds a lock: a fork inherits these
 # variables, but neither the thread nor the folder.
 _watching: int | None = None
@@ -73,6 +76,7 @@ def claim_server_folder() -> None:
     with suppress(OSError):  # a system without locks: then nobody removes it
         lock(file)
     _claimed = os.getpid(), file
+    util.Finalize(None, file.close, exitpriority=BEFORE_FOLDERS)
 
 
 def _server_folder() -> list[str]:

@@ -156,6 +156,7 @@ def share(
     made = inner.engine
     sent = _sent.setdefault(made, {})
     if directory not in sent:
+        _ = made.task.fingerprint  # hashed here once, not in each process
         stream, region = dump(made, states=_states(made), directory=directory)
         sent[directory] = Shipment(region.address, stream), region
     return SharedEnv(sent[directory][0], _copied(inner, threads), made)

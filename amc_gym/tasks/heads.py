@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from amc_gym._utils.dispatch import Watching
 from amc_gym.tasks.admission import with_children
 
 LEFT_OUT = "heads_left_out"
@@ -71,7 +71,7 @@ def unread_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     )
 
 
-class _Reads(TorchDispatchMode):
+class _Reads(Watching):
     """Notes where the tensors that operations take begin in memory."""
 
     def __init__(self) -> None:

@@ -3,12 +3,12 @@
 import csv
 import json
 import os
+import signal
 import stat
-import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
+from children import run_forked
 
 from amc_gym._utils.files import replacing, replacing_text, sweep, write_json, write_whole
 
@@ -64,7 +64,7 @@ with replacing(Path(sys.argv[1])) as file:
 
 def test_a_killed_writers_half_goes_with_the_next_writing(tmp_path):
     path = write_whole(tmp_path / "plan.json", "the old one")
-    subprocess.run([sys.executable, "-W", "ignore", "-c", KILLED, str(path)], check=False)
+    assert run_forked(KILLED, str(path)).returncode == -signal.SIGKILL
     assert len(os.listdir(tmp_path)) == 2
     assert path.read_text() == "the old one"
     write_whole(tmp_path / "other.json", "")
@@ -118,8 +118,7 @@ write_whole(Path(sys.argv[1]), "x" * 10_000)
 @pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
 def test_without_room_the_error_names_the_file_and_the_old_content_stays(tmp_path):
     path = write_whole(tmp_path / "plan.json", "the old one")
-    command = [sys.executable, "-W", "ignore", "-c", FULL, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_forked(FULL, str(path))
     assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{path}'"
     assert path.read_text() == "the old one"
     assert os.listdir(tmp_path) == ["plan.json"]

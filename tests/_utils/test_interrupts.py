@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from children import environment, interruptible
 
 from amc_gym._utils import interrupts
 
@@ -35,9 +36,12 @@ def task():
 
 BENCHMARKS = ["run", "--env", "AMC-Plain20-v0", "--agents", "random", "--out", "out"]
 
+# Whatever becomes of a signal, nothing may be written where the tests do not look.
+RECIPES = ["Plain20", "digits", "--out", "out"]
+
 COMMANDS = {
     "amc-gym": ["-m", "amc_gym", "list"],
-    "python -m amc_gym.zoo.recipes": ["-m", "amc_gym.zoo.recipes", "Plain20", "digits"],
+    "python -m amc_gym.zoo.recipes": ["-m", "amc_gym.zoo.recipes", *RECIPES],
     "python -m benchmarks": ["-m", "benchmarks", *BENCHMARKS],
     "python -m benchmarks.finetuning": ["-m", "benchmarks.finetuning", "out"],
 }
@@ -47,17 +51,17 @@ def interrupted(
     command: list[str], folder: Path, ready: Callable[[int], bool]
 ) -> tuple[int, str, float]:
     """Status and errors of a command that gets Ctrl-C when it is ready, and how long it takes."""
-    path = os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
     with (folder / "out.txt").open("w") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": path, "AMC_CACHE": str(folder)},
-            start_new_session=True,
-        )
+        with interruptible():
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=folder,
+                env=environment(AMC_CACHE=str(folder)),
+                start_new_session=True,
+            )
         deadline = time.monotonic() + 120
         while not ready(process.pid):
             assert process.poll() is None, process.communicate()
@@ -146,9 +150,9 @@ def test_programs_of_others_keep_their_handler(tmp_path: Path) -> None:
         "import signal, amc_gym\n"
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
     )
-    path = os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
     command = [sys.executable, "-W", "ignore", str(script)]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": path})
+    with interruptible():
+        subprocess.run(command, check=True, env=environment())
 
 
 def test_an_ignored_interrupt_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from children import run_forked
 
 from tests.kills.harness import NOTICED, TOKEN, short_name, survivors
 
@@ -152,14 +153,10 @@ print(len(os.listdir(sys.argv[1])))
 
 
 def test_a_killed_owners_region_goes_with_the_next_one(tmp_path: Path) -> None:
-    def run(how: str) -> str:
-        command = [sys.executable, "-W", "ignore", "-c", ALONE, str(tmp_path), how]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-    run("killed")
+    assert run_forked(ALONE, str(tmp_path), "killed").returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert left.suffix == ".shared"
-    assert run("ends") == "1\n"  # its own; the other is gone
+    assert run_forked(ALONE, str(tmp_path), "ends").stdout == "1\n"  # its own; the other is gone
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from children import run_forked
 from torch import nn
 
 from amc_gym._utils.shared_memory import LINE, dump, load, mapped_tensor
@@ -227,10 +228,10 @@ print(len(os.listdir("/proc/self/fd")) - descriptors)
 
 
 @LINUX
-def test_where_there_is_no_room_at_all_the_error_says_so(tmp_path):
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-W", "ignore", "-c", NO_ROOM]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+def test_where_there_is_no_room_at_all_the_error_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = run_forked("import tempfile; tempfile.tempdir = None\n" + NO_ROOM)
+    assert done.returncode == 0, done.stderr
     message, left_open = done.stdout.splitlines()
     assert message.startswith(f"no room for shared tensors in {tmp_path}")
     assert message.endswith("name a folder that has some with directory=...")

@@ -1,8 +1,6 @@
 """Shared environments equal the original, in every process, and share what is big."""
 
 import gc
-import inspect
-import multiprocessing
 import os
 import pickle
 import subprocess
@@ -14,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from children import FORKSERVER, environment
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TransformReward
 from small import PlainStack, images, lively, play
@@ -28,9 +27,6 @@ from amc_gym.engine import analysis
 from amc_gym.engine.cache import engines
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.factory import make_env
-
-FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["amc_gym", "stable_baselines3"])
 
 SPLITS = (400, 1), (64, 2), (64, 3)
 
@@ -408,10 +404,8 @@ if __name__ == "__main__":
 def test_models_of_a_script_reach_its_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(MAIN)
-    roots = [os.path.dirname(path) for path in (amc_gym.__path__[0], inspect.getfile(PlainStack))]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(roots)}
     command = [sys.executable, "-W", "ignore", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
     assert done.stdout == "equal True\n", done.stderr
 
 

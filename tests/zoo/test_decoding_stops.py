@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import Forked, interruptible, run_forked
 from PIL import Image
 
 from amc_gym._utils.files import replacing, write_json
 from amc_gym.zoo.datasets import _load, cache, load
 
+# As long as a file stands there, one photograph is not opened.
 DECODES = """
-import sys
+import sys, time
 from pathlib import Path
+from PIL import Image
 from amc_gym.zoo.datasets import load
-print("begins", flush=True)
-load("folder?size=" + sys.argv[2], Path(sys.argv[1]))
+
+root, hold = Path(sys.argv[1]), Path(sys.argv[2])
+really = Image.open
+
+def waiting(path):
+    while path.name == "2.png" and hold.exists():
+        time.sleep(0.01)
+    return really(path)
+
+Image.open = waiting
+load("folder?size=64", root)
 """
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of one large photograph, under many names: seconds of decoding."""
-    folder = tmp_path_factory.mktemp("data")
-    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(folder / "photograph.jpg")
-    for part, count in (("train", 100), ("val", 40)):
-        for name in ("cat", "dog"):
-            (folder / part / name).mkdir(parents=True)
-            for number in range(count):
-                os.link(folder / "photograph.jpg", folder / part / name / f"{number}.jpg")
-    return folder
 
 
 @pytest.fixture
@@ -46,63 +42,67 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def begun(root: Path, folder: Path, size: int = 64) -> subprocess.Popen[str]:
-    """A process in the middle of decoding."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", DECODES, str(root), str(size)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+def photographs(folder: Path, count: int = 4) -> Path:
+    """Two classes of so many small images."""
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    for part in ("train", "val"):
+        for name in ("cat", "dog"):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels.flat[pixels.argmin()] += 1
+                Image.fromarray(pixels).save(folder / part / name / f"{number}.png")
+    return folder
+
+
+def begun(root: Path, folder: Path, hold: Path) -> Forked:
+    """A process in the middle of decoding, where it stays until ``hold`` is removed."""
+    hold.touch()
+    process = Forked(DECODES, str(root), str(hold))
     deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in folder.glob("*.partial")):
-        assert process.poll() is None, process.communicate()
+    while not any(folder.glob("*.partial")):
+        assert process.alive, process.wait()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return process
 
 
-def small(tmp_path: Path) -> Path:
-    """Two classes of a few small images."""
-    root, pixels = tmp_path / "small", np.zeros((8, 8, 3), np.uint8)
-    for part in ("train", "val"):
-        for name in ("cat", "dog"):
-            (root / part / name).mkdir(parents=True)
-            for number in range(4):
-                pixels += 1
-                Image.fromarray(pixels).save(root / part / name / f"{number}.png")
-    return root
-
-
-def test_what_a_killed_decoding_leaves_goes_with_the_next_data_set(
-    root: Path, folder: Path, tmp_path: Path
+def test_a_living_decoding_is_left_alone_and_what_a_killed_one_leaves_goes(
+    folder: Path, tmp_path: Path
 ) -> None:
-    process = begun(root, folder)
+    root, hold = photographs(tmp_path / "photographs"), tmp_path / "hold"
+    process = begun(root, folder, hold)
+    load("folder?size=8", root)
+    hold.unlink()
+    done = process.wait()
+    assert done.returncode == 0, done.stderr
+    assert len(list(folder.iterdir())) == 12  # images and cards of three splits, twice
+
+    for path in folder.iterdir():
+        path.unlink()
+    process = begun(root, folder, hold)
     process.kill()
-    process.communicate()
+    process.wait()
     assert len(list(folder.iterdir())) == 1
-    load("folder?size=8", small(tmp_path))
-    assert len(list(folder.iterdir())) == 6  # images and cards of three splits
+    load("folder?size=16", root)
+    assert len(list(folder.iterdir())) == 6
 
 
-def test_a_living_decoding_is_left_alone(root: Path, folder: Path, tmp_path: Path) -> None:
-    process = begun(root, folder)
-    load("folder?size=8", small(tmp_path))
-    assert process.wait() == 0, process.communicate()
-    process.communicate()
-    assert len(list(folder.iterdir())) == 12
+def test_an_interruption_does_not_wait_for_all_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, opened, really = photographs(tmp_path / "photographs", 400), [], Image.open
 
+    def counting(path: Path) -> Image.Image:
+        opened.append(path)
+        if len(opened) == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return really(path)
 
-def test_an_interruption_does_not_wait_for_all_images(root: Path, folder: Path) -> None:
-    process = begun(root, folder, 128)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    seconds = time.monotonic() - began
-    assert "KeyboardInterrupt" in errors
+    monkeypatch.setattr(Image, "open", counting)
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        load("folder?size=8", root)
+    assert 10 <= len(opened) < 400  # of 1,600: no more than were ahead
     assert list(folder.iterdir()) == []
-    assert seconds < 5
 
 
 def test_halves_of_pairs_go_unless_somebody_is_about_to_write_the_other(folder: Path) -> None:
@@ -125,9 +125,11 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # of every file tha
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
-def test_without_room_the_error_names_the_file_and_the_way_out(root: Path, folder: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", FULL + DECODES, str(root), "64"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_without_room_the_error_names_the_file_and_the_way_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    root = photographs(tmp_path / "photographs")
+    done = run_forked(FULL + DECODES, str(root), str(tmp_path / "hold"))
     last = done.stderr.splitlines()[-1]
     assert last.startswith("OSError: [Errno 27] File too large: name a folder with more room in")
     assert "AMC_CACHE" in last
@@ -137,7 +139,7 @@ def test_without_room_the_error_names_the_file_and_the_way_out(root: Path, folde
 
 
 def test_the_file_is_what_numpy_writes(folder: Path, tmp_path: Path) -> None:
-    splits = load("folder?size=8", small(tmp_path))
+    splits = load("folder?size=8", photographs(tmp_path / "photographs"))
     for path in folder.glob("*.npy"):
         again = tmp_path / "again.npy"
         np.save(again, np.load(path))

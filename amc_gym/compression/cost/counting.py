@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from amc_gym._utils.dispatch import FlopCounter
 
 
 def counted_macs(model: nn.Module, example: Tensor) -> int:
@@ -21,7 +22,7 @@ def counted_macs(model: nn.Module, example: Tensor) -> int:
         model: in eval mode.
         example: (N, ...), of which the first is taken.
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), attention_in_steps():
+    with FlopCounter() as counter, torch.no_grad(), attention_in_steps():
         model(example[:1])
     return counter.get_total_flops() // 2
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from amc_gym._utils.dispatch import Watching
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
@@ -17,7 +17,7 @@ from amc_gym.compression.tracing.record import Operation, Trace
 from amc_gym.compression.tracing.tracer import name_of
 
 
-class _Beside(TorchDispatchMode):
+class _Beside(Watching):
     """Compares each operation's first output with what the trace says of it."""
 
     def __init__(self, expected: list[tuple[Operation, tuple[int, ...]]]) -> None:

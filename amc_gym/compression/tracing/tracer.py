@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from amc_gym._utils import grad_mode
+from amc_gym._utils.dispatch import Watching
 from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
@@ -143,7 +143,7 @@ class Stack:
         """Hear of the end of a module's forward pass."""
 
 
-class Tracer(TorchDispatchMode, Stack):
+class Tracer(Watching, Stack):
     """Follows labels through the operations of a pass.
 
     Args:
@@ -151,7 +151,7 @@ class Tracer(TorchDispatchMode, Stack):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        TorchDispatchMode.__init__(self)
+        Watching.__init__(self)
         Stack.__init__(self, model)
         self.trace = Trace()
         self._known = WeakTensorKeyDictionary()

@@ -3,11 +3,10 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from children import run_forked
 
 from amc_gym.compression.handover import pair
 from amc_gym.compression.handover.pair import description_of, in_the_way, put
@@ -34,8 +33,7 @@ def found(path: Path) -> bytes | None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_pair import NEW, described
+from tests.compression.handover.test_pair import NEW, described
 from amc_gym.compression.handover.pair import put
 
 def killing(function, after):
@@ -52,13 +50,13 @@ def killing(function, after):
 
 for after in (False, True):
     for number in range(1, 20):
-        folder = Path(sys.argv[2]) / f"{number}-{after}"
+        folder = Path(sys.argv[1]) / f"{number}-{after}"
         child = os.fork()
         if child == 0:
             left = number
             for name in ("replace", "fsync", "unlink"):
                 setattr(os, name, killing(getattr(os, name), after))
-            put(folder / "net.safetensors", NEW, described(NEW), overwrite=sys.argv[3] == "over")
+            put(folder / "net.safetensors", NEW, described(NEW), overwrite=sys.argv[2] == "over")
             os._exit(0)
         if os.waitpid(child, 0)[1] == 0:
             break
@@ -66,8 +64,7 @@ for after in (False, True):
 
 
 def kills(folder: Path, over: str) -> list[Path]:
-    command = [sys.executable, "-W", "ignore", "-c", KILLED, os.path.dirname(__file__)]
-    done = subprocess.run([*command, str(folder), over], capture_output=True, text=True)
+    done = run_forked(KILLED, str(folder), over)
     assert done.returncode == 0, done.stderr
     return sorted(folder.iterdir())
 
@@ -133,12 +130,11 @@ def test_what_belongs_to_somebody_else_is_in_the_way(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_pair import described
+from tests.compression.handover.test_pair import described
 from amc_gym.compression.handover.pair import put
-large = b"x" * int(sys.argv[3])
+large = b"x" * int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))  # of every file that is written
-put(Path(sys.argv[2]), large, described(large) | {"layers": "y" * int(sys.argv[4])}, overwrite=True)
+put(Path(sys.argv[1]), large, described(large) | {"layers": "y" * int(sys.argv[3])}, overwrite=True)
 """
 
 
@@ -152,9 +148,7 @@ def test_without_room_the_old_pair_stays_and_the_file_is_named(
     if old is not None:
         put(path, old, described(old), overwrite=False)
     before = sorted(os.listdir(tmp_path))
-    command = [sys.executable, "-W", "ignore", "-c", FULL, os.path.dirname(__file__), str(path)]
-    command += map(str, sizes)
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_forked(FULL, str(path), *map(str, sizes))
     named = path if sizes[0] > 400 else description_of(path)
     assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{named}'"
     assert found(path) == old
