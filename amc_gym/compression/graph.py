@@ -143,6 +143,9 @@ class Parameter:
         counted: whether its layer's cost includes it.
         groups: of a grouped convolution's weight.
         reads: the input channels of such a weight, all groups' one behind the other.
+        power: a unit, its channels, and an exponent: the parameter is multiplied by the share of
+            channels that the unit keeps, to that power, where attention divides by the root of
+            how many it sums over; ``None`` for others.
     """
 
     owners: tuple[tuple[str, str], ...]
@@ -151,6 +154,7 @@ class Parameter:
     counted: bool
     groups: int = 1
     reads: Axis | None = None
+    power: tuple[int, int, float] | None = None
 
     @property
     def units(self) -> tuple[int, ...]:
@@ -161,10 +165,18 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Told:
-    """A module that is told how many channels there are, such as a norm."""
+    """A module that is told how many channels there are.
+
+    Attributes:
+        module: its name.
+        axis: the channels.
+        attribute: of the user's own module, which holds their number; "" for torch's modules,
+            such as norms, of which it is known.
+    """
 
     module: str
     axis: Axis
+    attribute: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,17 +188,19 @@ class Constants:
 
 
 @dataclass(frozen=True)
-class FreeWeight:
-    """A parameter that mixes channels without belonging to a layer; its inputs stay whole.
+class Product:
+    """A product that belongs to no layer: of two feature maps, or of a weight that no layer holds.
 
     Attributes:
-        name: of the parameter.
-        outputs: the channels that it makes.
+        name: of the weight, or of the module in which it is computed.
+        outputs: the channels that it makes, or sums over.
+        inputs: others, with each of which each of those costs ``macs``; ``None`` if there are none.
         macs: of each of them.
     """
 
     name: str
     outputs: Axis
+    inputs: Axis | None
     macs: int
 
 
@@ -234,7 +248,8 @@ class ChannelGraph:
     parameters: tuple[Parameter, ...] = ()  # every tensor that holds channels
     told: tuple[Told, ...] = ()
     constants: Constants = Constants()  # frozen
-    free: tuple[FreeWeight, ...] = ()  # weights that no layer holds
+    products: tuple[Product, ...] = ()  # that belong to no layer
+    multiplied: tuple[int, ...] = ()  # units that are summed over without a layer's weight
 
     @property
     def full(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym.compression.graph import ChannelGraph, GraphError, Parameter
+from amc_gym.compression.masked_norms import MaskedNorms
+from amc_gym.compression.narrow_attention import narrow
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 """Modules that mix channels by a ``weight``."""
@@ -34,7 +36,15 @@ def select(tensor: Tensor, parameter: Parameter, kept: Kept) -> Tensor:
         if axis.units:
             chosen = torch.from_numpy(axis.kept(kept)).to(tensor.device)
             tensor = tensor.index_select(dimension, chosen)
-    return tensor
+    return rescaled(tensor, parameter, [len(channels) for channels in kept])
+
+
+def rescaled(tensor: Tensor, parameter: Parameter, counts: Sequence[int]) -> Tensor:
+    """Multiply a slim parameter so that products of feature maps keep the scale that they had."""
+    if parameter.power is None:
+        return tensor
+    unit, channels, power = parameter.power
+    return tensor * (counts[unit] / channels) ** power
 
 
 def with_inputs(weight: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
@@ -81,6 +91,8 @@ def slim(
         new = weights.get(module) if name == "weight" else None
         if new is None:
             new = select(old.detach(), parameter, kept)
+        else:
+            new = rescaled(new, parameter, [len(channels) for channels in kept])
         new = ordinary(new.to(device=old.device, dtype=old.dtype).contiguous())
         if isinstance(old, nn.Parameter):
             new = nn.Parameter(new, requires_grad=old.requires_grad)
@@ -92,7 +104,7 @@ def slim(
         if isinstance(module, WEIGHTED):
             describe(module, _outputs_per_input(module))
     for told in graph.told:
-        tell(small.get_submodule(told.module), len(told.axis.kept(kept)))
+        tell(small.get_submodule(told.module), len(told.axis.kept(kept)), told.attribute)
     for remap in graph.remaps:
         remap.slim(small, kept)
     return small
@@ -126,19 +138,49 @@ def _outputs_per_input(module: nn.Module) -> int:
     return module.out_channels // module.in_channels if depthwise else 0
 
 
-def tell(module: nn.Module, channels: int) -> None:
-    """Tell a norm or an activation how many channels there are, in place."""
-    if isinstance(module, nn.modules.batchnorm._NormBase):
+def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
+    """Tell a module how many channels there are, in place.
+
+    Args:
+        module: a norm, an activation or an attention of torch's, or any other one.
+        channels: their number.
+        attribute: of a module that is not torch's, which holds that number, or a tuple with it:
+            "width" or "shape[0]".
+    """
+    if attribute:
+        name, _, place = attribute.partition("[")
+        attributes = vars(module)
+        if place:
+            values = list(attributes[name])
+            values[int(place[:-1])] = channels
+            channels = type(attributes[name])(values)
+        attributes[name] = channels
+    elif isinstance(module, nn.modules.batchnorm._NormBase):
         module.num_features = channels
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.numel()  # one for all, or one for each
-    elif isinstance(module, nn.GroupNorm):  # pruned only where each channel is a group
+    elif isinstance(module, nn.GroupNorm):  # each channel is a group
         module.num_groups = module.num_channels = channels
+    elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and module.weight is not None:
+        module.normalized_shape = tuple(module.weight.shape)
+    elif isinstance(module, nn.MultiheadAttention):
+        narrow(module, channels)
 
 
 def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
-    """A copy of full size in which no layer reads a pruned channel: what slimming must equal."""
+    """A copy of full size in which no layer reads a pruned channel: what slimming must equal.
+
+    Products of feature maps read channels, too, and have no weights that could be set to zero:
+    what they sum over is zero from where it is made.  Norms over several channels take their
+    statistics over those that stay.
+    """
     masked = copy.deepcopy(model)
+    free = {product.name for product in graph.products}
+    for parameter in graph.parameters:
+        if ".".join(parameter.owners[0]).lstrip(".") in free:
+            _set_to_zero(masked, parameter, parameter.units, kept)
+        elif parameter.learnable:
+            _set_to_zero(masked, parameter, graph.multiplied, kept)
     for layer in graph.layers.values():
         if layer.inputs is None or not layer.inputs.units:
             continue
@@ -159,7 +201,39 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
                 weight[~read] = 0
     for remap in graph.remaps:
         remap.mask(masked, kept)
+    if norms := _masked_norms(masked, graph, kept):
+        MaskedNorms(norms).watch(masked)
     return masked
+
+
+def _masked_norms(
+    network: nn.Module, graph: ChannelGraph, kept: Kept
+) -> dict[int, tuple[int, Tensor]]:
+    """What norms over several channels leave out, as ``MaskedNorms`` takes it."""
+    found = {}
+    for parameter in graph.parameters:
+        for module, name in parameter.owners:
+            norm = network.get_submodule(module)
+            if name != "weight" or isinstance(norm, (*WEIGHTED, nn.modules.batchnorm._NormBase)):
+                continue
+            held = [(i, axis) for i, axis in enumerate(parameter.axes) if axis.units]
+            if len(held) == 1:
+                positions = torch.from_numpy(held[0][1].kept(kept)).sort().values
+                found[id(norm.weight)] = (held[0][0], positions)
+    return found
+
+
+def _set_to_zero(
+    network: nn.Module, parameter: Parameter, units: Sequence[int], kept: Kept
+) -> None:
+    """Set to zero what a parameter holds of the pruned channels of some units, in place."""
+    module, name = parameter.owners[0]
+    tensor = getattr(network.get_submodule(module), name)
+    for dimension, axis in enumerate(parameter.axes):
+        gone = np.isin(axis.unit, units)
+        gone[axis.kept(kept)] = False
+        with torch.no_grad():
+            tensor.index_fill_(dimension, torch.from_numpy(np.flatnonzero(gone)), 0)
 
 
 class _Masked:

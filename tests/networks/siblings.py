@@ -160,6 +160,49 @@ def sdpa():
     return N()
 
 
+class Attention(nn.Module):
+    """A block as timm writes it: its widths are attributes, the scale is in the kernel or not."""
+
+    def __init__(self, fused, c=32, heads=4):
+        super().__init__()
+        self.heads, self.head_dim, self.attn_dim, self.fused = heads, c // heads, c, fused
+        self.scale = self.head_dim**-0.5
+        self.a = nn.Conv2d(3, c, 8, 8)
+        self.norm1, self.norm2 = nn.LayerNorm(c), nn.LayerNorm(c)
+        self.qkv, self.proj = nn.Linear(c, 3 * c), nn.Linear(c, c)
+        self.fc1, self.fc2 = nn.Linear(c, 2 * c), nn.Linear(2 * c, c)
+        self.token = nn.Parameter(torch.randn(1, 1, c))
+        self.position = nn.Parameter(torch.randn(1, 17, c))
+        self.h = nn.Linear(c, 10)
+
+    def attend(self, x):
+        n, length, _ = x.shape
+        qkv = self.qkv(x).reshape(n, length, 3, self.heads, self.head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        if self.fused:
+            x = F.scaled_dot_product_attention(q, k, v)
+        else:
+            x = (q * self.scale @ k.transpose(-2, -1)).softmax(-1) @ v
+        return self.proj(x.transpose(1, 2).reshape(n, length, self.attn_dim))
+
+    def forward(self, x):
+        x = self.a(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.position
+        x = x + self.attend(self.norm1(x))
+        x = x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        return self.h(x[:, 0])
+
+
+@case
+def fused_attention():
+    return Attention(fused=True)
+
+
+@case
+def attention_in_steps():
+    return Attention(fused=False)
+
+
 @case
 def spatial_attention():
     class N(nn.Module):

@@ -14,9 +14,6 @@ from amc_gym.compression.plan import PlanError
 from amc_gym.engine.cache import engines
 
 WHOLE = {
-    "c2f-split": {"body.1.first.0"},
-    "group-norm": {"b"},
-    "layer-norm": {"b"},
     "weight-norm": {"a"},
     "partial-conv": {"a.0"},
     "tied": set(),

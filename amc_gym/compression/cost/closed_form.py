@@ -107,9 +107,8 @@ def kept_positions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Kept positions of each axis as (fixed + matrix @ counts) / parts.
 
-    Each channel of a unit holds the same number of positions of an axis (one, or the pixels of a
-    flattened map), and an axis holds all blocks of a unit or some of them.  A layer without an
-    input axis counts as having one input.
+    Each channel of a unit's block holds the same number of positions of an axis: none, one, or the
+    pixels of a flattened map.  A layer without an input axis counts as having one input.
     """
     fixed = np.ones(len(axes), dtype=np.int64)
     matrix = np.zeros((len(axes), len(units)), dtype=np.int64)
@@ -117,17 +116,13 @@ def kept_positions(
     for row, axis in enumerate(axes):
         if axis is None:
             continue
-        held = {}  # unit -> (positions of each channel, blocks of it that are there)
-        for u in axis.units:
-            channels, repeats = np.unique(axis.channel[axis.unit == u], return_counts=True)
-            assert (repeats == repeats[0]).all(), "a unit's channels repeat unevenly on one axis"
-            held[u] = int(repeats[0]), len(channels) * units[u].blocks // units[u].channels
-        parts[row] = lcm(
-            *(units[u].blocks for u, (_, there) in held.items() if there < units[u].blocks)
-        )
+        # Unit -> positions for each of its blocks' channels, all blocks together.
+        held = {
+            u: np.count_nonzero(axis.unit == u) * units[u].blocks // units[u].channels
+            for u in axis.units
+        }
+        parts[row] = lcm(*(units[u].blocks for u, each in held.items() if each % units[u].blocks))
         fixed[row] = np.count_nonzero(axis.unit == FIXED) * parts[row]
-        for u, (repeats, there) in held.items():
-            blocks = units[u].blocks
-            share = parts[row] if there == blocks else there * parts[row] // blocks
-            matrix[row, u] = repeats * share
+        for u, each in held.items():
+            matrix[row, u] = each * parts[row] // units[u].blocks
     return fixed, matrix, parts

@@ -22,9 +22,23 @@ def counted_macs(model: nn.Module, example: Tensor) -> int:
         model: in eval mode.
         example: (N, ...), of which the first is taken.
     """
-    with FlopCounter() as counter, torch.no_grad(), attention_in_steps():
+    counter = FlopCounter()
+    with _without_gradients(model), counter, torch.no_grad(), attention_in_steps():
         model(example[:1])
     return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _without_gradients(model: nn.Module) -> Iterator[None]:
+    """Have no parameter want gradients: the counter asks views of them for where they come from."""
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
 
 
 def counted_params(model: nn.Module) -> int:

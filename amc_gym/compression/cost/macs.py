@@ -25,7 +25,7 @@ class Macs(Resource):
             Term(layer.outputs, layer.inputs, layer.weights * layer.sites, groups=layer.groups)
             for layer in graph.layers.values()
         )
-        others = (Term(each.outputs, None, each.macs) for each in graph.free)
+        others = (Term(each.outputs, each.inputs, each.macs) for each in graph.products)
         return ClosedForm(graph, layers, others, graph.constants.macs)
 
     def of_weights(self, model: nn.Module, graph: ChannelGraph) -> SparseCost:

@@ -96,8 +96,8 @@ class SwappedNetwork:
                 _put(network.get_submodule(module), name, tensor)
         for layer in pruner.unknown:
             _describe(layer, network.get_submodule(layer.name))
-        for name, channels in pruner.told(counts):
-            tell(network.get_submodule(name), channels)
+        for name, channels, attribute in pruner.told(counts):
+            tell(network.get_submodule(name), channels, attribute)
         if pruner.graph.remaps:
             layout = pruner.layout(counts)
             for remap in pruner.graph.remaps:

@@ -18,7 +18,7 @@ from amc_gym.compression.pruning.slim_layers import (
     SortedLayer,
 )
 from amc_gym.compression.recovery.reconstruction import unfolded_columns
-from amc_gym.compression.slim import Kept
+from amc_gym.compression.slim import Kept, rescaled
 
 
 class Pruner:
@@ -76,7 +76,11 @@ class Pruner:
             if not (len(parameter.owners) == 1 and parameter.owners[0][0] in known)
         )
         """Tensors that belong to none of the layers that are known."""
-        self._told = tuple(told.module for told in graph.told)
+        self._powers: dict[str, list[Parameter]] = {}
+        for parameter in graph.parameters:
+            if parameter.power is not None:
+                self._powers.setdefault(parameter.owners[0][0], []).append(parameter)
+        self._told = tuple((told.module, told.attribute) for told in graph.told)
         self._positions = kept_positions([told.axis for told in graph.told], graph.units)
 
     def _order_in_groups(self, layer: Layer) -> torch.Tensor:
@@ -105,13 +109,16 @@ class Pruner:
             for unit, order, count in kept
         )
 
-    def told(self, counts: Sequence[int]) -> list[tuple[str, int]]:
-        """Each module that is told how many channels there are, and how many."""
+    def told(self, counts: Sequence[int]) -> list[tuple[str, int, str]]:
+        """Each module that is told how many channels there are, how many, and its attribute."""
         if not self._told:
             return []
         fixed, matrix, parts = self._positions
         channels = (fixed + matrix @ np.asarray(counts)) // parts
-        return list(zip(self._told, channels.tolist(), strict=True))
+        return [
+            (module, count, attribute)
+            for (module, attribute), count in zip(self._told, channels.tolist(), strict=True)
+        ]
 
     def errors(
         self,
@@ -144,7 +151,13 @@ class Pruner:
 
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
         """Weight, bias and running statistics of one slim layer, by name; not to be written to."""
-        return self._layers[name].tensors(counts)
+        tensors = self._layers[name].tensors(counts)
+        if tensors and name in self._powers:
+            return tensors | {
+                parameter.owners[0][1]: rescaled(tensors[parameter.owners[0][1]], parameter, counts)
+                for parameter in self._powers[name]
+            }
+        return tensors
 
 
 def is_known(module: nn.Module, layer: Layer) -> bool:

@@ -17,7 +17,6 @@ from amc_gym.compression.graph import (
     Axis,
     ChannelGraph,
     Constants,
-    FreeWeight,
     GraphError,
     Layer,
     Parameter,
@@ -26,7 +25,7 @@ from amc_gym.compression.graph import (
     Unit,
     is_plain,
 )
-from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.products import Products, heads
 from amc_gym.compression.tracing.record import Passage, Trace, Use
 from amc_gym.compression.tracing.units import Units
 
@@ -59,7 +58,12 @@ class _Assembly:
         firsts |= {name: runs[0].operation for name, runs in self.norms.items()}
         self.order = {name: place for place, name in enumerate(sorted(firsts, key=firsts.get))}  # pyright: ignore
         everything = sorted((*trace.uses, *trace.free), key=lambda use: use.operation)
-        self.units = Units(trace.labels, [use.outputs for use in everything], self._axes())
+        self.heads = heads(model, trace)
+        while True:
+            self.units = Units(trace.labels, [use.outputs for use in everything], self._axes())
+            self.products = Products(model, trace, self.units)
+            if not self.products.keep_whole():
+                break
 
     def _module(self, name: str) -> nn.Module:
         return self.model.get_submodule(name)
@@ -104,9 +108,9 @@ class _Assembly:
             assert isinstance(module, ChannelMap)
             axes = (of(self.units.axis(each)) for each in (passage.inputs, passage.outputs))
             remaps.append(Remap(passage.module, module.source.cpu().numpy(), *axes))
-        parameters = [replace(p, axes=tuple(map(of, p.axes))) for p in self._parameters(layers)]
+        parameters = [_renumbered(p, renumbered) for p in self._parameters(layers)]
         parameters = [p for p in parameters if p.units]
-        told = [Told(name, of(self.units.axis(each))) for name, each in self._told().items()]
+        told = [Told(name, of(axis), attribute) for (name, attribute), axis in self._told().items()]
         return ChannelGraph(
             layers,
             tuple(units),
@@ -114,8 +118,9 @@ class _Assembly:
             tuple(remaps),
             tuple(parameters),
             tuple(each for each in told if each.axis.units),
-            self._constants(layers, parameters),
-            tuple(self._free(use, of) for use in self.trace.free),
+            self._constants(layers, parameters, self.products.counted(renumbered)),
+            tuple(self.products.costs(renumbered)),
+            self.products.multiplied(renumbered),
         )
 
     # --- layers -------------------------------------------------------------------------------
@@ -152,7 +157,9 @@ class _Assembly:
             multiplier=max(use.multiplier, 1),
             norm=norm,
             relu=self._relu_behind(name, norm),
-            refits=self._plain(name) and type(module) in (nn.Conv2d, nn.Linear),
+            refits=self._plain(name)
+            and type(module) in (nn.Conv2d, nn.Linear)
+            and self.products.rescaled.isdisjoint(outputs.units),
             plain=self._plain(name),
             counted=self._counted(name),
         )
@@ -247,7 +254,7 @@ class _Assembly:
             if consumers:
                 found.append((consumers, members, number, len(channels), blocks))
             else:
-                self.trace.labels.fix(channels, "no layer reads its channels")
+                self.trace.labels.fix(channels, self._unread(number))
         # Of units that one layer joins, the one that is produced first comes first.
         found.sort(key=lambda entry: (self.order[entry[0][0]], self.order[entry[1][0]]))
         firsts = Counter(entry[0][0] for entry in found)
@@ -258,6 +265,17 @@ class _Assembly:
             renumbered[number] = len(units)
             units.append(Unit(name, channels, tuple(consumers), tuple(members), blocks))
         return units, renumbered
+
+    def _unread(self, unit: int) -> str:
+        """Why a unit that no layer reads stays whole: there is nothing to rank its channels by."""
+        for use in self.trace.free:
+            if use.inputs is not None and unit in self.units.axis(use.inputs).units:
+                operation = self.trace.operations[use.operation]
+                return (
+                    f"mixed by {use.layer!r}, which no convolution or linear layer holds, "
+                    f"in {operation}"
+                )
+        return "no layer reads its channels"
 
     def _fixed(self) -> dict[str, str]:
         """Layers whose outputs stay whole -> why, and weights that no layer holds."""
@@ -296,22 +314,36 @@ class _Assembly:
                     counted=layer is not None and layer.counted,
                     groups=layer.groups if reads is not None and layer is not None else 1,
                     reads=reads,
+                    power=self.products.power(name, axes) if id(tensor) in learnable else None,
                 )
             )
         return made
 
-    def _told(self) -> dict[str, Dimension]:
-        return {passage.module: passage.inputs for passage in self.trace.passages}
+    def _told(self) -> dict[tuple[str, str], Axis]:
+        """What is told how many channels there are: (module, attribute) -> the channels."""
+        told = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
+        told |= {(name, ""): channels for name, channels in self.heads.items()}
+        told = {name: self.units.axis(each) for name, each in (told | self.trace.told).items()}
+        return told | self._norms()
 
-    def _free(self, use: Use, of: Callable[[Axis], Axis]) -> FreeWeight:
-        macs, rest = divmod(self.trace.operations[use.operation].macs, len(use.outputs))
-        if rest:
-            raise GraphError(f"the cost of {use.layer!r} is no multiple of its outputs")
-        return FreeWeight(use.layer, of(self.units.axis(use.outputs)), macs)
+    def _norms(self) -> dict[tuple[str, str], Axis]:
+        """What torch's norms over several channels are told."""
+        found = {}
+        for name, dimensions in self.trace.parameters.items():
+            module, _, attribute = name.rpartition(".")
+            norm = self._module(module)
+            whole = isinstance(norm, (nn.LayerNorm, nn.RMSNorm))
+            grouped = isinstance(norm, nn.GroupNorm) and norm.num_groups != norm.num_channels
+            for axis in map(self.units.axis, dimensions):
+                if attribute == "weight" and axis.units and (whole or grouped):
+                    found[module, "num_channels" if grouped else ""] = axis
+        return found
 
-    def _constants(self, layers: dict[str, Layer], parameters: Sequence[Parameter]) -> Constants:
-        """Cost of the network besides its layers."""
-        used = {use.operation for use in (*self.trace.uses, *self.trace.free)}
+    def _constants(
+        self, layers: dict[str, Layer], parameters: Sequence[Parameter], products: set[int]
+    ) -> Constants:
+        """Cost of the network besides its layers and products."""
+        used = products | {use.operation for use in self.trace.uses}
         macs = sum(o.macs for i, o in enumerate(self.trace.operations) if i not in used)
         variable = {id(self._tensor(owner)) for p in parameters for owner in p.owners}
         for name, layer in layers.items():
@@ -323,6 +355,16 @@ class _Assembly:
     def _tensor(self, owner: tuple[str, str]) -> Tensor:
         module, name = owner
         return getattr(self._module(module), name)
+
+
+def _renumbered(parameter: Parameter, numbers: np.ndarray) -> Parameter:
+    """A parameter in the numbers that units have in the graph, by their old ones."""
+    axes = tuple(Axis(numbers[axis.unit], axis.channel) for axis in parameter.axes)
+    power = parameter.power
+    if power is not None:
+        power = (int(numbers[power[0]]), *power[1:])
+        power = None if power[0] == FIXED else power
+    return replace(parameter, axes=axes, power=power)
 
 
 def axes_of(graph: ChannelGraph, trace: Trace) -> Callable[[np.ndarray], Axis]:

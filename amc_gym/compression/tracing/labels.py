@@ -31,6 +31,10 @@ class EqualParts:
     reason: str
 
 
+ANY = 0
+"""Label of a value that is repeated along a dimension: it goes with whatever channel is there."""
+
+
 class Labels:
     """Classes of labels (union-find).
 
@@ -39,7 +43,7 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        self._size = 0
+        self._size = 1  # ANY
         self._parent = np.zeros(1024, dtype=np.int64)
         self._why = np.zeros(1024, dtype=np.int64)  # of a class's root: number of its reason, or 0
         self._reasons = [""]
@@ -74,7 +78,8 @@ class Labels:
         """Unite the classes of two arrays' labels, position by position."""
         while True:
             a, b = self.roots(one), self.roots(other)
-            if not (differ := a != b).any():
+            differ = (a != b) & (a != ANY) & (b != ANY)
+            if not differ.any():
                 return
             low, high = np.minimum(a, b)[differ], np.maximum(a, b)[differ]
             # A class that is fixed on either side is fixed; the earlier reason (a lower number,
@@ -91,7 +96,7 @@ class Labels:
         if labels is None:
             return
         roots = self.roots(labels)
-        roots = roots[self._why[roots] == 0]
+        roots = roots[(self._why[roots] == 0) & (roots != ANY)]
         if len(roots):
             self._why[roots] = self._number(reason)
 
@@ -100,6 +105,13 @@ class Labels:
         numbers = self._why[self.roots(labels)]
         numbers = numbers[numbers > 0]
         return self._reasons[int(numbers.min())] if len(numbers) else None
+
+    def all_fixed(self, labels: Dimension) -> bool:
+        """Whether none of these labels is ever pruned."""
+        if labels is None:
+            return True
+        roots = self.roots(labels)
+        return bool(((self._why[roots] > 0) | (roots == ANY)).all())
 
     def keep_equal(self, parts: np.ndarray, reason: str) -> None:
         """Demand that equally many positions stay of each part, (parts, size)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class Operation:
         writes: number of its first output's content.
         labels: of its first output.
         shape: of its first output.
+        others: labels of its other outputs, such as the parts of a split.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Operation:
     writes: int = -1
     labels: Labelled = ()
     shape: tuple[int, ...] = ()
+    others: tuple[Labelled, ...] = ()
 
     def __str__(self) -> str:
         within = f" in {self.module!r}" if self.module else ""
@@ -84,6 +87,28 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Product:
+    """One product of feature maps, in which no weight takes part: attention.
+
+    Attributes:
+        operation: index of the operation.
+        mixed: labels of the channels that are summed over; ``None`` where those are positions.
+        made: labels of the dimensions of the result.
+        scaled: whether the operation divides by the root of how many channels it sums over.
+    """
+
+    operation: int
+    mixed: Dimension
+    made: tuple[Dimension, ...]
+    scaled: bool = False
+
+    @property
+    def dimensions(self) -> list[np.ndarray]:
+        """Every dimension of channels that its cost is proportional to."""
+        return [each for each in (self.mixed, *self.made) if each is not None]
+
+
+@dataclass(frozen=True)
 class Passage:
     """One run of a module that is told how many channels there are: a norm, a channel map.
 
@@ -109,20 +134,32 @@ class Trace:
         operations: in execution order.
         uses: of layers, in execution order.
         free: uses of weights that no layer holds, named by their parameters.
+        products: of feature maps, in execution order.
+        summed: labels of channels that sums add up.
         passages: of norms and channel maps, in execution order.
         parameters: labels of each parameter and buffer that was read, by name.
+        told: labels of the channels that an attribute counts, by module and attribute.
+        rescaled: labels of channels whose weights have to make up for a scale that follows from
+            how many there are.
     """
 
     labels: Labels = field(default_factory=Labels)
     operations: list[Operation] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     free: list[Use] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    summed: list[np.ndarray] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     parameters: dict[str, Labelled] = field(default_factory=dict)
+    told: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    rescaled: list[np.ndarray] = field(default_factory=list)
+
+    @cached_property
+    def written(self) -> dict[int, Operation]:
+        """The operation that wrote each content, by its number."""
+        return {operation.writes: operation for operation in self.operations}
 
     def read_by(self, reader: Operation) -> Labelled:
         """Labels of the first tensor that an operation read, as another operation wrote it."""
-        for operation in self.operations:
-            if reader.reads and operation.writes == reader.reads[0]:
-                return operation.labels
-        return ()
+        found = self.written.get(reader.reads[0]) if reader.reads else None
+        return () if found is None else found.labels

@@ -33,8 +33,8 @@ from amc_gym.compression.tracing.rules import Call, follow
 MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
 """Bounds on a traced pass."""
 
-TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
-"""Modules that are told how many channels there are."""
+TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU)
+"""Modules that are told how many channels there are; group norms are, where each is a group."""
 
 _FILES = (__file__, grad_mode.__file__, torch.__file__)
 _NOT_USERS = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
@@ -159,6 +159,11 @@ class Tracer(Watching, Stack):
         self._names = {
             id(t): name for name, t in (*model.named_buffers(), *model.named_parameters())
         }
+        self._kernels = {
+            f"{name}.weight" if name else "weight"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.modules.conv._ConvNd)
+        }
         self._deadline = time.monotonic() + MOST_SECONDS
         self._map: Passage | None = None  # the channel map that is running
 
@@ -173,16 +178,18 @@ class Tracer(Watching, Stack):
             reads=tuple(info.number for info in infos),
         )
         self._check_bounds(operation)
+        shapes = [tuple(tensor.shape) for tensor in tensors]
         out = func(*args, **kwargs)
         operation.macs = macs_of(func, args, kwargs, out)
         self.trace.operations.append(operation)
         if self._map is None:
-            follow(Call(self, func, args, kwargs, out, operation, tensors, infos))
+            follow(Call(self, func, args, kwargs, out, operation, tensors, infos, shapes))
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if outputs:
             first = self.info(outputs[0])
             operation.writes, operation.labels = first.number, first.labels
             operation.shape = tuple(outputs[0].shape)
+            operation.others = tuple(self.info(each).labels for each in outputs[1:])
         return out
 
     def _check_bounds(self, operation: Operation) -> None:
@@ -199,7 +206,11 @@ class Tracer(Watching, Stack):
         name = self._names.get(id(tensor))
         if name is None:  # made outside of the pass, or behind torch's back
             return self.know(tensor, (None,) * tensor.dim(), constant=None)
-        labels = tuple(self.trace.labels.new(size) for size in tensor.shape)
+        channels = 2 if name in self._kernels else tensor.dim()
+        labels = tuple(
+            self.trace.labels.new(size) if dimension < channels else None
+            for dimension, size in enumerate(tensor.shape)
+        )
         self.trace.parameters[name] = labels
         return self.know(tensor, labels, constant=True, parameters=frozenset([name]))
 
@@ -226,7 +237,8 @@ class Tracer(Watching, Stack):
         """Take note of modules that are told how many channels there are."""
         if not (args and isinstance(args[0], Tensor) and args[0].dim() > 1):
             return
-        if isinstance(module, (*TOLD, ChannelMap)):
+        each = isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels
+        if each or isinstance(module, (*TOLD, ChannelMap)):
             channels = self.info(args[0]).labels[1]
             if channels is None:
                 channels = self.trace.labels.new(args[0].shape[1], f"{name!r} reads no channels")

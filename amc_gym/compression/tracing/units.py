@@ -21,7 +21,8 @@ class Units:
     Args:
         labels: the classes.
         origins: output labels of each layer that makes channels, in execution order.
-        axes: every dimension that a slim network selects from, with a name for messages.
+        axes: every dimension that a slim network selects from, with a name for messages; those of
+            what layers read have their names.
 
     Attributes:
         channels: classes of each unit in the order of its first producer, (channels,).
@@ -35,6 +36,7 @@ class Units:
         axes: Mapping[str, np.ndarray],
     ) -> None:
         self._labels = labels
+        self._readers = {name for name in axes if not name.endswith("]")}
         while True:
             self.channels = _grouped(labels, origins)
             self.blocks = [1] * len(self.channels)
@@ -85,11 +87,13 @@ class Units:
         for name, dimension in axes.items():
             axis = self.axis(dimension)
             for unit in axis.units:
-                found, repeats = np.unique(axis.channel[axis.unit == unit], return_counts=True)
-                size = len(self.channels[unit]) // self.blocks[unit]
-                whole = np.isin(np.arange(len(self.channels[unit])), found).reshape(-1, size)
-                if (repeats != repeats[0]).any() or (whole.any(1) != whole.all(1)).any():
-                    return self._fix(unit, f"{name!r} reads some of its channels and not others")
+                channels = len(self.channels[unit])
+                repeats = np.bincount(axis.channel[axis.unit == unit], minlength=channels)
+                blocks = repeats.reshape(self.blocks[unit], -1)
+                # A layer may read some blocks, each as often; parameters hold them as they like.
+                there = np.unique(repeats[repeats > 0])
+                if (blocks != blocks[:, :1]).any() or (name in self._readers and len(there) > 1):
+                    return self._fix(unit, f"{name!r} has some of its channels more often")
         return False
 
 
@@ -128,8 +132,7 @@ def _grouped(labels: Labels, origins: Sequence[np.ndarray]) -> list[np.ndarray]:
     units = []
     for members in groups.values():
         roots = np.array(members)
-        if (why := labels.why(roots)) is not None:
-            labels.fix(roots, why)
-        elif len(roots) > 1:
-            units.append(roots)
+        free = roots[[labels.why(roots[[i]]) is None for i in range(len(roots))]]
+        if len(free) > 1:
+            units.append(free)
     return units

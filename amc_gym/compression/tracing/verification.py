@@ -19,26 +19,28 @@ from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import ChannelGraph, GraphError, Unit
 from amc_gym.compression.slim import Kept, mask, slim
 from amc_gym.compression.tracing.assembly import assemble, axes_of
-from amc_gym.compression.tracing.record import Trace
+from amc_gym.compression.tracing.record import Operation, Trace
+from amc_gym.compression.tracing.repair import Repair
 from amc_gym.compression.tracing.replay import first_difference
 from amc_gym.compression.tracing.tracer import record, shortened
 
 TOLERANCE = 1e-9
 """Tolerance as a share of the largest output, in float64."""
 
-RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
+MOST_REPAIRS = 50
+"""Bound on the changes of a graph whose slim network fails."""
 
 
 class DisagreementError(Exception):
     """Slim and masked network differ.
 
     Attributes:
-        reshaped: whether a reshape with a number in the network's code is why.
+        culprit: the operation that is why, where one is known.
     """
 
-    def __init__(self, message: str, *, reshaped: bool = False) -> None:
+    def __init__(self, message: str, culprit: Operation | None = None) -> None:
         super().__init__(message)
-        self.reshaped = reshaped
+        self.culprit = culprit
 
 
 @recorded  # inference mode hides operations from the tracer
@@ -60,14 +62,16 @@ def trace(model: nn.Module, example: Tensor) -> ChannelGraph:
     except Exception as error:
         raise GraphError(f"{type(model).__name__} cannot be copied: {error}") from error
     found = record(copied, [example[:1]])
-    graph = assemble(model, found)
-    try:
-        _agree(model, graph, example, _half_of_all(graph), found)
-        return graph
-    except DisagreementError as problem:
-        if problem.reshaped:
-            raise GraphError(str(problem)) from None
-    return _without_what_differs(model, example, found, graph)
+    repair = Repair(model, found)
+    for _ in range(MOST_REPAIRS):
+        graph = assemble(model, found)
+        try:
+            _agree(model, graph, example, _half_of_all(graph), found)
+            return graph
+        except DisagreementError as problem:
+            if problem.culprit is None or not repair.mend(problem.culprit, axes_of(graph, found)):
+                return _without_what_differs(model, example, found, graph)
+    raise GraphError(f"{type(model).__name__}: {MOST_REPAIRS} operations hold numbers of channels")
 
 
 def _without_what_differs(
@@ -81,8 +85,6 @@ def _without_what_differs(
         try:
             _agree(model, graph, example, alone, found)
         except DisagreementError as problem:
-            if problem.reshaped:
-                raise GraphError(str(problem)) from None
             _fix_unit(found, graph, index, str(problem))
     smaller = assemble(model, found)
     verify(model, smaller, example)
@@ -127,13 +129,13 @@ def _agree(
     example = example.double() if example.is_floating_point() else example
     small = slim(model, graph, kept)
     with torch.no_grad():
-        expected = mask(model, graph, kept)(example)
         try:
             actual = small(example)
         except Exception as error:
-            raise _explained(graph, small, example, kept, found, shortened(error)) from error
+            raise _explained(model, graph, example, kept, found, shortened(error)) from error
+        expected = mask(model, graph, kept)(example)
     if not same_outputs(actual, expected, TOLERANCE):
-        raise _explained(graph, small, example, kept, found, "it computes something else")
+        raise _explained(model, graph, example, kept, found, "it computes something else")
     counts = [len(channels) for channels in kept]
     # Recurrent layers, for one, run other operations in float64.
     small, example = small.to(precision), example.to(precision)
@@ -147,30 +149,24 @@ def _agree(
 
 
 def _explained(
+    model: nn.Module,
     graph: ChannelGraph,
-    small: nn.Module,
     example: Tensor,
     kept: Kept,
     found: Trace | None,
     error: str,
 ) -> DisagreementError:
     """Describe how a slim network differs from the masked one."""
-    culprit = None if found is None else first_difference(graph, found, small, example, kept)
-    if found is None or culprit is None:
+    culprit = None
+    if found is not None:
+        small = slim(model, graph, kept)  # a network that has run may remember sizes
+        culprit = first_difference(graph, found, small, example, kept)
+    if culprit is None:
         return DisagreementError(
             "slimming changes what the network computes, in a way that the tracer does not see "
             f"({error})"
         )
-    pruned = axes_of(graph, found)
-    if culprit.name in RESHAPES and any(
-        pruned(labels).units for labels in found.read_by(culprit) if labels is not None
-    ):
-        return DisagreementError(
-            f"{culprit} holds a number of channels, which is another one in the slim network: "
-            "ask the tensor or the layer for it, as in x.flatten(1)",
-            reshaped=True,
-        )
-    return DisagreementError(f"{culprit} holds a number of channels")
+    return DisagreementError(f"{culprit} holds a number of channels", culprit)
 
 
 def same_outputs(actual: object, expected: object, tolerance: float) -> bool:

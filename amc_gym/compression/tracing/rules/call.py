@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from amc_gym.compression.tracing.labels import Dimension, Labelled, Labels
+from amc_gym.compression.tracing.labels import ANY, Dimension, Labelled, Labels
 from amc_gym.compression.tracing.record import Info, Operation
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ RULES: dict[str, Rule] = {}
 
 @dataclass
 class Call:
-    """One executed operation, its arguments and its result."""
+    """One executed operation, its arguments and its result.
+
+    Attributes:
+        shapes: of the tensors among the arguments, before an operation in place changed them.
+    """
 
     tracer: Tracer
     func: Any
@@ -33,6 +37,7 @@ class Call:
     operation: Operation
     tensors: list[Tensor]
     infos: list[Info]
+    shapes: list[tuple[int, ...]]
 
     @cached_property
     def bound(self) -> dict[str, Any]:
@@ -41,6 +46,11 @@ class Call:
         values = {argument.name: argument.default_value for argument in schema}
         values |= {argument.name: value for argument, value in zip(schema, self.args, strict=False)}
         return values | self.kwargs
+
+    @property
+    def index(self) -> int:
+        """Place of the operation among those of the pass."""
+        return len(self.tracer.trace.operations) - 1
 
     @property
     def classes(self) -> Labels:
@@ -91,6 +101,8 @@ class Call:
 
     def unite(self, one: Dimension, other: Dimension) -> Dimension:
         """Channels of two dimensions that belong together, position by position."""
+        if one is not None and (one == ANY).all():
+            return other
         if one is None or other is None:
             self.fix(one, "meets positions that are no channels in")
             self.fix(other, "meets positions that are no channels in")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from amc_gym.compression.slim import WEIGHTED
-from amc_gym.compression.tracing.labels import Dimension, Labelled
-from amc_gym.compression.tracing.record import Use
+from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.record import Product, Use
 from amc_gym.compression.tracing.rules.call import Call, rule
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ def product(call: Call) -> None:
     added, one, other = [None, *call.args][-3:] if len(call.args) < 3 else call.args[:3]
     first, second = call.labels(one), call.labels(other)
     mixed = call.unite(first[-1], second[-2] if other.dim() > 1 else second[0])
-    batch = call.unite(first[0], second[0]) if one.dim() == 3 and _any(first, second) else None
     labels = [first[-2], *([second[-1]] if other.dim() > 1 else [])]
     if one.dim() == 3:
-        labels.insert(0, batch)
+        for dimension in (first[0], second[0]):
+            call.fix(dimension, "is multiplied one by one in")
+        labels.insert(0, None)
     call.give(call.out, labels)
     if isinstance(added, Tensor):
         for own, made in zip(call.labels(added)[::-1], labels[::-1], strict=False):
@@ -73,8 +74,7 @@ def product(call: Call) -> None:
                 call.unite(own, made)
     infos = call.tracer.info(one), call.tracer.info(other)
     if (infos[0].constant is True) == (infos[1].constant is True):
-        for dimension in (*first, *second):
-            call.fix(dimension, "is multiplied without a weight in")
+        call.tracer.trace.products.append(Product(call.index, mixed, tuple(labels)))
         return
     weight, x = (one, other) if infos[0].constant is True else (other, one)
     for dimension in first[:-1] if x is one else (*second[:-2], *second[-1:]):
@@ -85,10 +85,6 @@ def product(call: Call) -> None:
     if rows is None:
         rows = call.classes.new(weight.shape[-1], f"makes no channels in {call.operation}")
     _used(call, x, weight, mixed, rows, 1, 0)
-
-
-def _any(*labels: Labelled) -> bool:
-    return any(each[0] is not None for each in labels)
 
 
 def _used(
@@ -110,7 +106,7 @@ def _used(
     use = Use(
         layer or ", ".join(sorted(names)) or "a constant",
         inside,
-        len(tracer.trace.operations) - 1,
+        call.index,
         inputs,
         outputs,
         groups,
@@ -121,9 +117,10 @@ def _used(
     if layer is not None:
         tracer.trace.uses.append(use)
         return
-    # There is no layer to rank channels by, so that none of its inputs can be pruned.
-    reason = f"mixed by {use.layer!r}, which no convolution or linear layer holds, in"
-    call.fix(inputs if inputs is not None else outputs, reason)
+    if inputs is None or groups > 1 or not names:
+        reason = f"mixed by {use.layer!r}, which no convolution or linear layer holds, in"
+        call.fix(inputs, reason)
+        call.fix(outputs, reason)
     tracer.trace.free.append(use)
 
 
@@ -152,8 +149,19 @@ def embedding(call: Call) -> None:
     "_scaled_dot_product_cudnn_attention",
 )
 def attention(call: Call) -> None:
-    """Queries, keys and values stay whole; the channels of the values come out."""
+    """Channels of queries and keys belong together; the channels of the values come out."""
     query, key, value = (call.labels(call.bound[name]) for name in ("query", "key", "value"))
-    for dimension in (*query, *key, *value):
-        call.fix(dimension, "is multiplied without a weight in")
-    call.give_all((*[None] * (len(query) - 1), value[-1]))
+    mixed = call.unite(query[-1], key[-1])
+    for dimension in (*query[:-1], *key[:-1], *value[:-1]):
+        call.fix(dimension, "is attended over in")
+    mask = call.bound.get("attn_mask", call.bound.get("attn_bias"))
+    for dimension in () if mask is None else call.labels(mask):
+        call.fix(dimension, "is attended over in")
+    made = (*[None] * (len(query) - 1), value[-1])
+    call.give_all(made)
+    scaled = call.bound.get("scale") is None
+    call.tracer.trace.products.append(Product(call.index, mixed, made, scaled))
+    # What a slim network has in the place of torch's own attention knows the original's scale.
+    own = isinstance(call.tracer.running[-1][1], nn.MultiheadAttention)
+    if scaled and mixed is not None and not own:
+        call.tracer.trace.rescaled.append(mixed)

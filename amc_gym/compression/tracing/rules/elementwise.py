@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.labels import ANY, Dimension
 from amc_gym.compression.tracing.rules.call import Call, rule
 
 
@@ -27,7 +27,8 @@ def elementwise(call: Call) -> None:
 
 def together(call: Call, found: Sequence[Dimension], size: int) -> Dimension:
     """Unite what several operands say of one dimension."""
-    known = [each for each in found if each is not None]
+    known = [each for each in found if each is not None and (each != ANY).any()]
+    found = [each for each in found if each is None or (each != ANY).any()]
     if not known:
         return None
     if size > 1 and len(known) < len(found):
@@ -37,6 +38,22 @@ def together(call: Call, found: Sequence[Dimension], size: int) -> Dimension:
     for one, other in pairwise(known):
         call.classes.unite(one, other)
     return known[0]
+
+
+@rule("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided")
+def made(call: Call) -> None:
+    """A tensor that takes nothing but its type from the argument."""
+    for tensor in call.outputs:
+        call.give(tensor, (None,) * tensor.dim())
+
+
+@rule("as_strided", "as_strided_")
+def laid_out(call: Call) -> None:
+    """Another place of the values in memory, where the sizes stay; otherwise nothing is known."""
+    if call.out.shape == call.shapes[0]:
+        call.give(call.out, call.infos[0].labels)
+    else:
+        call.fix_all("reaches")
 
 
 @rule(

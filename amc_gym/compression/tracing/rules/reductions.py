@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from amc_gym.compression.tracing.rules.call import Call, rule
 from amc_gym.compression.tracing.rules.elementwise import elementwise
 
+SUMS = ("sum", "linalg_vector_norm")
+"""Reductions to which channels that are zero add nothing; of the norms, the Euclidean one."""
+
 
 @rule(
     "sum",
@@ -30,7 +33,7 @@ from amc_gym.compression.tracing.rules.elementwise import elementwise
     "median",
 )
 def reduction(call: Call) -> None:
-    """Keep whole what is reduced over."""
+    """Keep whole what is reduced over, unless it is only summed up."""
     if len(call.tensors) > 1:  # torch.max of two tensors
         elementwise(call)
         return
@@ -39,10 +42,14 @@ def reduction(call: Call) -> None:
     if dims is None or (isinstance(dims, Sequence) and not dims):
         dims = range(total)
     chosen = {d % max(total, 1) for d in ([dims] if isinstance(dims, int) else dims)}
-    for axis in chosen:
-        if total:
-            call.fix(info.labels[axis], "is summed up or compared in")
     keep = call.bound.get("keepdim", False)
+    summed = call.operation.name in SUMS and call.bound.get("ord", 2) == 2
+    for axis in chosen:
+        labels = info.labels[axis] if total else None
+        if labels is not None and summed:
+            call.tracer.trace.summed.append(labels)
+        else:
+            call.fix(labels, "is summed up or compared in")
     labels = [
         None if axis in chosen else dimension
         for axis, dimension in enumerate(info.labels)

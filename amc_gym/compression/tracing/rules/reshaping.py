@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from amc_gym.compression.tracing.labels import Dimension
+from amc_gym.compression.tracing.labels import ANY, Dimension
 from amc_gym.compression.tracing.rules.call import Call, rule
 
 
@@ -56,7 +56,10 @@ def repeated(call: Call) -> None:
     made: list[Dimension] = [None] * new
     for axis, (dimension, size) in enumerate(zip(labels, shape, strict=True)):
         times = call.out.shape[new + axis] // max(size, 1)
-        made.append(dimension if dimension is None or times == 1 else np.tile(dimension, times))
+        if dimension is None and size == 1 < times:
+            made.append(np.full(times, ANY))
+        else:
+            made.append(dimension if dimension is None or times == 1 else np.tile(dimension, times))
     call.give(call.out, made)
 
 
@@ -101,6 +104,8 @@ def _reshape_block(
 ) -> list[Dimension]:
     """Labels of the dimensions that some dimensions become together."""
     held = [axis for axis, each in enumerate(labels) if each is not None and before[axis] > 1]
+    if len(held) > 1:  # positions beside a class token hold labels, none of which is pruned
+        held = [axis for axis in held if not call.classes.all_fixed(labels[axis])]
     if not held:
         return [None] * len(after)
     if len(held) > 1:

@@ -66,8 +66,16 @@ def parted(call: Call) -> None:
 
 
 def _in_proportion(call: Call, labels: np.ndarray, bounds: Sequence[int] | np.ndarray) -> None:
-    """Parts between bounds, found by their share of the whole, keep that share."""
-    size = gcd(*(int(bound) for bound in bounds), len(labels))
+    """Parts between bounds, found by their share of the whole, keep that share.
+
+    A bound with nothing but whole channels before it, or behind it, is where it was.
+    """
+    moving = [
+        int(bound)
+        for bound in bounds
+        if not call.classes.all_fixed(labels[:bound]) and not call.classes.all_fixed(labels[bound:])
+    ]
+    size = gcd(*moving, len(labels))
     if 0 < size < len(labels):
         call.classes.keep_equal(labels.reshape(-1, size), f"is cut by {call.operation}")
 
@@ -99,13 +107,23 @@ def sliced(call: Call) -> None:
     start = max(0, min(start if start >= 0 else start + size, size))
     stop = start + call.out.shape[axis]
     if (mine := labels[axis]) is not None and call.out.shape[axis] != size:
-        if (call.bound.get("step") or 1) != 1:
-            call.fix(mine, "is taken apart by")
-            labels[axis] = None
+        if (step := call.bound.get("step") or 1) != 1:
+            labels[axis] = _every(call, mine, start, step)
         else:
             _in_proportion(call, mine, (0, start, stop))
             labels[axis] = mine[start:stop]
     call.give(call.out, labels)
+
+
+def _every(call: Call, labels: np.ndarray, start: int, step: int) -> Dimension:
+    """Every so many positions; runs of that length stay or go together."""
+    if start >= step or len(labels) % step or call.out.shape.numel() == 0:
+        call.fix(labels, "is taken apart by")
+        return None
+    runs = labels.reshape(-1, step)
+    for column in range(1, step):
+        call.classes.unite(runs[:, 0], runs[:, column])
+    return labels[start::step]
 
 
 @rule("flip", "roll")
@@ -130,11 +148,19 @@ def gated(call: Call) -> None:
 
 @rule("constant_pad_nd")
 def padded(call: Call) -> None:
-    """Constants are put before and behind."""
+    """Constants are put before and behind; they stay."""
     labels, pad = list(call.infos[0].labels), call.bound["pad"]
     for number, (before, behind) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
         axis = len(labels) - 1 - number
-        if labels[axis] is not None and (before or behind):
-            call.fix(labels[axis], "is padded by")
+        mine = labels[axis]
+        if mine is None or not (before or behind):
+            continue
+        if min(before, behind) < 0:
+            call.fix(mine, "is cut off by")
             labels[axis] = None
+            continue
+        reason = f"is padding of {call.operation}"
+        labels[axis] = np.concatenate(
+            [call.classes.new(before, reason), mine, call.classes.new(behind, reason)]
+        )
     call.give(call.out, labels)

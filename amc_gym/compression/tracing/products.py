@@ -1,0 +1,142 @@
+"""Products of feature maps, as in attention: what they cost, and what their scales demand.
+
+No weight takes part in them.  What they sum over is a channel of a unit like any other, and so is
+what they make; only their cost and their scale belong to no layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import numpy as np
+from torch import nn
+
+from amc_gym.compression.graph import FIXED, Axis, GraphError, Product
+from amc_gym.compression.narrow_attention import can_narrow
+from amc_gym.compression.tracing.record import Trace
+from amc_gym.compression.tracing.units import Units
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
+    """Labels of the channels of all heads of each ``nn.MultiheadAttention``, by its name.
+
+    Those of an attention that ``narrow`` does not know stay whole from now on.
+    """
+    found = {}
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        labels = trace.parameters.get(f"{prefix}out_proj.weight")
+        if not isinstance(module, nn.MultiheadAttention) or labels is None or labels[1] is None:
+            continue
+        found[name] = labels[1]
+        if not can_narrow(module):
+            trace.labels.fix(labels[1], f"{name!r} takes the width of its heads from its stream")
+    return found
+
+
+class Products:
+    """Products of feature maps in a traced network.
+
+    Args:
+        model: the network.
+        trace: its trace.
+        units: the units that were found in it.
+    """
+
+    def __init__(self, model: nn.Module, trace: Trace, units: Units) -> None:
+        self._model, self._trace, self._units = model, trace, units
+        self.rescaled = {u for labels in trace.rescaled for u in units.axis(labels).units}
+        """Units of which an operation divides by the root of how many channels it sums over."""
+
+    def keep_whole(self) -> bool:
+        """Have units stay whole that a product or its scale does not let go; whether there are."""
+        labels, found = self._trace.labels, False
+        for each in self._trace.products:
+            if len(held := [d for d in each.dimensions if self._units.axis(d).units]) > 2:
+                operation = self._trace.operations[each.operation]
+                labels.fix(held[-1], f"is one of three dimensions of channels in {operation}")
+                found = True
+        for unit in {unit for name in self._trace.parameters for unit in self._unscalable(name)}:
+            reason = "an operation's scale follows from how many of its channels there are"
+            labels.fix(self._units.channels[unit], reason)
+            found = True
+        return found
+
+    def _unscalable(self, name: str) -> set[int]:
+        """Units of a parameter that need another scale, where it cannot have one."""
+        lost: set[int] = set()
+        for dimension in self._trace.parameters[name] if self.rescaled else ():
+            axis = self._units.axis(dimension)
+            norm = isinstance(self._model.get_submodule(name.rpartition(".")[0]), NORMS)
+            if norm or len({*axis.unit.tolist()}) > 1:
+                lost |= self.rescaled & {*axis.units}
+        return lost
+
+    def power(self, name: str, axes: Sequence[Axis]) -> tuple[int, int, float] | None:
+        """Tell what a parameter is multiplied by: a root of the share of channels of a unit.
+
+        Queries and keys are each multiplied by a fourth root, so that their product makes up for
+        the square root that the operation divides by.  Values of the same unit are, too, and the
+        layer that reads them takes it back.
+
+        Args:
+            name: of the parameter.
+            axes: its dimensions, in the numbers of ``units``.
+        """
+        module, _, attribute = name.rpartition(".")
+        layer = self._model.get_submodule(module)
+        turned = isinstance(layer, nn.modules.conv._ConvNd) and layer.transposed
+        for dimension, axis in enumerate(axes):
+            for unit in self.rescaled & {*axis.units}:
+                reads = attribute == "weight" and dimension == (0 if turned else 1)
+                return unit, len(self._units.channels[unit]), -0.25 if reads else 0.25
+        return None
+
+    def costs(self, numbers: np.ndarray) -> Iterator[Product]:
+        """MACs of what belongs to no layer, as far as they depend on a unit's channels.
+
+        Args:
+            numbers: of units in the graph, by those in ``units``; FIXED where one is dropped.
+        """
+        for use in self._trace.free:
+            held = [use.outputs]
+            if use.inputs is not None and self._axis(use.inputs, numbers).units:
+                held.append(use.inputs)
+            yield self._product(use.layer, use.operation, held, numbers)
+        for each in self._trace.products:
+            operation = self._trace.operations[each.operation]
+            held = [d for d in each.dimensions if self._axis(d, numbers).units]
+            if held and operation.macs:
+                yield self._product(operation.module, each.operation, held, numbers)
+
+    def _product(
+        self, name: str, operation: int, held: Sequence[np.ndarray], numbers: np.ndarray
+    ) -> Product:
+        axes = [self._axis(each, numbers) for each in held]
+        macs = self._trace.operations[operation].macs
+        each, rest = divmod(macs, prod(len(axis) for axis in axes))
+        if rest:
+            raise GraphError(f"the cost of {name!r} is no multiple of its channels")
+        return Product(name, axes[0], axes[1] if len(axes) > 1 else None, each)
+
+    def counted(self, numbers: np.ndarray) -> set[int]:
+        """Operations whose cost ``costs`` tells."""
+        return {use.operation for use in self._trace.free} | {
+            each.operation
+            for each in self._trace.products
+            if any(self._axis(d, numbers).units for d in each.dimensions)
+        }
+
+    def multiplied(self, numbers: np.ndarray) -> tuple[int, ...]:
+        """Units, in the graph's numbers, that are summed over without a layer's weight."""
+        mixed = [each.mixed for each in self._trace.products if each.mixed is not None]
+        mixed += self._trace.summed
+        return tuple(sorted({u for labels in mixed for u in self._axis(labels, numbers).units}))
+
+    def _axis(self, labels: np.ndarray, numbers: np.ndarray) -> Axis:
+        axis = self._units.axis(labels)
+        assert numbers[FIXED] == FIXED
+        return Axis(numbers[axis.unit], axis.channel)

@@ -1,0 +1,124 @@
+"""Mending a channel graph whose slim network fails: what is at fault is told, or stays whole.
+
+A number in the network's code may stand for a number of channels.  The operation that goes wrong in
+the slim network says which one: an attribute of its module that holds that number is told the new
+one; without one, the channels that reach the operation stay whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from torch import nn
+
+from amc_gym.compression.graph import Axis, GraphError
+from amc_gym.compression.tracing.labels import Labelled
+from amc_gym.compression.tracing.record import Operation, Trace
+
+RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
+
+AxisOf = Callable[[np.ndarray], Axis]
+"""Labels -> units and channels."""
+
+
+class Repair:
+    """Changes of a trace, each of which makes the next graph smaller or truer.
+
+    Args:
+        model: the network.
+        trace: its trace, which is changed.
+    """
+
+    def __init__(self, model: nn.Module, trace: Trace) -> None:
+        self._model, self._trace = model, trace
+        self._tried: set[tuple[str, str, type[nn.Module]]] = set()
+
+    def mend(self, culprit: Operation, axis_of: AxisOf) -> bool:
+        """Have the line of ``culprit`` go right, wherever in the network it is executed.
+
+        Returns:
+            Whether something was changed.
+
+        Raises:
+            GraphError: the line reshapes to images and features by a number: whoever wrote it can
+                ask for that number.
+        """
+        where = self._where(culprit)
+        alike = [o for o in self._trace.operations if self._where(o) == where]
+        if where not in self._tried:
+            self._tried.add(where)
+            if any([self._tell(operation, axis_of) for operation in alike]):
+                return True
+        else:
+            for key in [k for k in self._trace.told if k in self._told_at(alike)]:
+                del self._trace.told[key]
+        if _joins(culprit) and self._units(self._trace.read_by(culprit), axis_of):
+            raise GraphError(
+                f"{culprit} holds a number of channels, which is another one in the slim network: "
+                "ask the tensor or the layer for it, as in x.flatten(1)"
+            )
+        changed = False
+        for operation in alike:
+            for labels in self._at_fault(operation, axis_of):
+                self._trace.labels.fix(labels, f"{operation} holds a number of channels")
+                changed = True
+        return changed
+
+    def _where(self, operation: Operation) -> tuple[str, str, type[nn.Module]]:
+        """Operations of one line in all modules of one class have this in common."""
+        module = self._model.get_submodule(operation.module)
+        return operation.name, operation.line, type(module)
+
+    def _told_at(self, operations: list[Operation]) -> set[tuple[str, str]]:
+        modules = {operation.module for operation in operations}
+        return {key for key in self._trace.told if key[0] in modules}
+
+    def _tell(self, operation: Operation, axis_of: AxisOf) -> bool:
+        """Find attributes of the running module that count channels of an operation."""
+        found = False
+        attributes = vars(self._model.get_submodule(operation.module))
+        labelled = (operation.labels, *operation.others, self._trace.read_by(operation))
+        for labels in (dimension for each in labelled for dimension in each):
+            if labels is None or not axis_of(labels).units:
+                continue
+            for name in _counting(attributes, len(labels)):
+                if (operation.module, name) not in self._trace.told:
+                    self._trace.told[operation.module, name] = labels
+                    found = True
+        return found
+
+    def _at_fault(self, operation: Operation, axis_of: AxisOf) -> Iterator[np.ndarray]:
+        """Labels of units that an operation reads; otherwise of the nearest ones before it."""
+        waiting, seen = [operation], set()
+        while waiting:
+            reads = [self._trace.written.get(number) for number in waiting.pop(0).reads]
+            writers = [each for each in reads if each is not None and each.writes not in seen]
+            held = [self._units(each.labels, axis_of) for each in writers]
+            if any(held):
+                for labels in held:
+                    yield from labels
+                return
+            seen |= {each.writes for each in writers}
+            waiting += writers
+
+    def _units(self, labelled: Labelled, axis_of: AxisOf) -> list[np.ndarray]:
+        """Dimensions that hold channels of units."""
+        return [labels for labels in labelled if labels is not None and axis_of(labels).units]
+
+
+def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:
+    """Attributes that are a number, and places of tuples that hold it: "width", "shape[0]"."""
+    for name, value in attributes.items():
+        if type(value) is int and value == number:
+            yield name
+        elif type(value) in (tuple, list):
+            assert isinstance(value, Sequence)
+            for place, each in enumerate(value):
+                if type(each) is int and each == number:
+                    yield f"{name}[{place}]"
+
+
+def _joins(operation: Operation) -> bool:
+    """Whether an operation makes a matrix of images and features."""
+    return operation.name in RESHAPES and len(operation.shape) == 2
