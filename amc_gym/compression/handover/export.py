@@ -35,7 +35,7 @@ from amc_gym.compression.handover.formats import (
     nbytes,
 )
 from amc_gym.compression.handover.pair import current, description_of, in_the_way, put
-from amc_gym.compression.handover.rebuild import RebuildError, refuse_unusable
+from amc_gym.compression.handover.rebuild import RebuildError, describe, refuse_unusable
 from amc_gym.compression.pruning.fine_grained import nonzero_params
 
 TOLERANCE = 1e-4
@@ -104,7 +104,10 @@ def export(
     images = images[:VERIFIED].cpu().clone()  # a view would drag all images into a .pt2 file
     network, original = (copy.deepcopy(model).cpu().eval() for model in (network, original))
     macs, params = _smaller(network, original, images)
-    contents = chosen.write(network, images, path.name, fields or {})
+    fields = dict(fields or {})
+    if described:
+        fields["layers"] = describe(network, original)
+    contents = chosen.write(network, images, path.name, fields)
     size = len(contents[0])
     # Most files are smaller than the original's bare tensors.  Where names and graph weigh more
     # than the weights, the original is written for comparison.

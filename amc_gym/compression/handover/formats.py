@@ -64,10 +64,10 @@ def _write_safetensors(
     content = encode_safetensors(network)
     description = {
         "format": VERSION,
+        "layers": describe(network),
         **fields,
         "input_shape": list(images.shape[1:]),
         "weights": {"file": name, "sha256": hashlib.sha256(content).hexdigest()},
-        "layers": describe(network),
     }
     return [content, (json.dumps(description, indent=1) + "\n").encode()]
 

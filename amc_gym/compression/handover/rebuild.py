@@ -16,6 +16,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from amc_gym._utils.names import printable
+from amc_gym.compression.narrow_attention import narrow
+from amc_gym.compression.slim import tell
 
 SIZES = (
     "in_channels",
@@ -35,20 +37,43 @@ class RebuildError(ValueError):
     """A description that does not belong to the network it is applied to."""
 
 
-def describe(network: nn.Module) -> Layers:
-    """Sizes and shapes of every module that holds tensors of its own, ready for JSON."""
-    return {
-        name: {
-            "sizes": {
-                size: getattr(module, size)
-                for size in SIZES
-                if type(getattr(module, size, None)) is int  # others' attributes of these names
-            },
-            "tensors": {key: list(tensor.shape) for key, tensor in own.items()},
+def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
+    """Sizes and shapes of every module that holds tensors of its own, ready for JSON.
+
+    Args:
+        network: the slim network.
+        original: the network that it was made from.  Where one of its modules has another number
+            in an attribute, or in a tuple, that number is among the sizes: "width", "shape[0]".
+    """
+    others = dict(original.named_modules()) if original is not None else {}
+    layers = {}
+    for name, module in network.named_modules():
+        tensors = _own_tensors(module)
+        sizes = {
+            size: getattr(module, size)
+            for size in SIZES
+            if type(getattr(module, size, None)) is int  # others' attributes of these names
         }
-        for name, module in network.named_modules()
-        if (own := _own_tensors(module))
-    }
+        numbers = _numbers(others[name]) if name in others else {}
+        now = _numbers(module)
+        sizes = (sizes if tensors else {}) | {
+            each: now[each] for each, old in numbers.items() if 0 < now.get(each, 0) < old
+        }
+        if tensors or sizes:
+            shapes = {key: list(tensor.shape) for key, tensor in tensors.items()}
+            layers[name] = {"sizes": sizes, "tensors": shapes}
+    return layers
+
+
+def _numbers(module: nn.Module) -> dict[str, int]:
+    """Whole numbers that a module holds, by attribute, and by place in tuples and lists."""
+    found = {}
+    for name, value in vars(module).items():
+        if type(value) is int:
+            found[name] = value
+        elif isinstance(value, (tuple, list)):
+            found |= {f"{name}[{i}]": each for i, each in enumerate(value) if type(each) is int}
+    return found
 
 
 def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
@@ -65,17 +90,18 @@ def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Ten
     """
     network = copy.deepcopy(original)
     found = describe(network)
-    strangers = sorted(found.keys() ^ layers.keys())
+    modules = dict(network.named_modules())
+    strangers = sorted((found.keys() - layers.keys()) | (layers.keys() - modules.keys()))
     if strangers:
         raise RebuildError(
             f"the file describes another network than {type(original).__name__}: "
             f"they differ in {', '.join(map(repr, strangers[:3]))}"
         )
     for name, layer in layers.items():
-        module = network.get_submodule(name)
-        _refuse_larger(name, layer, found[name])
+        module = modules[name]
+        _refuse_larger(name, layer, found.get(name, {"sizes": {}, "tensors": {}}), module)
         for size, value in layer["sizes"].items():
-            setattr(module, size, value)
+            _set(module, size, value)
         for key, shape in layer["tensors"].items():
             tensor = tensors.get(f"{name}.{key}" if name else key)
             if tensor is None or list(tensor.shape) != shape:
@@ -96,9 +122,26 @@ def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def _refuse_larger(name: str, layer: Mapping[str, Any], original: Mapping[str, Any]) -> None:
+def _set(module: nn.Module, size: str, value: int) -> None:
+    """Give a module a size, as a slim network's modules are told theirs."""
+    if isinstance(module, nn.MultiheadAttention) and size == "head_dim":
+        narrow(module, value * module.num_heads)
+    elif size in SIZES:
+        setattr(module, size, value)
+    else:
+        tell(module, value, size)
+
+
+def _refuse_larger(
+    name: str, layer: Mapping[str, Any], original: Mapping[str, Any], module: nn.Module
+) -> None:
     shapes, full = layer["tensors"], original["tensors"]
-    same = shapes.keys() == full.keys() and layer["sizes"].keys() == original["sizes"].keys()
+    numbers = _numbers(module) | original["sizes"]
+    sizes = layer["sizes"]
+    same = shapes.keys() == full.keys() and original["sizes"].keys() <= sizes.keys()
+    others = sizes.keys() - original["sizes"].keys()
+    if any(numbers.get(each, 0) < sizes[each] for each in others):
+        same = False
     if not same or any(
         len(shape) != len(full[key]) or any(map(int.__gt__, shape, full[key]))
         for key, shape in shapes.items()
