@@ -159,10 +159,10 @@ def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
         module.num_features = channels
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.numel()  # one for all, or one for each
-    elif isinstance(module, nn.GroupNorm):  # each channel is a group
+    elif isinstance(module, nn.GroupNorm):  # pruned only where each channel is a group
         module.num_groups = module.num_channels = channels
-    elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and module.weight is not None:
-        module.normalized_shape = tuple(module.weight.shape)
+    elif isinstance(module, nn.LayerNorm):
+        module.normalized_shape = (channels,)
     elif isinstance(module, nn.MultiheadAttention):
         narrow(module, channels)
 
@@ -171,8 +171,8 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
     """A copy of full size in which no layer reads a pruned channel: what slimming must equal.
 
     Products of feature maps read channels, too, and have no weights that could be set to zero:
-    what they sum over is zero from where it is made.  Norms over several channels take their
-    statistics over those that stay.
+    what they sum over is zero from where it is made.  Layer norms take their statistics over the
+    channels that stay.
     """
     masked = copy.deepcopy(model)
     free = {product.name for product in graph.products}
@@ -206,20 +206,14 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
     return masked
 
 
-def _masked_norms(
-    network: nn.Module, graph: ChannelGraph, kept: Kept
-) -> dict[int, tuple[int, Tensor]]:
-    """What norms over several channels leave out, as ``MaskedNorms`` takes it."""
+def _masked_norms(network: nn.Module, graph: ChannelGraph, kept: Kept) -> dict[int, Tensor]:
+    """What layer norms leave out, as ``MaskedNorms`` takes it."""
     found = {}
     for parameter in graph.parameters:
         for module, name in parameter.owners:
-            norm = network.get_submodule(module)
-            if name != "weight" or isinstance(norm, (*WEIGHTED, nn.modules.batchnorm._NormBase)):
-                continue
-            held = [(i, axis) for i, axis in enumerate(parameter.axes) if axis.units]
-            if len(held) == 1:
-                positions = torch.from_numpy(held[0][1].kept(kept)).sort().values
-                found[id(norm.weight)] = (held[0][0], positions)
+            weight = getattr(network.get_submodule(module), name)
+            if len(parameter.axes) == 1 and parameter.axes[0].units:
+                found[id(weight)] = torch.from_numpy(parameter.axes[0].kept(kept)).sort().values
     return found
 
 

@@ -1,12 +1,14 @@
 """Units, their order and their members."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from amc_gym.compression.cost import RESOURCES
-from amc_gym.compression.graph import FIXED, GraphError
+from amc_gym.compression.graph import FIXED, Axis, GraphError
 from amc_gym.compression.tracing import trace, verify
 from amc_gym.engine.cache import engines
 
@@ -94,7 +96,7 @@ def test_a_layer_that_runs_twice_costs_twice_and_is_not_refitted():
 
 
 class PaddedShortcut(nn.Module):
-    """An option-A shortcut: 16 channels padded to 32, 8 on each side; tracers ignore the offset."""
+    """An option-A shortcut: 16 channels padded to 32, 8 on each side."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,8 +110,30 @@ class PaddedShortcut(nn.Module):
         return self.last(torch.relu(self.two(x) + padded)).mean((2, 3))
 
 
-def test_wrongly_coupled_channels_are_an_error_and_not_a_wrong_result():
+def test_padding_sends_channels_where_it_says_and_stays():
     torch.manual_seed(0)
     model, example = PaddedShortcut().eval(), torch.randn(1, 3, 4, 4)
-    with pytest.raises(GraphError):
-        verify(model, trace(model, example), example)
+    graph = trace(model, example)
+    (unit,) = graph.units
+    assert (unit.channels, unit.members) == (16, ("one", "two", "last"))
+    last = graph.layers["last"].inputs
+    assert last is not None
+    np.testing.assert_array_equal(np.flatnonzero(last.unit == 0), np.arange(8, 24))
+    np.testing.assert_array_equal(last.channel[8:24], np.arange(16))
+    assert graph.fixed["two"].startswith("is padding of constant_pad_nd (test_graph.py:")
+
+
+def test_wrongly_coupled_channels_are_an_error_and_not_a_wrong_result():
+    """Channel 3 of the stream is that of the padded one's channel 11; here it is channel 3's."""
+    torch.manual_seed(0)
+    model, example = PaddedShortcut().eval(), torch.randn(1, 3, 4, 4)
+    graph = trace(model, example)
+    wrong = []
+    for parameter in graph.parameters:
+        axes = [
+            axis if len(axis) != 32 else Axis(np.roll(axis.unit, -8), np.roll(axis.channel, -8))
+            for axis in parameter.axes
+        ]
+        wrong.append(replace(parameter, axes=tuple(axes)))
+    with pytest.raises(GraphError, match="slimming changes"):
+        verify(model, replace(graph, parameters=tuple(wrong)), example)

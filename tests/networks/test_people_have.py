@@ -14,6 +14,8 @@ from amc_gym.compression.plan import PlanError
 from amc_gym.engine.cache import engines
 
 WHOLE = {
+    "group-norm": {"b"},
+    "layer-norm": {"b"},
     "weight-norm": {"a"},
     "partial-conv": {"a.0"},
     "tied": set(),

@@ -323,21 +323,21 @@ class _Assembly:
         """What is told how many channels there are: (module, attribute) -> the channels."""
         told = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
         told |= {(name, ""): channels for name, channels in self.heads.items()}
-        told = {name: self.units.axis(each) for name, each in (told | self.trace.told).items()}
-        return told | self._norms()
+        told |= {(name, ""): channels for name, channels in self._layer_norms().items()}
+        return {name: self.units.axis(each) for name, each in (told | self.trace.told).items()}
 
-    def _norms(self) -> dict[tuple[str, str], Axis]:
-        """What torch's norms over several channels are told."""
-        found = {}
-        for name, dimensions in self.trace.parameters.items():
-            module, _, attribute = name.rpartition(".")
-            norm = self._module(module)
-            whole = isinstance(norm, (nn.LayerNorm, nn.RMSNorm))
-            grouped = isinstance(norm, nn.GroupNorm) and norm.num_groups != norm.num_channels
-            for axis in map(self.units.axis, dimensions):
-                if attribute == "weight" and axis.units and (whole or grouped):
-                    found[module, "num_channels" if grouped else ""] = axis
-        return found
+    def _layer_norms(self) -> dict[str, np.ndarray]:
+        """Channels of each of torch's layer norms over channels alone."""
+        weights = {
+            name: self.trace.parameters.get(f"{name}.weight", ())
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.LayerNorm)
+        }
+        return {
+            name: dimensions[0]
+            for name, dimensions in weights.items()
+            if len(dimensions) == 1 and dimensions[0] is not None
+        }
 
     def _constants(
         self, layers: dict[str, Layer], parameters: Sequence[Parameter], products: set[int]

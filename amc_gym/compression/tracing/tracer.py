@@ -33,8 +33,8 @@ from amc_gym.compression.tracing.rules import Call, follow
 MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
 """Bounds on a traced pass."""
 
-TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU)
-"""Modules that are told how many channels there are; group norms are, where each is a group."""
+TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
+"""Modules that are told how many channels there are."""
 
 _FILES = (__file__, grad_mode.__file__, torch.__file__)
 _NOT_USERS = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
@@ -237,8 +237,7 @@ class Tracer(Watching, Stack):
         """Take note of modules that are told how many channels there are."""
         if not (args and isinstance(args[0], Tensor) and args[0].dim() > 1):
             return
-        each = isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels
-        if each or isinstance(module, (*TOLD, ChannelMap)):
+        if isinstance(module, (*TOLD, ChannelMap)):
             channels = self.info(args[0]).labels[1]
             if channels is None:
                 channels = self.trace.labels.new(args[0].shape[1], f"{name!r} reads no channels")

@@ -20,29 +20,28 @@ def batch_norm(call: Call) -> None:
 
 @rule("native_group_norm")
 def group_norm(call: Call) -> None:
-    """Statistics over groups of channels, which keep equally many, unless each is a group."""
+    """Statistics over groups of channels: all of them stay, unless each is a group."""
     labels = list(call.infos[0].labels)
     for tensor in call.tensors[1:]:
         labels[1] = call.unite(labels[1], call.labels(tensor)[0])
-    groups, channels = call.bound["group"], labels[1]
-    if channels is not None and groups != call.bound["C"]:
-        if call.bound["weight"] is None:
-            call.fix(channels, "is normalised together with other channels in")
-        call.classes.keep_equal(
-            channels.reshape(groups, -1), f"groups of {call.operation} keep equally many"
-        )
+    if call.bound["group"] != call.bound["C"]:
+        call.fix(labels[1], "is normalised together with other channels in")
     call.give_all(labels)
 
 
 @rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def layer_norm(call: Call) -> None:
-    """Statistics over the channels that stay, of a norm that has a weight to know it by."""
+    """Statistics over the channels that stay, where it has a weight to know the norm by.
+
+    A norm over positions as well keeps all channels, as does one without a weight.
+    """
     labels = list(call.infos[0].labels)
     over = len(call.bound["normalized_shape"])
     for tensor in call.tensors[1:]:
         for axis, own in enumerate(call.labels(tensor)):
             call.unite(own, labels[len(labels) - over + axis])
-    if call.bound.get("weight") is None:
+    follows = call.operation.name == "native_layer_norm" and over == 1
+    if not follows or call.bound["weight"] is None:
         for dimension in labels[len(labels) - over :]:
             call.fix(dimension, "is normalised together with other channels in")
     call.give_all(labels)
