@@ -11,12 +11,12 @@ from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from amc_gym._utils.dispatch import Watching
 from amc_gym.compression.cost import attention_in_steps
 
 
-class MaskedNorms(TorchDispatchMode):
+class MaskedNorms(Watching):
     """Has layer norms leave out channels, whoever calls them.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,6 +45,10 @@ SIDE = 96
 """Height and width of the images of networks that take any."""
 
 
+SIDES = {"vit_b_16": 224, "maxvit_t": 224, "swin_t": 224, "swin_v2_t": 256, "inception_v3": 139}
+"""Of networks of torchvision that take no such images, or whose windows these do not fill."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One network of the table.
@@ -69,25 +74,17 @@ class Entry:
     def _torchvision(self) -> tuple[nn.Module, int]:
         import torchvision
 
-        side = {"vit_b_16": 224, "maxvit_t": 224, "inception_v3": 139, "swin_v2_t": 128}
         options = {"init_weights": False} if self.name in ("googlenet", "inception_v3") else {}
-        return torchvision.models.get_model(self.name, **options), side.get(self.name, SIDE)
+        return torchvision.models.get_model(self.name, **options), SIDES.get(self.name, SIDE)
 
     def _timm(self) -> tuple[nn.Module, int]:
         import timm
 
         model = timm.create_model(self.name, pretrained=False)
-        configuration = model.pretrained_cfg
-        fixed = configuration.get("fixed_input_size", False)
-        return model, configuration["input_size"][-1] if fixed else max(
-            SIDE, *_least(configuration)
-        )
-
-
-def _least(configuration: dict) -> tuple[int, int]:
-    """Smallest side that timm says a network takes, twice."""
-    least = configuration.get("min_input_size") or (3, SIDE, SIDE)
-    return least[-1], least[-1]
+        known: dict[str, Any] = vars(model)["pretrained_cfg"]
+        if known.get("fixed_input_size", False):
+            return model, known["input_size"][-1]
+        return model, max(SIDE, (known.get("min_input_size") or (SIDE,))[-1])
 
 
 def with_statistics(model: nn.Module, generator: torch.Generator) -> nn.Module:

@@ -34,7 +34,9 @@ def peer(model: nn.Module, example: Tensor, classes: int = 1000) -> dict[str, An
     import torch_pruning as tp
 
     original, began = copy.deepcopy(model), time.monotonic()
-    ignored = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+    ignored: list[nn.Module] = [
+        m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes
+    ]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
