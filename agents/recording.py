@@ -159,7 +159,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         began = time.perf_counter()
         engine = amc(self).engine
         with environment_threads():
-            accuracy = engine.evaluator(counts).accuracy(engine.options.metric)
+            accuracy = engine.evaluator(counts).score
         self._count(tuple(counts))
         self.seconds += time.perf_counter() - began
         return accuracy
@@ -196,7 +196,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._count(channels)
         episode = Episode(
             reward=reward,
-            accuracy=info["accuracy"],
+            accuracy=info["score"],
             macs=info["macs"],
             params=info["params"],
             channels=channels,

@@ -8,9 +8,12 @@ from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
 from amc_gym.registration import register
 from amc_gym.sharing.environments import SharedEnv, share
+from amc_gym.tasks import objectives
+from amc_gym.tasks.objectives import Objective
+from amc_gym.tasks.samples import Samples
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import accuracy
+from amc_gym.training.loop import accuracy, score
 from amc_gym.training.recipe import Recipe
 from amc_gym.workflows.compression import compress, export, finetune, load, training_images
 from amc_gym.workflows.search import search
@@ -24,8 +27,10 @@ __all__ = [
     "CompressionTask",
     "ExportError",
     "Measured",
+    "Objective",
     "PlanError",
     "Recipe",
+    "Samples",
     "SharedEnv",
     "Split",
     "Validation",
@@ -35,6 +40,8 @@ __all__ = [
     "export",
     "finetune",
     "load",
+    "objectives",
+    "score",
     "search",
     "share",
     "task_of",

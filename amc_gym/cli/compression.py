@@ -116,12 +116,12 @@ def search(
 def _report(env: gym.Env, plan: CompressionPlan) -> None:
     assert isinstance(env, AMCEnv)
     graph, measured = env.engine.graph, plan.measured
-    full = env.engine.evaluator(graph.full).accuracy(plan.options["metric"])
+    full = env.engine.evaluator(graph.full).score
     table = Table("", "original", "compressed", "kept")
     table.add_row(
-        f"accuracy ({plan.options['metric']}, {measured.images} reward images)",
+        f"{plan.score_name} ({plan.options['metric']}, {measured.images} reward images)",
         f"{full:.2%}",
-        f"{measured.accuracy:.2%}",
+        f"{measured.score:.2%}",
         "",
     )
     costs = {

@@ -23,11 +23,16 @@ from amc_gym._utils.documents import DocumentError
 from amc_gym._utils.files import write_json
 from amc_gym._utils.names import printable
 from amc_gym.compression import channel_ranges
+from amc_gym.compression.evaluation.hits import METRICS
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan_schema import ListedPlanSchema, PlanSchema
 from amc_gym.compression.slim import Kept
 
 FORMAT = 2
+
+
+ACCURACY = "accuracy"
+"""Name of the score in the file of a plan whose network classifies."""
 
 
 class PlanError(ValueError):
@@ -39,7 +44,7 @@ class Measured:
     """Measured figures of a small network.
 
     Attributes:
-        accuracy: on the reward images, in [0, 1], by the metric of the plan's options.
+        score: on the reward images, in [0, 1], by the metric of the plan's options.
         images: how many reward images.
         macs: multiply-accumulate operations of a pass over one image.
         params: learnable parameters; in weight pruning, those that are not zero.
@@ -47,16 +52,31 @@ class Measured:
         cost: in the budget's resource, where that is none of these.
     """
 
-    accuracy: float
+    score: float
     images: int
     macs: int
     params: int
     latency_ns: int | None = None
     cost: int | None = None
 
-    def to_dict(self) -> dict[str, float]:
-        """Turn into a table for a file, without what was not measured."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    @property
+    def accuracy(self) -> float:
+        """The score of a network that classifies."""
+        return self.score
+
+    def to_dict(self, score: str = ACCURACY) -> dict[str, float]:
+        """Turn into a table for a file, without what was not measured.
+
+        Args:
+            score: what the score is called there.
+        """
+        found = {score if name == "score" else name: value for name, value in asdict(self).items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Measured:
+        """Take what ``to_dict`` gave."""
+        return cls(**{"score" if name == ACCURACY else name: v for name, v in content.items()})
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,7 @@ class CompressionPlan:
         if not isinstance(self.measured, Measured):
             raise TypeError(
                 f"measured must be an amc_gym.Measured, not {described(self.measured)}: "
-                "Measured(accuracy, images, macs, params)"
+                "Measured(score, images, macs, params)"
             )
 
     def __hash__(self) -> int:
@@ -101,6 +121,11 @@ class CompressionPlan:
     def counts(self) -> tuple[int, ...]:
         """Kept channels, or weights, of each unit, in order."""
         return tuple(self.weights.values()) or tuple(map(len, self.kept.values()))
+
+    @property
+    def score_name(self) -> str:
+        """How the score is called: "accuracy" where classes are told apart, or else "score"."""
+        return ACCURACY if self.options.get("metric") in METRICS else "score"
 
     def kept_channels(self, graph: ChannelGraph) -> Kept:
         """Kept channels of each unit of ``graph``.
@@ -152,7 +177,7 @@ class CompressionPlan:
             "task": dict(self.task),
             "options": dict(self.options),
             "fingerprints": dict(self.fingerprints),
-            "measured": self.measured.to_dict(),
+            "measured": self.measured.to_dict(self.score_name),
             "versions": dict(self.versions),
             "kept": self._ranges(),
             "weights": dict(self.weights),
@@ -179,7 +204,7 @@ class CompressionPlan:
         if content.pop("sha256") != _sha256(content):
             raise PlanError("the plan does not match its checksum: it was changed or cut short")
         del content["format"]
-        content["measured"] = Measured(**content["measured"])
+        content["measured"] = Measured.from_dict(content["measured"])
         if isinstance(checked, PlanSchema):
             kept = {name: chain.from_iterable(ranges) for name, ranges in checked.kept.items()}
         else:

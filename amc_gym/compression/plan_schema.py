@@ -20,7 +20,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, FailFast, Field
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
 from amc_gym._utils.names import choose
@@ -88,7 +88,7 @@ class OptionsSchema(Schema):
     action_mode: Name
     importance: Name
     recovery: Annotated[Name, AfterValidator(_recovery)]
-    metric: Literal["top1", "top5"]
+    metric: Name
     max_sparsity: Sparsity | dict[LayerKind, Sparsity]
     channel_multiple: Positive
     reward_images: Positive
@@ -97,24 +97,32 @@ class OptionsSchema(Schema):
 
 
 class MeasuredSchema(Schema):
-    """Figures that are claimed of the small network."""
+    """Figures that are claimed of the small network; its score is one of the first two."""
 
-    accuracy: Accuracy
+    accuracy: Accuracy | None = None
+    score: Accuracy | None = None
     images: Positive
     macs: Positive
     params: Positive
     latency_ns: Positive | None = None
     cost: Natural | None = None
 
+    @model_validator(mode="after")
+    def _scored(self) -> MeasuredSchema:
+        if (self.accuracy is None) == (self.score is None):
+            raise ValueError("should hold a score, or the accuracy of a network that classifies")
+        return self
+
 
 class FingerprintsSchema(Schema):
-    """SHA-256 of the network and of each split; a user's network tells its logits, too."""
+    """SHA-256 of the network and of each split; a user's network tells what it answers, too."""
 
     model: Sha256
     calibration: Sha256
     reward: Sha256
     test: Sha256
     logits: Sha256 | None = None
+    outputs: Sha256 | None = None
 
 
 class _Common(Schema):

@@ -10,6 +10,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
+from amc_gym._utils.nests import Nest, placed
 from amc_gym.compression.evaluation.form import FORMS, PLAIN, Form
 from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.graph import ChannelGraph, Layer
@@ -55,12 +56,12 @@ class Analysis:
         return next(self.model.parameters()).device
 
     @property
-    def few(self) -> Tensor:
-        """A few reward images on the network's device, (n, C, H, W): networks are compared on them.
+    def few(self) -> Nest:
+        """Inputs of a few reward samples on the network's device: networks are compared on them.
 
         There are ``VERIFIED`` of them, where the split holds so many.
         """
-        return self.task.reward.batch(slice(VERIFIED)).to(self.device)
+        return placed(self.task.reward.batch(slice(VERIFIED)), self.device)
 
     @cached_property
     def graph(self) -> ChannelGraph:
@@ -69,12 +70,12 @@ class Analysis:
         Raises:
             GraphError: the network cannot be compressed.
         """
-        return trace(self.model, self.few)
+        return trace(self.model, self.few, self.task.part)
 
     @cached_property
     def form(self) -> Form | None:
         """The fastest form in which slim networks can be evaluated, see ``fastest_form``."""
-        form = fastest_form(self.model, self.graph, self.few)
+        form = fastest_form(self.model, self.graph, self.few, self.task.part)
         if form != FORMS[0]:
             logger.warning(
                 "%s is evaluated %s: in the fastest form it computes something else",
@@ -123,23 +124,27 @@ class Analysis:
     @cached_property
     def saliency(self) -> tuple[Tensor, ...]:
         """First-order Taylor importance of each unit's channels, (channels,) each."""
-        return saliencies(self.model, self.graph, self._batches())
+        return saliencies(self.model, self.graph, self._batches(), self.task.objective.summed)
 
     @cached_property
     def sensitivity(self) -> dict[str, float]:
         """How much the loss reacts to each layer's output on the first calibration images."""
-        batches = islice(self.images(), -(-SENSITIVITY_IMAGES // BATCH))
-        return sensitivities(self.model, self.graph, batches)
+        batches = islice(self._batches(), -(-SENSITIVITY_IMAGES // BATCH))
+        expected = self.task.objective.expected
+        return sensitivities(self.model, self.graph, batches, loss=expected)
 
-    def images(self) -> Iterator[Tensor]:
-        """Calibration images on the network's device, (B, C, H, W) each."""
+    def images(self) -> Iterator[Nest]:
+        """Inputs of calibration on the network's device, such as images (B, C, H, W)."""
         return (images for images, _ in self._batches())
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:
         """The network, trained for some steps on the calibration images."""
-        return finetune_steps(network, self.task.calibration, steps)
+        return finetune_steps(network, self.task.calibration, steps, self.task.objective)
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Calibration images, on the device of the network, and their labels."""
+    def _batches(self) -> Iterator[tuple[Nest, Nest]]:
+        """Inputs and targets of calibration, on the device of the network."""
         device = self.device
-        return ((images.to(device), y) for images, y in self.task.calibration.batches(BATCH))
+        return (
+            (placed(inputs, device), placed(targets, device))
+            for inputs, targets in self.task.calibration.batches(BATCH)
+        )

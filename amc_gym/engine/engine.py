@@ -19,7 +19,7 @@ from amc_gym.compression.evaluation.evaluator import PRECISIONS, Evaluator, batc
 from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.pruning.agreement import agrees, halves
+from amc_gym.compression.pruning.agreement import agrees, halves, outputs_at
 from amc_gym.compression.pruning.candidates import RecoveredNetwork, SwappedNetwork
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.engine.analysis import Analysis
@@ -41,13 +41,14 @@ class Engine:
 
     Attributes:
         pruning: decides, counts and builds.
-        evaluator: counts -> hits on the reward images.
+        evaluator: counts -> score on the reward images.
+        objective: what plans are judged by.
         reward_images: how many those are.
         form: in which networks are evaluated.
 
     Raises:
-        ValueError: there are fewer reward images than the options say, or as few classes as
-            "top5" counts.
+        ValueError: there are fewer reward images than the options say, as few classes as "top5"
+            counts, or a metric of classes for a task without.
         GraphError: the network cannot be compressed.
     """
 
@@ -60,10 +61,16 @@ class Engine:
                 f"reward_images={n}, but the task has only {len(task.reward)}: choose at most so "
                 "many, or None for all"
             )
-        if options.metric == "top5" and task.classes <= 5:
+        self.objective = task.objective.by(options.metric)
+        if self.objective.name == "top5" and task.classes <= 5:
             raise ValueError(
                 f"metric='top5' calls every answer right where there are {task.classes} classes: "
                 "choose metric='top1'"
+            )
+        if task.part and options.granularity != "channel":
+            raise ValueError(
+                f"single weights of part {task.part!r} cannot be pruned alone: choose "
+                "granularity='channel', or a task of that part"
             )
         self.analysis, self.options = analysis, options
         folded, graph = (analysis.form or PLAIN).fold(task.model, analysis.graph)
@@ -80,6 +87,7 @@ class Engine:
             if swaps
             else RecoveredNetwork(self.pruning.build, analysis.graph, form=form, **like),
             task.reward.first(n),
+            self.objective.score,
             size=batch_size(graph, n, like["device"].type),
             device=like["device"],
             precision=options.precision,
@@ -93,10 +101,9 @@ class Engine:
         """
         if form is None:
             return False
-        counts, images = halves(self.graph), self.analysis.few
-        with torch.inference_mode():
-            expected = self.pruning.build(counts)(images)
-        if agrees(folded, pruner, form, counts, images, expected, REFITTED_TOLERANCE):
+        counts, images, part = halves(self.graph), self.analysis.few, self.task.part
+        expected = outputs_at(self.pruning.build(counts), images, part)
+        if agrees(folded, pruner, form, counts, images, expected, REFITTED_TOLERANCE, part):
             return True
         logger.warning("%s: each plan is re-fitted anew", type(self.task.model).__name__)
         return False

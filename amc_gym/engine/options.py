@@ -10,7 +10,8 @@ import torch
 from amc_gym._utils.arguments import function, whole
 from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import choose
-from amc_gym.compression.evaluation.evaluator import METRICS, PRECISIONS
+from amc_gym.compression.evaluation.evaluator import PRECISIONS
+from amc_gym.compression.evaluation.hits import METRICS
 from amc_gym.compression.pruning import PRUNINGS, Pruning
 from amc_gym.compression.ranking.importance import IMPORTANCES, Importance
 from amc_gym.compression.recovery import Chain, RecoveryLike, chain
@@ -34,8 +35,8 @@ class EngineOptions:
     recovery: RecoveryLike = "reconstruct"
     """how kept weights make up for pruned ones: "none", or steps joined by "+", or a function"""
 
-    metric: str = "top1"
-    """what counts as right: "top1" or "top5" """
+    metric: str | None = None
+    """what counts as right where classes are told apart: "top1" or "top5"; None: the task's own"""
 
     reward_images: int | None = None
     """judge on the first so many reward images; None: on all"""
@@ -50,10 +51,11 @@ class EngineOptions:
         put = partial(object.__setattr__, self)
         for name, available in (
             ("granularity", PRUNINGS),
-            ("metric", METRICS),
             ("precision", PRECISIONS),
         ):
             put(name, choose(name, getattr(self, name), available))
+        if self.metric is not None:
+            put("metric", choose("metric", self.metric, METRICS))
         put("importance", _importance(self.importance))
         put("recovery", chain(self.recovery))
         self.pruning.check(self.importance, self.chain)

@@ -15,7 +15,7 @@ from amc_gym._utils.names import choose
 from amc_gym._utils.options import markdown, options_of, table
 from amc_gym._utils.own_code import qualified
 from amc_gym.compression.cost import Cost
-from amc_gym.compression.evaluation.evaluator import Hits
+from amc_gym.compression.evaluation.scoring import Scored
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.engine import Engine
@@ -78,10 +78,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
 
     ## Rewards
 
-    0 until the last step, then as `reward` says: `"accuracy"` in [0, 1], `"error"` (-error),
-    `"error-log-macs"` and `"error-log-params"` (-error ln(size), for `preserve_ratio=None`),
-    `"error-log-latency"` (the same of nanoseconds).  A function of what was measured, a
-    `Measured` with `accuracy`, `macs`, `params` and more, is a reward, too.
+    0 until the last step, then as `reward` says: `"accuracy"` or `"score"`, in [0, 1], `"error"`
+    (-error), `"error-log-macs"` and `"error-log-params"` (-error ln(size), for
+    `preserve_ratio=None`), `"error-log-latency"` (the same of nanoseconds); the error is
+    1 - score.  A function of what was measured, a `Measured` with `score`, `macs`, `params` and
+    more, is a reward, too.
 
     ## Starting state and episode end
 
@@ -92,9 +93,9 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
 
     Each step: `layer` (the unit's name), `sparsity` (executed), `channels` (kept; `weights` in
     weight pruning).  The last one
-    adds `accuracy`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
-    `CompressionPlan`; `env.unwrapped.plan` is the same as an object.  Where latency is measured it
-    adds `latency_ns` and `latency_ratio`, where a resource of your own is counted `cost` and
+    adds `score`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
+    `CompressionPlan`; `env.unwrapped.plan` is the same as an object.  `accuracy` is the `score` of
+    a network that classifies.  Where latency is measured it adds `latency_ns` and `latency_ratio`, where a resource of your own is counted `cost` and
     `cost_ratio`.
 
     ## Arguments
@@ -197,11 +198,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             "resource": given.resource_name,
             "preserve_ratio": self.task.preserve_ratio if ratio == DEFAULT else ratio,
             "granularity": judged.granularity,
-            "reward": given.rewarding.name,
+            "reward": self._reward_name(),
             "action_mode": given.action_mode,
             "importance": importance if isinstance(importance, str) else qualified(importance),
             "recovery": str(judged.recovery),
-            "metric": judged.metric,
+            "metric": self.engine.objective.name,
             "max_sparsity": dict(ratios) if isinstance(ratios, Mapping) else ratios,
             "channel_multiple": multiple,
             "reward_images": self.engine.reward_images,
@@ -211,6 +212,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             table = self.latency.table
             resolved["latency"] = {"device": str(table.device), "table": table.fingerprint}
         return resolved
+
+    def _reward_name(self) -> str:
+        """The reward as the task calls it: "accuracy" is the score where classes are told apart."""
+        name = self.given.rewarding.name
+        return "score" if name == "accuracy" and not self.engine.objective.classifies else name
 
     def _budget(self) -> Budget:
         """The admissible counts under the resolved options."""
@@ -335,11 +341,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             "channels" if unit.inputs is None else "weights": kept,
         }
 
-    def finish(self, hits: Hits) -> tuple[float, dict[str, Any]]:
-        """Reward and info of the last step, whose plan was evaluated to ``hits``."""
+    def finish(self, found: Scored) -> tuple[float, dict[str, Any]]:
+        """Reward and info of the last step, of whose plan the evaluator ``found`` the score."""
         assert self._executed is not None
         self._plan = plan = finished_plan(
-            self.task, self.engine, self._costs, self.options, tuple(self._executed), hits
+            self.task, self.engine, self._costs, self.options, tuple(self._executed), found
         )
         info = self.decided() | terminal_info(plan, self._costs)
         return self._reward(plan.measured), info
@@ -362,7 +368,8 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             executed=tuple(executed),
             resource=self.options["resource"],
             ratio=self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full,
-            accuracy=None if self._plan is None else self._plan.measured.accuracy,
+            score=None if self._plan is None else self._plan.measured.score,
+            score_name="accuracy" if self.engine.objective.classifies else "score",
         )
         return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
 

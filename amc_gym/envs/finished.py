@@ -7,7 +7,7 @@ from typing import Any
 
 from amc_gym._utils.provenance import versions
 from amc_gym.compression.cost import Cost
-from amc_gym.compression.evaluation.evaluator import Hits
+from amc_gym.compression.evaluation.scoring import Scored
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan, Measured
 from amc_gym.engine.engine import Engine
@@ -36,9 +36,9 @@ def finished_plan(
     costs: Mapping[str, Cost],
     options: dict[str, Any],
     counts: tuple[int, ...],
-    hits: Hits,
+    found: Scored,
 ) -> CompressionPlan:
-    """The plan of an episode that decided ``counts``, of which the evaluator said ``hits``.
+    """The plan of an episode that decided ``counts``, of which the evaluator ``found`` the score.
 
     Args:
         task: what was compressed.
@@ -46,7 +46,7 @@ def finished_plan(
         costs: see ``told_costs``.
         options: as resolved.
         counts: of each unit.
-        hits: on the reward images.
+        found: on the reward images.
     """
     return CompressionPlan(
         **engine.decisions(counts),
@@ -54,8 +54,8 @@ def finished_plan(
         options=options,
         fingerprints=task.fingerprints,
         measured=Measured(
-            accuracy=hits.accuracy(engine.options.metric),
-            images=hits.images,
+            score=found.score,
+            images=found.images,
             **{name: cost.total(counts) for name, cost in costs.items()},
         ),
         versions=versions(),
@@ -73,4 +73,5 @@ def terminal_info(plan: CompressionPlan, costs: Mapping[str, Cost]) -> dict[str,
     ratios = {
         f"{name.removesuffix('_ns')}_ratio": found[name] / cost.full for name, cost in costs.items()
     }
-    return {"accuracy": plan.measured.accuracy, **found, **ratios, "plan": plan.to_json()}
+    scores = dict.fromkeys(sorted({plan.score_name, "score"}), plan.measured.score)
+    return {**scores, **found, **ratios, "plan": plan.to_json()}

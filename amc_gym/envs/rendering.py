@@ -26,14 +26,15 @@ class Frame:
     executed: Sequence[int]
     resource: str
     ratio: float  # share of the resource that the network has now
-    accuracy: float | None  # of the finished plan on the reward images
+    score: float | None  # of the finished plan on the reward images
+    score_name: str = "accuracy"
 
     @property
     def headline(self) -> str:
         """Units decided, cost and reward, in one line."""
         decided = f"{len(self.executed)}/{len(self.channels)} units decided"
         cost = f"{self.resource} {self.ratio:.1%}"
-        reached = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"
+        reached = "" if self.score is None else f", {self.score_name} {self.score:.2%}"
         return f"{decided}, {cost}{reached}"
 
 

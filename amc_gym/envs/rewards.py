@@ -2,8 +2,9 @@
 
 | name                | reward                | for                                            |
 |---------------------|-----------------------|------------------------------------------------|
-| "accuracy"          | accuracy              | resource-constrained search, in [0, 1]         |
-| "error"             | -error                | the same up to a constant: the paper's R_err   |
+| "accuracy"          | score                 | resource-constrained search, in [0, 1]         |
+| "score"             | score                 | the same, of networks that tell no classes     |
+| "error"             | -(1 - score)          | the same up to a constant: the paper's R_err   |
 | "error-log-macs"    | -error * ln(MACs)     | accuracy-guaranteed: the paper's R_FLOPs       |
 | "error-log-params"  | -error * ln(#params)  | accuracy-guaranteed: the paper's R_Param       |
 | "error-log-latency" | -error * ln(ns)       | the same shape for measured latency            |
@@ -91,15 +92,16 @@ def reward_of(reward: str | RewardFunction | Reward) -> Reward:
 
 
 @register("accuracy")
-def accuracy(measured: Measured) -> float:
-    """The accuracy, in [0, 1]."""
-    return measured.accuracy
+@register("score")
+def score(measured: Measured) -> float:
+    """The score, in [0, 1]: of a network that classifies, its accuracy."""
+    return measured.score
 
 
 @register("error")
 def error(measured: Measured) -> float:
     """Minus the error, in [-1, 0]."""
-    return measured.accuracy - 1
+    return measured.score - 1
 
 
 def error_log(measured: Measured, size: int) -> float:
@@ -110,7 +112,7 @@ def error_log(measured: Measured, size: int) -> float:
     """
     if size <= 1:
         raise ValueError(f"the error-log rewards need a size above 1, not {size}")
-    return (measured.accuracy - 1) * math.log(size)
+    return (measured.score - 1) * math.log(size)
 
 
 @register("error-log-macs")

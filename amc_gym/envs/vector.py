@@ -54,7 +54,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
     `metadata["autoreset_mode"]` is `AutoresetMode.SAME_STEP`: an episode that ends starts anew in
     the same step.  The observation is then the new episode's first one; the old one's last
-    observation is in `infos["final_obs"][i]`, and what its last step said, `accuracy`, `plan` and
+    observation is in `infos["final_obs"][i]`, and what its last step said, `score`, `plan` and
     the rest, in `infos["final_info"]`.  As everywhere in Gymnasium, a key of `infos` holds an
     array over the sub-environments, and the key with `_` before it says which of them have it.
 
@@ -220,8 +220,8 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         rewards: np.ndarray,
     ) -> None:
         """Evaluate the ``plans`` of ``members`` and start anew; fill in their rows and infos."""
-        for i, hits in zip(members, self.engine.evaluator.many(plans), strict=True):
-            rewards[i], info = self.envs[i].finish(hits)
+        for i, found in zip(members, self.engine.evaluator.many(plans), strict=True):
+            rewards[i], info = self.envs[i].finish(found)
             self.plans[i] = self.envs[i].plan
             final = {"final_obs": observations[i].copy(), "final_info": info}
             self._add_info(infos, final, i)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from amc_gym._utils.arguments import described
 from amc_gym._utils.grad_mode import recording
+from amc_gym._utils.nests import Nest, called, leaves, mapped, samples, take, told
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
 WRAPPERS["DistributedDataParallel"] = "module"
@@ -190,62 +190,86 @@ def _check_copies(model: nn.Module) -> None:
         ) from error
 
 
-def classes_of(model: nn.Module, images: Tensor, called: str = "model") -> int:
+def classes_of(model: nn.Module, images: Nest, name: str = "model") -> int:
     """The number of classes that a network tells apart.
 
     Args:
         model: in eval mode.
-        images: two or more, (N, C, H, W), or one where there are no more.
-        called: what the user calls it.
+        images: inputs of two or more, or of one where there are no more.
+        name: what the user calls it.
 
     Raises:
         ValueError: it does not run on them, its answers are not finite logits (N, classes), or it
             answers otherwise when asked again.
     """
-    shape = tuple(images[:1].shape)
-    asked = partial(_answer, model, called=called)
-    _logits(asked(images[:1], f"on one image of shape {shape}"), 1, called)
-    logits = _logits(asked(images, f"on {len(images)} images"), len(images), called)
+    n, one = samples(images), take(images, slice(1))
+    _logits(answer(model, one, f"on one image of shape {told(one)}", name), 1, name)
+    logits = _logits(answer(model, images, f"on {n} images", name), n, name)
     if not logits.isfinite().all():
         raise ValueError(
-            f"the {called}'s logits are NaN or infinite: its weights, or how images are "
+            f"the {name}'s logits are NaN or infinite: its weights, or how images are "
             "normalised, are not those of its training"
         )
-    again = asked(images, f"on {len(images)} images")
-    if not float((again - logits).abs().max()) <= SAME * max(float(logits.abs().max()), 1e-6):
-        raise ValueError(
-            f"the {called} answers otherwise each time it is asked: in evaluation mode nothing may "
-            "be random; F.dropout needs training=self.training"
-        )
+    again = answer(model, images, f"on {n} images", name)
+    refuse_chance(name, again, logits)
     return logits.shape[1]
 
 
-def _answer(model: nn.Module, images: Tensor, what: str, called: str) -> Any:
-    given = images.clone()
+def refuse_chance(name: str, again: Nest, before: Nest) -> None:
+    """Refuse a network that gives two answers to one question.
+
+    Raises:
+        ValueError: it does.
+    """
+    pairs = list(zip(leaves(again), leaves(before), strict=False))
+    same = len(leaves(again)) == len(pairs) and all(one.shape == two.shape for one, two in pairs)
+    for one, two in pairs:
+        if not same or not two.numel():
+            continue
+        scale = max(float(two.abs().max()), 1e-6)
+        same = float((one.double() - two.double()).abs().max()) <= SAME * scale
+    if not same:
+        raise ValueError(
+            f"the {name} answers otherwise each time it is asked: in evaluation mode nothing may "
+            "be random; F.dropout needs training=self.training"
+        )
+
+
+def answer(model: nn.Module, images: Nest, what: str, name: str = "model") -> Any:
+    """What a network answers, without gradient.
+
+    Args:
+        model: in eval mode.
+        images: inputs of a batch.
+        what: they are, for messages: "on 2 images".
+        name: what the user calls the network.
+
+    Raises:
+        ValueError: it does not run on them, or changes them.
+    """
+    given = mapped(Tensor.clone, images)
     try:
         with torch.no_grad():
-            answer = model(given)
+            found = called(model, given)
     except Exception as error:
-        raise ValueError(f"the {called} does not run {what}: {error}") from error
-    if not torch.equal(given, images):
+        raise ValueError(f"the {name} does not run {what}: {error}") from error
+    if not all(map(torch.equal, leaves(given), leaves(images))):
         raise ValueError(
-            f"the {called} changes the images that it is given, in place: write x = x - mean "
+            f"the {name} changes the images that it is given, in place: write x = x - mean "
             "instead of x -= mean, and no inplace=True on its input"
         )
-    return answer
+    return found
 
 
-def _logits(answer: Any, images: int, called: str) -> Tensor:
-    demand = f"the {called} must return logits of shape (N, classes)"
-    if not isinstance(answer, Tensor):
+def _logits(found: Any, images: int, name: str) -> Tensor:
+    demand = f"the {name} must return logits of shape (N, classes)"
+    if not isinstance(found, Tensor):
         raise ValueError(
-            f"{demand}, not {type(answer).__name__}: wrap it in a module whose forward returns "
+            f"{demand}, not {type(found).__name__}: wrap it in a module whose forward returns "
             "the logits alone"
         )
-    if answer.ndim != 2 or len(answer) != images or not answer.is_floating_point():
-        raise ValueError(
-            f"{demand}, not {tuple(answer.shape)} of {answer.dtype} for {images} images"
-        )
-    if answer.shape[1] < 2:
+    if found.ndim != 2 or len(found) != images or not found.is_floating_point():
+        raise ValueError(f"{demand}, not {tuple(found.shape)} of {found.dtype} for {images} images")
+    if found.shape[1] < 2:
         raise ValueError(f"{demand}, of two classes at least: one for each answer, yes and no")
-    return answer
+    return found

@@ -51,16 +51,16 @@ def split_of(name: str, data: Any) -> Split:
     """
     if isinstance(data, Split):
         return data
-    if _is_pair(data):
+    if is_pair(data):
         try:
             return Split(*data)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{name}: {error}") from error
-    return _collected(name, _loader(name, data))
+    return _collected(name, loader_of(name, data))
 
 
-def _is_pair(data: Any) -> bool:
+def is_pair(data: Any) -> bool:
     """Whether it is what ``Split`` takes, rather than a list of (image, label) items."""
     return (
         isinstance(data, tuple | list)
@@ -69,7 +69,7 @@ def _is_pair(data: Any) -> bool:
     )
 
 
-def _loader(name: str, data: Any) -> DataLoader[Any]:
+def loader_of(name: str, data: Any) -> DataLoader[Any]:
     """A loader that gives the items of ``data`` in order, each once, in this process's memory."""
     loader: DataLoader[Any] | None = data if isinstance(data, DataLoader) else None
     dataset: Any = data if loader is None else loader.dataset
@@ -118,7 +118,7 @@ def _chosen(name: str, loader: DataLoader[Any]) -> list[int]:
             f"{name}: the loader's sampler draws with replacement, other items each time: pass "
             "its data set"
         )
-    with _seeded():
+    with seeded():
         chosen = sorted({int(index) for index in sampler})
     if not chosen:
         raise ValueError(f"{name} must not be empty: the loader selects no items")
@@ -127,7 +127,7 @@ def _chosen(name: str, loader: DataLoader[Any]) -> list[int]:
 
 def _collected(name: str, loader: DataLoader[Any]) -> Split:
     """All that a loader gives, in one pair of tensors."""
-    with _seeded():
+    with seeded():
         try:
             return _filled(name, loader)
         except (_UnfitError, MemoryError):
@@ -231,7 +231,7 @@ def _look_at_first(name: str, loader: DataLoader[Any], count: int) -> None:
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
+def seeded() -> Iterator[None]:
     """Random draws of a fixed seed; the caller's generators go on as if nothing had been drawn."""
     python, arrays = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from amc_gym._utils.nests import Nest, leaves, placed, told
+from amc_gym.compression.tracing.part import at_part
+
 DIGITS = {torch.float64: 8, torch.float32: 3}
 """Decimal places of the largest logit that are the same on every machine."""
 
@@ -36,18 +39,35 @@ def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
         shape: of an image, (C, H, W).
     """
     images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
-    for dtype in (torch.float64, torch.float32):
+    return of_outputs(model, images)
+
+
+def of_outputs(model: nn.Module, inputs: Nest, part: str = "") -> str:
+    """The sha256 of a network's outputs on fixed inputs, or of those of a part of it.
+
+    Args:
+        model: in eval mode; a copy is run, in float64 where it can be.
+        inputs: of a few samples.
+        part: name of the module in it that is looked at; "": all of it.
+    """
+    for dtype in DIGITS:
         try:
             with torch.inference_mode():
-                logits = copy.deepcopy(model).cpu().to(dtype)(images.to(dtype))
+                copied = copy.deepcopy(model).cpu().to(dtype)
+                outputs = at_part(copied, part, placed(inputs, torch.device("cpu"), dtype))[1]
             break
         except RuntimeError:  # it makes tensors of float32 itself
             continue
     else:
-        raise ValueError(f"{type(model).__name__} runs on no image of shape {tuple(shape)}")
-    scale = logits.abs().max().clamp_min(torch.finfo(dtype).tiny)
-    rounded = (logits.double() / scale * 10 ** DIGITS[dtype]).round()
-    return hashlib.sha256((rounded + 0.0).numpy().tobytes()).hexdigest()  # -0.0 is 0.0
+        raise ValueError(f"{type(model).__name__} runs on no image of shape {told(inputs)}")
+    digest = hashlib.sha256()
+    for output in leaves(outputs):
+        if output.numel():
+            output = output if output.is_floating_point() else output.double()
+            scale = output.abs().max().clamp_min(torch.finfo(dtype).tiny)
+            rounded = (output.double() / scale * 10 ** DIGITS[dtype]).round()
+            digest.update((rounded + 0.0).numpy().tobytes())  # -0.0 is 0.0
+    return digest.hexdigest()
 
 
 def _structure(module: nn.Module) -> str:

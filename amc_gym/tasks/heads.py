@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.nests import Nest, called, samples
 from amc_gym.tasks.admission import with_children
 
 LEFT_OUT = "heads_left_out"
@@ -30,12 +31,12 @@ THEMSELVES = ("outermost", "all that hold others")
 """Choices of ``EVALUATES``, from the mildest on."""
 
 
-def auxiliary_heads(model: nn.Module, images: Tensor) -> tuple[str, ...]:
+def auxiliary_heads(model: nn.Module, images: Nest) -> tuple[str, ...]:
     """Names of the modules whose parameters training reads and evaluation does not.
 
     Args:
         model: in eval mode; not changed.
-        images: a batch, (N, C, H, W).
+        images: inputs of a batch.
     """
     unread = set(unread_parameters(model, images))
     if not unread:
@@ -52,7 +53,7 @@ def auxiliary_heads(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     return tuple(found)
 
 
-def unread_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
+def unread_parameters(model: nn.Module, images: Nest) -> tuple[str, ...]:
     """Names of the parameters that no operation of a forward pass reads, in the model's mode.
 
     A pass that fails has read what it had read by then.
@@ -60,7 +61,7 @@ def unread_parameters(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     reads = _Reads()
     try:
         with torch.no_grad(), reads:
-            model(images)
+            called(model, images)
     except Exception:  # training may ask for more than images: for labels, or for larger batches
         if not model.training:
             raise
@@ -135,7 +136,7 @@ def train_mode(model: nn.Module) -> None:
             module.training = False
 
 
-def trained_alike(model: nn.Module, images: Tensor, classes: int) -> nn.Module | None:
+def trained_alike(model: nn.Module, images: Nest, classes: int) -> nn.Module | None:
     """A network that returns logits in training too: ``model`` itself, if it does.
 
     Or else one that shares all with it, and whose outermost module, or all that hold others, stay
@@ -143,7 +144,7 @@ def trained_alike(model: nn.Module, images: Tensor, classes: int) -> nn.Module |
 
     Args:
         model: in eval mode; not changed.
-        images: a batch, (N, C, H, W).
+        images: inputs of a batch.
         classes: length of the logits.
     """
     if returns_logits_in_training(model, images, classes):
@@ -156,13 +157,13 @@ def trained_alike(model: nn.Module, images: Tensor, classes: int) -> nn.Module |
     return None
 
 
-def returns_logits_in_training(model: nn.Module, images: Tensor, classes: int) -> bool:
+def returns_logits_in_training(model: nn.Module, images: Nest, classes: int) -> bool:
     """Whether a network answers a batch with (N, classes) logits when it is trained."""
     trained = copy.deepcopy(model)
     train_mode(trained)
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            answer = trained(images)
+            answer = called(trained, images)
     except Exception:  # it may want labels
         return False
-    return isinstance(answer, Tensor) and answer.shape == (len(images), classes)
+    return isinstance(answer, Tensor) and answer.shape == (samples(images), classes)

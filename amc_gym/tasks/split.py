@@ -110,6 +110,15 @@ class Split:
         )
         return images.float().div_(255).sub_(mean).div_(std)
 
+    def targets_of(self, chosen: slice | Tensor) -> Tensor:
+        """Labels of some of the images."""
+        return self.labels[chosen]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images, as they are stored."""
+        return self.images.nbytes
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images and labels in order, ``size`` at a time; the last batch may be smaller."""
         size = whole("size", size, at_least=1)

@@ -1,21 +1,25 @@
-"""The task: a trained network and the images that belong to its compression."""
+"""The task: a trained network, the samples that belong to its compression, and what is good."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from amc_gym._utils.arguments import real, shown, whole
+from amc_gym._utils.arguments import described, real, shown, whole
 from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.nests import Nest, placed, samples, told
 from amc_gym.tasks.admission import admitted, classes_of
-from amc_gym.tasks.collecting import split_of
-from amc_gym.tasks.fingerprints import of_logits, of_weights
+from amc_gym.tasks.fingerprints import of_logits, of_outputs, of_weights
+from amc_gym.tasks.fitting import check_targets, fitted
+from amc_gym.tasks.gathering import Data, data_of
 from amc_gym.tasks.heads import (
     EVALUATES,
     auxiliary_heads,
@@ -23,6 +27,7 @@ from amc_gym.tasks.heads import (
     unread_parameters,
     without,
 )
+from amc_gym.tasks.objectives import Objective, classification, objective_of
 from amc_gym.tasks.split import Split
 
 logger = logging.getLogger(__name__)
@@ -38,16 +43,23 @@ class CompressionTask:
     """A pretrained network and three disjoint splits.  Tasks of the same objects are equal.
 
     Attributes:
-        model: in eval mode, mapping (N, C, H, W) images to (N, classes) logits; never changed.
+        model: in eval mode; never changed.  Where it classifies, which is the default, it maps
+            images (N, C, H, W) to logits (N, classes).
         calibration: layer statistics are gathered on these; training images will do.
         reward: what the search sees, again and again; not among the training images.
         test: what is reported, once; not among the training images.
         preserve_ratio: share of the resource to keep where the environment is not told otherwise.
         channel_multiple: kept channel counts are multiples of this where not told otherwise.
         source: the options that name this task in a plan; filled in for tasks made from names.
+        objective: the loss to fine-tune by and the score to judge by: "classification",
+            "segmentation", "regression" or "detection", what ``amc_gym.objectives`` makes, or a
+            pair of functions (loss, score) of (outputs, targets).
+        part: name of the module in the network that is compressed and counted, such as a detector's
+            "backbone", if it is not the whole one; what surrounds it stays as it is.
 
-    A split is a ``Split``, or what makes one: (images, labels) or (images, labels, mean, std), in
-    tensors or NumPy arrays, a map-style data set, or a ``DataLoader``; see ``split_of``.
+    A split is a ``Split`` or ``Samples``, or what makes one: (images, labels) or (images, labels,
+    mean, std), in tensors or NumPy arrays, (inputs, targets) of any nest, a map-style data set, or
+    a ``DataLoader``; see ``data_of``.
 
     Wrappers of torch come off the model (``torch.compile``, ``DataParallel``), and auxiliary heads
     that only training runs are left out, with a warning that names them.
@@ -55,32 +67,40 @@ class CompressionTask:
     Raises:
         TypeError: the model is no module, a split no split, or an option no number.
         ValueError: the model is scripted, in training mode, holds NaN or does not classify the
-            images, a label has no class, splits differ in shape or share images, or an option is
-            out of range.
+            images, a label has no class, splits differ in shape or share images, loss, score and
+            targets do not go together, or an option is out of range.
     """
 
     model: nn.Module
-    calibration: Split
-    reward: Split
-    test: Split
+    calibration: Data
+    reward: Data
+    test: Data
     preserve_ratio: float = 0.5
     channel_multiple: int = 1
     source: tuple[tuple[str, str | None], ...] = (("task", None),)
+    objective: Objective = field(default_factory=classification)
+    part: str = ""
 
     @recorded
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)
         put("model", admitted(self.model))
+        put("objective", objective_of(self.objective))
+        put("part", _part_of(self.model, self.part))
         for name in SPLITS:
-            put(name, split_of(name, getattr(self, name)))
+            put(name, data_of(name, getattr(self, name), self.objective))
         put(
             "preserve_ratio",
             real("preserve_ratio", self.preserve_ratio, above=0, at_most=1),
         )
         put("channel_multiple", whole("channel_multiple", self.channel_multiple, at_least=1))
         put("source", _named(self.source))
-        self._check_splits()
-        put("model", _without_heads(self.model, self.few, self.classes))
+        if self.objective.classifies:
+            self._check_splits()
+            put("model", _without_heads(self.model, self.few, self.classes))
+        else:
+            put("objective", fitted(self.objective, self.model, self.reward))
+            self._check_splits()
 
     def _check_splits(self) -> None:
         self.check_fits("calibration", self.calibration)
@@ -93,27 +113,44 @@ class CompressionTask:
                     f"the {one} and {other} splits share {shared} images; they must be disjoint"
                 )
 
-    def check_fits(self, name: str, split: Split) -> None:
-        """Refuse images of another shape than the reward images, and labels without a class.
+    def check_fits(self, name: str, split: Data) -> None:
+        """Refuse inputs of another shape than the reward split's, and targets that do not fit.
 
         Raises:
             ValueError: the split, which the user calls ``name``, does not fit.
         """
-        shapes = [tuple(s.images.shape[1:]) for s in (split, self.reward)]
+        if isinstance(split, Split) and isinstance(self.reward, Split):
+            self._check_images(name, split, self.reward)
+        else:
+            shapes = [_shapes(data.batch(slice(1))) for data in (split, self.reward)]
+            if shapes[0] != shapes[1] or type(split) is not type(self.reward):
+                raise ValueError(
+                    f"the {name} inputs are {shapes[0]} and the reward inputs {shapes[1]}: all "
+                    "splits must hold inputs of one structure and shape"
+                )
+        if not self.objective.classifies:
+            check_targets(self.objective, self.model, name, split)
+            return
+        labels = split.targets_of(slice(None))
+        if not (isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()):
+            raise ValueError(f"the {name} targets must be classes, (N,), not {told(labels)}")
+        if labels.min() < 0 or labels.max() >= self.classes:
+            raise ValueError(
+                f"the {name} split has labels {int(labels.min())}..{int(labels.max())}, but the "
+                f"model knows {self.classes} classes"
+            )
+
+    def _check_images(self, name: str, split: Split, reward: Split) -> None:
+        shapes = [tuple(s.images.shape[1:]) for s in (split, reward)]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"the {name} images are {shapes[0]} and the reward images {shapes[1]}: all splits "
                 "must hold images of one shape"
             )
-        if split.labels.min() < 0 or split.labels.max() >= self.classes:
-            raise ValueError(
-                f"the {name} split has labels {int(split.labels.min())}.."
-                f"{int(split.labels.max())}, but the model knows {self.classes} classes"
-            )
 
     @cached_property
     def classes(self) -> int:
-        """Length of the logits.
+        """Length of the logits of a network that classifies.
 
         Raises:
             ValueError: as ``classes_of``.
@@ -121,27 +158,35 @@ class CompressionTask:
         return classes_of(self.model, self.few)
 
     @property
-    def few(self) -> Tensor:
-        """Two images, where there are so many, on the model's device."""
-        return self.reward.batch(slice(2)).to(self.example.device)
+    def few(self) -> Nest:
+        """Inputs of two samples, where there are so many, on the model's device."""
+        return placed(self.reward.batch(slice(2)), self._device)
 
     @property
-    def example(self) -> Tensor:
-        """One image, (1, C, H, W), on the model's device."""
-        device = next(self.model.parameters()).device
-        return self.reward.batch(slice(1)).to(device)
+    def example(self) -> Nest:
+        """Inputs of one sample, such as an image (1, C, H, W), on the model's device."""
+        return placed(self.reward.batch(slice(1)), self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """sha256 of the "model" (structure and weights), of each split, and of the "logits".
+        """sha256 of the "model" (structure and weights), of each split, and of "logits".
 
         The logits, on fixed noise, tell networks of equal weights apart that compute different
-        things.  Networks of this package lack them: their names say what they compute.
+        things; "outputs" on reward samples do where there are no images and classes.  Networks of
+        this package lack them: their names say what they compute.
         """
         found = {"model": of_weights(self.model)}
         found |= {name: getattr(self, name).fingerprint for name in SPLITS}
-        if dict(self.source).get("dataset") is None:
+        if dict(self.source).get("dataset") is not None:
+            return found
+        if self.objective.classifies and isinstance(self.reward, Split):
             found["logits"] = of_logits(self.model, self.reward.images.shape[1:])
+        else:
+            found["outputs"] = of_outputs(self.model, self.few, self.part)
         return found
 
     @cached_property
@@ -156,8 +201,9 @@ class CompressionTask:
         return hash(self._objects)
 
     @property
-    def _objects(self) -> tuple[int, ...]:
-        return tuple(id(getattr(self, name)) for name in ("model", *SPLITS))
+    def _objects(self) -> tuple[Any, ...]:
+        objects = (id(getattr(self, name)) for name in ("model", *SPLITS))
+        return (*objects, self.objective, self.part)
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{name}={getattr(self, name)}" for name in SPLITS)
@@ -181,7 +227,36 @@ def _named(source: Any) -> tuple[tuple[str, str | None], ...]:
     return tuple(named.items())
 
 
-def _without_heads(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
+def _part_of(model: nn.Module, part: Any) -> str:
+    """The name of a module in a network.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: there is no such module, or it has no parameters.
+    """
+    if not isinstance(part, str):
+        raise TypeError(f"part must be the name of a module in the model, not {described(part)}")
+    modules = dict(model.named_modules())
+    if part not in modules:
+        known = ", ".join(repr(name) for name, _ in model.named_children())
+        raise ValueError(f"part {shown(part)} is no module of the model; there are {known} in it")
+    if not any(True for _ in modules[part].parameters()):
+        raise ValueError(f"part {part!r} of the model has no parameters: choose another one")
+    return part
+
+
+def _shapes(nest: Nest) -> str:
+    """Structure and shapes of inputs without the batch; those in lists may be of any size."""
+    if isinstance(nest, Tensor):
+        return str(tuple(nest.shape[1:]))
+    if isinstance(nest, list):
+        return "a list"
+    if isinstance(nest, Mapping):
+        return str({key: _shapes(value) for key, value in nest.items()})
+    return str(tuple(map(_shapes, nest)))
+
+
+def _without_heads(model: nn.Module, images: Nest, classes: int) -> nn.Module:
     """The network less what only its training mode does, with warnings that say what that is.
 
     Args:
@@ -204,7 +279,7 @@ def _without_heads(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
             len(unread),
             names,
         )
-    alike = trained_alike(model, images, classes) if len(images) > 1 else model
+    alike = trained_alike(model, images, classes) if samples(images) > 1 else model
     if alike is not model and alike is not None:
         warnings.warn(
             "in training mode the model returns something else than logits: fine-tuning leaves "
@@ -214,8 +289,10 @@ def _without_heads(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
     return model if alike is None else alike
 
 
-def _shared_images(one: Split, other: Split) -> int:
+def _shared_images(one: Data, other: Data) -> int:
     """How many images stand in both, if need be as the bytes that the floats were made of."""
+    if not (isinstance(one, Split) and isinstance(other, Split)):
+        return len(one.image_hashes & other.image_hashes)
     if (one.mean is None) == (other.mean is None):
         return len(one.image_hashes & other.image_hashes)
     stored, floats = (one, other) if other.mean is None else (other, one)

@@ -12,10 +12,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from amc_gym._utils.nests import Nest, called, device_of, leaves, mapped, placed
+from amc_gym.tasks.objectives import Objective, classification
 from amc_gym.training.recipe import Recipe, training_loss, uses_bf16
 
-ForwardBackward = Callable[[Tensor, Tensor], Tensor]
-"""(images, labels) -> loss, a scalar on their device; the model's parameters have its gradients."""
+ForwardBackward = Callable[[Nest, Nest], Tensor]
+"""(inputs, targets) -> loss, a scalar where they are; the model's parameters have its gradients."""
 
 WARM_UP = 3
 """Passes before a recording, in which libraries choose algorithms and allocate what they keep."""
@@ -25,28 +27,38 @@ class Gradients:
     """The plain step.
 
     Args:
-        model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
+        model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``, or whatever the objective
+            is about.
         teacher: whose answers count, for recipes with distillation.
-        recipe: says the loss and the precision.
+        recipe: says the precision, and how the loss is smoothed and shared.
+        objective: says the loss.
     """
 
-    def __init__(self, model: nn.Module, teacher: nn.Module | None, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        teacher: nn.Module | None,
+        recipe: Recipe,
+        objective: Objective | None = None,
+    ) -> None:
         self.model = model
+        self._objective = classification() if objective is None else objective
         self._teacher = teacher
         self._recipe = recipe
         self._precision = _autocast(model, recipe)
         self._teachers_precision = _autocast(model if teacher is None else teacher, recipe)
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, inputs: Nest, targets: Nest) -> Tensor:
         """See ``ForwardBackward``."""
         self.model.zero_grad()
         with self._precision:
-            logits = self.model(images)
+            outputs = self._objective.answers(self.model, inputs, targets)
         taught = None
         if self._teacher is not None:
             with torch.no_grad(), self._teachers_precision:
-                taught = self._teacher(images).float()
-        loss = training_loss(logits.float(), labels, taught, self._recipe)
+                taught = placed(called(self._teacher, inputs), dtype=torch.float32)
+        outputs = placed(outputs, dtype=torch.float32)
+        loss = training_loss(outputs, targets, taught, self._recipe, self._objective.loss)
         loss.backward()
         return loss.detach()
 
@@ -59,45 +71,48 @@ class Recorded:
 
     Args:
         step: the plain one, of a model on a GPU.
-        images: any batch, in the memory format of the later ones.
-        labels: theirs.
+        inputs: any batch, in the memory format of the later ones.
+        targets: theirs.
 
     Raises:
         RuntimeError: the model waits for the GPU in its pass, which no graph can.
     """
 
-    def __init__(self, step: Gradients, images: Tensor, labels: Tensor) -> None:
-        self._images, self._labels = images.clone(), labels.clone()
+    def __init__(self, step: Gradients, inputs: Nest, targets: Nest) -> None:
+        self._inputs, self._targets = mapped(Tensor.clone, inputs), mapped(Tensor.clone, targets)
         kept = [(buffer, buffer.clone()) for buffer in step.model.buffers()]
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP):
-                step(self._images, self._labels)
+                step(self._inputs, self._targets)
         torch.cuda.current_stream().wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
         step.model.zero_grad()
         try:
             with torch.cuda.graph(self._graph):
-                self._loss = step(self._images, self._labels)
+                self._loss = step(self._inputs, self._targets)
         finally:
             with torch.no_grad():
                 for buffer, value in kept:  # statistics of norms: no batch has been seen yet
                     buffer.copy_(value)
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, inputs: Nest, targets: Nest) -> Tensor:
         """See ``ForwardBackward``; the next call writes over the loss."""
-        self._images.copy_(images)
-        self._labels.copy_(labels)
+        for mine, theirs in ((self._inputs, inputs), (self._targets, targets)):
+            for kept, new in zip(leaves(mine), leaves(theirs), strict=True):
+                kept.copy_(new)
         self._graph.replay()
         return self._loss
 
 
-def fastest(step: Gradients, images: Tensor, labels: Tensor) -> ForwardBackward:
-    """The step as a graph if the images are on a GPU and the model can be recorded."""
-    if images.device.type == "cuda":
+def fastest(step: Gradients, inputs: Nest, targets: Nest) -> ForwardBackward:
+    """The step as a graph if the batch is on a GPU, of tensors, and the model can be recorded."""
+    # Lists are of other shapes in each batch, and networks that compute losses wait for the GPU.
+    tensors = isinstance(inputs, Tensor) and isinstance(targets, Tensor)
+    if tensors and device_of(inputs).type == "cuda":
         with contextlib.suppress(RuntimeError):
-            return Recorded(step, images, labels)
+            return Recorded(step, inputs, targets)
     return step
 
 

@@ -19,15 +19,18 @@ from amc_gym._utils.arguments import described, whole
 from amc_gym._utils.files import replacing
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.names import choose
+from amc_gym._utils.nests import device_of, placed
 from amc_gym._utils.progress import counter
-from amc_gym.compression.evaluation.evaluator import METRICS, count_hits
 from amc_gym.compression.evaluation.folding import fold_norms
-from amc_gym.compression.evaluation.layout import fastest_layout
+from amc_gym.compression.evaluation.hits import METRICS
+from amc_gym.compression.evaluation.layout import fastest_layout, laid_out
+from amc_gym.compression.evaluation.scoring import scored
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing import trace
 from amc_gym.tasks.admission import classes_of
-from amc_gym.tasks.collecting import SplitLike, split_of
+from amc_gym.tasks.gathering import Data, DataLike, data_of
 from amc_gym.tasks.heads import train_mode
+from amc_gym.tasks.objectives import Objective, classification, objective_of
 from amc_gym.tasks.split import Split
 from amc_gym.training.augmentation import augment
 from amc_gym.training.gradients import ForwardBackward, Gradients, fastest
@@ -37,6 +40,10 @@ RESIDENT = 2**30
 """Bytes of images that move to the device once; more of them move batch by batch."""
 
 
+CLASSES = "classification"
+"""The objective where none is named."""
+
+
 class DivergedError(ValueError):
     """A training run whose loss became NaN or infinite; the network is worth nothing."""
 
@@ -44,13 +51,14 @@ class DivergedError(ValueError):
 @recorded
 def train(
     model: nn.Module,
-    split: Split,
+    split: Data,
     recipe: Recipe,
     *,
+    objective: Any = CLASSES,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     origin: str = "",
-    evaluate_on: Split | None = None,
+    evaluate_on: Data | None = None,
     keep_zeros: bool = False,
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
@@ -62,13 +70,15 @@ def train(
     the same bits as an uninterrupted one.
 
     Args:
-        model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
-        split: the images to fit.
+        model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``, or whatever the objective
+            is about.
+        split: the images, or other samples, to fit.
         recipe: how.
+        objective: as of a task; says the loss.
         teacher: the network to distil from, for recipes with distillation; not changed.
         checkpoint: where the state lives; None keeps none.
         origin: where the model comes from; a checkpoint only fits a run of equal origin.
-        evaluate_on: images whose accuracy the progress bar shows after each epoch.
+        evaluate_on: samples whose score the progress bar shows after each epoch.
         keep_zeros: weights of convolutions and linear layers that are zero, pruned ones, stay so.
         progress: whether there is a progress bar.
         on_epoch: told of the number of finished epochs after each, and where a run goes on.
@@ -79,24 +89,16 @@ def train(
     Raises:
         DivergedError: the loss is no finite number any more.
         ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
-            its warm-up, images would be shifted out of sight, or the recipe distils and there is
-            no teacher.
+            its warm-up, images would be shifted out of sight, the recipe distils and there is no
+            teacher, or it asks for what the objective does not have.
     """
-    if recipe.distillation and teacher is None:
-        raise ValueError("distillation needs a teacher: the network before its compression")
-    height, width = split.images.shape[2:]
-    if recipe.shift >= min(height, width):
-        raise ValueError(
-            f"shift must be smaller than the images of {height} x {width} pixels, not "
-            f"{recipe.shift}"
-        )
+    objective = objective_of(objective)
+    _check_recipe(recipe, objective, split, taught=teacher is not None)
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_(True)
-    run = _prepared(model, split, recipe, teacher, origin, keep_zeros=keep_zeros)
-    on_device = (
-        split.to(next(model.parameters()).device) if split.images.nbytes <= RESIDENT else split
-    )
+    run = _prepared(model, split, recipe, objective, teacher, origin, keep_zeros=keep_zeros)
+    on_device = split.to(next(model.parameters()).device) if split.nbytes <= RESIDENT else split
     done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
 
     with counter(shown=progress) as bar:
@@ -114,7 +116,8 @@ def train(
             if checkpoint:
                 run.save(checkpoint, epoch + 1)
             if evaluate_on is not None:
-                shown += f", accuracy {accuracy(model, evaluate_on):.2%}"
+                found = score(model, evaluate_on, objective)
+                shown += f", {'accuracy' if objective.classifies else 'score'} {found:.2%}"
             bar.update(task, completed=epoch + 1, description=shown)
             if progress and not bar.console.is_terminal:  # a log, where no bar moves
                 bar.console.print(f"epoch {epoch + 1} of {recipe.epochs}: {shown}")
@@ -123,10 +126,40 @@ def train(
     return model.eval()
 
 
+def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: bool) -> None:
+    """Refuse what the objective or the samples do not have.
+
+    Raises:
+        ValueError: as ``train``.
+    """
+    if recipe.distillation and not objective.loss.distils:
+        raise ValueError(
+            f"distillation={recipe.distillation}: nothing can be learnt from a teacher's answers "
+            f"under the objective {objective.name!r}; leave distillation at 0"
+        )
+    if recipe.distillation and not taught:
+        raise ValueError("distillation needs a teacher: the network before its compression")
+    objective.loss.smoothed(recipe.label_smoothing)
+    if not isinstance(split, Split) or not objective.classifies:
+        if recipe.shift or recipe.flip:
+            raise ValueError(
+                "shift and flip are for images that are classified, whose labels stay what they "
+                "are: leave them at 0 and False"
+            )
+        return
+    height, width = split.images.shape[2:]
+    if recipe.shift >= min(height, width):
+        raise ValueError(
+            f"shift must be smaller than the images of {height} x {width} pixels, not "
+            f"{recipe.shift}"
+        )
+
+
 def _prepared(
     model: nn.Module,
-    split: Split,
+    split: Data,
     recipe: Recipe,
+    objective: Objective,
     teacher: nn.Module | None,
     origin: str,
     *,
@@ -134,12 +167,12 @@ def _prepared(
 ) -> _Run:
     """The run of a training before its first step; networks are laid out as they run fastest."""
     device = next(model.parameters()).device
-    example = split.batch(slice(1))
-    layout = fastest_layout(model, example.to(device))
+    example = placed(split.batch(slice(1)), device)
+    layout = fastest_layout(model, example)
     guide = None
     if teacher is not None and recipe.distillation:
         guide = _teacher(teacher, split).to(device)
-        if fastest_layout(guide, example.to(device)) != layout:
+        if fastest_layout(guide, example) != layout:
             layout = torch.contiguous_format
         guide.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     model.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
@@ -150,13 +183,16 @@ def _prepared(
         optimizer,
         make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe)),
         recipe,
+        objective,
         {**asdict(recipe), "images": split.fingerprint, "origin": origin},
         layout,
         _masks(model) if keep_zeros else (),
     )
 
 
-def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
+def finetune_steps(
+    network: nn.Module, split: Data, steps: int, objective: Any = CLASSES
+) -> nn.Module:
     """A few steps of fine-tuning, in place: SGD from a learning rate of 0.01 down a cosine.
 
     Args:
@@ -164,6 +200,7 @@ def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
         split: images to fit; up to ``steps`` batches of 64 of them are used, in several epochs if
             there are fewer.
         steps: gradient steps; rounded up to whole epochs where more than one is needed.
+        objective: as of a task.
 
     Returns:
         The same network, in evaluation mode; as it was, if training diverges.
@@ -174,7 +211,14 @@ def finetune_steps(network: nn.Module, split: Split, steps: int) -> nn.Module:
     images = batch * -(-steps // epochs)
     recipe = Recipe(epochs, batch, learning_rate=0.01, schedule="cosine", weight_decay=5e-4)
     try:
-        return train(network, split.first(images), recipe, keep_zeros=True, progress=False)
+        return train(
+            network,
+            split.first(images),
+            recipe,
+            objective=objective,
+            keep_zeros=True,
+            progress=False,
+        )
     except DivergedError:
         network.load_state_dict(before)
         return network.eval()
@@ -189,10 +233,48 @@ def finished_epochs(checkpoint: Path) -> int:
     return _read(checkpoint)["epoch"] if checkpoint.exists() else 0
 
 
-def accuracy(
-    network: nn.Module, split: SplitLike, metric: str = "top1", batch_size: int = 256
+def score(
+    network: nn.Module, split: DataLike, objective: Any = CLASSES, batch_size: int = 256
 ) -> float:
-    """Accuracy in [0, 1], in evaluation mode; the network's mode is put back afterwards.
+    """Score in [0, 1], in evaluation mode; the network's mode is put back afterwards.
+
+    Args:
+        network: what the objective is about; one that classifies maps images ``(N, C, H, W)`` to
+            logits ``(N, classes)``.
+        split: inputs and targets, as the splits of a task.
+        objective: as of a task.
+        batch_size: samples at a time.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
+        ValueError: an argument is unknown or out of range, the network does not classify the
+            images, as ``classes_of`` says, or the score is none.
+    """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
+    objective = objective_of(objective)
+    split = data_of("split", split, objective)
+    batch_size = whole("batch_size", batch_size, at_least=1)
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        if objective.classifies:
+            classes_of(network, placed(split.batch(slice(2)), device), "network")
+        batches = (
+            (placed(inputs, device), placed(targets, device))
+            for inputs, targets in split.batches(batch_size)
+        )
+        return scored(network, batches, objective.score)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def accuracy(
+    network: nn.Module, split: DataLike, metric: str = "top1", batch_size: int = 256
+) -> float:
+    """Accuracy in [0, 1] of a network that classifies: ``score`` by a metric.
 
     Args:
         network: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
@@ -201,26 +283,10 @@ def accuracy(
         batch_size: images at a time.
 
     Raises:
-        TypeError: an argument is of a wrong type.
-        ValueError: an argument is unknown or out of range, or the network does not classify the
-            images, as ``classes_of`` says.
+        TypeError, ValueError: as ``score``.
     """
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
-    split, metric = split_of("split", split), choose("metric", metric, METRICS)
-    batch_size = whole("batch_size", batch_size, at_least=1)
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        classes_of(network, split.batch(slice(2)).to(device), "network")
-        batches = (
-            (images.to(device), labels.to(device)) for images, labels in split.batches(batch_size)
-        )
-        return count_hits(network, batches).accuracy(metric)
-    finally:
-        for module, training in modes:
-            module.training = training
+    top = METRICS[choose("metric", metric, METRICS)]
+    return score(network, split, classification(top), batch_size)
 
 
 @dataclass
@@ -232,13 +298,14 @@ class _Run:
     optimizer: optim.Optimizer
     scheduler: optim.lr_scheduler.LRScheduler
     recipe: Recipe
+    objective: Objective
     identity: dict[str, Any]  # what a resumed run must share with the one before it
     layout: torch.memory_format  # of the images
     masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
     step: ForwardBackward | None = None  # made with the first batch, whose shape the others have
 
-    def epoch(self, number: int, split: Split) -> float:
-        """Pass over the images once; the mean loss of the steps."""
+    def epoch(self, number: int, split: Data) -> float:
+        """Pass over the samples once; the mean loss of the steps."""
         recipe, device = self.recipe, next(self.model.parameters()).device
         steps = _steps(len(split), recipe)
         total = torch.zeros((), device=device)
@@ -247,15 +314,17 @@ class _Run:
         # the caller's generator stays as it was.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(recipe.seed * 1_000_003 + number)
-            order = torch.randperm(len(split)).to(split.images.device)
+            order = torch.randperm(len(split)).to(device_of(split.batch(slice(1))))
             for chosen in order[: steps * recipe.batch_size].chunk(steps):
-                images = split.batch(chosen).to(device)
-                images = augment(images, recipe.shift, recipe.flip)
-                images = images.contiguous(memory_format=self.layout)
-                labels = split.labels[chosen].to(device)
+                inputs = placed(split.batch(chosen), device)
+                if recipe.shift or recipe.flip:
+                    inputs = augment(inputs, recipe.shift, recipe.flip)
+                inputs = laid_out(inputs, self.layout)
+                targets = placed(split.targets_of(chosen), device)
                 if self.step is None:
-                    self.step = fastest(Gradients(self.model, self.teacher, recipe), images, labels)
-                total += self.step(images, labels)
+                    step = Gradients(self.model, self.teacher, recipe, self.objective)
+                    self.step = fastest(step, inputs, targets)
+                total += self.step(inputs, targets)
                 self.optimizer.step()
                 self.scheduler.step()
                 for weight, mask in self.masks:
@@ -321,10 +390,10 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def _teacher(network: nn.Module, split: Split) -> nn.Module:
+def _teacher(network: nn.Module, split: Data) -> nn.Module:
     """A copy that answers only: its norms are folded, which halves its passes."""
     network = copy.deepcopy(network).cpu().eval()
-    example = split.batch(torch.zeros(1, dtype=torch.long, device=split.images.device)).cpu()
+    example = placed(split.batch(slice(1)), torch.device("cpu"))
     with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is
         network, _ = fold_norms(network, trace(network, example))
     return network

@@ -8,11 +8,13 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn, optim
-from torch.nn import functional
 
 from amc_gym._utils.arguments import real, truth, whole
 from amc_gym._utils.names import choose
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.evaluation.precision import has_bf16
+from amc_gym.tasks.objectives import Loss
+from amc_gym.tasks.objectives.classification import CrossEntropy
 
 Schedule = Literal["one-cycle", "cosine"]
 Optimizer = Literal["sgd", "adamw"]
@@ -96,22 +98,27 @@ REAL: dict[str, dict[str, Any]] = {
 """Fields of a recipe that are real numbers -> bounds."""
 
 
-def training_loss(logits: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) -> Tensor:
-    """Cross-entropy with the labels, and with the teacher's softened answers.
+CLASSES = CrossEntropy()
+"""The loss of networks that classify."""
 
-    The gradient of the latter shrinks with the square of the temperature, which is made up for
-    (Hinton et al., section 2), so that the share means the same at any temperature.
+
+def training_loss(
+    outputs: Nest, targets: Nest, taught: Nest | None, recipe: Recipe, loss: Loss = CLASSES
+) -> Tensor:
+    """The loss by the targets, and by how far outputs are from a teacher's.
+
+    Args:
+        outputs: of the network.
+        targets: of the batch.
+        taught: the teacher's outputs, if there is one.
+        recipe: shares of both, smoothing and temperature.
+        loss: of the objective.
     """
-    hard = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    hard = loss.smoothed(recipe.label_smoothing)(outputs, targets)
     if taught is None:
         return hard
-    soft = functional.kl_div(
-        functional.log_softmax(logits / recipe.temperature, dim=1),
-        functional.log_softmax(taught / recipe.temperature, dim=1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    return torch.lerp(hard, recipe.temperature**2 * soft, recipe.distillation)
+    soft = loss.distilled(outputs, taught, recipe.temperature)
+    return torch.lerp(hard, soft, recipe.distillation)
 
 
 def uses_bf16(recipe: Recipe, model: nn.Module) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -16,6 +17,7 @@ from amc_gym._utils.arguments import path as path_of
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import printable
+from amc_gym._utils.nests import samples
 from amc_gym._utils.provenance import versions
 from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.plan import CompressionPlan, PlanError
@@ -24,11 +26,11 @@ from amc_gym.compression.recovery import Chain, RecoveryLike, chain
 from amc_gym.compression.recovery.chain import is_own
 from amc_gym.engine.cache import engines
 from amc_gym.tasks.admission import unwrapped
-from amc_gym.tasks.collecting import SplitLike, split_of
+from amc_gym.tasks.gathering import DataLike, data_of
 from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask
-from amc_gym.training.loop import accuracy, train
+from amc_gym.training.loop import score, train
 from amc_gym.training.recipe import Recipe
 from amc_gym.zoo import datasets, named_tasks
 from amc_gym.zoo.resolving import TaskLike, resolve
@@ -80,10 +82,8 @@ def compress(
         PlanError: the plan belongs to another network or other calibration images.
     """
     task, plan = pair(task, plan)
-    compared = ["model", "calibration"]
-    if "logits" in plan.fingerprints.keys() & task.fingerprints.keys():  # older plans lack them
-        compared.append("logits")
-    for what in compared:
+    both = plan.fingerprints.keys() & task.fingerprints.keys()  # older plans lack the last two
+    for what in ("model", "calibration", *({"logits", "outputs"} & both)):
         if plan.fingerprints.get(what) != task.fingerprints[what]:
             raise PlanError(
                 f"the plan was made for another {what} than the task's "
@@ -130,7 +130,7 @@ def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, Compre
 def finetune(
     task: CompressionTask,
     plan: CompressionPlan,
-    train_split: SplitLike,
+    train_split: DataLike,
     recipe: Recipe = FINETUNING,
     *,
     recovery: RecoveryLike | None = None,
@@ -150,9 +150,9 @@ def finetune(
     Args:
         task: what was compressed.
         plan: how.
-        train_split: training images, as the splits of a task; ``training_images(task)`` are those
-            of registered networks.
-        recipe: how to train.
+        train_split: training images, or other samples, as the splits of a task;
+            ``training_images(task)`` are those of registered networks.
+        recipe: how to train, by the task's objective; that by default distils where it can be done.
         recovery: of the weights to begin with, as in ``compress``.
         checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
         device: where to train, and where the network then is; "auto": a GPU if there is one.
@@ -174,17 +174,18 @@ def finetune(
         recovery = chain(recovery)
     checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)
     progress, where = truth("progress", progress), device_of(device)
-    train_split = split_of("train_split", train_split)
+    train_split = data_of("train_split", train_split, task.objective)
     task.check_fits("train_split", train_split)
     for name in ("reward", "test"):
         split = getattr(task, name)
         shared = len(train_split.image_hashes & split.image_hashes)
         if shared > SHARED_IMAGES * min(len(split), len(train_split)):
             raise ValueError(
-                f"{shared} training images are {name} images, whose accuracy would then mean "
+                f"{shared} training images are {name} images, whose score would then mean "
                 "nothing: leave them out"
             )
-    if len(task.few) > 1 and not returns_logits_in_training(task.model, task.few, task.classes):
+    classes = task.objective.classifies and samples(task.few) > 1
+    if classes and not returns_logits_in_training(task.model, task.few, task.classes):
         raise ValueError(
             "the task's model does not return logits (N, classes) in training mode, so it cannot "
             "be fine-tuned here: return them in both modes, or train what amc_gym.compress makes"
@@ -197,10 +198,13 @@ def finetune(
             len(frozen),
             frozen[0],
         )
+    if recipe == FINETUNING and not task.objective.loss.distils:
+        recipe = replace(recipe, distillation=0.0)
     return train(
         compress(task, plan, recovery).to(where),
         train_split,
         recipe,
+        objective=task.objective,
         teacher=task.model,
         checkpoint=checkpoint,
         origin=hashlib.sha256(f"{recovery}{plan.to_json()}".encode()).hexdigest(),
@@ -233,22 +237,27 @@ def export(
     task, overwrite = resolve(task), truth("overwrite", overwrite)
     path = path_of("path", path)
     images = task.reward.batch(slice(hand_over.VERIFIED))
-    classes, heads = task.classes, left_out(task.model)
-    source = dict(task.source)
+    heads, source = left_out(task.model), dict(task.source)
+    objective = task.objective.by("top1" if task.objective.classifies else None)
+    found = score(network, task.reward, objective)
     return hand_over.export(
         network,
         path,
         original=task.model,
         images=images,
+        part=task.part,
         format=format,
         fields={
             "original": {
                 "task": source["task"],
                 "dataset": source.get("dataset"),
-                "classes": classes,
+                **({"classes": task.classes} if objective.classifies else {}),
                 **({"left_out": heads} if heads else {}),
             },
-            "reward": {"top1": accuracy(network, task.reward), "images": len(task.reward)},
+            "reward": {
+                **({"top1": found} if objective.classifies else {"score": found}),
+                "images": len(task.reward),
+            },
             "versions": versions(),
         },
         overwrite=overwrite,

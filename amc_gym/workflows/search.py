@@ -88,7 +88,7 @@ def search(
                 best = amc.plan
                 if found is not None:
                     found(best)
-                measured = f"accuracy {best.measured.accuracy:.2%}"
+                measured = f"{best.score_name} {best.measured.score:.2%}"
                 bar.update(shown, description=f"reward {reward:.4f}, {measured}")
             bar.advance(shown)
     assert best is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amc_gym._utils import documents
-from amc_gym._utils.names import choose
+from amc_gym._utils.names import choose, printable
 from amc_gym._utils.own_code import is_code
 from amc_gym.compression.cost import RESOURCES, Cost, ResourceLike, resource_of
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
@@ -19,18 +19,20 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
-from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
+from amc_gym.compression.plan import ACCURACY, CompressionPlan, Measured, PlanError
 from amc_gym.compression.plan_schema import OptionsSchema
 from amc_gym.compression.pruning import PRUNINGS
 from amc_gym.compression.recovery import RecoveryLike
+from amc_gym.compression.tracing.part import given_to
 from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import cache_folder
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import admissible, exact
 from amc_gym.envs.rewards import REWARDS
 from amc_gym.envs.sparsity import per_unit
+from amc_gym.tasks.objectives import Objective
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import accuracy
+from amc_gym.training.loop import score
 from amc_gym.workflows.compression import compress, pair
 
 IMAGES, SHARE = 2, 0.002
@@ -53,7 +55,7 @@ class Validation:
     """A replayed plan: what it claims and what was found.
 
     Attributes:
-        claimed: accuracy, MACs, parameters, and other costs where the plan tells them.
+        claimed: score, MACs, parameters, and other costs where the plan tells them.
         found: the same as computed here; other costs only where they are known.
         problems: every claim that does not hold, one line each.
         unproven: claims that nothing here can prove or refute.
@@ -84,7 +86,7 @@ def validate(
     """Replay a plan and compare it with all that it claims.
 
     The network is built, counted and run in float32, on the reward images that the plan used.
-    MACs, parameters and the budget must hold exactly, the accuracy within ``tolerance``; the
+    MACs, parameters and the budget must hold exactly, the score within ``tolerance``; the
     decisions must be those that the options allow.
 
     Args:
@@ -111,18 +113,20 @@ def validate(
     split = task.reward.first(options["reward_images"])
     # In the batches of the search: norms without statistics of their own take those of a batch.
     size = batch_size(graph, len(split))
-    found: dict[str, float] = {"accuracy": accuracy(network, split, options["metric"], size)}
+    found: dict[str, float] = {plan.score_name: score(network, split, _objective(task, plan), size)}
     costs = dict(_known_costs(task, graph, plan, resource, latency_table))
     found |= {name: cost.total(plan.counts) for name, cost in costs.items()}
     full: dict[str, float] = {name: cost.full for name, cost in costs.items()}
     for name in ("macs", "params"):
-        counted = RESOURCES[name], channels, task.example
-        found[name] = _whole(pruning.count(network, *counted))
+        given = given_to(task.model, task.part, task.example)
+        counted = RESOURCES[name], channels, given
+        found[name] = _whole(pruning.count(network.get_submodule(task.part), *counted))
         if options["resource"] == name:
-            full[name] = _whole(pruning.count(task.model, *counted))
+            whole = task.model.get_submodule(task.part)
+            full[name] = _whole(pruning.count(whole, *counted))
     problems = [
         *_false_counts(plan.measured, found),
-        *_false_accuracy(plan.measured, found["accuracy"], len(split), len(task.reward)),
+        *_false_score(plan, found[plan.score_name], len(split), len(task.reward)),
         *_forbidden_decisions(plan, graph),
         *_broken_budget(options, found, full),
     ]
@@ -165,6 +169,19 @@ def _known_costs(
     latency = _latency(task, graph, plan, latency_table)
     if latency is not None:
         yield "latency_ns", latency
+
+
+def _objective(task: CompressionTask, plan: CompressionPlan) -> Objective:
+    """The task's objective, by the metric that the plan was judged by."""
+    metric, objective = plan.options["metric"], task.objective
+    if objective.classifies and plan.score_name == ACCURACY:
+        return objective.by(metric)
+    if objective.name != metric:
+        raise PlanError(
+            f"the plan was judged by {printable(metric, 200)!r}, and the task is judged by "
+            f"{objective.name!r}"
+        )
+    return objective
 
 
 def tolerance(images: int) -> float:
@@ -238,14 +255,15 @@ def _false_counts(measured: Measured, found: Mapping[str, float]) -> Iterator[st
             yield f"{name}: claimed {claim!r:.80}, found {found[name]}"
 
 
-def _false_accuracy(measured: Measured, found: float, images: int, reward: int) -> Iterator[str]:
+def _false_score(plan: CompressionPlan, found: float, images: int, reward: int) -> Iterator[str]:
+    measured = plan.measured
     if type(measured.images) is not int or measured.images != images:
         yield f"images: claimed {measured.images!r:.80}, judged on {images}"
-    claim: object = measured.accuracy  # of a plan made in Python it may be anything
+    claim: object = measured.score  # of a plan made in Python it may be anything
     allowed = tolerance(reward)
     share = claim if isinstance(claim, int | float) and not isinstance(claim, bool) else math.nan
     if not 0 <= share <= 1 or not abs(share - found) <= allowed + 1e-12:
-        yield f"accuracy: claimed {claim!r:.80}, found {found}, tolerance {allowed}"
+        yield f"{plan.score_name}: claimed {claim!r:.80}, found {found}, tolerance {allowed}"
 
 
 def _forbidden_decisions(plan: CompressionPlan, graph: ChannelGraph) -> Iterator[str]:

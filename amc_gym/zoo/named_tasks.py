@@ -95,7 +95,10 @@ def original_of(path: Path) -> nn.Module:
     if is_code(name):
         fix = f"amc_gym.load(path, task={printable(name, 200)!r}), or pass the network as model"
         raise ValueError(refusal(f"the description of {path}", name, fix))
-    return models.build(name, datasets.name_of(original.get("dataset") or ""), original["classes"])
+    classes = original.get("classes")
+    if classes is None:
+        raise ValueError(f"the description of {path} does not say how many classes {name!r} knows")
+    return models.build(name, datasets.name_of(original.get("dataset") or ""), classes)
 
 
 def bounded(dataset: str) -> str:

@@ -30,6 +30,7 @@ from amc_gym._utils.documents import (
     Share,
 )
 from amc_gym._utils.files import write_whole
+from amc_gym.tasks.gathering import Data
 from benchmarks.finetuning import archive
 
 FORMAT = "amc-gym fine-tuning 1"
@@ -88,8 +89,9 @@ class Bits:
     split: str
 
     @classmethod
-    def of(cls, network: nn.Module, split: Split, batch_size: int = 256) -> Bits:
-        """Judge a network, in evaluation mode, on its device."""
+    def of(cls, network: nn.Module, split: Data, batch_size: int = 256) -> Bits:
+        """Judge a network that classifies, in evaluation mode, on its device."""
+        assert isinstance(split, Split), "a task that tells no classes"
         device = next(network.parameters()).device
         right: list[NDArray[np.bool_]] = []
         with torch.inference_mode():

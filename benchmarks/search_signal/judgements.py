@@ -96,7 +96,7 @@ def work(job: Judgement, progressed: Callable[[int], None]) -> list[float]:
     )
     accuracies = job.finished
     for plan in job.plans[len(accuracies) :]:
-        accuracies.append(env.engine.evaluator(plan.counts).accuracy("top1"))
+        accuracies.append(env.engine.evaluator(plan.counts).score)
         write_whole(job.path, json.dumps(accuracies) + "\n")
         progressed(len(accuracies))
     return accuracies

@@ -24,7 +24,8 @@ from rich.console import Console
 
 from amc_gym import CompressionTask, Split
 from amc_gym._utils.files import replacing_text, write_json, write_whole
-from amc_gym.compression.evaluation.evaluator import PRECISIONS, count_hits
+from amc_gym.compression.evaluation.evaluator import PRECISIONS
+from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_vector_env
 from amc_gym.envs.vector import AMCVectorEnv

@@ -24,7 +24,8 @@ import tyro
 from rich.console import Console
 
 from amc_gym._utils.files import replacing_text, write_whole
-from amc_gym.compression.evaluation.evaluator import Evaluator, count_hits
+from amc_gym.compression.evaluation.evaluator import Evaluator
+from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.envs.factory import make_vector_env
 from amc_gym.envs.vector import AMCVectorEnv
 from amc_gym.zoo import models

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import tyro
 
-from amc_gym.compression.evaluation.evaluator import count_hits
+from amc_gym.compression.evaluation.hits import count_hits
 from benchmarks.speed.cases import CASES
 from benchmarks.speed.timing import BarePass, Spread, plans, play, timed
 

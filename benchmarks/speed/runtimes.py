@@ -18,7 +18,8 @@ import torch
 import tyro
 from torch import nn
 
-from amc_gym.compression.evaluation.evaluator import Batch, count_hits
+from amc_gym.compression.evaluation.hits import count_hits
+from amc_gym.compression.evaluation.scoring import Batch
 from amc_gym.compression.handover.formats import FORMATS
 from benchmarks.speed.cases import CASES
 from benchmarks.speed.timing import BarePass, cpu_seconds, plans, play, timed

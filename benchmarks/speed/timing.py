@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_gym.compression.evaluation.evaluator import Batch, count_hits
 from amc_gym.compression.evaluation.folding import fold_norms
+from amc_gym.compression.evaluation.hits import count_hits
+from amc_gym.compression.evaluation.scoring import Batch
 from amc_gym.compression.slim import slim
 from amc_gym.envs.amc import AMCEnv
 

@@ -219,14 +219,14 @@ def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
     """
     full, best = _full(env), result.best_episode
     network = amc_gym.compress(env.task, result.best)
-    metric = env.engine.options.metric
+    objective = env.engine.objective
     return Record(
         run=run,
         history=History.of(result.history),
         best=Best(
             reward=best.reward,
             reward_accuracy=best.accuracy,
-            test_accuracy=amc_gym.accuracy(network, env.task.test, metric),
+            test_accuracy=amc_gym.score(network, env.task.test, objective),
             macs_ratio=best.macs / full.macs,
             params_ratio=best.params / full.params,
             plan=result.best,
@@ -246,11 +246,11 @@ def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
 def _full(env: AMCEnv) -> Full:
     """The uncompressed network, judged on the same images as the plans."""
     task, engine = env.task, env.engine
-    n, metric = engine.reward_images, engine.options.metric
+    n, objective = engine.reward_images, engine.objective
     return Full(
-        reward_accuracy=amc_gym.accuracy(task.model, task.reward.first(n), metric),
+        reward_accuracy=amc_gym.score(task.model, task.reward.first(n), objective),
         reward_images=n,
-        test_accuracy=amc_gym.accuracy(task.model, task.test, metric),
+        test_accuracy=amc_gym.score(task.model, task.test, objective),
         test_images=len(task.test),
         macs=engine.costs["macs"].full,
         params=engine.costs["params"].full,

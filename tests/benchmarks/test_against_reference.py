@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.cost import RESOURCES
-from amc_gym.compression.evaluation.evaluator import count_hits
+from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.compression.tracing import trace
 from amc_gym.zoo.models.mobilenet import MobileNetV1
 from benchmarks.speed import against_reference

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.compression.evaluation.evaluator import count_hits
+from amc_gym.compression.evaluation.hits import count_hits
 from benchmarks.speed import timing
 from benchmarks.speed.cases import CASES, synthetic
 from benchmarks.speed.limit import in_fresh_process, measure, wanted

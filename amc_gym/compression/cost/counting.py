@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from amc_gym._utils.dispatch import FlopCounter
+from amc_gym._utils.nests import Nest, called, take
 
 
-def counted_macs(model: nn.Module, example: Tensor) -> int:
+def counted_macs(model: nn.Module, example: Nest) -> int:
     """Count the MACs of a network on one image: the one definition of that number.
 
     Half of what ``torch.utils.flop_counter`` says of each executed operation: convolutions and
@@ -20,11 +21,11 @@ def counted_macs(model: nn.Module, example: Tensor) -> int:
 
     Args:
         model: in eval mode.
-        example: (N, ...), of which the first is taken.
+        example: inputs (N, ...), of which the first is taken.
     """
     counter = FlopCounter()
     with _without_gradients(model), counter, torch.no_grad(), attention_in_steps():
-        model(example[:1])
+        called(model, take(example, slice(1)))
     return counter.get_total_flops() // 2
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.cost.closed_form import ClosedForm, Term
 from amc_gym.compression.cost.counting import counted_macs
 from amc_gym.compression.cost.resource import Resource, add
@@ -33,7 +34,7 @@ class Macs(Resource):
         each = {unit.name: graph.layers[unit.name].sites for unit in graph.units}
         return SparseCost(graph, each, {}, graph.constants.macs)
 
-    def count(self, network: nn.Module, example: Tensor) -> int:
+    def count(self, network: nn.Module, example: Nest) -> int:
         """Half of what torch's counter says of a pass over one image."""
         return counted_macs(network, example)
 

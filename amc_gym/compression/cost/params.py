@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.cost.closed_form import ClosedForm, Term
 from amc_gym.compression.cost.counting import counted_params
 from amc_gym.compression.cost.resource import Resource, add
@@ -43,7 +44,7 @@ class Params(Resource):
         others = sum(p.numel() for p in model.parameters() if id(p) not in inside)
         return SparseCost(graph, dict.fromkeys(decided, 1), fixed, others)
 
-    def count(self, network: nn.Module, example: Tensor) -> int:
+    def count(self, network: nn.Module, example: Nest) -> int:
         """Learnable values, each once."""
         return counted_params(network)
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.graph import ChannelGraph
 
 
@@ -69,12 +70,12 @@ class Resource(ABC):
             "granularity='channel'"
         )
 
-    def count(self, network: nn.Module, example: Tensor) -> int | None:
+    def count(self, network: nn.Module, example: Nest) -> int | None:
         """Count on a network itself, to check the closed form against.
 
         Args:
             network: in eval mode.
-            example: (N, ...), of which the first is taken.
+            example: inputs (N, ...), of which the first is taken.
 
         Returns:
             Its cost, or None where nothing else than the closed form knows it.

@@ -1,11 +1,10 @@
-"""Plan -> accuracy: one forward pass of the small network over the reward images."""
+"""Plan -> score: one forward pass of the small network over the reward images."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import Any, Protocol
@@ -13,12 +12,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from amc_gym._utils.nests import Nest, mapped, nbytes, placed
 from amc_gym.compression.evaluation import parallel
 from amc_gym.compression.evaluation.memory import Memory
+from amc_gym.compression.evaluation.scoring import Batch, Score, Scored, finished, on_batch
 from amc_gym.compression.graph import ChannelGraph
-
-METRICS = {"top1": 1, "top5": 5}
-"""Metric -> among how many best classes the label has to be."""
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
@@ -38,22 +36,18 @@ RESIDENT_BYTES = 256 * 2**20
 On a GPU: half of its free memory instead.
 """
 
-Batch = tuple[torch.Tensor, torch.Tensor]
-"""Images (N, C, H, W), and their labels (N,)."""
 
-
-class Labelled(Protocol):
-    """Images with their labels, such as ``amc_gym.Split``."""
-
-    @property
-    def labels(self) -> torch.Tensor:
-        """int64 (N,)."""
-        ...
+class Examples(Protocol):
+    """Inputs of a network with their targets, such as ``amc_gym.Split``."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, chosen: slice, /) -> torch.Tensor:
-        """Some of the images as the network takes them: (n, C, H, W), float32."""
+    def batch(self, chosen: slice, /) -> Nest:
+        """Some of the inputs as the network takes them: (n, ...) each, float32."""
+        ...
+
+    def targets_of(self, chosen: slice, /) -> Nest:
+        """Targets of these: (n, ...) each."""
         ...
 
 
@@ -88,41 +82,6 @@ def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:
     return ceil(n_images / batches)
 
 
-@dataclass(frozen=True)
-class Hits:
-    """How many of ``images`` a network classifies correctly."""
-
-    top1: int
-    top5: int
-    images: int
-
-    def accuracy(self, metric: str) -> float:
-        """Share in [0, 1] under "top1" or "top5"."""
-        return (self.top1 if metric == "top1" else self.top5) / self.images
-
-
-def count_hits(network: nn.Module, batches: Iterable[Batch]) -> Hits:
-    """Run ``network`` over (images, labels) batches, one after the other, and count the hits."""
-    return _total([_count(network, batch) for batch in batches])
-
-
-def _count(network: nn.Module, batch: Batch) -> torch.Tensor:
-    """Hits among the best one and the best five, and images: int64 (3,), where the network is."""
-    images, labels = batch
-    with torch.inference_mode():
-        logits = network(images)
-        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-        best &= ~logits.isnan().any(1, keepdim=True)  # which topk takes for the largest
-        return torch.stack(
-            [best[:, 0].sum(), best.sum(), best.new_tensor(len(labels), dtype=torch.int64)]
-        )
-
-
-def _total(counts: Sequence[torch.Tensor]) -> Hits:
-    # Together and at last, so that a GPU is asked once rather than waited for after each batch.
-    return Hits(*torch.stack([*counts]).sum(0).tolist())
-
-
 class Batches:
     """Batches for any number of passes: resident, or made ready anew in each pass.
 
@@ -136,7 +95,7 @@ class Batches:
 
     def __init__(
         self,
-        images: Labelled,
+        images: Examples,
         size: int,
         *,
         device: torch.device,
@@ -147,7 +106,7 @@ class Batches:
         self._like = {"device": device, "dtype": dtype}
         self._parts = [slice(start, start + size) for start in range(0, len(images), size)]
         self._resident: list[Batch] | None = None
-        if len(images) * self._ready(slice(1))[0].nbytes <= _resident_bytes(device):
+        if len(images) * nbytes(self._ready(slice(1))[0]) <= _resident_bytes(device):
             self._resident = [self._ready(part) for part in self._parts]
 
     def __len__(self) -> int:
@@ -162,19 +121,25 @@ class Batches:
         return (self[number] for number in range(len(self)))
 
     def _ready(self, part: slice) -> Batch:
-        images, labels = self._images.batch(part), self._images.labels[part]
-        lay = channels_last if self._channels_last else torch.Tensor.to
-        return lay(images, **self._like), labels.to(self._like["device"])
+        inputs, targets = self._images.batch(part), self._images.targets_of(part)
+        inputs = (channels_last if self._channels_last else placed)(inputs, **self._like)
+        return inputs, placed(targets, self._like["device"])
 
 
-def channels_last(images: torch.Tensor, **like: Any) -> torch.Tensor:
-    """A copy of (N, C, H, W) images with channels last in memory, where ``like`` says.
+def channels_last(inputs: Nest, **like: Any) -> Nest:
+    """Inputs where ``like`` says, copies of (N, C, H, W) floats with channels last in memory.
 
     By hand rather than by ``contiguous``: where images have one channel, torch takes either order
     for the other, and convolutions would go on in the slow one.
     """
-    made = torch.empty_like(images, memory_format=torch.channels_last, **like)
-    return made.copy_(images)
+
+    def laid(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.ndim != 4 or not tensor.is_floating_point():
+            return placed(tensor, **like)
+        made = torch.empty_like(tensor, memory_format=torch.channels_last, **like)
+        return made.copy_(tensor)
+
+    return mapped(laid, inputs)
 
 
 def _resident_bytes(device: torch.device) -> int:
@@ -191,7 +156,8 @@ class Evaluator:
 
     Args:
         build: channel counts -> the small network, ready to run; see ``candidates``.
-        images: reward images with their labels.
+        images: reward images with their targets.
+        score: what their outputs are worth.
         size: images per batch, see ``batch_size``.
         device: where ``build``'s networks are.
         precision: of their weights, "float32" or "bf16".
@@ -201,7 +167,8 @@ class Evaluator:
     def __init__(
         self,
         build: NetworkSource,
-        images: Labelled,
+        images: Examples,
+        score: Score,
         *,
         size: int,
         device: torch.device,
@@ -209,7 +176,7 @@ class Evaluator:
         channels_last: bool = True,
     ) -> None:
         self.network = build
-        self._device = device
+        self._device, self._score, self._images = device, score, len(images)
         self.batches = Batches(
             images,
             size,
@@ -217,31 +184,32 @@ class Evaluator:
             dtype=PRECISIONS[precision],
             channels_last=channels_last,
         )
-        self._remembered: Memory[Hits] = Memory()
+        self._remembered: Memory[Scored] = Memory()
 
-    def __call__(self, counts: Sequence[int]) -> Hits:
-        """Hits of the plan that keeps ``counts[u]`` channels of unit u."""
-        (hits,) = self.many([counts])
-        return hits
+    def __call__(self, counts: Sequence[int]) -> Scored:
+        """Score of the plan that keeps ``counts[u]`` channels of unit u."""
+        (found,) = self.many([counts])
+        return found
 
-    def many(self, plans: Sequence[Sequence[int]]) -> list[Hits]:
-        """Hits of several plans, which are evaluated side by side; the same as one by one."""
+    def many(self, plans: Sequence[Sequence[int]]) -> list[Scored]:
+        """Scores of several plans, which are evaluated side by side; the same as one by one."""
         keys = [tuple(counts) for counts in plans]
         found = {key: self._remembered.get(key) for key in keys}
-        if unknown := [key for key, hits in found.items() if hits is None]:
+        if unknown := [key for key, known in found.items() if known is None]:
             found |= self._evaluate(unknown)
-        return [hits for key in keys if (hits := found[key]) is not None]
+        return [known for key in keys if (known := found[key]) is not None]
 
-    def _evaluate(self, keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Hits]:
+    def _evaluate(self, keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Scored]:
         # A GPU works off a queue of its own, in the order of what is submitted.
         cores = parallel.executor() if self._device.type == "cpu" else parallel.Inline()
-        pending: deque[tuple[tuple[int, ...], list[Future[torch.Tensor]]]] = deque()
-        found: dict[tuple[int, ...], Hits] = {}
+        pending: deque[tuple[tuple[int, ...], list[Future[Any]]]] = deque()
+        found: dict[tuple[int, ...], Scored] = {}
 
         def finish(most: int) -> None:
             while len(pending) > most:
                 key, parts = pending.popleft()
-                found[key] = _total([part.result() for part in parts])
+                score = finished(self._score, [each.result() for each in parts])
+                found[key] = Scored(score, self._images)
                 self._remembered.put(key, found[key])
 
         for key in keys:
@@ -252,8 +220,8 @@ class Evaluator:
         finish(0)
         return found
 
-    def _part(self, network: nn.Module, number: int) -> torch.Tensor:
-        return _count(network, self.batches[number])
+    def _part(self, network: nn.Module, number: int) -> Any:
+        return on_batch(network, self.batches[number], self._score)
 
     def forget(self) -> None:
         """Forget the remembered plans, so that the next evaluations are measured afresh."""

@@ -6,8 +6,9 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.evaluation.evaluator import channels_last
 from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.evaluation.pointwise import with_pointwise
@@ -37,8 +38,8 @@ class Form:
         model = model.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return with_pointwise(model)
 
-    def lay(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) as networks of this form want them in memory."""
+    def lay(self, images: Nest) -> Nest:
+        """Inputs as networks of this form want them in memory."""
         return channels_last(images) if self.channels_last else images
 
     def __str__(self) -> str:

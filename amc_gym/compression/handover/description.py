@@ -46,24 +46,29 @@ class OriginalSchema(Schema):
 
     task: Name | None
     dataset: Name | None = None
-    classes: Annotated[int, Field(ge=1, le=MOST_CLASSES)]
+    classes: Annotated[int, Field(ge=1, le=MOST_CLASSES)] | None = None
     left_out: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
 
 
 class RewardSchema(Schema):
-    """Accuracy on the reward images."""
+    """Accuracy on the reward images, or another score on other samples."""
 
-    top1: Accuracy
+    top1: Accuracy | None = None
+    score: Accuracy | None = None
     images: Positive
 
 
 class DescriptionSchema(Schema):
-    """The whole file; whoever exports without a task leaves out what is said of it."""
+    """The whole file; whoever exports without a task leaves out what is said of it.
+
+    There is no ``input_shape`` where inputs are more than one tensor.
+    """
 
     format: Literal[1]
-    input_shape: Annotated[
-        list[Positive], Field(min_length=1, max_length=6), AfterValidator(_imaginable)
-    ]
+    input_shape: (
+        Annotated[list[Positive], Field(min_length=1, max_length=6), AfterValidator(_imaginable)]
+        | None
+    ) = None
     weights: WeightsSchema
     layers: dict[ModuleName, LayerSchema]
     original: OriginalSchema | None = None

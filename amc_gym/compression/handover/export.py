@@ -23,6 +23,7 @@ from amc_gym._utils import documents
 from amc_gym._utils.documents import DocumentError
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.names import choose
+from amc_gym._utils.nests import Nest, called, leaves, mapped, placed, take
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.handover.description import DescriptionSchema
 from amc_gym.compression.handover.formats import (
@@ -37,6 +38,7 @@ from amc_gym.compression.handover.formats import (
 from amc_gym.compression.handover.pair import current, description_of, in_the_way, put
 from amc_gym.compression.handover.rebuild import RebuildError, describe, refuse_unusable
 from amc_gym.compression.pruning.fine_grained import nonzero_params
+from amc_gym.compression.tracing.part import given_to
 
 TOLERANCE = 1e-4
 """Largest difference between a file's logits and the network's, as a share of the largest logit.
@@ -71,7 +73,8 @@ def export(
     path: str | os.PathLike[str],
     *,
     original: nn.Module,
-    images: Tensor,
+    images: Nest,
+    part: str = "",
     format: str | None = None,
     fields: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -82,7 +85,10 @@ def export(
         network: what to write; it is not changed.
         path: the file; formats have suffixes of their own.
         original: the uncompressed network, for comparison.
-        images: (N, C, H, W) to verify the file on, at least one.
+        images: inputs to verify the file on, such as (N, C, H, W), of one sample at least.
+        part: module of both that alone was compressed, and is written in formats that hold
+            operations: what surrounds it, such as a detector's search for boxes, has none that fit
+            any image.  "": all of it.
         format: "safetensors", "torch-export" or "onnx"; ``None``: as the suffix says.
         fields: what the description of a safetensors file says besides sizes and checksum.
         overwrite: whether existing files may be replaced.
@@ -101,9 +107,16 @@ def export(
     if taken and not overwrite:
         raise FileExistsError(f"{taken} exists; name another file, or allow to overwrite it")
 
-    images = images[:VERIFIED].cpu().clone()  # a view would drag all images into a .pt2 file
+    # A view would drag all images into a .pt2 file.
+    cpu = torch.device("cpu")
+    images = mapped(Tensor.clone, placed(take(images, slice(VERIFIED)), cpu))
     network, original = (copy.deepcopy(model).cpu().eval() for model in (network, original))
-    macs, params = _smaller(network, original, images)
+    macs, params = _smaller(network, original, images, part)
+    if part and chosen.operations:
+        images = given_to(original, part, images)
+        if isinstance(images, tuple) and len(images) == 1:
+            images = images[0]
+        network, original = (each.get_submodule(part) for each in (network, original))
     fields = dict(fields or {})
     if described:
         fields["layers"] = describe(network, original)
@@ -119,7 +132,7 @@ def export(
                 "nothing is gained; compress more, or use another format"
             )
     with torch.inference_mode():
-        error = _difference(chosen.read(contents, original)(images), network(images))
+        error = _difference(chosen.read(contents, original)(images), called(network, images))
     if not error <= TOLERANCE:
         raise ExportError(
             f"{path.name} gives other logits than the network once it is read back: they differ "
@@ -151,7 +164,8 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
         if hashlib.sha256(content).hexdigest() != description["weights"]["sha256"]:
             raise ExportError(f"{path} does not have the checksum that its description states")
         network = decode_safetensors(content, description, original)
-        refuse_unusable(network, original, description["input_shape"])
+        if description.get("input_shape") is not None:
+            refuse_unusable(network, original, description["input_shape"])
     except (DocumentError, RebuildError) as error:
         raise ExportError(f"{path}: {error}") from error
     return network
@@ -204,11 +218,11 @@ def _format(path: Path, name: str | None) -> Format:
     return by_suffix[path.suffix]
 
 
-def _smaller(network: nn.Module, original: nn.Module, images: Tensor) -> tuple[int, int]:
-    """MACs and parameters of the network, which must be below the original's."""
-    counted = [
-        (counted_macs(model, images[:1]), counted_params(model)) for model in (network, original)
-    ]
+def _smaller(network: nn.Module, original: nn.Module, images: Nest, part: str) -> tuple[int, int]:
+    """MACs and parameters of the network or a part of it, which must be below the original's."""
+    given = given_to(original, part, take(images, slice(1)))
+    parts = [model.get_submodule(part) for model in (network, original)]
+    counted = [(counted_macs(each, given), counted_params(each)) for each in parts]
     for what, small, full in zip(("MACs", "parameters"), *counted, strict=True):
         if small >= full and nonzero_params(network) < counted_params(network):
             raise ExportError(
@@ -223,6 +237,14 @@ def _smaller(network: nn.Module, original: nn.Module, images: Tensor) -> tuple[i
     return counted[0]
 
 
-def _difference(read: Tensor, expected: Tensor) -> float:
-    """Largest difference of two networks' logits as a share of the largest expected one."""
-    return float((read - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+def _difference(read: Nest, expected: Nest) -> float:
+    """Largest difference of two networks' outputs as a share of the largest expected one."""
+    ours, theirs = leaves(read), leaves(expected)
+    if [each.shape for each in ours] != [each.shape for each in theirs]:
+        return float("inf")
+    pairs = [(one, other) for one, other in zip(ours, theirs, strict=True) if other.numel()]
+    shares = [
+        (one.double() - other.double()).abs().max() / other.double().abs().max().clamp_min(1e-12)
+        for one, other in pairs
+    ]
+    return float(torch.stack(shares).max()) if shares else 0.0

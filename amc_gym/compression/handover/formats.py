@@ -14,6 +14,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
 from amc_gym._utils.names import printable
+from amc_gym._utils.nests import Nest, called, joined, leaves, mapped, take
 from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
 
 VERSION = 1
@@ -36,7 +38,8 @@ class ExportError(ValueError):
 Contents = list[bytes]
 """Content of a format's files: the network, and for safetensors its description."""
 
-Runner = Callable[[Tensor], Tensor]
+Runner = Callable[[Nest], Any]
+"""Inputs -> outputs, or the tensors in them in order."""
 
 
 def nbytes(state: Mapping[str, Tensor]) -> int:
@@ -59,14 +62,14 @@ def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _write_safetensors(
-    network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
+    network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
 ) -> Contents:
     content = encode_safetensors(network)
     description = {
         "format": VERSION,
         "layers": describe(network),
         **fields,
-        "input_shape": list(images.shape[1:]),
+        **({"input_shape": list(inputs.shape[1:])} if isinstance(inputs, Tensor) else {}),
         "weights": {"file": name, "sha256": hashlib.sha256(content).hexdigest()},
     }
     return [content, (json.dumps(description, indent=1) + "\n").encode()]
@@ -74,12 +77,13 @@ def _write_safetensors(
 
 def _read_safetensors(contents: Contents, original: nn.Module) -> Runner:
     try:
-        return decode_safetensors(contents[0], json.loads(contents[1]), original)
+        network = decode_safetensors(contents[0], json.loads(contents[1]), original)
     except RebuildError as error:
         raise ExportError(
             f"{type(original).__name__} cannot be rebuilt from sizes and weights ({error}); "
             "use format 'torch-export' or 'onnx'"
         ) from error
+    return partial(called, network)
 
 
 def encode_safetensors(network: nn.Module) -> bytes:
@@ -103,25 +107,27 @@ def decode_safetensors(
 
 
 def _write_torch_export(
-    network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
+    network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
 ) -> Contents:
     file = io.BytesIO()
-    torch.export.save(_traced(network, images), file)
+    torch.export.save(_traced(network, inputs), file)
     return [file.getvalue()]
 
 
 def _read_torch_export(contents: Contents, original: nn.Module) -> Runner:
-    return torch.export.load(io.BytesIO(contents[0])).module()
+    return partial(called, torch.export.load(io.BytesIO(contents[0])).module())
 
 
-def _write_onnx(
-    network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]
-) -> Contents:
+def _write_onnx(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]) -> Contents:
     onnxruntime()
-    traced = _traced(network, images)
+    traced = _traced(network, inputs)
+    with torch.inference_mode():
+        outputs = called(network, take(inputs, slice(1)))
+    taken = ["images"] if isinstance(inputs, Tensor) else named("input", inputs)
+    given = ["logits"] if isinstance(outputs, Tensor) else named("output", outputs)
     try:
         program = torch.onnx.export(
-            traced, input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
+            traced, input_names=taken, output_names=given, dynamo=True, verbose=False
         )
     except Exception as error:  # of the exporter's many own kinds
         reason = str(error).strip().partition("\n")[0]
@@ -132,20 +138,64 @@ def _write_onnx(
 
 def _read_onnx(contents: Contents, original: nn.Module) -> Runner:
     session = onnxruntime().InferenceSession(contents[0], providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+    taken = [each.name for each in session.get_inputs()]  # those that the network reads
+
+    def run(inputs: Nest) -> list[Tensor]:
+        names = ["images"] if isinstance(inputs, Tensor) else named("input", inputs)
+        given = {name: tensor.numpy() for name, tensor in zip(names, leaves(inputs), strict=True)}
+        found = session.run(None, {name: given[name] for name in taken})
+        return [torch.from_numpy(array) for array in found]
+
+    return run
 
 
-def _traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
-    """The network as a graph of operations for any number of images."""
+def named(what: str, nest: Nest, within: str = "") -> list[str]:
+    """Names of a nest's tensors in order: keys of dictionaries, or numbered places.
+
+    Args:
+        what: a place is called.
+        nest: of tensors.
+        within: the name of what holds the nest.
+    """
+    if isinstance(nest, Tensor):
+        return [within or what]
+    dictionary = isinstance(nest, Mapping)
+    children = nest.items() if dictionary else enumerate(nest)
+    names: list[str] = []
+    for key, value in children:
+        own = str(key) if dictionary and not str(key).isdigit() else f"{what}_{key}"
+        names += named(what, value, f"{within}.{own}" if within else own)
+    return names
+
+
+def _traced(network: nn.Module, inputs: Nest) -> torch.export.ExportedProgram:
+    """The network as a graph of operations for any number of samples.
+
+    Raises:
+        ExportError: it cannot be traced, or its inputs are a list.
+    """
+    if isinstance(inputs, list):
+        raise ExportError(
+            f"{type(network).__name__} takes a list with an entry for each sample, which has no "
+            "form for any number of them: use format 'safetensors'"
+        )
     # Two, since torch.export takes a size of 0 or 1 for a constant.
-    example = (torch.cat([images[:1]] * 2),)
-    shapes = ({0: torch.export.Dim("batch")},)
+    example: Any = joined([take(inputs, slice(1))] * 2)
+    shapes: Any = mapped(lambda _: {0: torch.export.Dim("batch")}, inputs)
+    if isinstance(inputs, Mapping):
+        arguments: dict[str, Any] = {"args": (), "kwargs": example, "dynamic_shapes": shapes}
+    else:
+        together = isinstance(inputs, tuple)
+        arguments = {
+            "args": example if together else (example,),
+            "dynamic_shapes": shapes if together else (shapes,),
+        }
     try:
-        program = torch.export.export(network, example, dynamic_shapes=shapes)
+        program = torch.export.export(network, **arguments)
     except Exception as error:  # it raises what the network's code happens to run into
         reason = str(error).strip().partition("\n")[0]
         try:  # from Python's bytecode, where even len(x) may be any number
-            program = torch.export.export(network, example, dynamic_shapes=shapes, strict=True)
+            program = torch.export.export(network, **arguments, strict=True)
         except Exception:
             raise ExportError(
                 f"torch.export cannot trace {type(network).__name__} for any number of images: "
@@ -179,18 +229,19 @@ class Format:
 
     Attributes:
         suffix: of its file.
-        write: (network, verification images (N, C, H, W), file name, fields of the description) to
-            contents.
-        read: (contents, original network) to what maps images to logits.
+        write: (network, inputs to verify it on, file name, fields of the description) to contents.
+        read: (contents, original network) to what maps inputs to outputs.
+        operations: whether it holds operations rather than the sizes of known modules.
     """
 
     suffix: str
-    write: Callable[[nn.Module, Tensor, str, Mapping[str, Any]], Contents]
+    write: Callable[[nn.Module, Nest, str, Mapping[str, Any]], Contents]
     read: Callable[[Contents, nn.Module], Runner]
+    operations: bool = True
 
 
 FORMATS = {
-    "safetensors": Format(".safetensors", _write_safetensors, _read_safetensors),
+    "safetensors": Format(".safetensors", _write_safetensors, _read_safetensors, operations=False),
     "torch-export": Format(".pt2", _write_torch_export, _read_torch_export),
     "onnx": Format(".onnx", _write_onnx, _read_onnx),
 }

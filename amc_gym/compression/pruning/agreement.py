@@ -11,14 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from amc_gym._utils.nests import Nest, device_of
 from amc_gym.compression.evaluation.form import FORMS, Form
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.ranking.order import in_turns
 from amc_gym.compression.slim import slim
+from amc_gym.compression.tracing.part import at_part
 from amc_gym.compression.tracing.verification import same_outputs
 
 TOLERANCE = 1e-3
@@ -30,13 +32,16 @@ def halves(graph: ChannelGraph) -> tuple[int, ...]:
     return tuple(unit.blocks * -(-unit.channels // (2 * unit.blocks)) for unit in graph.units)
 
 
-def fastest_form(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Form | None:
+def fastest_form(
+    model: nn.Module, graph: ChannelGraph, images: Nest, part: str = ""
+) -> Form | None:
     """The fastest form in which slim networks compute what they compute as they are.
 
     Args:
         model: the original, in eval mode.
         graph: its channel graph.
-        images: a few, (N, C, H, W), on the model's device.
+        images: inputs of a few, on the model's device.
+        part: module in it that alone is compressed; "": all of it.
 
     Returns:
         The form; ``None`` where networks have to be built anew for each plan.
@@ -45,11 +50,11 @@ def fastest_form(model: nn.Module, graph: ChannelGraph, images: Tensor) -> Form 
     orders = [in_turns(rng.permutation(unit.channels), unit) for unit in graph.units]
     counts = halves(graph)
     kept = tuple(np.sort(order[:n]) for order, n in zip(orders, counts, strict=True))
-    expected = _outputs(slim(model, graph, kept), images)
+    expected = outputs_at(slim(model, graph, kept), images, part)
     for form in FORMS:
         folded, folded_graph = form.fold(model, graph)
         pruner = Pruner(folded, folded_graph, orders, {})
-        if agrees(folded, pruner, form, counts, images, expected):
+        if agrees(folded, pruner, form, counts, images, expected, part=part):
             return form
     return None
 
@@ -59,9 +64,10 @@ def agrees(
     pruner: Pruner,
     form: Form,
     counts: Sequence[int],
-    images: Tensor,
+    images: Nest,
     expected: object,
     tolerance: float = TOLERANCE,
+    part: str = "",
 ) -> bool:
     """Whether a candidate network gives the expected outputs; one that does not run does not.
 
@@ -70,19 +76,21 @@ def agrees(
         pruner: gives its tensors.
         form: how it is evaluated.
         counts: of the plan.
-        images: (N, C, H, W), on the device where it is tried, in float32.
+        images: inputs, on the device where it is tried, in float32.
         expected: outputs of the network that is handed over.
         tolerance: of the largest of these.
+        part: module whose outputs they are; "": the network.
     """
     try:
-        like = {"device": images.device, "dtype": torch.float32}
+        like = {"device": device_of(images), "dtype": torch.float32}
         candidate = SwappedNetwork(model, pruner, form=form, **like)
-        actual = _outputs(candidate(counts), form.lay(images))
+        actual = outputs_at(candidate(counts), form.lay(images), part)
     except Exception:  # whatever the user's forward pass raises in an unforeseen form
         return False
     return same_outputs(actual, expected, tolerance)
 
 
-def _outputs(network: nn.Module, images: Tensor) -> object:
+def outputs_at(network: nn.Module, images: Nest, part: str = "") -> object:
+    """Outputs of a network, or of a part of it."""
     with torch.inference_mode():
-        return network(images)
+        return at_part(network, part, images)[1]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
@@ -122,7 +123,7 @@ class Pruning(ABC):
     @classmethod
     @abstractmethod
     def count(
-        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: torch.Tensor
+        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: Nest
     ) -> int | None:
         """Cost of a pruned network, counted on it rather than by a closed form.
 
@@ -130,7 +131,7 @@ class Pruning(ABC):
             network: of this granularity's making, or the original.
             resource: what is counted.
             graph: the channel graph of the original network.
-            example: one image, (1, C, H, W).
+            example: inputs of one sample, such as an image (1, C, H, W).
 
         Returns:
             The cost, or None where nothing else than the closed form knows it.

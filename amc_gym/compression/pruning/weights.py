@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.nests import Nest
 from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
@@ -97,7 +97,7 @@ class WeightPruning(Pruning):
 
     @classmethod
     def count(
-        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: torch.Tensor
+        cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: Nest
     ) -> int | None:
         """Count what the weights that are not zero cost."""
         return resource.of_weights(network, weight_graph(network, graph)).full

@@ -13,13 +13,14 @@ branch adds little to a stream that carries nearly everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.nests import Nest, leaves, mapped, samples
 from amc_gym.compression.graph import ChannelGraph
 
 
@@ -48,17 +49,39 @@ class _Energies:
         self.gradients += float(gradient.double().square().sum())
 
 
+Loss = Callable[[nn.Module, Nest, Nest, torch.Generator], torch.Tensor]
+"""(network, inputs, targets, generator) -> the loss, summed over the samples.
+
+The targets may be drawn from the network's own answers instead of those that are given.
+"""
+
+
+def drawn_cross_entropy(
+    network: nn.Module, images: torch.Tensor, _labels: object, generator: torch.Generator
+) -> torch.Tensor:
+    """The loss of classification, with labels drawn from the network's answers."""
+    logits = network(images)
+    answers = logits.detach().softmax(1).cpu()
+    labels = torch.multinomial(answers, 1, generator=generator)[:, 0]
+    return F.cross_entropy(logits, labels.to(logits.device), reduction="sum")
+
+
 @recorded
 def sensitivities(
-    model: nn.Module, graph: ChannelGraph, batches: Iterable[torch.Tensor], seed: int = 0
+    model: nn.Module,
+    graph: ChannelGraph,
+    batches: Iterable[tuple[Nest, Nest]],
+    seed: int = 0,
+    loss: Loss = drawn_cross_entropy,
 ) -> dict[str, float]:
     """Estimate what a relative squared error of 1 in each layer's output adds to the loss, in nats.
 
     Args:
         model: in eval mode; only run, never changed.
         graph: its channel graph.
-        batches: calibration images (B, C, H, W).
-        seed: of the labels, which are drawn from the network's answers.
+        batches: inputs and targets, such as images (B, C, H, W) and labels (B,).
+        seed: of the targets that are drawn from the network's answers.
+        loss: in nats.
 
     Returns:
         The figure of each layer that reads a unit, by name.
@@ -70,15 +93,13 @@ def sensitivities(
     ]
     generator, images = torch.Generator().manual_seed(seed), 0
     try:
-        for inputs in batches:
-            inputs = inputs.detach().requires_grad_()
-            logits = model(inputs)
-            answers = logits.detach().softmax(1).cpu()
-            labels = torch.multinomial(answers, 1, generator=generator)[:, 0]
-            loss = F.cross_entropy(logits, labels.to(logits.device), reduction="sum")
-            # By the images alone: what is in between passes the hooks, parameters get nothing.
-            torch.autograd.grad(loss, inputs)
-            images += len(inputs)
+        for inputs, targets in batches:
+            inputs = mapped(_differentiable, inputs)
+            lost = loss(model, inputs, targets, generator)
+            # By the inputs alone: what is in between passes the hooks, parameters get nothing.
+            floats = [tensor for tensor in leaves(inputs) if tensor.requires_grad]
+            torch.autograd.grad(lost, floats or list(model.parameters()), allow_unused=True)
+            images += samples(inputs)
     finally:
         for hook in hooks:
             hook.remove()
@@ -87,3 +108,7 @@ def sensitivities(
         name: energy.outputs * energy.gradients / images**2 / max(2 * energy.numbers // images, 1)
         for name, energy in energies.items()
     }
+
+
+def _differentiable(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().requires_grad_(tensor.is_floating_point())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from amc_gym._utils.nests import Nest, called
 from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
 from amc_gym.compression.slim import Kept
 
@@ -28,7 +29,7 @@ class BatchNorm(Recovery):
         return network
 
 
-def recalibrate(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+def recalibrate(network: nn.Module, batches: Iterable[Nest]) -> None:
     """Estimate batch norm statistics anew, in place: the averages over all batches."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -37,8 +38,8 @@ def recalibrate(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
         norm.momentum = None  # a cumulative average
         norm.train()
     with torch.no_grad():
-        for images in batches:
-            network(images)
+        for inputs in batches:
+            called(network, inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 from torch import Tensor, nn
 
 from amc_gym._utils.arguments import described, shown
+from amc_gym._utils.nests import Nest
 from amc_gym._utils.own_code import qualified
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
@@ -46,8 +47,8 @@ class Calibration(Protocol):
         """Original outputs at sampled positions."""
         ...
 
-    def images(self) -> Iterable[Tensor]:
-        """Calibration images, anew at each call: (B, C, H, W) each."""
+    def images(self) -> Iterable[Nest]:
+        """Inputs of calibration, anew at each call: images (B, C, H, W), or other batches."""
         ...
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from amc_gym._utils.nests import Nest, called
+
 _ADDITIONS = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__, Tensor.__radd__}
 _RELUS = {torch.relu, torch.relu_, F.relu, F.relu_, Tensor.relu, Tensor.relu_}
 
@@ -129,12 +131,12 @@ class _Watch:
         return value if reference is not None and reference() is tensor else None
 
 
-def find(model: nn.Module, images: Tensor, layers: Mapping[str, str]) -> dict[str, Shortcut]:
+def find(model: nn.Module, images: Nest, layers: Mapping[str, str]) -> dict[str, Shortcut]:
     """Shortcuts of a network's layers.
 
     Args:
         model: in eval mode.
-        images: a few, (N, C, H, W).
+        images: inputs of a few.
         layers: name of each layer of interest -> of the module that ends it, its norm or itself.
 
     Returns:
@@ -156,7 +158,7 @@ def find(model: nn.Module, images: Tensor, layers: Mapping[str, str]) -> dict[st
         hooks.append(model.get_submodule(last).register_forward_hook(ends))
     try:
         with torch.no_grad(), calls:
-            model(images)
+            called(model, images)
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,4 +1,4 @@
-"""Statistics of calibration images: Gram matrices of layers' inputs, and saliencies of channels.
+"""Statistics of calibration inputs: Gram matrices of layers' inputs, and saliencies of channels.
 
 Gram matrices are summed batch by batch in float64, so memory does not grow with the images.
 """
@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.nests import Nest, called, device_of, samples, take
 from amc_gym.compression.evaluation import parallel
 from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
@@ -32,12 +33,12 @@ MOST_COLUMNS = 8192
 def grams(
     model: nn.Module,
     graph: ChannelGraph,
-    batches: Iterable[torch.Tensor],
+    batches: Iterable[Nest],
     *,
     n_images: int,
     seed: int = 0,
     fast: nn.Module | None = None,
-    lay: Callable[[torch.Tensor], torch.Tensor] = channels_last,
+    lay: Callable[[Nest], Nest] = channels_last,
     wanted: Callable[[Layer, int], bool] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Gram matrix of the unfolded input of every convolution and linear layer that is re-fitted.
@@ -47,7 +48,7 @@ def grams(
     Args:
         model: in eval mode; only run, never changed.
         graph: its channel graph.
-        batches: calibration images, (B, C, H, W) each, in the order that the seed belongs to.
+        batches: inputs, such as images (B, C, H, W), in the order that the seed belongs to.
         n_images: how many there are in all: decides which layers have enough samples.
         seed: of the sampled positions.
         fast: a network that gives its layers of the same names the same inputs in less time.
@@ -66,17 +67,15 @@ def grams(
     sums: dict[str, torch.Tensor] = {}
     try:
         for images in batches:
+            n, device = samples(images), device_of(images).type
             where = {
-                name: random_positions(
-                    len(images) * layer.folds, layer.sites // layer.folds, generator
-                )
+                name: random_positions(n * layer.folds, layer.sites // layer.folds, generator)
                 for name, layer in layers.items()
                 if isinstance(model.get_submodule(name), nn.Conv2d)
             }
-            on_cpu = images.device.type == "cpu"
-            cores = parallel.executor() if on_cpu else parallel.Inline()
-            size = batch_size(graph, len(images), images.device.type)
-            parts = [slice(start, start + size) for start in range(0, len(images), size)]
+            cores = parallel.executor() if device == "cpu" else parallel.Inline()
+            size = batch_size(graph, n, device)
+            parts = [slice(start, start + size) for start in range(0, n, size)]
             found = [cores.submit(run, images, where, part) for part in parts]
             rows = [future.result() for future in found]
             products = {
@@ -98,7 +97,7 @@ class _Sampled:
         model: nn.Module,
         network: nn.Module,
         layers: Iterable[str],
-        lay: Callable[[torch.Tensor], torch.Tensor],
+        lay: Callable[[Nest], Nest],
     ) -> None:
         self._network, self._lay = network, lay
         self._state = threading.local()  # of the part that a thread is at
@@ -113,16 +112,16 @@ class _Sampled:
         self._state.rows[name] = rows_at(layer, args[0], self._state.where.get(name))
 
     def __call__(
-        self, images: torch.Tensor, where: Mapping[str, torch.Tensor], part: slice
+        self, images: Nest, where: Mapping[str, torch.Tensor], part: slice
     ) -> dict[str, torch.Tensor]:
         """Rows of each layer, (samples, columns), for some of the images."""
         self._state.rows = {}
         self._state.where = {
-            name: positions.unflatten(0, (len(images), -1))[part].flatten(0, 1)
+            name: positions.unflatten(0, (samples(images), -1))[part].flatten(0, 1)
             for name, positions in where.items()
         }
         with torch.inference_mode():
-            self._network(self._lay(images[part]))
+            called(self._network, self._lay(take(images, part)))
         return self._state.rows
 
     def close(self) -> None:
@@ -137,11 +136,21 @@ def _product(parts: Sequence[torch.Tensor], groups: int) -> torch.Tensor:
     return rows.mT @ rows
 
 
+Loss = Callable[[nn.Module, Nest, Nest], torch.Tensor]
+"""(network, inputs, targets) -> the loss, summed over the samples."""
+
+
+def cross_entropy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss of classification."""
+    return F.cross_entropy(network(images), labels.to(images.device), reduction="sum")
+
+
 @recorded
 def saliencies(
     model: nn.Module,
     graph: ChannelGraph,
-    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    batches: Iterable[tuple[Nest, Nest]],
+    loss: Loss = cross_entropy,
 ) -> tuple[torch.Tensor, ...]:
     """First-order Taylor importance of each unit's channels.
 
@@ -153,7 +162,8 @@ def saliencies(
     Args:
         model: in eval mode; only run, never changed.
         graph: its channel graph.
-        batches: calibration images (B, C, H, W) and labels (B,).
+        batches: inputs and targets, such as images (B, C, H, W) and labels (B,).
+        loss: summed over the samples of a batch.
 
     Returns:
         (channels,) float64 for each unit.
@@ -177,19 +187,21 @@ def saliencies(
     totals = [torch.zeros(unit.channels, dtype=torch.float64) for unit in graph.units]
     images = 0
     try:
-        for inputs, labels in batches:
+        for inputs, targets in batches:
             gates.clear()
-            loss = F.cross_entropy(model(inputs), labels.to(inputs.device), reduction="sum")
-            derivatives = torch.autograd.grad(loss, [gate for _, gate in gates])
-            images += len(inputs)
+            n, lost = samples(targets), loss(model, inputs, targets)
+            derivatives = torch.autograd.grad(lost, [gate for _, gate in gates], allow_unused=True)
+            images += n
             by_layer: dict[str, torch.Tensor] = {}
             for (name, _), derivative in zip(gates, derivatives, strict=True):
+                if derivative is None:  # what the layer makes is in no loss
+                    continue
                 each = derivative.flatten(1).double().cpu()
                 # Crops and windows of one image are rows of their own: their sum is the image's.
-                each = each.unflatten(0, (-1, len(inputs))).sum(0)
+                each = each.unflatten(0, (-1, n)).sum(0)
                 by_layer[name] = by_layer[name] + each if name in by_layer else each
             for index, unit in enumerate(graph.units):
-                each = torch.zeros(len(inputs), unit.channels, dtype=torch.float64)
+                each = torch.zeros(n, unit.channels, dtype=torch.float64)
                 for name in unit.consumers:
                     if name not in by_layer:  # its weight is used, but the layer is never run
                         continue

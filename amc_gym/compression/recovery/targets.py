@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import nn
 
+from amc_gym._utils.nests import Nest, called, joined, samples, take
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.recovery.reconstruction import as_matrix
 from amc_gym.compression.recovery.shortcuts import Calls, find
@@ -39,22 +40,22 @@ class Targets:
         self,
         model: nn.Module,
         graph: ChannelGraph,
-        batches: Iterable[torch.Tensor],
+        batches: Iterable[Nest],
         seed: int = 0,
     ) -> None:
         widest = max(len(layer.outputs) * max(layer.sites, 1) for layer in graph.layers.values())
         n = min(MOST_IMAGES, max(1, IMAGE_BYTES // (4 * widest)))
-        chosen: list[torch.Tensor] = []
+        chosen: list[Nest] = []
         for batch in batches:
-            chosen.append(batch[: n - sum(map(len, chosen))])
-            if sum(map(len, chosen)) == n:
+            chosen.append(take(batch, slice(n - sum(map(samples, chosen)))))
+            if sum(map(samples, chosen)) == n:
                 break
-        self.images = torch.cat(chosen)
+        self.images = joined(chosen)
         self._seed = seed
-        n = len(self.images)
+        n = samples(self.images)
         self.layers = [layer for layer in graph.layers.values() if can_refit(layer, n, POSITIONS)]
         ends = {layer.name: layer.norm or layer.name for layer in self.layers}
-        self.shortcuts = find(model, self.images[:1], ends)
+        self.shortcuts = find(model, take(self.images, slice(1)), ends)
         self.outputs: dict[str, torch.Tensor] = {}
         self.added: dict[str, torch.Tensor] = {}
 
@@ -86,7 +87,7 @@ class Targets:
             hooks.append(network.get_submodule(layer.name).register_forward_pre_hook(arrived))
         try:
             with torch.inference_mode(), torch.no_grad(), calls:
-                network(self.images)
+                called(network, self.images)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.nests import Nest, called, take
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
@@ -54,7 +55,7 @@ class _Beside(Watching):
 
 
 def first_difference(
-    graph: ChannelGraph, found: Trace, small: nn.Module, example: Tensor, kept: Kept
+    graph: ChannelGraph, found: Trace, small: nn.Module, example: Nest, kept: Kept
 ) -> Operation | None:
     """The first operation of a slim network that does not give what the trace lets expect.
 
@@ -73,10 +74,10 @@ def first_difference(
             for size, labels in zip(operation.shape, operation.labels, strict=True)
         )
         expected.append((operation, shape))
-    beside, image = _Beside(expected), example[:1]
+    beside, image = _Beside(expected), take(example, slice(1))
     try:
         with torch.no_grad(), attention_in_steps(), beside:
-            small(image)
+            called(small, image)
     except Exception:
         beside.failed()
     return beside.culprit

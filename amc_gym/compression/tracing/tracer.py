@@ -23,6 +23,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from amc_gym._utils import grad_mode
 from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.nests import Nest, called, leaves, told
 from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
@@ -41,7 +42,7 @@ _NOT_USERS = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
 """Beginnings of the names of files that are no user's code."""
 
 
-def record(model: nn.Module, inputs: Sequence[Tensor]) -> Trace:
+def record(model: nn.Module, inputs: Nest) -> Trace:
     """Run ``model`` once on one image and follow its channels.
 
     Args:
@@ -52,24 +53,23 @@ def record(model: nn.Module, inputs: Sequence[Tensor]) -> Trace:
         GraphError: it does not run, or the pass has no end.
     """
     tracer = Tracer(model)
-    for tensor in inputs:
+    for tensor in leaves(inputs):
         labels: list[Dimension] = [None] * tensor.dim()
         if tensor.dim() > 1:
             labels[1] = tracer.trace.labels.new(tensor.shape[1], "the network's input")
         tracer.know(tensor, tuple(labels), constant=False)
     try:
         with tracer.watching(), torch.no_grad(), attention_in_steps(), tracer:
-            outputs = model(*inputs)
+            outputs = called(model, inputs)
     except GraphError:
         raise
     except Exception as error:
         raise GraphError(
             f"{type(model).__name__} does not run on an input of shape "
-            f"{tuple(inputs[0].shape)}: {shortened(error)}"
+            f"{told(inputs)}: {shortened(error)}"
         ) from error
-    for output in tree_leaves(outputs):
-        if isinstance(output, Tensor):
-            tracer.fix(output, "the network's output")
+    for output in leaves(outputs):
+        tracer.fix(output, "the network's output")
     return tracer.trace
 
 

@@ -11,14 +11,15 @@ import copy
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.nests import Nest, called, leaves, placed, take
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import ChannelGraph, GraphError, Unit
 from amc_gym.compression.slim import Kept, mask, slim
 from amc_gym.compression.tracing.assembly import assemble, axes_of
+from amc_gym.compression.tracing.part import given_to, within
 from amc_gym.compression.tracing.record import Operation, Trace
 from amc_gym.compression.tracing.repair import Repair
 from amc_gym.compression.tracing.replay import first_difference
@@ -44,24 +45,29 @@ class DisagreementError(Exception):
 
 
 @recorded  # inference mode hides operations from the tracer
-def trace(model: nn.Module, example: Tensor) -> ChannelGraph:
+def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
     """Find and verify the channel graph of a network.
 
     Units of which slim and masked network differ stay whole, and are listed with the reason.
 
     Args:
         model: in eval mode; not changed.
-        example: images, (N, C, H, W), of which the first is traced and the first few verified.
+        example: inputs, such as images (N, C, H, W), of which the first is traced and the first
+            few verified.
+        part: name of the module in it that alone is looked at; "": all of it.
 
     Raises:
         GraphError: the network cannot be run, copied or pruned; or its code holds a number of
             channels in a reshape, which the message names.
     """
+    if part:
+        entering = given_to(model, part, example)
+        return within(trace(model.get_submodule(part), entering), part)
     try:
         copied = copy.deepcopy(model).eval()
     except Exception as error:
         raise GraphError(f"{type(model).__name__} cannot be copied: {error}") from error
-    found = record(copied, [example[:1]])
+    found = record(copied, take(example, slice(1)))
     repair = Repair(model, found)
     for _ in range(MOST_REPAIRS):
         graph = assemble(model, found)
@@ -75,7 +81,7 @@ def trace(model: nn.Module, example: Tensor) -> ChannelGraph:
 
 
 def _without_what_differs(
-    model: nn.Module, example: Tensor, found: Trace, graph: ChannelGraph
+    model: nn.Module, example: Nest, found: Trace, graph: ChannelGraph
 ) -> ChannelGraph:
     """The graph in which units whose slim network is wrong stay whole."""
     everything = _half_of_all(graph)
@@ -100,7 +106,7 @@ def _fix_unit(found: Trace, graph: ChannelGraph, index: int, reason: str) -> Non
                 found.labels.fix(labels[axis.unit == index], reason)
 
 
-def verify(model: nn.Module, graph: ChannelGraph, example: Tensor) -> None:
+def verify(model: nn.Module, graph: ChannelGraph, example: Nest) -> None:
     """Assert that slim and masked network agree on ``example`` in float64, and cost what is said.
 
     Raises:
@@ -115,7 +121,7 @@ def verify(model: nn.Module, graph: ChannelGraph, example: Tensor) -> None:
 def _agree(
     model: nn.Module,
     graph: ChannelGraph,
-    example: Tensor,
+    example: Nest,
     kept: Kept,
     found: Trace | None = None,
 ) -> None:
@@ -124,21 +130,22 @@ def _agree(
     Raises:
         DisagreementError: saying which operation is why, where a trace is given and tells it.
     """
-    precision = example.dtype
+    floats = [tensor.dtype for tensor in leaves(example) if tensor.is_floating_point()]
+    precision = floats[0] if floats else torch.float32
     model = copy.deepcopy(model).double()
-    example = example.double() if example.is_floating_point() else example
+    example = placed(example, dtype=torch.float64)
     small = slim(model, graph, kept)
     with torch.no_grad():
         try:
-            actual = small(example)
+            actual = called(small, example)
         except Exception as error:
             raise _explained(model, graph, example, kept, found, shortened(error)) from error
-        expected = mask(model, graph, kept)(example)
+        expected = called(mask(model, graph, kept), example)
     if not same_outputs(actual, expected, TOLERANCE):
         raise _explained(model, graph, example, kept, found, "it computes something else")
     counts = [len(channels) for channels in kept]
     # Recurrent layers, for one, run other operations in float64.
-    small, example = small.to(precision), example.to(precision)
+    small, example = small.to(precision), placed(example, dtype=precision)
     for resource in RESOURCES.values():
         counted = resource.count(small, example)
         if counted is not None and counted != (said := resource.of_channels(graph).total(counts)):
@@ -151,7 +158,7 @@ def _agree(
 def _explained(
     model: nn.Module,
     graph: ChannelGraph,
-    example: Tensor,
+    example: Nest,
     kept: Kept,
     found: Trace | None,
     error: str,
@@ -171,14 +178,17 @@ def _explained(
 
 def same_outputs(actual: object, expected: object, tolerance: float) -> bool:
     """Whether two networks' outputs are equal up to a share of the largest value; NaN never is."""
-    ours = [leaf for leaf in tree_leaves(actual) if isinstance(leaf, Tensor)]
-    theirs = [leaf for leaf in tree_leaves(expected) if isinstance(leaf, Tensor)]
+    ours, theirs = leaves(actual), leaves(expected)
     if len(ours) != len(theirs):
         return False
     for one, other in zip(ours, theirs, strict=True):
         if one.shape != other.shape:
             return False
         if not one.numel():
+            continue
+        if not (other.is_floating_point() or other.is_complex()):
+            if not torch.equal(one, other):
+                return False
             continue
         scale = float(other.abs().max()) or 1.0
         if not float((one - other).abs().max()) <= tolerance * scale:

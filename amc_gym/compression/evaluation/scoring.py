@@ -1,0 +1,64 @@
+"""Scores of a network: what each batch adds, and what all of them come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from amc_gym._utils.arguments import real
+from amc_gym._utils.nests import Nest, called
+
+Batch = tuple[Nest, Nest]
+"""Inputs of a network, and their targets."""
+
+
+class Score(Protocol):
+    """A score in [0, 1] of whole passes, which need not be a mean over samples."""
+
+    def accumulate(self, outputs: Nest, targets: Nest, /) -> Any:
+        """What one batch adds; batches may be under way at the same time."""
+        ...
+
+    def finish(self, parts: Sequence[Any], /) -> float:
+        """The score of a pass, from what its batches added, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A network's score in [0, 1] on so many samples."""
+
+    score: float
+    images: int
+
+
+def scored(network: nn.Module, batches: Iterable[Batch], score: Score) -> float:
+    """The score of ``network`` on batches, run one after the other.
+
+    Raises:
+        ValueError: as ``finished``.
+    """
+    return finished(score, [on_batch(network, batch, score) for batch in batches])
+
+
+def on_batch(network: nn.Module, batch: Batch, score: Score) -> Any:
+    """What one batch adds to a network's score."""
+    inputs, targets = batch
+    with torch.inference_mode():
+        return score.accumulate(called(network, inputs), targets)
+
+
+def finished(score: Score, parts: Sequence[Any]) -> float:
+    """The score of a pass from its parts.
+
+    Raises:
+        ValueError: it is no number in [0, 1].
+    """
+    try:
+        return real("the score", score.finish(parts), at_least=0, at_most=1)
+    except TypeError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,169 @@
+"""Samples of what people have: pairs of nests, map-style data sets, and loaders of these.
+
+Items of a data set are (input, target) pairs.  Where all have one shape they are stacked, and stay
+a list where they differ, as the boxes of images do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from amc_gym._utils.arguments import described
+from amc_gym._utils.nests import Nest, mapped
+from amc_gym.tasks.collecting import SplitLike, is_pair, loader_of, seeded, split_of
+from amc_gym.tasks.objectives.objective import Objective
+from amc_gym.tasks.samples import Samples, plain
+from amc_gym.tasks.split import Split
+
+Data = Split | Samples
+"""Inputs and targets of a task."""
+
+DataLike = SplitLike | Samples
+"""Anything that ``data_of`` takes."""
+
+
+def data_of(name: str, data: Any, objective: Objective) -> Data:
+    """The split or samples that ``data`` is or makes.
+
+    Args:
+        name: of the argument, as the user writes it.
+        data: a ``Split`` or ``Samples``; a pair (inputs, targets) of nests; a map-style data set of
+            such pairs; or a ``DataLoader`` of one.
+        objective: of the task; images to be classified become a ``Split``.
+
+    Raises:
+        TypeError: it is none of these.
+        ValueError: its items are no pairs, or as ``Samples`` or ``split_of``.
+    """
+    if isinstance(data, Split | Samples):
+        return data
+    if is_pair(data) or (not objective.classifies and _is_item(data)):
+        if objective.classifies and (len(data) > 2 or not _is_nest(data[0])):
+            return split_of(name, data)
+        if len(data) > 2:
+            raise ValueError(
+                f"{name}: mean and std belong to images that are classified; pass normalised "
+                "floats, (inputs, targets)"
+            )
+        return _samples(name, data[0], data[1])
+    loader = loader_of(name, data)
+    first = loader.dataset[next(iter(loader.sampler))]  # pyright: ignore[reportArgumentType]
+    if objective.classifies and not (_is_item(first) and _is_nest(first[0])):
+        return split_of(name, data)
+    return _gathered(name, loader, own=_has_own_collate(data), listed=objective.lists)
+
+
+def _is_nest(inputs: Any) -> bool:
+    """Whether inputs are more than one tensor or array, of which ``Split`` knows all."""
+    return isinstance(inputs, Mapping | tuple)
+
+
+def _is_item(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2
+
+
+def _has_own_collate(data: Any) -> bool:
+    return isinstance(data, DataLoader) and data.collate_fn is not default_collate
+
+
+def _samples(name: str, inputs: Nest, targets: Nest) -> Samples:
+    try:
+        return Samples(inputs, targets)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error
+
+
+def _gathered(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) -> Samples:
+    """All that a loader gives, sample by sample, put together."""
+    if not own:
+        loader.collate_fn = _as_they_are
+    items: list[tuple[Nest, Nest]] = []
+    left = len(loader.sampler)  # pyright: ignore[reportArgumentType]
+    with seeded():
+        try:
+            for batch in loader:
+                if loader.batch_size is None:
+                    items.append(_item(name, batch))
+                elif own:
+                    items += _apart(name, batch, min(loader.batch_size, left - len(items)))
+                else:
+                    items += [_item(name, each) for each in batch]
+        except (_UnfitError, MemoryError):
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{name}: the data set cannot be read ({type(error).__name__}: {error}); its items "
+                "must be (input, target), nests of tensors"
+            ) from error
+    inputs, targets = zip(*items, strict=True)
+    return _samples(name, stacked(inputs), list(targets) if listed else stacked(targets))
+
+
+class _UnfitError(ValueError):
+    """Items that are no samples; the message says why."""
+
+
+def _as_they_are(items: list[Any]) -> list[Any]:
+    return items
+
+
+def _item(name: str, item: Any) -> tuple[Nest, Nest]:
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        raise _UnfitError(
+            f"{name}: items of the data set must be (input, target), not {described(item)}: wrap "
+            "the data set in one that returns such pairs"
+        )
+    return plain(name, item[0]), plain(name, item[1])
+
+
+def _apart(name: str, batch: Any, n: int) -> list[tuple[Nest, Nest]]:
+    """The ``n`` samples of a batch that a loader's own function has put together."""
+    inputs, targets = (_listed(nest, n) for nest in _item(name, batch))
+    return [(_at(inputs, i), _at(targets, i)) for i in range(n)]
+
+
+def _listed(nest: Nest, n: int) -> Nest:
+    """A batch in which a tuple of one entry for each sample, as ``zip`` makes it, is a list."""
+    if isinstance(nest, tuple) and len(nest) == n:
+        batched = all(isinstance(each, Tensor) and each.shape[:1] == (n,) for each in nest)
+        return nest if batched and n > 1 else list(nest)
+    return nest
+
+
+def _at(nest: Nest, index: int) -> Nest:
+    """One sample, without the dimension of the batch."""
+    if isinstance(nest, list):
+        return nest[index]
+    if isinstance(nest, Mapping):
+        return {key: _at(value, index) for key, value in nest.items()}
+    if isinstance(nest, tuple):
+        return tuple(_at(value, index) for value in nest)
+    return nest[index]
+
+
+def stacked(items: Sequence[Nest]) -> Nest:
+    """Samples as one nest: stacked where all are alike in structure and shapes, or else a list."""
+    if len({_shape(item) for item in items}) > 1 or _shape(items[0]) is None:
+        return list(items)
+    return _stack(items)
+
+
+def _stack(items: Sequence[Nest]) -> Nest:
+    first = items[0]
+    if isinstance(first, Mapping):
+        return {key: _stack([item[key] for item in items]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(_stack(values) for values in zip(*items, strict=True))
+    return default_collate(list(items))
+
+
+def _shape(nest: Nest) -> Any:
+    """Structure and shapes of a sample; ``None`` if there is a list in it."""
+    if isinstance(nest, list):
+        return None
+    return str(mapped(lambda tensor: (tuple(tensor.shape), tensor.dtype), nest))

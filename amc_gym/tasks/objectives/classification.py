@@ -1,0 +1,91 @@
+"""Classification: cross-entropy, and the share of samples whose class is among the best k."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from amc_gym._utils.arguments import whole
+from amc_gym.compression.evaluation.hits import METRICS, counted, total
+from amc_gym.tasks.objectives.objective import Loss, Objective, Score
+from amc_gym.tasks.objectives.registry import register
+
+
+@register
+def classification(top: int = 1) -> Objective:
+    """Logits (N, classes) and labels (N,); a sample counts if its class is among the best.
+
+    Args:
+        top: how many best ones: 1 or 5.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is another one.
+    """
+    top = whole("top", top)
+    if top not in METRICS.values():
+        raise ValueError(f"top must be 1 or 5, not {top}")
+    return Objective(CrossEntropy(), TopK(top), f"top{top}")
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Cross-entropy of logits (N, classes, ...) with classes (N, ...).
+
+    Attributes:
+        label_smoothing: in [0, 1).
+    """
+
+    label_smoothing: float = 0.0
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean over the labels."""
+        return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+
+    def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The sum over the labels."""
+        return functional.cross_entropy(outputs, targets.to(outputs.device), reduction="sum")
+
+    def smoothed(self, amount: float) -> Loss:
+        """The loss with labels smoothed."""
+        return replace(self, label_smoothing=amount)
+
+    def distilled(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
+        """Divergence from a teacher's softened answers (Hinton et al., 2015).
+
+        Its gradient shrinks with the square of the temperature, which is made up for (section 2),
+        so that the share of a loss means the same at any temperature.
+        """
+        soft = functional.kl_div(
+            functional.log_softmax(outputs / temperature, dim=1),
+            functional.log_softmax(taught / temperature, dim=1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return temperature**2 * soft
+
+    def drawn(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Labels drawn from the network's answers."""
+        answers = outputs.detach().softmax(1).cpu()
+        return torch.multinomial(answers, 1, generator=generator)[:, 0]
+
+
+@dataclass(frozen=True)
+class TopK(Score):
+    """Share of samples whose class is among the ``k`` best; logits that are NaN are wrong."""
+
+    accuracy = True
+
+    k: int = 1
+
+    def accumulate(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Hits, int64 (3,)."""
+        return counted(outputs, targets)
+
+    def finish(self, parts: Sequence[Tensor]) -> float:
+        """The share of all hits."""
+        return total(parts).accuracy(f"top{self.k}")

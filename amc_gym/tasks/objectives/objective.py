@@ -1,0 +1,167 @@
+"""An objective: a loss to train by, and a score in [0, 1] to judge by.
+
+Both are functions of a network's outputs and the targets of a batch, each of them any nest of
+tensors (``amc_gym._utils.nests``).  A score collects over a whole pass: what a batch adds may be
+anything, and what all batches come to need not be a mean.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+
+from amc_gym._utils.nests import Nest, called, leaves, samples
+from amc_gym.compression.evaluation.hits import METRICS
+
+
+class Loss(ABC):
+    """A loss to train by, a mean over the samples of a batch."""
+
+    distils: ClassVar[bool] = True
+    """Whether ``distilled`` says something: whether a teacher's outputs can be learnt from."""
+
+    @abstractmethod
+    def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
+        """The mean loss of a batch, a scalar with gradient."""
+
+    def total(self, outputs: Nest, targets: Nest) -> Tensor:
+        """The sum over the samples."""
+        return self(outputs, targets) * samples(targets)
+
+    def smoothed(self, amount: float) -> Loss:
+        """The loss with labels smoothed.
+
+        Raises:
+            ValueError: its targets are no classes.
+        """
+        if amount:
+            raise ValueError(
+                f"label_smoothing={amount} is for targets that are classes: leave it at 0"
+            )
+        return self
+
+    def distilled(self, outputs: Nest, taught: Nest, temperature: float) -> Tensor:
+        """How far outputs are from a teacher's: squared errors as a share of its variance."""
+        pairs = zip(leaves(outputs), leaves(taught), strict=True)
+        floats = [(one, other) for one, other in pairs if other.is_floating_point()]
+        tiny = torch.finfo(torch.float32).tiny
+        errors = [
+            (one - other).square().mean() / other.var(correction=0).clamp_min(tiny)
+            for one, other in floats
+        ]
+        return torch.stack(errors).mean()
+
+    def drawn(self, outputs: Nest, generator: torch.Generator) -> Nest | None:
+        """Targets drawn from the network's own answers; ``None`` where nobody can say how."""
+        return None
+
+
+class Score(ABC):
+    """A score in [0, 1] of a whole pass."""
+
+    accuracy: ClassVar[bool] = False
+    """Whether it is the share of samples that are classified correctly."""
+
+    def settled(self, outputs: Nest, targets: Nest) -> Score:
+        """The score once a batch of the task has shown what it is about; itself by default.
+
+        Raises:
+            ValueError: it cannot be of such outputs and targets.
+        """
+        return self
+
+    @abstractmethod
+    def accumulate(self, outputs: Nest, targets: Nest) -> Any:
+        """What one batch adds; batches may be under way at the same time."""
+
+    @abstractmethod
+    def finish(self, parts: Sequence[Any]) -> float:
+        """The score of a pass, from what its batches added, in order."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a network is trained and judged by.
+
+    Attributes:
+        loss: for fine-tuning, Taylor importance and sensitivities.
+        score: for rewards, validation and tests.
+        name: of the score, in options, plans and reports.
+        asks_targets: whether the network computes its losses itself: in training mode it is called
+            with the targets behind its inputs, as torchvision's detectors are, and the loss is
+            given what it returns.
+        lists: whether targets stay a list with an entry for each sample, even where all are alike.
+    """
+
+    loss: Loss
+    score: Score
+    name: str
+    asks_targets: bool = False
+    lists: bool = False
+
+    @property
+    def classifies(self) -> bool:
+        """Whether outputs are logits (N, classes) and targets classes (N,)."""
+        return self.score.accuracy
+
+    def answers(self, network: nn.Module, inputs: Nest, targets: Nest) -> Any:
+        """What the loss is a function of: the network's outputs, or the losses it computes."""
+        return called(network, inputs, *([targets] if self.asks_targets else []))
+
+    def summed(self, network: nn.Module, inputs: Nest, targets: Nest) -> Tensor:
+        """The loss of a network in eval mode, summed over the samples of a batch."""
+        with self.losing(network):
+            return self.loss.total(self.answers(network, inputs, targets), targets)
+
+    def expected(
+        self, network: nn.Module, inputs: Nest, targets: Nest, generator: torch.Generator
+    ) -> Tensor:
+        """The same with targets drawn from the network's own answers, where that can be done."""
+        with self.losing(network):
+            outputs = self.answers(network, inputs, targets)
+            drawn = self.loss.drawn(outputs, generator)
+            return self.loss.total(outputs, targets if drawn is None else drawn)
+
+    def by(self, metric: str | None) -> Objective:
+        """The objective judged by "top1" or "top5"; ``None``: as it is.
+
+        Raises:
+            ValueError: it does not classify.
+        """
+        if metric in (None, self.name):
+            return self
+        if not self.classifies:
+            raise ValueError(
+                f"metric={metric!r} is for tasks that classify; this one is judged by "
+                f"{self.name!r}: leave metric out"
+            )
+        return replace(self, score=replace(self.score, k=METRICS[metric]), name=metric)  # type: ignore[index, type-var]
+
+    @contextmanager
+    def losing(self, network: nn.Module) -> Iterator[None]:
+        """Have a network in eval mode give what the loss needs, its norms as they are."""
+        if not self.asks_targets:
+            yield
+            return
+        changed = [
+            module
+            for module in network.modules()
+            if not (module.training or isinstance(module, _NormBase | _DropoutNd))
+        ]
+        try:
+            for module in changed:
+                module.training = True
+            with torch.random.fork_rng(devices=[]):  # detectors draw what they learn from
+                torch.manual_seed(0)
+                yield
+        finally:
+            for module in changed:
+                module.training = False

@@ -1,0 +1,110 @@
+"""Regression: squared errors, and the share of the variance that a network explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from amc_gym._utils.arguments import described, real
+from amc_gym.tasks.objectives.objective import Loss, Objective, Score
+from amc_gym.tasks.objectives.registry import register
+
+
+@register
+def regression(tolerance: float | None = None) -> Objective:
+    """Numbers (N, ...) and targets of the same shape.
+
+    Args:
+        tolerance: the score is the share of numbers that are off by at most this; ``None``: it is
+            R2, the share of the targets' variance that is explained, 0 where it would be negative;
+            of several numbers for each sample, the mean of theirs.
+
+    Raises:
+        TypeError: the tolerance is no number.
+        ValueError: it is not above 0.
+    """
+    if tolerance is None:
+        return Objective(SquaredError(), Explained(), "R2")
+    tolerance = real("tolerance", tolerance, above=0, otherwise=" or None for R2")
+    return Objective(SquaredError(), Within(tolerance), f"within {tolerance:g}")
+
+
+def paired(outputs: object, targets: object) -> tuple[Tensor, Tensor]:
+    """Outputs and targets as (N, numbers) each; (N,) and (N, 1) go together.
+
+    Raises:
+        ValueError: they are no numbers of one shape.
+    """
+    if isinstance(outputs, Tensor) and isinstance(targets, Tensor) and len(outputs) == len(targets):
+        ours, theirs = outputs.reshape(len(outputs), -1), targets.reshape(len(targets), -1)
+        same = outputs.shape == targets.shape or ours.shape[1] == 1
+        if same and ours.shape == theirs.shape and outputs.is_floating_point():
+            return ours, theirs.to(ours.dtype)
+    raise ValueError(
+        f"regression needs outputs and targets of one shape, (N, ...), not {described(outputs)} "
+        f"and {described(targets)}"
+    )
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """The mean squared error."""
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean over samples and numbers."""
+        return functional.mse_loss(*paired(outputs, targets))
+
+
+@dataclass(frozen=True)
+class Explained(Score):
+    """R2, 0 where it would be negative; outputs that are NaN explain nothing."""
+
+    def accumulate(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Samples, mean, squared deviations from it and squared errors, (4, numbers) float64."""
+        ours, theirs = (each.double() for each in paired(outputs, targets))
+        mean = theirs.mean(0)
+        spread, errors = (theirs - mean).square().sum(0), (theirs - ours).square().sum(0)
+        return torch.stack([torch.full_like(mean, len(theirs)), mean, spread, errors])
+
+    def finish(self, parts: Sequence[Tensor]) -> float:
+        """The mean over the numbers of each sample.
+
+        Raises:
+            ValueError: a target is the same of all samples.
+        """
+        n, means, spreads, errors = torch.stack([*parts]).unbind(1)  # (batches, numbers) each
+        middle = (n * means).sum(0) / n.sum(0)
+        spread = spreads.sum(0) + (n * (means - middle).square()).sum(0)
+        if not bool((spread > 0).all()):
+            raise ValueError(
+                "R2 has no meaning where a target is the same for all samples: leave that target "
+                "out, or choose regression(tolerance=...)"
+            )
+        explained = 1 - errors.sum(0) / spread
+        return float(explained.nan_to_num(0, 0, 0).clamp_min(0).mean())
+
+
+@dataclass(frozen=True)
+class Within(Score):
+    """Share of numbers that are off by at most a tolerance; NaN is not.
+
+    Attributes:
+        tolerance: above 0.
+    """
+
+    tolerance: float
+
+    def accumulate(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Numbers that are near enough, and all: int64 (2,)."""
+        ours, theirs = paired(outputs, targets)
+        near = (ours - theirs).abs() <= self.tolerance
+        return torch.stack([near.sum(), near.new_tensor(near.numel(), dtype=torch.int64)])
+
+    def finish(self, parts: Sequence[Tensor]) -> float:
+        """The share of all numbers."""
+        near, all_of_them = torch.stack([*parts]).sum(0).tolist()
+        return near / all_of_them
