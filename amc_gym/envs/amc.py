@@ -95,8 +95,8 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     weight pruning).  The last one
     adds `score`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
     `CompressionPlan`; `env.unwrapped.plan` is the same as an object.  `accuracy` is the `score` of
-    a network that classifies.  Where latency is measured it adds `latency_ns` and `latency_ratio`, where a resource of your own is counted `cost` and
-    `cost_ratio`.
+    a network that classifies.  Where latency is measured it adds `latency_ns` and
+    `latency_ratio`, where a resource of your own is counted `cost` and `cost_ratio`.
 
     ## Arguments
 

@@ -65,7 +65,7 @@ def test_an_episode_decides_each_unit_once_and_pays_at_the_end(env):
         assert terminated == (t == n - 1)
         if not terminated:
             assert reward == 0
-    assert reward == info["accuracy"]
+    assert reward == info["accuracy"] == info["score"]
     assert all(env.observation_space.contains(row) for row in seen)
     assert [row[0] for row in seen] == pytest.approx([t / n for t in range(n + 1)])
     distinct = {row.tobytes() for row in seen}
@@ -76,7 +76,7 @@ def test_terminal_info_is_flat_and_complete(env):
     *_, info = play(env, [0.5] * steps(env))
     assert set(info) == {
         *("layer", "sparsity", "channels"),
-        *("accuracy", "macs", "params", "macs_ratio", "params_ratio", "plan"),
+        *("accuracy", "score", "macs", "params", "macs_ratio", "params_ratio", "plan"),
     }
     assert all(isinstance(value, str | int | float) for value in info.values())
     engine = env.unwrapped.engine

@@ -45,20 +45,20 @@ def one_more(counts: tuple[int, ...]) -> tuple[int, ...]:
 
 
 REFUTED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
-    "accuracy NaN": (lambda p: forged(p, "measured", accuracy=math.nan), "accuracy: claimed nan"),
-    "accuracy infinite": (lambda p: forged(p, "measured", accuracy=math.inf), "accuracy"),
-    "accuracy above 1": (lambda p: forged(p, "measured", accuracy=1.0000001), "accuracy"),
-    "accuracy below 0": (lambda p: forged(p, "measured", accuracy=-0.1), "accuracy"),
-    "accuracy a text": (lambda p: forged(p, "measured", accuracy="0.8"), "accuracy"),
-    "accuracy true": (lambda p: forged(p, "measured", accuracy=True), "accuracy"),
+    "accuracy NaN": (lambda p: forged(p, "measured", score=math.nan), "accuracy: claimed nan"),
+    "accuracy infinite": (lambda p: forged(p, "measured", score=math.inf), "accuracy"),
+    "accuracy above 1": (lambda p: forged(p, "measured", score=1.0000001), "accuracy"),
+    "accuracy below 0": (lambda p: forged(p, "measured", score=-0.1), "accuracy"),
+    "accuracy a text": (lambda p: forged(p, "measured", score="0.8"), "accuracy"),
+    "accuracy true": (lambda p: forged(p, "measured", score=True), "accuracy"),
     "accuracy off by 3 images": (
-        lambda p: forged(p, "measured", accuracy=p.measured.accuracy + 3 / 400),
+        lambda p: forged(p, "measured", score=p.measured.accuracy + 3 / 400),
         "tolerance 0.005",
     ),
     "images": (lambda p: forged(p, "measured", images=1), "images: claimed 1, judged on 400"),
     "images NaN": (lambda p: forged(p, "measured", images=math.nan), "images"),
     "few images do not loosen": (
-        lambda p: forged(forged(p, "options", reward_images=1), "measured", images=1, accuracy=0.5),
+        lambda p: forged(forged(p, "options", reward_images=1), "measured", images=1, score=0.5),
         "tolerance 0.005",
     ),
     "macs": (lambda p: forged(p, "measured", macs=p.measured.macs + 1), "macs"),

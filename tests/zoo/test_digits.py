@@ -92,8 +92,8 @@ def test_resolution_has_a_lower_bound() -> None:
 def test_the_default_budget_tells_agents_apart() -> None:
     """Uniform loses at least 5 points of reward accuracy, the best plan known at most 2."""
     env = make_env("MobileNet")
-    full = env.engine.evaluator(env.engine.graph.full).accuracy("top1")
-    uniform = env.engine.evaluator(largest(env.budget)).accuracy("top1")
+    full = env.engine.evaluator(env.engine.graph.full).score
+    uniform = env.engine.evaluator(largest(env.budget)).score
     plan = CompressionPlan.load(RESULTS / "search-digits" / "plan.json")
     assert amc_gym.validate(env.task, plan).ok
     assert plan.measured.macs <= 0.2 * env.engine.costs["macs"].full

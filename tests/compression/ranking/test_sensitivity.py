@@ -24,7 +24,7 @@ def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
     images = task.calibration.first(200).batch(torch.arange(200)).double()
     # Labels are drawn, so unsure answers make for a mean that few draws come close to.
     model.register_forward_hook(lambda _m, _i, logits: torch.div(logits, 20))
-    foretold = [sensitivities(model, graph, [images], seed) for seed in range(4)]
+    foretold = [sensitivities(model, graph, [(images, None)], seed) for seed in range(4)]
     name = [*foretold[0]][layer]
     expected = sum(each[name] for each in foretold) / len(foretold)
 
@@ -57,8 +57,8 @@ def test_it_changes_nothing() -> None:
     task = resolve("MobileNet", dataset="digits")
     before = copy.deepcopy(task.model.state_dict())
     images = task.calibration.batch(torch.arange(4))
-    once = sensitivities(task.model, engines.analysis(task).graph, [images])
-    assert once == sensitivities(task.model, engines.analysis(task).graph, [images])
+    once = sensitivities(task.model, engines.analysis(task).graph, [(images, None)])
+    assert once == sensitivities(task.model, engines.analysis(task).graph, [(images, None)])
     assert all(torch.equal(value, before[key]) for key, value in task.model.state_dict().items())
     assert all(parameter.grad is None for parameter in task.model.parameters())
     assert not any(module._forward_hooks for module in task.model.modules())
