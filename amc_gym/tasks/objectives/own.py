@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from amc_gym._utils.nests import Nest, joined, mapped, samples
 from amc_gym._utils.own_code import qualified
 from amc_gym.tasks.objectives.objective import Loss, Objective, Score
 
-OUTPUTS, TARGETS = "the network's outputs", "their targets"
+OUTPUTS, TARGETS = "outputs", "targets"
 
 
 def own(loss: Any, score: Any, name: str | None = None, *, asks_targets: bool = False) -> Objective:
@@ -36,15 +35,12 @@ def own(loss: Any, score: Any, name: str | None = None, *, asks_targets: bool = 
     """
     made = score
     if not isinstance(score, Score):
-        made = OwnMetric(score) if _collects(score) else OwnScore(_function("score", score))
+        made = OwnMetric(score) if _collects(score) else OwnScore(function("score", score, OUTPUTS, TARGETS))
     if not isinstance(loss, Loss):
-        loss = OwnLoss(_function("loss", loss))
+        loss = OwnLoss(function("loss", loss, OUTPUTS, TARGETS))
     if name is not None and not (isinstance(name, str) and name.strip()):
         raise TypeError(f"name must be a word for the score, not {described(name)}")
     return Objective(loss, made, name or _named(score), asks_targets)
-
-
-_function = partial(function)
 
 
 def _named(score: Any) -> str:
