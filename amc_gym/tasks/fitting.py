@@ -131,7 +131,9 @@ def _check_loss(objective: Objective, model: nn.Module, inputs: Nest, targets: N
                 f"targets {told(targets)})"
             ) from error
         if not math.isfinite(float(loss.detach())):
-            raise ValueError(f"the loss of the reward samples must be finite, not {float(loss.detach())}")
+            raise ValueError(
+                f"the loss of the reward samples must be finite, not {float(loss.detach())}"
+            )
         gradients: tuple[Any, ...] = ()
         if loss.requires_grad:
             gradients = torch.autograd.grad(loss, weights, allow_unused=True)

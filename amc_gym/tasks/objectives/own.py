@@ -35,7 +35,11 @@ def own(loss: Any, score: Any, name: str | None = None, *, asks_targets: bool = 
     """
     made = score
     if not isinstance(score, Score):
-        made = OwnMetric(score) if _collects(score) else OwnScore(function("score", score, OUTPUTS, TARGETS))
+        made = (
+            OwnMetric(score)
+            if _collects(score)
+            else OwnScore(function("score", score, OUTPUTS, TARGETS))
+        )
     if not isinstance(loss, Loss):
         loss = OwnLoss(function("loss", loss, OUTPUTS, TARGETS))
     if name is not None and not (isinstance(name, str) and name.strip()):
