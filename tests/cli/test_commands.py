@@ -120,7 +120,7 @@ def test_a_refuted_plan_is_reported_with_its_reasons(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = CompressionPlan.load("own.json")
-    forged = replace(plan.measured, macs=1, accuracy=0.99)
+    forged = replace(plan.measured, macs=1, score=0.99)
     replace(plan, measured=forged).save("lie.json")
     assert main(["validate", "lie.json", *TRUSTED]) == 1
     err = capsys.readouterr().err
