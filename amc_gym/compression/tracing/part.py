@@ -97,5 +97,5 @@ def within(graph: ChannelGraph, part: str) -> ChannelGraph:
         remaps=tuple(replace(remap, name=whole(remap.name)) for remap in graph.remaps),
         parameters=parameters,
         told=tuple(replace(told, module=whole(told.module)) for told in graph.told),
-        free=tuple(replace(each, name=whole(each.name)) for each in graph.free),
+        products=tuple(replace(each, name=whole(each.name)) for each in graph.products),
     )
