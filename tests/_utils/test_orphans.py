@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from children import run_forked
 
+import amc_gym
 from tests.kills.harness import NOTICED, TOKEN, short_name, survivors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
@@ -19,28 +20,43 @@ METHODS = [
     m for m in ("fork", "spawn", "forkserver") if m in multiprocessing.get_all_start_methods()
 ]
 
+# The rest of the package takes seconds to import, in each process, and is not the question.
+LIGHT = f"""
+import sys, types
+package = types.ModuleType("amc_gym")
+package.__path__ = {list(amc_gym.__path__)}
+sys.modules["amc_gym"] = package
+"""
+
 # Workers that never look up from their work: Python's own, and torch's.
-BUSY = """
+BUSY = (
+    LIGHT
+    + """
 import multiprocessing, sys, time
 from amc_gym._utils.orphans import claim_server_folder, end_with_parent
 
 def work(kind):
-    import torch
     end_with_parent()
+    if kind == "python":
+        print("busy", flush=True)
+        while True:
+            sum(range(1000))
+    import torch
     print("busy", flush=True)
     numbers = torch.ones(300, 300)
     while True:
-        sum(range(1000)) if kind else numbers @ numbers
+        numbers @ numbers
 
 if __name__ == "__main__":
     if sys.argv[1] == "forkserver":
         claim_server_folder()
     context = multiprocessing.get_context(sys.argv[1])
-    workers = [context.Process(target=work, args=(kind,)) for kind in (0, 1)]
+    workers = [context.Process(target=work, args=(kind,)) for kind in ("python", "torch")]
     for worker in workers:
         worker.start()
     time.sleep(600)
 """
+)
 
 SHARED = """
 import multiprocessing, sys, time
@@ -68,7 +84,7 @@ from amc_gym.envs.factory import make_env
 from small import PlainStack, images, lively
 
 def slow(view):  # as rankings are on large networks
-    print("busy", flush=True)
+    print("busy", "busy", flush=True)
     while True:
         sum(range(1000))
 
@@ -80,7 +96,7 @@ def make_slow():
     return make(importance=slow)
 
 if __name__ == "__main__":
-    gym.vector.AsyncVectorEnv([make, make_slow, make_slow], context=sys.argv[1])
+    gym.vector.AsyncVectorEnv([make, make_slow], context=sys.argv[1])
 """
 
 OWN_PROCESS = BUSY.replace("end_with_parent()", "end_with_parent(daemons_only=True)")
@@ -160,7 +176,9 @@ def test_a_killed_owners_region_goes_with_the_next_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-CLAIMED = """
+CLAIMED = (
+    LIGHT
+    + """
 import multiprocessing, os, sys, time
 from amc_gym._utils.orphans import claim_server_folder
 
@@ -173,6 +191,7 @@ if __name__ == "__main__":
         time.sleep(600)
     worker.kill()
 """
+)
 
 
 def test_a_fork_servers_folder_goes_with_the_next_workers_but_not_a_living_ones(

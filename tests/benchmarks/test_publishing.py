@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,15 +22,22 @@ from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
 from benchmarks.studies.study import complete
 
 
-@pytest.fixture
-def run(tmp_path: Path, setting: Setting, serial: Serial, console: Console) -> Path:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, setting: Setting) -> Path:
     """A finished study with its report, and a study below it."""
-    for folder, seeds in ((tmp_path / "runs" / "x", 2), (tmp_path / "runs" / "x" / "below", 1)):
+    made, console = tmp_path_factory.mktemp("finished"), Console(quiet=True)
+    for folder, seeds in ((made, 2), (made / "below", 1)):
         store = Store(folder)
         store.prepare()
-        assert complete(runs_of(setting, ["guess"], seeds), store, serial, console)
-    write(tmp_path / "runs" / "x", console)
-    return tmp_path / "runs" / "x"
+        assert complete(runs_of(setting, ["guess"], seeds), store, Serial(), console)
+    write(made, console)
+    return made
+
+
+@pytest.fixture
+def run(tmp_path: Path, finished: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path / "runs" / "x")
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -71,7 +79,7 @@ def test_reports_of_what_is_published_are_the_same(
         assert (target / name).read_bytes() == (run / name).read_bytes()
     # A study goes on from there, and what it adds is published like the rest.
     assert complete(runs_of(setting, ["guess"], 3), Store(target), serial, console)
-    assert len(serial.runs) == 3 + 1  # the fixture's, and the new one
+    assert len(serial.runs) == 1
     again = publish(target, "y", tmp_path / "results")
     assert Store(again).load()[0] == without_channels(Store(target).load()[0])
     assert len(Store(again).load()[0]) == 3

@@ -81,8 +81,9 @@ def test_beyond_size_is_what_is_left_of_the_ranks() -> None:
     assert alone.beyond.value == 0
 
 
-def test_interval_covers_the_truth() -> None:
+def test_interval_covers_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 60 samples from a normal distribution of known correlation, most intervals hold it."""
+    monkeypatch.setattr("benchmarks.search_signal.agreement.RESAMPLES", 999)
     rng, truth = np.random.default_rng(1), 0.6
     covariance = [[1, truth], [truth, 1]]
     covered = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 
+import peers
 import pytest
 import torch
 import torch_pruning as tp
@@ -17,11 +18,11 @@ from amc_gym.compression.tracing import trace
 
 COUNTED = {
     "plain": (PlainStack, 8),
-    "vgg11_bn": (lambda: torchvision.models.vgg11_bn(weights=None), 32),
-    "resnet18": (lambda: torchvision.models.resnet18(weights=None), 32),
+    "vgg": (peers.vgg, 32),
+    "resnet": (peers.resnet, 32),
     "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(weights=None), 32),
     "squeezenet1_1": (lambda: torchvision.models.squeezenet1_1(weights=None), 64),
-    "densenet121": (lambda: torchvision.models.densenet121(weights=None), 32),
+    "densenet": (peers.densenet, 32),
 }
 
 

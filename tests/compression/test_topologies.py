@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import peers
 import pytest
 import torch
 import torchvision
@@ -98,11 +99,11 @@ TOPOLOGIES = {
     "skip around a concat": (SkipAroundConcat, 8),
     "inception": (Inception, 8),
     "fixed groups": (FixedGroups, 8),
-    "resnet18": (lambda: of_torchvision("resnet18"), 32),
-    "resnext50_32x4d": (lambda: of_torchvision("resnext50_32x4d"), 32),
-    "mobilenet_v3_large": (lambda: of_torchvision("mobilenet_v3_large"), 32),
+    "resnet": (peers.resnet, 32),
+    "resnext": (peers.resnext, 32),
+    "mobilenet_v3_small": (lambda: of_torchvision("mobilenet_v3_small"), 32),
     "squeezenet1_1": (lambda: of_torchvision("squeezenet1_1"), 64),
-    "densenet121": (lambda: of_torchvision("densenet121"), 32),
+    "densenet": (peers.densenet, 32),
 }
 
 

@@ -24,7 +24,10 @@ def keywords(id_):
     return KEYWORDS | ({"task": "MobileNet"} if id_ == "AMC-v0" else {})
 
 
-@pytest.fixture(params=IDS)
+# One engine for all tests of an id, here and in tests/zoo/test_every_network.py.
+@pytest.fixture(
+    params=[pytest.param(id_, marks=pytest.mark.xdist_group(f"random {id_}")) for id_ in IDS]
+)
 def env(request):
     with gym.make(request.param, **keywords(request.param)) as made:
         yield made

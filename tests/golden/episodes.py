@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ OTHERS: tuple[dict[str, Any], ...] = (
     {"action_mode": "feasible"},
     {"resource": "params", "reward": "error"},
     {"preserve_ratio": None, "reward": "error-log-macs", "channel_multiple": 4},
+    {"preserve_ratio": None, "reward": "error-log-macs", "channel_multiple": 8},
     {"preserve_ratio": None, "reward": "error-log-params", "max_sparsity": 0.5},
+    {"recovery": "none", "preserve_ratio": 0.5},
+    {"resource": "params", "action_mode": "feasible", "preserve_ratio": 0.3},
     {"metric": "top5", "precision": "bf16"},
 )
 WEIGHTS: tuple[dict[str, Any], ...] = tuple(
@@ -67,13 +71,15 @@ def cases() -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def record(id_: str, keywords: dict[str, Any]) -> list[dict[str, Any]]:
+def record(
+    id_: str, keywords: dict[str, Any], seeds: Sequence[int] = SEEDS
+) -> list[dict[str, Any]]:
     """What the episodes of one environment come to, and the logits of the networks handed over."""
     env = gym.make(id_, **(SMALL | keywords))
     inner: Any = env.unwrapped
     images = inner.task.test.batch(slice(8))
     episodes = []
-    for seed in SEEDS:
+    for seed in seeds:
         env.reset()
         observations, reward, done, info, t = [], 0.0, False, {}, 0
         while not done:
@@ -92,6 +98,7 @@ def record(id_: str, keywords: dict[str, Any]) -> list[dict[str, Any]]:
                 "decisions": _hash({"kept": decisions, "weights": dict(plan.weights)}),
                 "options": _hash(plan.options),
                 "fingerprints": _hash(dict(plan.fingerprints)),
+                "last_observation": " ".join(f"{value:.6g}" for value in observations[-2].tolist()),
                 "observations": hashlib.sha256(np.array(observations).tobytes()).hexdigest()[:16],
                 "logits": hashlib.sha256(logits.numpy().tobytes()).hexdigest()[:16],
                 "macs": info["macs"],

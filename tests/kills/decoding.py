@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.kills.harness import Done
 
-SIDE = 1200
-"""Pixels of a photograph, so that decoding all of them takes seconds."""
+SIDE = 700
+"""Pixels of a photograph, so that decoding all of them takes a second."""
 
 COUNTS = {"train": 60, "val": 40}
 """Photographs of each class."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import amc_gym
 from amc_gym.compression.handover.pair import description_of
+from amc_gym.envs.factory import make_env
 from amc_gym.zoo.resolving import resolve
 from tests.kills.harness import Done
 
-TIMES = 60
+TIMES = 20
 """Exports of a run, one after the other to the same place."""
 
 # Between them the file is removed once, so that a first export is killed now and then too.
@@ -23,7 +24,7 @@ from amc_gym.zoo.resolving import resolve
 
 task, out = resolve("Plain20"), Path(sys.argv[1])
 plans = [amc_gym.CompressionPlan.load(name) for name in sys.argv[3:]]
-networks = [amc_gym.compress(task, plan) for plan in plans]
+networks = [amc_gym.compress(task, plan, "none") for plan in plans]
 for number in range(int(sys.argv[2])):
     if number % 3 == 2:
         out.unlink(missing_ok=True)
@@ -40,10 +41,11 @@ class Export:
         self.out.parent.mkdir(parents=True)
         self.plans, self._states = [], []
         task = resolve("Plain20")
-        for seed in (0, 1):
-            plan = amc_gym.search(task, 2, seed, progress=False)
-            self.plans.append(str(plan.save(folder / f"{seed}.json")))
-            network = amc_gym.compress(task, plan)
+        for number, ratio in enumerate((0.3, 0.6)):
+            env = make_env(task, preserve_ratio=ratio, reward_images=20, recovery="none")
+            plan = amc_gym.search(env, 1, progress=False)
+            self.plans.append(str(plan.save(folder / f"{number}.json")))
+            network = amc_gym.compress(task, plan, "none")
             self._states.append({k: v.sum().item() for k, v in network.state_dict().items()})
         assert self._states[0] != self._states[1]
 

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import amc_gym
+from amc_gym.envs.factory import make_env
 from amc_gym.training.loop import finished_epochs
 from amc_gym.zoo.resolving import resolve
 from tests.kills.harness import Done
 
-EPOCHS = 4
+EPOCHS = 2
 
 
 class FineTuning:
@@ -21,7 +22,8 @@ class FineTuning:
         self.out = folder / "out" / "tuned.safetensors"
         self.out.parent.mkdir(parents=True)
         self.plan = folder / "plan.json"
-        amc_gym.search(resolve("Plain20"), 1, progress=False).save(self.plan)
+        env = make_env(resolve("Plain20"), reward_images=20, recovery="none")
+        amc_gym.search(env, 1, progress=False).save(self.plan)
         self._whole: dict[str, bytes] = {}
 
     def command(self) -> list[str]:

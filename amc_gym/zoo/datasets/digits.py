@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -44,10 +46,7 @@ def digits(resolution: int = 16) -> Splits:
 
 @cache
 def _digits(resolution: int) -> Splits:
-    # Here, since the import takes a second that users of other data sets need not spend.
-    from sklearn.datasets import load_digits
-
-    pixels, target = load_digits(return_X_y=True)
+    pixels, target = _scans()
     images = torch.from_numpy(pixels.astype(np.float32)).reshape(-1, 1, 8, 8)
     if resolution != 8:
         images = functional.interpolate(images, size=(resolution, resolution), mode="bilinear")
@@ -61,6 +60,22 @@ def _digits(resolution: int) -> Splits:
         for chosen in map(torch.from_numpy, digits_partition(labels.numpy()))
     )
     return Splits(train=train, calibration=train, reward=reward, test=test, classes=10)
+
+
+def _scans() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """scikit-learn's images, (1797, 64), and labels, (1797,), from its file where that is found.
+
+    To import scikit-learn takes about as long as all else that the first environment needs.
+    """
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            rows = np.loadtxt(path, delimiter=",")
+            return rows[:, :-1], rows[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    return load_digits(return_X_y=True)
 
 
 def digits_partition(labels: NDArray[np.integer]) -> list[NDArray[np.intp]]:

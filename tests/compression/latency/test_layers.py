@@ -97,15 +97,16 @@ def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
     assert torch.equal(model.state_dict()["first.weight"], before)
 
 
-def test_every_compiled_network_is_compiled() -> None:
+def test_every_compiled_network_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch gives up on the ninth version of a function, and says so in a log only."""
-    geometry, *_ = GEOMETRIES["conv"]
+    monkeypatch.setattr(torch._dynamo.config, "cache_size_limit", 2)  # or on the third
+    geometry, *_ = GEOMETRIES["linear"]  # for which no C++ is written and compiled
     compiled = torch._dynamo.utils.counters["stats"]
     before = compiled["unique_graphs"]
     passes = [
         RUNTIMES["compile"].prepare(geometry.module(i, 4), geometry.input(1, i, 4), 1)
-        for i in range(1, 11)
+        for i in range(1, 5)
     ]
     for run in passes:
         run()
-    assert compiled["unique_graphs"] - before == 10
+    assert compiled["unique_graphs"] - before == 4

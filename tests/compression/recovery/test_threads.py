@@ -42,7 +42,7 @@ def test_weights_are_the_same_on_any_number_of_threads(
     recovery: str, digits_task: CompressionTask, plan: CompressionPlan
 ) -> None:
     found = set()
-    for number in (1, 2, 3):
+    for number in (1, 3):
         engines.clear()
         torch.set_num_threads(number)
         found.add(digest(amc_gym.compress(digits_task, plan, recovery)))
@@ -72,11 +72,13 @@ def test_single_weights_too(digits_task: CompressionTask) -> None:
 
 COMPRESSES = """
 import hashlib, sys
+import torch
 import amc_gym
 from amc_gym import CompressionPlan
 plan = CompressionPlan.load(sys.argv[1])
 state = amc_gym.compress(amc_gym.task_of(plan), plan, "reconstruct+finetune:5").state_dict()
 print(hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest())
+print(torch.get_num_threads())
 """
 
 
@@ -84,13 +86,12 @@ def test_processes_with_other_numbers_of_threads_agree(
     digits_task: CompressionTask, plan: CompressionPlan, tmp_path
 ) -> None:
     path = plan.save(tmp_path / "plan.json")
-    found = {digest(amc_gym.compress(digits_task, plan, "reconstruct+finetune:5"))}
-    for number in "12":
-        command = [sys.executable, "-W", "ignore", "-c", COMPRESSES, str(path)]
-        environment = os.environ | {"OMP_NUM_THREADS": number}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        found.add(done.stdout.strip())
-    assert len(found) == 1
+    torch.set_num_threads(1)
+    found = digest(amc_gym.compress(digits_task, plan, "reconstruct+finetune:5"))
+    command = [sys.executable, "-W", "ignore", "-c", COMPRESSES, str(path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [found, "2"]
 
 
 def test_the_search_judges_the_network_that_is_handed_over(digits_task: CompressionTask) -> None:
