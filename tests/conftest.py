@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 
@@ -33,17 +34,39 @@ def digits_task() -> CompressionTask:
     return resolve("MobileNet")
 
 
+LONGEST = (
+    "tests/kills/",
+    "tests/golden/",
+    "tests/benchmarks/studies/test_ray_executor.py",
+    "tests/networks/test_people_have.py",
+    "tests/_utils/test_orphans.py",
+    "tests/benchmarks/test_main.py",
+    "tests/benchmarks/test_pareto.py",
+    "tests/zoo/test_bundled.py",
+)
+"""Begun first, or one process would be at them when all others have nothing left to do."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker without pytest-xdist, too."""
+    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, so that they share engines and fixtures.
 
     Files whose tests share them in smaller groups, such as those of one network, say so.
     """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+def pytest_runtest_teardown() -> None:
+    """Undo what an interrupted command does to end at once: nothing would be collected any more."""
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

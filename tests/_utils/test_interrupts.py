@@ -108,7 +108,7 @@ def test_while_a_network_is_traced(said: str, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_search_says_what_it_keeps(tmp_path: Path) -> None:
-    (tmp_path / "slow_network.py").write_text(SLOW)
+    (tmp_path / "slow_network.py").write_text(SLOW.replace("0.2", "0.02"))
     command = [sys.executable, "-W", "ignore", "-m", "amc_gym", "search", "slow_network:task"]
     status, errors, _ = interrupted(
         [*command, "--out", "plan.json", "--evaluations", "1000"],

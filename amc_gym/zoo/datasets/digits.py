@@ -75,7 +75,8 @@ def _scans() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             return rows[:, :-1], rows[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits
 
-    return load_digits(return_X_y=True)
+    pixels, target = load_digits(return_X_y=True)
+    return pixels, target
 
 
 def digits_partition(labels: NDArray[np.integer]) -> list[NDArray[np.intp]]:
