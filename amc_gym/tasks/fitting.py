@@ -47,23 +47,17 @@ def fitted(objective: Objective, model: nn.Module, data: Data) -> Objective:
     outputs = answered(model, inputs)
     score = _tried(objective, outputs, targets, objective.score.settled)
     objective = replace(objective, score=score)
-    _check_loss(objective, model, inputs, targets)
     parts: list[Any] = []
-    for inputs, targets in data.batches(AT_ONCE):
-        inputs, targets = placed(inputs, device), placed(targets, device)
+    for some, theirs in data.batches(AT_ONCE):
         with torch.inference_mode():
-            outputs = answer(model, inputs, f"on {samples(inputs)} samples")
-            parts.append(_tried(objective, outputs, targets, score.accumulate))
-    if not leaves(outputs):
-        raise ValueError(
-            "the model's outputs hold no tensor: return tensors in tuples, lists, dictionaries or "
-            "dataclasses"
-        )
+            found = answer(model, placed(some, device), f"on {samples(some)} samples")
+            parts.append(_tried(objective, found, placed(theirs, device), score.accumulate))
     _finished(objective, parts, "the reward samples")
     if isinstance(score, OwnScore) and score.whole:
         for name, factor in (("all zero", 0.0), ("far off", -1e3)):
             wrong = mapped(lambda t, f=factor: t * f if t.is_floating_point() else t, outputs)
             _finished(objective, [score.accumulate(wrong, targets)], f"outputs that are {name}")
+    _check_loss(objective, model, inputs, targets)
     return objective
 
 
@@ -90,6 +84,11 @@ def answered(model: nn.Module, inputs: Nest) -> Any:
     """
     what = f"on samples of shape {told(inputs)}"
     outputs = answer(model, inputs, what)
+    if not leaves(outputs):
+        raise ValueError(
+            "the model's outputs hold no tensor: return tensors in tuples, lists, dictionaries or "
+            "dataclasses"
+        )
     for output in leaves(outputs):
         if output.is_floating_point() and not bool(output.isfinite().all()):
             raise ValueError(

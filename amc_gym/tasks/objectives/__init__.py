@@ -13,6 +13,7 @@
 
 from amc_gym._utils.discovery import import_modules
 from amc_gym.tasks.objectives.classification import classification
+from amc_gym.tasks.objectives.detection import detection
 from amc_gym.tasks.objectives.objective import Loss, Objective, Score
 from amc_gym.tasks.objectives.own import own
 from amc_gym.tasks.objectives.registry import OBJECTIVES, objective_of, register
@@ -25,6 +26,7 @@ __all__ = [
     "Objective",
     "Score",
     "classification",
+    "detection",
     "objective_of",
     "own",
     "register",

@@ -1,0 +1,99 @@
+"""Detection on rendered scenes: uniform against searched at half the MACs, by mean precision.
+
+    python examples/detect_scenes.py --network faster-rcnn
+    python examples/detect_scenes.py --network ssdlite
+    python examples/detect_scenes.py --network yolo
+
+It is the paper's table 5 in small.  Of torchvision's detectors the backbone is compressed, as
+there; the third one is a network of convolutions alone, and is compressed as a whole.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import detectors
+import torch
+import tyro
+
+import amc_gym
+from amc_gym.envs.factory import make_env
+from amc_gym.training.loop import train
+from amc_gym.zoo.datasets.scenes import scenes
+
+IOU = 0.5
+NETWORKS = {
+    "faster-rcnn": detectors.faster_rcnn,
+    "ssdlite": detectors.ssdlite,
+    "yolo": lambda _size: detectors.Yolo(),
+}
+
+
+def objective_of(network: str) -> amc_gym.Objective:
+    """Mean average precision; the loss is the network's own, but for the third one."""
+    if network == "yolo":
+        own = {"boxes": detectors.found_boxes, "loss": detectors.yolo_loss}
+        return amc_gym.objectives.detection(IOU, **own)
+    return amc_gym.objectives.detection(IOU)
+
+
+def main(
+    network: Literal["faster-rcnn", "ssdlite", "yolo"] = "faster-rcnn",
+    images: int = 600,
+    epochs: int = 30,
+    finetuning: int = 10,
+    evaluations: int = 60,
+    preserve_ratio: float = 0.5,
+    size: int = 64,
+    seed: int = 0,
+    out: Path = Path("detect-scenes.onnx"),
+) -> None:
+    """Train a detector, compress it uniformly and by search, fine-tune both, and hand one over.
+
+    Args:
+        network: which one.
+        images: that it is trained on.
+        epochs: of the first training.
+        finetuning: epochs of the second one.
+        evaluations: plans that the search may try; the first one is uniform.
+        preserve_ratio: share of the MACs to keep, of the backbone or of the whole network.
+        size: side of the scenes in pixels.
+        seed: of the weights and of the search.
+        out: the file to write.
+    """
+    training, calibration, reward, test = (
+        scenes(n, s, size=size)
+        for s, n in enumerate((images, images // 3, images // 4, images // 2))
+    )
+    torch.manual_seed(seed)
+    model, objective = NETWORKS[network](size), objective_of(network)
+    recipe = partial(amc_gym.Recipe, batch_size=16, optimizer="adamw", seed=seed)
+    train(model, training, recipe(epochs, learning_rate=0.004), objective=objective)
+
+    part = "" if network == "yolo" else "backbone"
+    task = amc_gym.CompressionTask(model, calibration, reward, test, objective=objective, part=part)
+    env = make_env(task, preserve_ratio=preserve_ratio)
+    uniform = amc_gym.search(env, 1, progress=False)
+    searched = amc_gym.search(env, evaluations, seed)
+    assert amc_gym.validate(task, searched).ok
+
+    judged = partial(amc_gym.score, objective=objective, batch_size=32)
+    print(f"{'':<10}{'MACs':>12}  reward   test  fine-tuned   ({objective.name})")
+    full = env.engine.costs["macs"].full
+    print(f"{'original':<10}{full:>12,}  {judged(model, reward):.3f}  {judged(model, test):.3f}")
+    for name, plan in (("uniform", uniform), ("searched", searched)):
+        before = amc_gym.compress(task, plan)
+        small = amc_gym.finetune(
+            task, plan, training, recipe(finetuning, learning_rate=0.001, schedule="cosine")
+        )
+        figures = (
+            f"{plan.measured.score:.3f}  {judged(before, test):.3f}  {judged(small, test):.3f}"
+        )
+        print(f"{name:<10}{plan.measured.macs:>12,}  {figures}")
+    print(amc_gym.export(small, task, out, overwrite=True))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
