@@ -33,8 +33,8 @@ class Grey(nn.Module):
 
 
 def vit() -> nn.Module:
-    """Patches of 4 x 4 pixels, four layers of width 48 with MLPs of 96."""
-    return Grey(VisionTransformer(16, 4, 4, 4, 48, 96, num_classes=10))
+    """Patches of 4 x 4 pixels, two layers of width 48 with MLPs of 192."""
+    return Grey(VisionTransformer(16, 4, 2, 4, 48, 192, num_classes=10))
 
 
 def convnext() -> nn.Module:

@@ -14,14 +14,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "two inputs": ("two_inputs", {}),
     "time series": ("forecast", {}),
-    "U-Net": ("segment_scenes", {"network": "unet", "images": 32, "size": 24}),
-    "LR-ASPP": ("segment_scenes", {"network": "lraspp", "images": 32, "size": 32}),
+    "U-Net": ("segment_scenes", {"network": "unet", "images": 32, "size": 24, "epochs": 3}),
+    "LR-ASPP": ("segment_scenes", {"network": "lraspp", "images": 32, "size": 32, "epochs": 3}),
     "Faster R-CNN": (
         "detect_scenes",
-        {"network": "faster-rcnn", "images": 32, "finetuning": 1, "size": 48},
+        {"network": "faster-rcnn", "images": 32, "epochs": 3, "finetuning": 1, "size": 48},
     ),
-    "SSDLite": ("detect_scenes", {"network": "ssdlite", "images": 32, "finetuning": 1}),
-    "YOLO": ("detect_scenes", {"network": "yolo", "images": 32, "finetuning": 1}),
+    "SSDLite": (
+        "detect_scenes",
+        {"network": "ssdlite", "images": 32, "epochs": 3, "finetuning": 1},
+    ),
+    "YOLO": ("detect_scenes", {"network": "yolo", "images": 32, "epochs": 3, "finetuning": 1}),
     "ViT": ("transformers", {"network": "vit"}),
     "ConvNeXt": ("transformers", {"network": "convnext"}),
 }
@@ -38,7 +41,9 @@ def example(monkeypatch):
 def test_it_goes_all_the_way(name, example, tmp_path, capsys):
     module, options = TINY[name]
     out = tmp_path / "network.onnx"
-    example(module).main(epochs=1, evaluations=2, out=out, **options)  # validates on its way
+    example(module).main(
+        **{"epochs": 1, "evaluations": 2, "out": out} | options
+    )  # validates on its way
     assert "Exported" in capsys.readouterr().out
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
-    assert all(str(one.shape[0]) == "batch" for one in session.get_inputs())
+    assert all(isinstance(one.shape[0], str) for one in session.get_inputs())  # any number
