@@ -14,6 +14,7 @@ from amc_gym.cli.console import printer
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.filling.command import fill
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
+from benchmarks.networks.command import networks
 from benchmarks.reproducing.command import reproduce
 from benchmarks.studies.runs import BenchmarkError
 
@@ -191,6 +192,7 @@ COMMANDS = {
     "submit": submit,
     "validate": validate,
     "leaderboard": leaderboard,
+    "networks": networks,
 }
 
 

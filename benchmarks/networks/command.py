@@ -1,0 +1,59 @@
+"""``python -m benchmarks networks``: every network of the catalogue, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from amc_gym.cli.console import printer
+
+FILE = Path(__file__).parents[1] / "results" / "networks.parquet"
+"""Committed rows."""
+
+
+def networks(
+    out: Path = FILE,
+    only: Annotated[str, arg(metavar="TEXT")] = "",
+    seconds: float = 120.0,
+    rerun: bool = False,
+) -> int:
+    """Trace many networks of torchvision and timm, beside Torch-Pruning.
+
+    Networks that the file already holds are skipped, so that what was interrupted goes on where it
+    stopped.  Each is built with random weights and tried in a process of its own.
+
+    Args:
+        out: File of the results.
+        only: Only networks with this in their names.
+        seconds: Time that either library may take for one network.
+        rerun: Try networks again that the file holds.
+    """
+    # Imported here, so that forked processes have them, and no other command waits for them.
+    import timm  # noqa: F401
+    import torch_pruning  # noqa: F401
+
+    from benchmarks.networks.catalogue import ENTRIES
+    from benchmarks.networks.ours import ours
+    from benchmarks.networks.peer import peer
+    from benchmarks.networks.records import load, save
+    from benchmarks.networks.trials import tried
+
+    console = printer()
+    for entry in ENTRIES:
+        rows = load(out)
+        if only not in str(entry) or (str(entry) in rows and not rerun):
+            continue
+        row = tried(ours, entry, seconds)
+        other = tried(peer, entry, seconds)
+        rows[str(entry)] = {
+            "network": str(entry),
+            **row,
+            **{f"peer_{key}": value for key, value in other.items()},
+        }
+        save(out, {str(each): rows[str(each)] for each in ENTRIES if str(each) in rows})
+        said = f"{entry}: {row['verdict']}, {row['seconds']:.0f} s; Torch-Pruning: "
+        said += f"{other['verdict']}, {other['seconds']:.0f} s"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
+    return 0
