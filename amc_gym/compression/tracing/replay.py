@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import torch
@@ -15,7 +16,13 @@ from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
 from amc_gym.compression.tracing.assembly import axes_of
 from amc_gym.compression.tracing.record import Operation, Trace
-from amc_gym.compression.tracing.tracer import name_of
+from amc_gym.compression.tracing.tracer import name_of, users_line
+
+WINDOW = 12
+"""Operations that are looked through for one that comes next.
+
+Whether a reshape has to copy, and which product a linear layer runs, depends on the memory layout.
+"""
 
 
 class _Beside(Watching):
@@ -27,22 +34,25 @@ class _Beside(Watching):
         self._at = 0
         self.culprit: Operation | None = None
 
-    def failed(self) -> None:
-        """The network could not go on: the operation whose turn it was is why."""
-        if self.culprit is None and self._at < len(self._expected):
-            turn = [operation for operation, _ in self._expected[self._at : self._at + 2]]
+    def failed(self, error: Exception) -> None:
+        """The network could not go on: the next operation of the line that failed is why."""
+        if self.culprit is not None:
+            return
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        line = users_line(frames[-1]) if frames else ""
+        following = [operation for operation, _ in self._expected[self._at : self._at + WINDOW]]
+        turn = [operation for operation in following if operation.line == line]
+        if turn:
             # Where a reshape has to copy, it looks at the sizes before that.
-            copies = [operation.name for operation in turn] == ["clone", "_unsafe_view"]
+            copies = [operation.name for operation in turn[:2]] == ["clone", "_unsafe_view"]
             self.culprit = turn[copies]
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if self.culprit is not None or self._at >= len(self._expected):
+        place = None if self.culprit is not None else self._place(name_of(func))
+        if place is None:
             return func(*args, **(kwargs or {}))
-        operation, shape = self._expected[self._at]
-        self._at += 1
-        if name_of(func) != operation.name:
-            self._at = len(self._expected)  # another course of events: nothing can be said
-            return func(*args, **(kwargs or {}))
+        operation, shape = self._expected[place]
+        self._at = place + 1
         try:
             out = func(*args, **(kwargs or {}))
         except Exception:
@@ -52,6 +62,17 @@ class _Beside(Watching):
         if tensors and tuple(tensors[0].shape) != shape:
             self.culprit = operation
         return out
+
+    def _place(self, name: str) -> int | None:
+        """Place of an operation among those that are expected next; ``None``: it is another one."""
+        following = self._expected[self._at : self._at + WINDOW]
+        if following and following[0][0].name == name:
+            return self._at
+        line = users_line()
+        for ahead, (operation, _) in enumerate(following):
+            if (operation.name, operation.line) == (name, line):
+                return self._at + ahead
+        return None
 
 
 def first_difference(
@@ -78,6 +99,6 @@ def first_difference(
     try:
         with torch.no_grad(), attention_in_steps(), beside:
             called(small, image)
-    except Exception:
-        beside.failed()
+    except Exception as error:
+        beside.failed(error)
     return beside.culprit

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -89,9 +90,13 @@ def shortened(error: Exception, most: int = 200) -> str:
     return textwrap.shorten(str(error), most)
 
 
-def users_line() -> str:
-    """The line of the user's code that is being executed, "file.py:line"."""
-    frame = sys._getframe(1)
+def users_line(frame: FrameType | None = None) -> str:
+    """The line of the user's code that is being executed, "file.py:line".
+
+    Args:
+        frame: the innermost one; that of the caller by default.
+    """
+    frame = frame or sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_NOT_USERS):

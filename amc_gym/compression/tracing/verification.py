@@ -28,6 +28,9 @@ from amc_gym.compression.tracing.tracer import record, shortened
 TOLERANCE = 1e-9
 """Tolerance as a share of the largest output, in float64."""
 
+GOLDEN = (5**0.5 - 1) / 2
+"""The golden ratio: its multiples, less whole numbers, lie evenly and far from their neighbours."""
+
 MOST_REPAIRS = 50
 """Bound on the changes of a graph whose slim network fails."""
 
@@ -72,7 +75,7 @@ def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
     for _ in range(MOST_REPAIRS):
         graph = assemble(model, found)
         try:
-            _agree(model, graph, example, _half_of_all(graph), found)
+            _agree(model, graph, example, _some_of_all(graph), found)
             return graph
         except DisagreementError as problem:
             if problem.culprit is None or not repair.mend(problem.culprit, axes_of(graph, found)):
@@ -84,7 +87,7 @@ def _without_what_differs(
     model: nn.Module, example: Nest, found: Trace, graph: ChannelGraph
 ) -> ChannelGraph:
     """The graph in which units whose slim network is wrong stay whole."""
-    everything = _half_of_all(graph)
+    everything = _some_of_all(graph)
     full = tuple(np.arange(unit.channels) for unit in graph.units)
     for index in range(len(graph.units)):
         alone = (*full[:index], everything[index], *full[index + 1 :])
@@ -113,7 +116,7 @@ def verify(model: nn.Module, graph: ChannelGraph, example: Nest) -> None:
         GraphError: they disagree, or the slim network does not run.
     """
     try:
-        _agree(model, graph, example, _half_of_all(graph))
+        _agree(model, graph, example, _some_of_all(graph))
     except DisagreementError as problem:
         raise GraphError(str(problem)) from None
 
@@ -196,15 +199,22 @@ def same_outputs(actual: object, expected: object, tolerance: float) -> bool:
     return True
 
 
-def _half_of_all(graph: ChannelGraph) -> Kept:
-    """A random half of each unit: a pattern could be blind to channels coupled at an offset."""
+def _some_of_all(graph: ChannelGraph) -> Kept:
+    """Random channels of each unit: a pattern could be blind to channels coupled at an offset.
+
+    Each unit keeps another share of its channels: where two units have to keep equally many,
+    a network would do with half of each.
+    """
     rng = np.random.default_rng(0)
-    return tuple(_random_half(unit, rng) for unit in graph.units)
+    shares = 0.35 + 0.4 * (np.arange(len(graph.units)) * GOLDEN % 1)
+    return tuple(
+        _random_part(unit, share, rng) for unit, share in zip(graph.units, shares, strict=True)
+    )
 
 
-def _random_half(unit: Unit, rng: np.random.Generator) -> np.ndarray:
-    """Half of the channels of each of the unit's blocks, rounded up, in random order."""
+def _random_part(unit: Unit, share: float, rng: np.random.Generator) -> np.ndarray:
+    """A share of the channels of each of the unit's blocks, rounded up, in random order."""
     blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
-    half = -(-blocks.shape[1] // 2)
-    chosen = rng.permuted(blocks, axis=1)[:, :half].reshape(-1)
+    count = int(np.ceil(share * blocks.shape[1]))
+    chosen = rng.permuted(blocks, axis=1)[:, :count].reshape(-1)
     return chosen if unit.blocks == 1 else np.sort(chosen)
