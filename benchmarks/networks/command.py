@@ -27,7 +27,7 @@ def networks(
     Args:
         out: File of the results.
         only: Only networks with this in their names.
-        seconds: Time that either library may take for one network.
+        seconds: Time on one processor that either library may take for one network.
         rerun: Try networks again that the file holds.
     """
     # Imported here, so that forked processes have them, and no other command waits for them.
@@ -53,7 +53,7 @@ def networks(
             **{f"peer_{key}": value for key, value in other.items()},
         }
         save(out, {str(each): rows[str(each)] for each in ENTRIES if str(each) in rows})
-        said = f"{entry}: {row['verdict']}, {row['seconds']:.0f} s; Torch-Pruning: "
-        said += f"{other['verdict']}, {other['seconds']:.0f} s"
+        said = f"{entry}: {row['verdict']}, {row['seconds']} s; Torch-Pruning: "
+        said += f"{other['verdict']}, {other['seconds']} s"
         console.print(said, highlight=False, soft_wrap=True, markup=False)
     return 0

@@ -21,6 +21,10 @@ from torch.utils._pytree import tree_leaves
 from amc_gym.compression.masked_norms import MaskedNorms
 from amc_gym.compression.slim import WEIGHTED
 from amc_gym.compression.tracing.verification import same_outputs
+from benchmarks.networks.trials import stop_the_clock
+
+SAMPLE = 3
+"""Rows or columns of random values that tell others apart."""
 
 TOLERANCE = 1e-4
 """Tolerance as a share of the largest output, in float32."""
@@ -34,7 +38,7 @@ def peer(model: nn.Module, example: Tensor, classes: int = 1000) -> dict[str, An
     """
     import torch_pruning as tp
 
-    original, began = copy.deepcopy(model), time.monotonic()
+    original, began = copy.deepcopy(model), time.process_time()
     ignored: list[nn.Module] = [
         m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes
     ]
@@ -53,24 +57,26 @@ def peer(model: nn.Module, example: Tensor, classes: int = 1000) -> dict[str, An
                 found = model(example)
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        return _row(began, verdict="fails", why=why)
+        return _row(time.process_time() - began, verdict="fails", why=why)
+    stop_the_clock()
+    spent = time.process_time() - began
     fewer = sum(p.numel() for p in model.parameters())
     before = sum(p.numel() for p in original.parameters())
     if fewer >= before:
-        return _row(began, verdict="nothing", why="no parameter fewer")
+        return _row(spent, verdict="nothing", why="no parameter fewer")
     try:
         with torch.no_grad():
             wanted = masked_like(original, model)(example)
-    except (KeyError, AttributeError, ValueError, RuntimeError) as error:
+    except (AttributeError, ValueError, RuntimeError) as error:
         why = f"what it should compute is not known: {type(error).__name__}: {error}"
-        return _row(began, verdict="unjudged", why=why)
+        return _row(spent, verdict="unjudged", why=why)
     right = same_outputs(found, wanted, TOLERANCE)
     why = "" if right else f"by {_difference(found, wanted)} of the largest output"
-    return _row(began, verdict="right" if right else "differs", why=why)
+    return _row(spent, verdict="right" if right else "differs", why=why)
 
 
-def _row(began: float, **found: Any) -> dict[str, Any]:
-    return {"seconds": round(time.monotonic() - began, 1), **found}
+def _row(spent: float, **found: Any) -> dict[str, Any]:
+    return {"seconds": round(spent, 1), **found}
 
 
 def _difference(found: object, wanted: object) -> str:
@@ -89,7 +95,7 @@ def masked_like(original: nn.Module, slim: nn.Module) -> nn.Module:
     Layer norms are taken over the channels that are left.
 
     Raises:
-        KeyError, ValueError: a weight of ``slim`` is none of the original's.
+        ValueError: a weight of ``slim`` is none of the original's.
     """
     masked = copy.deepcopy(original)
     norms = {}
@@ -119,23 +125,35 @@ def _leave_out(layer: nn.Module, rows: np.ndarray, columns: np.ndarray) -> None:
 
 
 def _left(weight: Tensor, slim: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of a weight that a slim one still has.
+    """Rows and columns of a weight that a slim one still has, in the same order.
 
-    Random weights may have a value twice, so that most of a row or column has to say so.
+    Raises:
+        ValueError: the slim one holds what the original does not.
     """
-    flat, small = (
+    full, small = (
         (t.detach().flatten(2)[..., 0] if t.dim() > 2 else t.detach()).numpy()
         for t in (weight, slim)
     )
-    order = np.argsort(flat, axis=None)
-    found = order[np.searchsorted(flat.flatten(), small.flatten(), sorter=order) % flat.size]
-    if not np.array_equal(flat.flatten()[found], small.flatten()):
-        raise KeyError("a weight that the original has not")
-    rows, columns = np.divmod(found, flat.shape[1])
-    return (
-        np.flatnonzero(2 * np.bincount(rows) > small.shape[1]),
-        np.flatnonzero(2 * np.bincount(columns) > small.shape[0]),
-    )
+    sample = [_row_of(full, row) for row in small[:SAMPLE]]
+    columns = _places(full[sample].T, small[:SAMPLE].T)
+    return _places(full[:, columns[:SAMPLE]], small[:, :SAMPLE]), columns
+
+
+def _row_of(full: np.ndarray, row: np.ndarray) -> int:
+    """The row of a matrix that another row, with fewer columns, was cut from."""
+    for found in np.flatnonzero((full == row[0]).any(1)):
+        if np.isin(row, full[found]).all():
+            return int(found)
+    raise ValueError("a row that the original has not")
+
+
+def _places(full: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Places of some rows among all of them; a few values tell them apart."""
+    places = {row.tobytes(): place for place, row in enumerate(np.ascontiguousarray(full))}
+    try:
+        return np.array([places[row.tobytes()] for row in np.ascontiguousarray(small)])
+    except KeyError:
+        raise ValueError("values that the original has not") from None
 
 
 def _left_of_vector(weight: Tensor, slim: Tensor) -> Tensor:
