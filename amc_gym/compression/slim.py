@@ -17,6 +17,8 @@ from amc_gym.compression.narrow_attention import narrow
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 """Modules that mix channels by a ``weight``."""
 
+BATCH_NORM = nn.modules.batchnorm._NormBase
+
 Kept = tuple[np.ndarray, ...]
 """Kept channel indices of each unit, in the order in which the slim network has them."""
 
@@ -155,7 +157,7 @@ def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
             values[int(place[:-1])] = channels
             channels = type(attributes[name])(values)
         attributes[name] = channels
-    elif isinstance(module, nn.modules.batchnorm._NormBase):
+    elif isinstance(module, BATCH_NORM):
         module.num_features = channels
     elif isinstance(module, nn.PReLU):
         module.num_parameters = module.weight.numel()  # one for all, or one for each
@@ -210,10 +212,11 @@ def _masked_norms(network: nn.Module, graph: ChannelGraph, kept: Kept) -> dict[i
     """What layer norms leave out, as ``MaskedNorms`` takes it."""
     found = {}
     for parameter in graph.parameters:
-        for module, name in parameter.owners:
-            weight = getattr(network.get_submodule(module), name)
-            if len(parameter.axes) == 1 and parameter.axes[0].units:
-                found[id(weight)] = torch.from_numpy(parameter.axes[0].kept(kept)).sort().values
+        module, name = parameter.owners[0]
+        owner = network.get_submodule(module)
+        if name == "weight" and len(parameter.axes) == 1 and not isinstance(owner, BATCH_NORM):
+            positions = torch.from_numpy(parameter.axes[0].kept(kept)).sort().values
+            found[id(owner.weight)] = positions
     return found
 
 

@@ -193,6 +193,66 @@ class Attention(nn.Module):
         return self.h(x[:, 0])
 
 
+class StreamWide(Attention):
+    """Heads as wide as their share of the stream: half of both runs, other shares do not."""
+
+    def attend(self, x):
+        n, length, c = x.shape
+        qkv = self.qkv(x).reshape(n, length, 3, self.heads, c // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        return self.proj(x.transpose(1, 2).reshape(n, length, c))
+
+
+class NormalisedKeys(Attention):
+    """Queries, keys and values are chunks, and keys are normalised."""
+
+    def attend(self, x):
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.qkv(x).chunk(3, -1)
+        )
+        x = (q @ F.normalize(k, dim=-1).transpose(-2, -1)).softmax(-1) @ v
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+
+@case
+def stream_wide_heads():
+    return StreamWide(fused=True)
+
+
+@case
+def normalised_keys():
+    return NormalisedKeys(fused=False)
+
+
+@case
+def rotary():
+    class N(Attention):
+        def attend(self, x):
+            n, length, _ = x.shape
+            q, k, v = self.qkv(x).reshape(n, length, 3, self.heads, self.head_dim).unbind(2)
+            q, k = (torch.cat([-t.chunk(2, -1)[1], t.chunk(2, -1)[0]], -1) + t for t in (q, k))
+            x = F.scaled_dot_product_attention(
+                *(t.transpose(1, 2) for t in (q, k, v)), scale=self.scale
+            )
+            return self.proj(x.transpose(1, 2).flatten(2))
+
+    return N(fused=True)
+
+
+@case
+def linear_attention():
+    class N(Attention):
+        def attend(self, x):
+            n, length, _ = x.shape
+            qkv = self.qkv(x).reshape(n, length, 3, self.heads, self.head_dim)
+            q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+            return self.proj((F.relu(q) @ (F.relu(k).mT @ v)).transpose(1, 2).flatten(2))
+
+    return N(fused=False)
+
+
 @case
 def fused_attention():
     return Attention(fused=True)

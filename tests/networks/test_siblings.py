@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from networks.siblings import SIBLINGS
-from networks.trial import check, searched, task_of, with_statistics
+from networks.siblings import SIBLINGS, Attention
+from networks.trial import check, close, logits, searched, task_of, with_statistics
 
+import amc_gym
 from amc_gym.engine.cache import engines
 
 PRUNED: dict[str, tuple[list[str], set[str]]] = {
@@ -46,6 +49,10 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "convnext": (["f1", "f2"], set()),
     "fused_attention": (["qkv", "proj", "fc2"], set()),
     "attention_in_steps": (["qkv", "proj", "fc2"], set()),
+    "stream_wide_heads": (["fc2"], {"a", "fc2", "proj", "qkv"}),
+    "normalised_keys": (["qkv", "proj", "fc2"], set()),
+    "rotary": (["qkv", "proj", "fc2"], set()),
+    "linear_attention": (["qkv", "proj", "fc2"], set()),
     "windows": (["c", "f", "h"], set()),
     "unfold": (["h"], {"a.0"}),
     "buffer_scale": (["b.0", "h"], set()),
@@ -86,6 +93,21 @@ def test_a_sibling_gets_what_is_owed_to_it(name: str) -> None:
     assert [unit.name for unit in graph.units] == units
     assert {n for n, why in graph.fixed.items() if why != "the network's output"} == whole
     check(task)
+
+
+@pytest.mark.parametrize("name", ["mha", "fused_attention", "convnext"])
+def test_widths_that_modules_were_told_come_back_from_a_file(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = task_of(with_statistics(SIBLINGS[name]()))
+    small = amc_gym.compress(task, searched(task)[0].plan)
+    amc_gym.export(small, task, tmp_path / "small.safetensors")
+    torch.manual_seed(1)
+    again = amc_gym.load(tmp_path / "small.safetensors", SIBLINGS[name]())
+    images = task.reward.batch(slice(3))
+    close(logits(again, images), logits(small, images), 1e-6)
+    if name == "fused_attention":
+        assert isinstance(again, Attention)
+        assert again.head_dim * again.heads == again.attn_dim == again.proj.in_features < 32
 
 
 @pytest.mark.parametrize("name", REFUSED)

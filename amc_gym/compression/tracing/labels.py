@@ -106,6 +106,10 @@ class Labels:
         numbers = numbers[numbers > 0]
         return self._reasons[int(numbers.min())] if len(numbers) else None
 
+    def free(self, labels: np.ndarray) -> np.ndarray:
+        """Those of some labels that are not fixed."""
+        return labels[self._why[self.roots(labels)] == 0]
+
     def all_fixed(self, labels: Dimension) -> bool:
         """Whether none of these labels is ever pruned."""
         if labels is None:

@@ -7,7 +7,11 @@ one; without one, the channels that reach the operation stay whole.
 
 from __future__ import annotations
 
+import inspect
+import linecache
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -17,6 +21,9 @@ from amc_gym.compression.tracing.labels import Labelled
 from amc_gym.compression.tracing.record import Operation, Trace
 
 RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
+
+LINES = 3
+"""Lines before and behind one that may belong to its statement."""
 
 AxisOf = Callable[[np.ndarray], Axis]
 """Labels -> units and channels."""
@@ -77,7 +84,13 @@ class Repair:
     def _tell(self, operation: Operation, axis_of: AxisOf) -> bool:
         """Find attributes of the running module that count channels of an operation."""
         found = False
-        attributes = vars(self._model.get_submodule(operation.module))
+        module = self._model.get_submodule(operation.module)
+        said = _statement(module, operation.line)
+        attributes = {
+            name: value
+            for name, value in vars(module).items()
+            if said is None or re.search(rf"\b{re.escape(name)}\b", said)
+        }
         labelled = (operation.labels, *operation.others, self._trace.read_by(operation))
         for labels in (dimension for each in labelled for dimension in each):
             if labels is None or not axis_of(labels).units:
@@ -105,6 +118,19 @@ class Repair:
     def _units(self, labelled: Labelled, axis_of: AxisOf) -> list[np.ndarray]:
         """Dimensions that hold channels of units."""
         return [labels for labels in labelled if labels is not None and axis_of(labels).units]
+
+
+def _statement(module: nn.Module, where: str) -> str | None:
+    """The lines of code around a line of a module's own file; ``None``: they cannot be read."""
+    name, _, number = where.rpartition(":")
+    try:
+        file = inspect.getsourcefile(type(module))
+    except TypeError:
+        return None
+    if file is None or Path(file).name != name:
+        return None
+    lines = linecache.getlines(file)[max(int(number) - LINES, 0) : int(number) + LINES - 1]
+    return "".join(lines) or None
 
 
 def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:

@@ -121,6 +121,8 @@ def _grouped(labels: Labels, origins: Sequence[np.ndarray]) -> list[np.ndarray]:
     everything: dict[int, None] = {}  # in the order of the first producer
     for origin in origins:
         roots = labels.roots(origin).tolist()
+        if len(origin) > 1 and len({*roots}) == 1:
+            labels.fix(origin, "all its channels belong together")
         for root in roots:
             leader.setdefault(root, root)
             everything.setdefault(root)
@@ -132,7 +134,7 @@ def _grouped(labels: Labels, origins: Sequence[np.ndarray]) -> list[np.ndarray]:
     units = []
     for members in groups.values():
         roots = np.array(members)
-        free = roots[[labels.why(roots[[i]]) is None for i in range(len(roots))]]
+        free = labels.free(roots)
         if len(free) > 1:
             units.append(free)
     return units
