@@ -11,6 +11,7 @@
 | ``scores COMPARISON=FOLDER,...`` | agents over tasks; ``:AGENT,...`` behind it: only these    |
 | ``reference FOLDER...``          | the authors' code beside ours                              |
 | ``signal FILE``                  | rank correlations of each ranking and recovery             |
+| ``networks all|summary|rest``    | networks of libraries, traced here and by Torch-Pruning    |
 | ``studies``                      | every study of `benchmarks/configs`, and its result        |
 """
 
@@ -23,6 +24,7 @@ from statistics import median
 
 from agents import kind_of
 from amc_gym._utils.names import choose
+from benchmarks.networks.table import networks
 from benchmarks.reports import tables
 from benchmarks.reports.escaping import Markdown
 from benchmarks.reproducing.configs import Study, load, names
@@ -359,5 +361,6 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "scores": scores,
     "reference": reference,
     "signal": signal,
+    "networks": networks,
     "studies": studies,
 }

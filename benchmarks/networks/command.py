@@ -16,7 +16,7 @@ FILE = Path(__file__).parents[1] / "results" / "networks.parquet"
 def networks(
     out: Path = FILE,
     only: Annotated[str, arg(metavar="TEXT")] = "",
-    seconds: float = 120.0,
+    seconds: float = 30.0,
     rerun: bool = False,
 ) -> int:
     """Trace many networks of torchvision and timm, beside Torch-Pruning.
