@@ -71,7 +71,7 @@ def _times(model: nn.Module, image: torch.Tensor, rounds: int) -> tuple[float, f
             model(image)
 
     def traced() -> None:
-        assemble(model, record(copy.deepcopy(model), [image]))
+        assemble(model, record(copy.deepcopy(model), image))
 
     passed()
     return (

@@ -70,7 +70,7 @@ def test_what_torch_pruning_makes_is_judged_without_it() -> None:
     small.load_state_dict(state)
     with torch.no_grad():
         torch.testing.assert_close(masked_like(model, small)(images), small(images))
-        small[3].weight.copy_(state["3.weight"].flip(1))
+        small.get_parameter("3.weight").copy_(state["3.weight"].flip(1))
         assert not torch.allclose(masked_like(model, small)(images), small(images), atol=1e-3)
     assert peer(model, images, classes=10)["verdict"] == "right"
 
