@@ -39,7 +39,7 @@ def compress(
 
 def export(
     saved: SavedPlan,
-    format: Literal["onnx", "safetensors", "torch-export"],
+    format: Literal["onnx", "safetensors", "torch-export", "litert"],
     out: Path,
     network: Path | None = None,
     force: bool = False,
@@ -48,8 +48,9 @@ def export(
 
     Args:
         saved: the plan and its task.
-        format: onnx (needs amc-gym[onnx]), torch-export (.pt2) or safetensors.
-        out: the file; .onnx, .pt2 or .safetensors.
+        format: onnx (needs amc-gym[onnx]), torch-export, safetensors, or litert for phones (needs
+            amc-gym[litert]).
+        out: the file; .onnx, .pt2, .safetensors or .tflite.
         network: the .safetensors file of the fine-tuned network; without it, the plan's own.
         force: replace the file if it exists.
     """

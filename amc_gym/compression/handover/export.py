@@ -89,7 +89,7 @@ def export(
         part: module of both that alone was compressed, and is written in formats that hold
             operations: what surrounds it, such as a detector's search for boxes, has none that fit
             any image.  "": all of it.
-        format: "safetensors", "torch-export" or "onnx"; ``None``: as the suffix says.
+        format: "safetensors", "torch-export", "onnx" or "litert"; ``None``: as the suffix says.
         fields: what the description of a safetensors file says besides sizes and checksum.
         overwrite: whether existing files may be replaced.
 
@@ -97,7 +97,7 @@ def export(
         ExportError: the network or its file is no smaller than the original's, cannot be traced,
             or gives other logits once read back; nothing is written then.
         FileExistsError: a file is there already.
-        ImportError: the ONNX extra is not installed.
+        ImportError: the format's extra is not installed.
         ValueError: the format is unknown or does not go with the suffix.
     """
     path = Path(path)

@@ -1,10 +1,11 @@
-"""The three formats of a hand-over: a network to bytes, and bytes to something that runs.
+"""The formats of a hand-over: a network to bytes, and bytes to something that runs.
 
 | format         | file           | read by                                                        |
 |----------------|----------------|----------------------------------------------------------------|
 | "safetensors"  | `.safetensors` | `amc_gym.load`, without pickle; a description lies beside it   |
 | "torch-export" | `.pt2`         | `torch.export.load`, which unpickles: load only what you trust |
 | "onnx"         | `.onnx`        | ONNX Runtime and every other consumer of ONNX                  |
+| "litert"       | `.tflite`      | LiteRT, formerly TensorFlow Lite; one image at a time          |
 """
 
 from __future__ import annotations
@@ -25,14 +26,12 @@ from torch import Tensor, nn
 
 from amc_gym._utils.names import printable
 from amc_gym._utils.nests import Nest, called, joined, leaves, mapped, take
+from amc_gym.compression.handover import litert
+from amc_gym.compression.handover.error import ExportError
 from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
 
 VERSION = 1
 """Version of the description beside a safetensors file."""
-
-
-class ExportError(ValueError):
-    """A network that cannot be handed over, or a file that does not hold one."""
 
 
 Contents = list[bytes]
@@ -244,4 +243,5 @@ FORMATS = {
     "safetensors": Format(".safetensors", _write_safetensors, _read_safetensors, operations=False),
     "torch-export": Format(".pt2", _write_torch_export, _read_torch_export),
     "onnx": Format(".onnx", _write_onnx, _read_onnx),
+    "litert": Format(".tflite", litert.write, litert.read),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import importlib.util
 import json
 
 import numpy as np
@@ -16,7 +17,7 @@ import amc_gym
 from amc_gym import ExportError
 from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.handover.export import description_of, export, load
-from amc_gym.compression.handover.formats import halved
+from amc_gym.compression.handover.formats import FORMATS, halved
 
 BATCH = images(9, 7).images
 
@@ -49,6 +50,20 @@ def test_safetensors_are_rebuilt_without_pickle(plain_task, small, tmp_path, mon
     assert torch.equal(logits(original), logits(plain_task.model))
     assert all(p.requires_grad for p in rebuilt.parameters())
     assert not rebuilt.training
+
+
+def test_litert_runs_in_its_interpreter(plain_task, small, tmp_path):
+    """Runs where `pip install 'amc-gym[litert]'` was said; elsewhere the error names it."""
+    path = tmp_path / "small.tflite"
+    if importlib.util.find_spec("litert_torch") is None:
+        with pytest.raises(ImportError, match=r"pip install 'amc-gym\[litert\]'"):
+            write(small, path, plain_task)
+        assert not path.exists()
+        return
+    exported = write(small, path, plain_task)
+    assert exported.error < 1e-5
+    run = FORMATS["litert"].read([path.read_bytes()], plain_task.model)
+    assert torch.allclose(run(BATCH), logits(small), atol=1e-4)
 
 
 def test_kernels_that_half_precision_holds_take_half_the_room(plain_task, small, tmp_path):
