@@ -9,24 +9,32 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from re import findall
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from amc_gym._utils.nests import Nest, leaves, samples, take
 from amc_gym.compression.handover.error import ExportError
 
 
-def write(network: nn.Module, images: Tensor, name: str, fields: Mapping[str, Any]) -> list[bytes]:
-    """The content of a file for one image, (1, C, H, W).
+def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]) -> list[bytes]:
+    """The content of a file for one sample, such as (1, C, H, W).
 
     Raises:
         ImportError: the converter is not installed.
-        ExportError: it cannot convert the network.
+        ExportError: it cannot convert the network, or the inputs have no order.
     """
     litert_torch, _ = packages()
+    if isinstance(inputs, list | Mapping):
+        raise ExportError(
+            f"a LiteRT file takes one tensor or several in order, and {type(network).__name__} a "
+            f"{type(inputs).__name__}: use format 'safetensors'"
+        )
     try:
-        converted = litert_torch.convert(network, (images[:1].contiguous(),))
+        example = tuple(tensor.contiguous() for tensor in leaves(take(inputs, slice(1))))
+        converted = litert_torch.convert(network, example)
     except Exception as error:  # it raises what it happens to run into
         reason = str(error).strip().partition("\n")[0]
         raise ExportError(f"{type(network).__name__} has no LiteRT form: {reason}") from error
@@ -36,20 +44,30 @@ def write(network: nn.Module, images: Tensor, name: str, fields: Mapping[str, An
         return [path.read_bytes()]
 
 
-def read(contents: list[bytes], original: nn.Module) -> Callable[[Tensor], Tensor]:
-    """What maps images, (N, C, H, W), to logits, image by image."""
-    _, interpreter_module = packages()
-    interpreter = interpreter_module.Interpreter(model_content=contents[0])
+def read(contents: list[bytes], original: nn.Module) -> Callable[[Nest], list[Tensor]]:
+    """What maps a batch to outputs, sample by sample."""
+    _, module = packages()
+    interpreter = module.Interpreter(model_content=contents[0])
     interpreter.allocate_tensors()
-    (given,), (asked,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def run(images: Tensor) -> Tensor:
-        logits = []
-        for image in images.split(1):
-            interpreter.set_tensor(given["index"], image.contiguous().numpy())
+    def in_order(details: list[dict[str, Any]]) -> list[int]:
+        """Places of tensors by the numbers at the end of their names."""
+        numbered = sorted(details, key=lambda each: [int(n) for n in findall(r"\d+", each["name"])])
+        return [each["index"] for each in numbered]
+
+    given, asked = map(
+        in_order, (interpreter.get_input_details(), interpreter.get_output_details())
+    )
+
+    def run(inputs: Nest) -> list[Tensor]:
+        outputs = []
+        for number in range(samples(inputs)):
+            sample = leaves(take(inputs, slice(number, number + 1)))
+            for place, tensor in zip(given, sample, strict=True):
+                interpreter.set_tensor(place, tensor.contiguous().numpy())
             interpreter.invoke()
-            logits.append(torch.from_numpy(interpreter.get_tensor(asked["index"])))
-        return torch.cat(logits)
+            outputs.append([torch.from_numpy(interpreter.get_tensor(place)) for place in asked])
+        return [torch.cat(parts) for parts in zip(*outputs, strict=True)]
 
     return run
 

@@ -63,7 +63,8 @@ def test_litert_runs_in_its_interpreter(plain_task, small, tmp_path):
     exported = write(small, path, plain_task)
     assert exported.error < 1e-5
     run = FORMATS["litert"].read([path.read_bytes()], plain_task.model)
-    assert torch.allclose(run(BATCH), logits(small), atol=1e-4)
+    (found,) = run(BATCH)
+    assert torch.allclose(found, logits(small), atol=1e-4)
 
 
 def test_kernels_that_half_precision_holds_take_half_the_room(plain_task, small, tmp_path):
