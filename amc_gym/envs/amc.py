@@ -170,7 +170,9 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self._units = engine.graph.units
         self.cost: Cost = (
-            latency if latency and options.resource == LATENCY else engine.cost(options.resource)
+            latency
+            if latency and options.resource_name == LATENCY
+            else engine.cost(options.resource)
         )
         self._costs = told_costs(engine, self.cost, latency)
         self.embedding = Embedding(engine.graph, self.cost)

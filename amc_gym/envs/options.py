@@ -64,7 +64,7 @@ class EnvOptions:
             ("runtime", RUNTIMES),
         ):
             put(name, choose(name, getattr(self, name), available))
-        if self.resource != LATENCY:
+        if not self._latency:
             put("resource", resource_of(self.resource))
         put("reward", reward_of(self.reward))
         if self.latency_table is not None:
@@ -87,12 +87,17 @@ class EnvOptions:
     @property
     def timed(self) -> bool:
         """Whether latency is asked for."""
-        return self.resource == LATENCY or self.rewarding.timed
+        return self._latency or self.rewarding.timed
 
     @property
     def resource_name(self) -> str:
         """The resource as plans call it."""
-        return LATENCY if self.resource == LATENCY else resource_of(self.resource).name
+        return LATENCY if self._latency else resource_of(self.resource).name
+
+    @property
+    def _latency(self) -> bool:
+        # Objects of the user's may answer anything to ==.
+        return isinstance(self.resource, str) and self.resource == LATENCY
 
     @property
     def rewarding(self) -> Reward:

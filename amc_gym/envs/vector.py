@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from amc_gym._utils.arguments import described, whole
+from amc_gym._utils.arguments import described, shown, whole
 from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.envs.actions import ACTION_MODES
@@ -131,12 +131,29 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         """
         if isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim):
             seeds = [None if one is None else _seed(one) for one in seed]
+            if len(seeds) != self.num_envs:
+                raise ValueError(
+                    f"seeds must be {self.num_envs}, one for each environment, not {len(seeds)}"
+                )
         else:
             seeds = None if seed is None else _seed(seed)
         found = reset_options(options, ARGUMENTS, known=("reset_mask",))
-        if "reset_mask" in found and any(env.fresh for env in self.envs):
-            raise ValueError("options['reset_mask'] needs episodes to go on: call reset() first")
+        if "reset_mask" in found:
+            self._check_mask(found["reset_mask"])
         return super().reset(seed=seeds, options=None if options is None else found)
+
+    def _check_mask(self, mask: object) -> None:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            raise TypeError(
+                f"options['reset_mask'] must be a NumPy array of truth values, not {shown(mask)}"
+            )
+        if mask.shape != (self.num_envs,) or not mask.any():
+            raise ValueError(
+                f"options['reset_mask'] must have one value for each of {self.num_envs} "
+                f"environments, and not only False, not {shown(mask)}"
+            )
+        if any(env.fresh for env in self.envs):
+            raise ValueError("options['reset_mask'] needs episodes to go on: call reset() first")
 
     @property
     def steps_per_episode(self) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-import amc_gym
 from benchmarks.comparison.report import write as compare
 from benchmarks.finetuning import archive as tuned
 from benchmarks.finetuning.outcomes import load_all
@@ -22,10 +20,6 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 LARGEST = 25_000_000
 """Bytes of all that is committed; whoever clones it waits for them."""
-
-NETWORK = (
-    RESULTS / "cifar10/plain20-50/finetuned/networks/error-allocation-seed8-e08d4a74.safetensors"
-)
 
 
 def linked(folder: Path, to: Path, *names: str) -> Path:
@@ -75,21 +69,6 @@ def test_the_runs_give_the_committed_comparison(tmp_path: Path, console: Console
     for file in ("comparison.csv", "comparison.md"):
         committed = RESULTS / "comparison-digits-40" / file
         assert (tmp_path / file).read_text() == committed.read_text()
-
-
-def test_the_committed_network_is_that_of_its_outcome() -> None:
-    (outcome,) = [
-        each for each in load_all(NETWORK.parents[1]) if each.name == NETWORK.stem and each.network
-    ]
-    assert outcome.plan is not None
-    assert NETWORK.parents[1] / str(outcome.network) == NETWORK
-    network = amc_gym.load(NETWORK)
-    assert sum(each.numel() for each in network.parameters()) == outcome.plan.measured.params
-    root = os.environ.get("AMC_DATA_ROOT")
-    if root is None:
-        pytest.skip("its accuracy is that of CIFAR-10 below AMC_DATA_ROOT")
-    task = amc_gym.task_of(outcome.plan, Path(root))
-    assert amc_gym.accuracy(network, task.test) == outcome.after.accuracy
 
 
 def test_what_is_committed_is_small() -> None:

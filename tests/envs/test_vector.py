@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import DictInfoToList, NormalizeReward, RecordEpisodeStatistics
+from packaging.version import Version
 
 from amc_gym import CompressionPlan
 from amc_gym.compression.evaluation.evaluator import Evaluator
@@ -282,11 +283,12 @@ def test_gymnasiums_vector_wrappers_see_what_they_see_elsewhere(wrapper: Any) ->
             if "episode" in infos:
                 assert (infos["episode"].pop("t") >= 0).all()  # seconds
         assert_same(one, other)
-    if wrapper is RecordEpisodeStatistics:
+    # Before 1.4, Gymnasium's wrapper loses a step of each SAME_STEP episode, theirs and ours alike.
+    if wrapper is RecordEpisodeStatistics and Version(gym.__version__) >= Version("1.4"):
         assert one[-1]["episode"]["l"].tolist() == [14, 14, 14]
         assert one[-1]["episode"]["r"] == pytest.approx(one[1])
         assert ours.episode_count == 6
-    else:
+    elif wrapper is not RecordEpisodeStatistics:
         assert not np.array_equal(one[1], one[-1]["final_info"]["accuracy"])
 
 
