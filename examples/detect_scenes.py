@@ -23,7 +23,6 @@ from amc_gym.envs.factory import make_env
 from amc_gym.training.loop import train
 from amc_gym.zoo.datasets.scenes import scenes
 
-IOU = 0.5
 NETWORKS = {
     "faster-rcnn": detectors.faster_rcnn,
     "ssdlite": detectors.ssdlite,
@@ -35,8 +34,8 @@ def objective_of(network: str) -> amc_gym.Objective:
     """Mean average precision; the loss is the network's own, but for the third one."""
     if network == "yolo":
         own = {"boxes": detectors.found_boxes, "loss": detectors.yolo_loss}
-        return amc_gym.objectives.detection(IOU, **own)
-    return amc_gym.objectives.detection(IOU)
+        return amc_gym.objectives.detection(**own)
+    return amc_gym.objectives.detection()
 
 
 def main(

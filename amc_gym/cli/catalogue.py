@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
+from torch import Tensor
 from tyro.conf import Positional
 
 from amc_gym._utils.names import choose, printable
+from amc_gym._utils.nests import told
 from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, say
 from amc_gym.compression.cost import RESOURCES
@@ -86,7 +88,9 @@ def info(subject: Subject) -> None:
     say(table)
     macs, params = costs
     say(f"whole network: {macs.full:,} MACs, {params.full:,} parameters")
-    say(f"images: {tuple(task.example.shape[1:])}, {len(task.reward):,} of them for the reward")
+    shape = tuple(task.example.shape[1:]) if isinstance(task.example, Tensor) else None
+    what = f"inputs: {told(task.example)}" if shape is None else f"images: {shape}"
+    say(f"{what}, {len(task.reward):,} of them for the reward")
     say("A unit's numbers are those of all layers that touch it; a layer may touch two units.")
     for name, reason in graph.fixed.items():
         say(f"cannot be pruned: {name} ({reason})")

@@ -11,9 +11,9 @@ from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say
 from amc_gym.cli.plans import SavedPlan
 from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
-from amc_gym.tasks.collecting import split_of
-from amc_gym.tasks.split import Split
-from amc_gym.training.loop import accuracy, finished_epochs
+from amc_gym.tasks.gathering import Data, data_of
+from amc_gym.tasks.task import CompressionTask
+from amc_gym.training.loop import finished_epochs, score
 from amc_gym.training.recipe import Recipe
 from amc_gym.workflows import compression as api
 
@@ -77,8 +77,9 @@ def finetune(
         saved: the plan and its task.
         out: file for the weights (.safetensors); their description goes beside it.
         recipe: how to train.
-        train: package.module:function that returns training images: an amc_gym.Split or (images,
-            labels). Registered networks need none, they have their data set's.
+        train: package.module:function that returns training images: an amc_gym.Split, (images,
+            labels), or whatever else a split of the task may be. Registered networks need none,
+            they have their data set's.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
     """
@@ -88,7 +89,7 @@ def finetune(
     finished = finished_epochs(checkpoint) >= recipe.epochs
     refuse_to_overwrite(out, force=force or finished, suffixes=SAFETENSORS)
     loaded, subject = saved.open()
-    images = _imported(train) if train else api.training_images(subject, saved.data_root)
+    images = _imported(train, subject) if train else api.training_images(subject, saved.data_root)
     small = api.finetune(
         subject,
         loaded,
@@ -102,7 +103,8 @@ def finetune(
     _said(api.export(small, subject, out, overwrite=force or holds(out, small)))
     for name in ("reward", "test"):
         split = getattr(subject, name)
-        figures = [f"{accuracy(model, split):.2%}" for model in (subject.model, before, small)]
+        judged = (score(net, split, subject.objective) for net in (subject.model, before, small))
+        figures = [f"{share:.2%}" for share in judged]
         say(f"{name} images: original {figures[0]}, compressed {figures[1]}, tuned {figures[2]}")
     checkpoint.unlink(missing_ok=True)
 
@@ -114,7 +116,7 @@ def _said(exported: Exported) -> None:
     )
 
 
-def _imported(name: str) -> Split:
+def _imported(name: str, task: CompressionTask) -> Data:
     own_code(name)
     module, _, function = name.partition(":")
     with failing_as_one(f"--train {name}"):
@@ -122,4 +124,4 @@ def _imported(name: str) -> Split:
             made = getattr(importlib.import_module(module), function)()
         except (ImportError, AttributeError, ValueError) as error:
             raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
-        return split_of("--train", made)
+        return data_of("--train", made, task.objective)

@@ -28,6 +28,7 @@ from amc_gym.engine.cache import LATEST, engines
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.options import EnvOptions
+from amc_gym.tasks.samples import Samples
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
 
@@ -223,7 +224,11 @@ def _states(made: Engine) -> dict[type, State]:
 
     Nor are remembered plans, see ``compression.evaluation.memory``.
     """
-    return {Split: _without("image_hashes"), Analysis: _only("task", *made.prepare())}
+    return {
+        Split: _without("image_hashes"),
+        Samples: _without("image_hashes"),
+        Analysis: _only("task", *made.prepare()),
+    }
 
 
 def _only(*names: str) -> Callable[[Any], dict[str, Any]]:

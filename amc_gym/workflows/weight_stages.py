@@ -29,10 +29,9 @@ from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.pruning.fine_grained import densities, nonzero_params
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
-from amc_gym.tasks.collecting import SplitLike, split_of
-from amc_gym.tasks.split import Split
+from amc_gym.tasks.gathering import Data, DataLike, data_of
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import accuracy, train
+from amc_gym.training.loop import score, train
 from amc_gym.training.recipe import Recipe
 from amc_gym.workflows.compression import FINETUNING, compress
 from amc_gym.workflows.search import search
@@ -57,8 +56,8 @@ class Stage:
     Attributes:
         density: non-zero parameters as a share of the original network's parameters.
         layers: share of each layer's weights that are not zero, in execution order.
-        before: test accuracy as pruned, in [0, 1].
-        after: test accuracy once fine-tuned.
+        before: test score as pruned, in [0, 1].
+        after: test score once fine-tuned.
         plan: what the search decided.
         network: the fine-tuned network, on the CPU, in eval mode; pruned weights are zero.
     """
@@ -80,7 +79,7 @@ def geometric(density: float, stages: int) -> tuple[float, ...]:
 
 def prune_in_stages(
     task: CompressionTask,
-    training_images: SplitLike,
+    training_images: DataLike,
     targets: Sequence[float],
     *,
     evaluations: int = 200,
@@ -114,7 +113,8 @@ def prune_in_stages(
     targets = [real("targets", target, above=0, below=1) for target in targets]
     if not targets or not all(b < a for a, b in zip((1.0, *targets), targets, strict=False)):
         raise ValueError(f"targets must be densities below 1, each smaller, not {list(targets)}")
-    task, training_images = resolve(task), split_of("training_images", training_images)
+    task = resolve(task)
+    training_images = data_of("training_images", training_images, task.objective)
     task.check_fits("training_images", training_images)
     evaluations = whole("evaluations", evaluations, at_least=1)
     seed = whole("seed", seed, at_least=0)
@@ -161,7 +161,7 @@ def _finetuned(
     plan: CompressionPlan,
     current: CompressionTask,
     original: CompressionTask,
-    training_images: Split,
+    training_images: Data,
     recipe: Recipe,
     path: Path | None,
     device: str,
@@ -181,11 +181,12 @@ def _finetuned(
         progress: whether there is a progress bar.
     """
     network = compress(current, plan)
-    before = accuracy(network, original.test)
+    before = score(network, original.test, original.objective)
     train(
         network.to(device_of(device)),
         training_images,
         recipe,
+        objective=original.objective,
         teacher=original.model,
         checkpoint=None if path is None else path.with_suffix(".checkpoint"),
         origin=plan.to_json(),
@@ -197,7 +198,7 @@ def _finetuned(
         density=nonzero_params(network) / nonzero_params(original.model),
         layers=densities(network, engines.analysis(original).graph),
         before=before,
-        after=accuracy(network, original.test),
+        after=score(network, original.test, original.objective),
         plan=plan,
         network=network,
     )

@@ -93,7 +93,7 @@ def _scale(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Accuracies on a task -> scores."""
     setting = next(iter(task.values()))[0].run.setting
-    if setting.options["reward"] != "accuracy":
+    if setting.options["reward"] not in ("accuracy", "score"):
         raise BenchmarkError(
             f"{setting.env} with reward={setting.options['reward']!r}: only runs with "
             "reward='accuracy' have scores that can be compared over tasks"

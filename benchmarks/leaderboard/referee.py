@@ -132,10 +132,10 @@ class Referee:
         if limit is not None and found[resource] > limit:
             raise RejectedError(self._over(int(found[resource])))
         network = amc_gym.compress(self.env.task, plan)
-        metric = self.env.options["metric"]
+        objective = self.env.engine.objective
         return Found(
-            reward_accuracy=found["accuracy"],
-            test_accuracy=amc_gym.accuracy(network, self.env.task.test, metric),
+            reward_accuracy=found[plan.score_name],
+            test_accuracy=amc_gym.score(network, self.env.task.test, objective),
             macs=int(found["macs"]),
             params=int(found["params"]),
         )

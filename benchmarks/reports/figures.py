@@ -128,7 +128,7 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
     axes.tick_params(labelsize=9, length=0)
     axes.tick_params(axis="x", labelbottom=True)
     axes.set_title(picture_text(row.agent), loc="left", fontweight="bold", fontsize=10)
-    judged = f"{best.test_accuracy:.1%} test accuracy, {best.macs_ratio:.1%} MACs "
+    judged = f"{best.test_accuracy:.1%} test {best.plan.score_name}, {best.macs_ratio:.1%} MACs "
     axes.set_title(judged, loc="right", fontsize=9, color=GREY)
 
 

@@ -20,7 +20,6 @@ from benchmarks.reports.escaping import (
     terminal_text,
 )
 from benchmarks.reports.sections import (
-    HEADER,
     REWARDS,
     Section,
     caption,
@@ -28,6 +27,7 @@ from benchmarks.reports.sections import (
     codes,
     distinct,
     explanation,
+    header,
     sections_of,
     unfinished_lines,
 )
@@ -121,7 +121,7 @@ def _draw(section: Section, folder: Path) -> None:
 
 
 def _table(section: Section) -> Table:
-    table = terminal(section.title, list(HEADER.values()), cells(section))
+    table = terminal(section.title, list(header(section).values()), cells(section))
     table.caption, table.caption_justify = caption(section), "left"
     table.rows[0].end_section = True  # the full network's
     return table
@@ -150,7 +150,7 @@ def _markdown_section(section: Section) -> list[str]:
     lines = [
         f"## {markdown_text(section.title)}",
         "",
-        *markdown(list(HEADER), cells(section)),
+        *markdown(list(header(section)), cells(section)),
         "",
         explanation(section),
         "",

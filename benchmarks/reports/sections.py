@@ -14,6 +14,7 @@ from benchmarks.studies.records import Record
 from benchmarks.studies.runs import Setting, told_apart
 
 REWARDS: dict[str, str] = {
+    "score": "score on the reward images",
     "accuracy": "accuracy on the reward images",
     "error": "−error on the reward images",
 }
@@ -71,6 +72,12 @@ HEADER = {
     "agent's own seconds": "own s",
 }
 """Column -> its name where space is short."""
+
+
+def header(section: Section) -> dict[str, str]:
+    """``HEADER`` with the score as the task calls it: "accuracy" where classes are told apart."""
+    score = section.records[0].best.plan.score_name
+    return {column.replace("accuracy", score): name for column, name in HEADER.items()}
 
 
 def cells(section: Section) -> list[tuple[str, ...]]:

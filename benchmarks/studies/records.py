@@ -45,7 +45,7 @@ class History:
 
     Attributes:
         reward: final rewards.
-        accuracy: on the reward images, in [0, 1].
+        accuracy: or another score, on the reward images, in [0, 1].
         macs: of the compressed network.
         params: of the compressed network.
         channels: kept channels of each unit; empty in published studies.

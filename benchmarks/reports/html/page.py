@@ -17,13 +17,13 @@ from benchmarks.reports.html.policies import policies
 from benchmarks.reports.html.style import Style, styles
 from benchmarks.reports.html.tables import agents_table, runs_table
 from benchmarks.reports.sections import (
-    HEADER,
     REWARDS,
     Section,
     cells,
     codes,
     distinct,
     explanation,
+    header,
 )
 from benchmarks.reports.statistics import Row
 from benchmarks.studies.records import Record
@@ -115,7 +115,7 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
     shown = "every evaluated plan" if every == 1 else f"one evaluated plan in {every}"
     return [
         f'<h2 id="{id_}">{escape(section.title)}</h2>',
-        agents_table(HEADER, cells(section)),
+        agents_table(header(section), cells(section)),
         f'<p class="soft">{escape(explanation(section))}</p>',
         "<h3>Learning curves</h3>",
         f'<p class="soft">Best {escape(REWARDS.get(reward, reward))} so far '

@@ -25,12 +25,12 @@ def agents_table(header: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
 
 def runs_table(records: Sequence[Record]) -> str:
     """One line per run, the most accurate first, with its file and its best plan."""
-    full = records[0].full
+    full, score = records[0].full, records[0].best.plan.score_name
     header = (
         "agent",
         "seed",
-        f"reward accuracy % (n\u00a0=\u00a0{full.reward_images})",
-        f"test accuracy % (n\u00a0=\u00a0{full.test_images})",
+        f"reward {score} % (n\u00a0=\u00a0{full.reward_images})",
+        f"test {score} % (n\u00a0=\u00a0{full.test_images})",
         "MACs",
         "MACs %",
         "parameters",
