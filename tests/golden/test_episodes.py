@@ -32,8 +32,8 @@ def test_every_case_is_kept():
 
 def parameters():
     """Each case, those of one network in one process."""
-    for name, (id_, _) in cases().items():
-        yield pytest.param(name, marks=pytest.mark.xdist_group(f"golden {id_}"))
+    groups = {name: pytest.mark.xdist_group(f"golden {id_}") for name, (id_, _) in cases().items()}
+    return [pytest.param(name, marks=group) for name, group in groups.items()]
 
 
 def seeds_of(name):
