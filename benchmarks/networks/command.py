@@ -22,7 +22,8 @@ def networks(
     """Trace many networks of torchvision and timm, beside Torch-Pruning.
 
     Networks that the file already holds are skipped, so that what was interrupted goes on where it
-    stopped.  Each is built with random weights and tried in a process of its own.
+    stopped.  Each is built with random weights and tried in a process of its own, all of them here
+    first, and then by Torch-Pruning.
 
     Args:
         out: File of the results.
@@ -41,19 +42,15 @@ def networks(
     from benchmarks.networks.trials import tried
 
     console = printer()
-    for entry in ENTRIES:
-        rows = load(out)
-        if only not in str(entry) or (str(entry) in rows and not rerun):
-            continue
-        row = tried(ours, entry, seconds)
-        other = tried(peer, entry, seconds)
-        rows[str(entry)] = {
-            "network": str(entry),
-            **row,
-            **{f"peer_{key}": value for key, value in other.items()},
-        }
-        save(out, {str(each): rows[str(each)] for each in ENTRIES if str(each) in rows})
-        said = f"{entry}: {row['verdict']}, {row['seconds']} s; Torch-Pruning: "
-        said += f"{other['verdict']}, {other['seconds']} s"
-        console.print(said, highlight=False, soft_wrap=True, markup=False)
+    for prefix, library, trial in (("", "here", ours), ("peer_", "Torch-Pruning", peer)):
+        for entry in (entry for entry in ENTRIES if only in str(entry)):
+            rows = load(out)
+            row = rows.setdefault(str(entry), {"network": str(entry)})
+            if row.get(f"{prefix}verdict") is not None and not rerun:
+                continue
+            found = tried(trial, entry, seconds)
+            row |= {f"{prefix}{key}": value for key, value in found.items()}
+            save(out, {str(each): rows[str(each)] for each in ENTRIES if str(each) in rows})
+            said = f"{entry}, {library}: {found['verdict']}, {found['seconds']} s"
+            console.print(said, highlight=False, soft_wrap=True, markup=False)
     return 0

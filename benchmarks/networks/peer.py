@@ -105,7 +105,10 @@ def masked_like(original: nn.Module, slim: nn.Module) -> nn.Module:
             if module.weight is not None and module.weight.dim() == 1:
                 norms[id(module.weight)] = _left_of_vector(module.weight, other.weight)
         elif isinstance(module, WEIGHTED) and isinstance(other, WEIGHTED):
-            _leave_out(module, *_left(module.weight, other.weight))
+            if getattr(module, "groups", 1) > 1:
+                _leave_out_of_groups(module, other)
+            else:
+                _leave_out(module, *_left(module.weight, other.weight))
     MaskedNorms(norms).watch(masked)
     return masked
 
@@ -114,14 +117,28 @@ def _leave_out(layer: nn.Module, rows: np.ndarray, columns: np.ndarray) -> None:
     """Set the other rows and columns of a layer's weight to zero, in place."""
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
-    convolution = layer if isinstance(layer, nn.modules.conv._ConvNd) else None
     with torch.no_grad():
-        if convolution is None or convolution.groups == 1:
-            weight[:, np.setdiff1d(np.arange(weight.shape[1]), columns)] = 0
+        weight[:, np.setdiff1d(np.arange(weight.shape[1]), columns)] = 0
         gone = np.setdiff1d(np.arange(len(weight)), rows)
         weight[gone] = 0
-        if isinstance(bias, Tensor) and not (convolution is not None and convolution.transposed):
+        if isinstance(bias, Tensor) and not getattr(layer, "transposed", False):
             bias[gone] = 0
+
+
+def _leave_out_of_groups(layer: nn.Module, slim: nn.Module) -> None:
+    """Set to zero what a grouped convolution no longer has, in place; each row has own columns."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor)
+    assert isinstance(slim.weight, Tensor)
+    full, small = (t.detach().flatten(2)[..., 0].numpy() for t in (weight, slim.weight))
+    keep = np.zeros(full.shape, dtype=bool)
+    for row in small:
+        place = _row_of(full, row)
+        keep[place] = np.isin(full[place], row)
+    with torch.no_grad():
+        weight[torch.from_numpy(~keep)] = 0
+        if isinstance(bias, Tensor):
+            bias[torch.from_numpy(~keep.any(1))] = 0
 
 
 def _left(weight: Tensor, slim: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,7 @@ def networks(what: str = "all") -> list[str]:
 
 def _cells(row: Row) -> list[str]:
     counts = ["" if row[name] is None else str(row[name]) for name in ("units", "fixed")]
-    theirs = row["peer_verdict"]
+    theirs = row["peer_verdict"] or ""
     if row["peer_seconds"] is not None:
         theirs += f", {row['peer_seconds']:.1f} s"
     name = row["network"].replace("torchvision:", "tv:").removeprefix("timm:")
@@ -45,7 +45,9 @@ def _share(row: Row) -> str:
 
 def _summary(rows: list[Row]) -> list[str]:
     """How many networks end how, in either library."""
-    ours, theirs = (Counter(row[key] for row in rows) for key in ("verdict", "peer_verdict"))
+    ours, theirs = (
+        Counter(row[key] for row in rows if row[key]) for key in ("verdict", "peer_verdict")
+    )
     cells = [["here", _counted(ours, OURS)], ["Torch-Pruning", _counted(theirs, PEERS)]]
     return markdown(["", f"{len(rows)} networks"], cells, words=2)
 
