@@ -40,7 +40,9 @@ def peer(model: nn.Module, example: Tensor, classes: int = 1000) -> dict[str, An
 
     original, began = copy.deepcopy(model), time.process_time()
     ignored: list[nn.Module] = [
-        m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes
+        module
+        for module in model.modules()
+        if isinstance(module, WEIGHTED) and len(module.weight) == classes
     ]
     try:
         with warnings.catch_warnings():
