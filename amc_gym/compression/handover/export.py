@@ -110,7 +110,7 @@ def export(
     # A view would drag all images into a .pt2 file.
     cpu = torch.device("cpu")
     images = mapped(Tensor.clone, placed(take(images, slice(VERIFIED)), cpu))
-    network, original = (copy.deepcopy(model).cpu().eval() for model in (network, original))
+    network, original = (_plain_copy(model) for model in (network, original))
     macs, params = _smaller(network, original, images, part)
     if part and chosen.operations:
         images = given_to(original, part, images)
@@ -216,6 +216,12 @@ def _format(path: Path, name: str | None) -> Format:
     if path.suffix not in by_suffix:
         raise ValueError(f"{path} must end in one of {', '.join(by_suffix)}, or name the format")
     return by_suffix[path.suffix]
+
+
+def _plain_copy(network: nn.Module) -> nn.Module:
+    """A copy on the processor, in eval mode, whose tensors lie in memory as files hold them."""
+    copied = copy.deepcopy(network).cpu().eval()
+    return copied.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
 
 
 def _smaller(network: nn.Module, original: nn.Module, images: Nest, part: str) -> tuple[int, int]:
