@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-PYTEST_ARGS ?= -n 2 --dist loadgroup --no-loadscope-reorder tests
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder tests
 
 AGENTS ?= amc-ddpg,sb3-ddpg,sb3-td3,sb3-sac,random,uniform
 ENV ?= AMC-MobileNet-v0
