@@ -38,6 +38,7 @@ LONGEST = (
     "tests/kills/",
     "tests/golden/",
     "tests/benchmarks/studies/test_ray_executor.py",
+    "tests/examples/",
     "tests/networks/test_people_have.py",
     "tests/_utils/test_orphans.py",
     "tests/benchmarks/test_main.py",
@@ -45,20 +46,6 @@ LONGEST = (
     "tests/zoo/test_bundled.py",
 )
 """Begun first, or one process would be at them when all others have nothing left to do."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker without pytest-xdist, too."""
-    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a file in one process, so that they share engines and fixtures.
-
-    Files whose tests share them in smaller groups, such as those of one network, say so.
-    """
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

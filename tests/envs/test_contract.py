@@ -24,10 +24,7 @@ def keywords(id_):
     return KEYWORDS | ({"task": "MobileNet"} if id_ == "AMC-v0" else {})
 
 
-# One engine for all tests of an id, here and in tests/zoo/test_every_network.py.
-@pytest.fixture(
-    params=[pytest.param(id_, marks=pytest.mark.xdist_group(f"random {id_}")) for id_ in IDS]
-)
+@pytest.fixture(params=IDS)
 def env(request):
     with gym.make(request.param, **keywords(request.param)) as made:
         yield made

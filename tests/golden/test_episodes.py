@@ -30,19 +30,13 @@ def test_every_case_is_kept():
     assert list(cases()) == list(KEPT["episodes"])
 
 
-def parameters():
-    """Each case, those of one network in one process."""
-    groups = {name: pytest.mark.xdist_group(f"golden {id_}") for name, (id_, _) in cases().items()}
-    return [pytest.param(name, marks=group) for name, group in groups.items()]
-
-
 def seeds_of(name):
     id_, keywords = cases()[name]
     long = id_ != "AMC-MobileNet-v0" and any(step in keywords.get("recovery", "") for step in LONG)
     return SEEDS[:1] if long else SEEDS
 
 
-@pytest.mark.parametrize("name", parameters())
+@pytest.mark.parametrize("name", cases())
 def test_episodes_stay_what_they_were(name):
     seeds = seeds_of(name)
     found, expected = record(*cases()[name], seeds), KEPT["episodes"][name][: len(seeds)]

@@ -12,10 +12,7 @@ import amc_gym
 from amc_gym.registration import IDS
 
 
-# One engine for all tests of an id, here and in tests/envs/test_contract.py.
-@pytest.mark.parametrize(
-    "id_", [pytest.param(id_, marks=pytest.mark.xdist_group(f"random {id_}")) for id_ in IDS]
-)
+@pytest.mark.parametrize("id_", IDS)
 def test_plan_and_file_give_the_same_logits(id_, tmp_path):
     env = gym.make(id_, weights="random", reward_images=20).unwrapped
     rng = np.random.default_rng(0)

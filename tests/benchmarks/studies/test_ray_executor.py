@@ -30,9 +30,6 @@ from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
 from benchmarks.studies.study import complete
 
-# One cluster for all of them.
-pytestmark = pytest.mark.xdist_group("ray")
-
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 SYSTEM = {
     "enable_worker_prestart": False,  # idle processes without our runtime environment
