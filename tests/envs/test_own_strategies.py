@@ -94,6 +94,12 @@ def test_a_recovery_that_is_none_says_so(plain_task):
     with pytest.raises(ValueError, match=r"leaves values in 'classifier.bias' that are not finite"):
         play(make_env(plain_task, recovery=broken), HALVES)
 
+    def cut(network: nn.Module, calibration: object) -> nn.Module:
+        return nn.Sequential(network, nn.Linear(5, 3))
+
+    with pytest.raises(ValueError, match="must leave the outputs' shape as it is"):
+        play(make_env(plain_task, recovery=cut), HALVES)
+
 
 def test_a_registered_recovery_has_a_name_and_a_place(plain_task, monkeypatch):
     known = dict(RECOVERIES)

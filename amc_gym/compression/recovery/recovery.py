@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from amc_gym._utils.arguments import described, shown
-from amc_gym._utils.nests import Nest
+from amc_gym._utils.nests import Nest, called, take
 from amc_gym._utils.own_code import qualified
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
@@ -163,7 +164,7 @@ class OwnRecovery(Recovery):
 
         Raises:
             ValueError: it fails, returns something else than a network or None, or leaves weights
-                that are not finite.
+                that are not finite or outputs of another shape.
         """
         try:
             made = self.function(network, calibration)
@@ -175,12 +176,21 @@ class OwnRecovery(Recovery):
                 f"was given, not {described(made)}"
             )
         recovered = (network if made is None else made).eval()
-        self._check(recovered)
+        self._check(recovered, calibration)
         return recovered
 
-    def _check(self, network: nn.Module) -> None:
+    def _check(self, network: nn.Module, calibration: Calibration) -> None:
         for name, tensor in network.named_parameters():
             if not tensor.isfinite().all():
                 raise ValueError(
                     f"recovery {self.name} leaves values in {name!r} that are not finite"
                 )
+        sample = take(next(iter(calibration.images())), slice(1))
+        with torch.no_grad():
+            expected, found = (called(each, sample) for each in (calibration.model, network))
+        # Of other outputs, such as boxes, there may be more or fewer.
+        if isinstance(expected, Tensor) and getattr(found, "shape", None) != expected.shape:
+            raise ValueError(
+                f"recovery {self.name} must leave the outputs' shape as it is: "
+                f"{tuple(expected.shape)} for one sample"
+            )
