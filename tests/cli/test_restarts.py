@@ -52,7 +52,7 @@ def test_finetune_goes_on_after_its_result_was_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "tuned.safetensors"
-    checkpoint = stop(plan, out, "accuracy", monkeypatch)
+    checkpoint = stop(plan, out, "score", monkeypatch)
     written = files(tmp_path)
     assert set(written) == {out.name, f"{out.name}.json", checkpoint.name}
 
@@ -81,7 +81,7 @@ def test_finetune_goes_on_before_its_result_was_written(
 ) -> None:
     out = tmp_path / "tuned.safetensors"
     if where == "half":  # the description is there, and the network not yet
-        stop(plan, out, "accuracy", monkeypatch)
+        stop(plan, out, "score", monkeypatch)
         out.unlink()
     else:
         stop(plan, out, "holds", monkeypatch)
