@@ -57,6 +57,8 @@ def end_with_parent(remove: Iterable[str] = (), *, daemons_only: bool = False) -
         return
     _watching = os.getpid()
     left = [*remove, *_server_folder()]
+    # The main thread may find its pipe closed, and end the process, before the watch has looked.
+    util.Finalize(None, _orphaned, (left,), exitpriority=BEFORE_FOLDERS)
     Thread(target=_watch, args=(left,), daemon=True, name="amc-gym-parent").start()
 
 
@@ -99,8 +101,19 @@ def _watch(remove: list[str]) -> None:
     while not connection.wait([parent.sentinel], LOOK_EVERY):
         if own and os.getppid() != parent.pid:
             break
-    for path in remove:
+    _remove(remove)
+    os._exit(1)  # at once: what the main thread does is for nobody any more
+
+
+def _orphaned(remove: list[str]) -> None:
+    """Remove what the parent has left, if it is dead."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and connection.wait([parent.sentinel], 0):
+        _remove(remove)
+
+
+def _remove(paths: list[str]) -> None:
+    for path in paths:
         shutil.rmtree(path, ignore_errors=True)
         with suppress(OSError):
             os.remove(path)
-    os._exit(1)  # at once: what the main thread does is for nobody any more
