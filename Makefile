@@ -33,7 +33,7 @@ help:
 	@echo '  make install      set up .venv with what that needs; other targets do so by themselves, and'
 	@echo '                    developers'"'"' tools come with test, lint, type and format'
 	@echo '                                                           minutes: PyTorch is downloaded'
-	@echo '  make test         run the tests                          20 minutes'
+	@echo '  make test         run the tests                          9 minutes'
 	@echo '  make lint         check style, formatting and that imports run one way'
 	@echo '                                                           seconds'
 	@echo '  make type         check types (pyright)                  1 minute'

@@ -19,7 +19,7 @@ from amc_gym import CompressionTask
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.layers import geometries
-from amc_gym.compression.latency.timing import NOISIEST, Timing, measure, pinned
+from amc_gym.compression.latency.timing import NOISIEST, LatencyError, Timing, measure, pinned
 from amc_gym.compression.latency.workload import Workload
 from amc_gym.engine.analysis import Analysis
 from amc_gym.engine.latency import workload_of
@@ -87,7 +87,11 @@ def whole(analysis: Analysis, options: Options) -> tuple[list[list[str]], dict[s
             subject = workload_of(analysis, "onnx", threads=threads, batch=batch, device="cpu")
             with pinned(threads):
                 passes = {"full": subject.whole(analysis.graph.full), "half": subject.whole(counts)}
-                timings = measure(passes, rounds=options.rounds, noisiest=options.noisiest)
+                try:
+                    timings = measure(passes, rounds=options.rounds, noisiest=options.noisiest)
+                except LatencyError:  # this is told, and the others are still worth their time
+                    rows.append([str(threads), str(batch), "", "", "too noisy to say"])
+                    continue
             ratio, low, high = timings["full"].ratio(timings["half"])
             ms = [_milliseconds(timings[name].median) for name in passes]
             rows.append([str(threads), str(batch), *ms, f"{ratio:.2f} [{low:.2f}, {high:.2f}]"])
