@@ -26,7 +26,13 @@ def test_tables_in_prose_are_those_of_their_results(page: Path) -> None:
 def test_the_pages_with_results_have_filled_tables() -> None:
     found = {page.name: len(BEGIN.findall(page.read_text("utf-8"))) for page in pages()}
     wanted = {"README.md": 2, "results.md": 8, "which-agent.md": 4, "performance.md": 1}
-    wanted |= {"reproduce.md": 1, "latency.md": 4, "hand-over.md": 1, "networks.md": 4, "deploy.md": 2}
+    wanted |= {
+        "reproduce.md": 1,
+        "latency.md": 4,
+        "hand-over.md": 1,
+        "networks.md": 4,
+        "deploy.md": 2,
+    }
     assert wanted == {name: number for name, number in found.items() if number}
 
 
