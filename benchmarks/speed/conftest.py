@@ -104,16 +104,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _markdown(config: pytest.Config, told: str) -> list[str]:
     """All tables of the run, one under the other."""
-    lines = [told]
-    for title, rows in config.stash[ROWS].items():
-        if rows:
-            lines += ["", f"## {title}", "", *tables.markdown(title, rows)]
     named = [
         [name, f"{figure:.3g} {unit}", "" if most is None else f"≤ {most:g} {unit}"]
         for name, figure in config.stash[FIGURES].items()
         for most, unit in [WANTED[name]]
     ]
-    return [*lines, "", "## Single figures", "", *markdown(["", "measured", "wanted"], named)]
+    lines = [told, "", "## Single figures", "", *markdown(["", "measured", "wanted"], named)]
+    for title, rows in config.stash[ROWS].items():
+        if rows:
+            lines += ["", f"## {title}", "", *tables.markdown(title, rows)]
+    return lines
 
 
 def _document(config: pytest.Config) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def peak():
 
 before = peak()
 from amc_gym import CompressionTask
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.factory import make_env
 from amc_gym.zoo import models
 from benchmarks.speed.yardstick import yardstick_seconds
 
