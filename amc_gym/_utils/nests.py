@@ -122,7 +122,7 @@ def nbytes(nest: Nest) -> int:
 
 
 def called(network: nn.Module, inputs: Nest, *others: Any) -> Any:
-    """What a network answers: a tuple are its arguments, a dictionary its keyword arguments.
+    """Call a network: a tuple are its arguments, a dictionary its keyword arguments.
 
     Args:
         network: anything that can be called.

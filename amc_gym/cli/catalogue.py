@@ -13,7 +13,7 @@ from amc_gym._utils.names import choose, printable
 from amc_gym._utils.nests import told
 from amc_gym._utils.own_code import is_code
 from amc_gym.cli.console import CommandError, own_code, say
-from amc_gym.compression.cost import RESOURCES
+from amc_gym.compression.cost import RESOURCES, TOLD
 from amc_gym.engine.cache import engines
 from amc_gym.registration import IDS
 from amc_gym.tasks.task import CompressionTask
@@ -73,7 +73,7 @@ def info(subject: Subject) -> None:
     """
     task = subject.task()
     graph = engines.analysis(task).graph
-    costs = [RESOURCES[name].of_channels(graph) for name in ("macs", "params")]
+    costs = [RESOURCES[name].of_channels(graph) for name in TOLD]
     touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
 
     table = Table("unit", title=f"{subject.id}: {len(graph.units)} units of decision")

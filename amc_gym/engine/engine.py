@@ -14,7 +14,7 @@ from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
-from amc_gym.compression.cost import RESOURCES, Cost, ResourceLike, resource_of
+from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
 from amc_gym.compression.evaluation.evaluator import PRECISIONS, Evaluator, batch_size
 from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
@@ -121,7 +121,7 @@ class Engine:
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """MACs and parameters, "macs" and "params", of any counts: every plan tells them."""
-        return {name: self.pruning.cost(RESOURCES[name]) for name in ("macs", "params")}
+        return {name: self.pruning.cost(RESOURCES[name]) for name in TOLD}
 
     def cost(self, resource: ResourceLike) -> Cost:
         """A resource of any counts.

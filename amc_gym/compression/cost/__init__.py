@@ -1,4 +1,4 @@
-"""What a network costs: MACs, parameters, or a resource of the user's own.
+"""Costs of a network: MACs, parameters, or a resource of the user's own.
 
 | file        | what                                                                    |
 |-------------|-------------------------------------------------------------------------|
@@ -16,10 +16,11 @@ Measured time is a resource, too: see ``amc_gym.compression.latency``.
 from amc_gym._utils.discovery import import_modules
 from amc_gym.compression.cost.counting import attention_in_steps, counted_macs, counted_params
 from amc_gym.compression.cost.layerwise import LayerSize, ResourceLike, register, resource_of
-from amc_gym.compression.cost.resource import RESOURCES, Cost, Resource, add
+from amc_gym.compression.cost.resource import RESOURCES, TOLD, Cost, Resource, add
 
 __all__ = [
     "RESOURCES",
+    "TOLD",
     "Cost",
     "LayerSize",
     "Resource",

@@ -59,7 +59,7 @@ class LayerSize:
 
 
 LayerFunction = Callable[[LayerSize], int]
-"""What a layer needs, a whole number that never falls when the layer grows."""
+"""Need of a layer, a whole number that never falls when the layer grows."""
 
 
 class Layerwise(Resource):
@@ -90,7 +90,7 @@ class Layerwise(Resource):
         return LayerwiseCost(graph, self.of_layer, self.name)
 
     def of_layer(self, size: LayerSize) -> int:
-        """What one layer needs.
+        """Ask the function about one layer.
 
         Raises:
             ValueError: the function fails, or returns no whole number of at least 0.

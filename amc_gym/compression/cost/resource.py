@@ -87,6 +87,10 @@ RESOURCES: dict[str, Resource] = {}
 """Name -> registered resource."""
 
 
+TOLD = ("macs", "params")
+"""Resources that every plan tells, and that can be counted on any network."""
+
+
 def add(resource: Resource) -> None:
     """Make a resource known by its name.
 

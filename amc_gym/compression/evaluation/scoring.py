@@ -20,7 +20,7 @@ class Score(Protocol):
     """A score in [0, 1] of whole passes, which need not be a mean over samples."""
 
     def accumulate(self, outputs: Nest, targets: Nest, /) -> Any:
-        """What one batch adds; batches may be under way at the same time."""
+        """Judge one batch; batches may be under way at the same time."""
         ...
 
     def finish(self, parts: Sequence[Any], /) -> float:
@@ -46,7 +46,7 @@ def scored(network: nn.Module, batches: Iterable[Batch], score: Score) -> float:
 
 
 def on_batch(network: nn.Module, batch: Batch, score: Score) -> Any:
-    """What one batch adds to a network's score."""
+    """Run one batch, for what it adds to a network's score."""
     inputs, targets = batch
     with torch.inference_mode():
         return score.accumulate(called(network, inputs), targets)

@@ -45,7 +45,7 @@ def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
 
 
 def read(contents: list[bytes], original: nn.Module) -> Callable[[Nest], list[Tensor]]:
-    """What maps a batch to outputs, sample by sample."""
+    """A function that maps a batch to outputs, sample by sample."""
     _, module = packages()
     interpreter = module.Interpreter(model_content=contents[0])
     interpreter.allocate_tensors()

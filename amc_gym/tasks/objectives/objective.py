@@ -80,7 +80,7 @@ class Score(ABC):
 
     @abstractmethod
     def accumulate(self, outputs: Nest, targets: Nest) -> Any:
-        """What one batch adds; batches may be under way at the same time."""
+        """Judge one batch; batches may be under way at the same time."""
 
     @abstractmethod
     def finish(self, parts: Sequence[Any]) -> float:
@@ -89,7 +89,7 @@ class Score(ABC):
 
 @dataclass(frozen=True)
 class Objective:
-    """What a network is trained and judged by.
+    """A loss to train by and a score to judge by.
 
     Attributes:
         loss: for fine-tuning, Taylor importance and sensitivities.

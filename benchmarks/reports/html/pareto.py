@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from amc_gym.compression.cost import RESOURCES, TOLD
 from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.html.style import GREY, Style, new_figure
 from benchmarks.studies.records import Record
@@ -13,7 +14,7 @@ from benchmarks.studies.records import Record
 EVALUATED = 4000
 """Evaluated plans that a scatter shows at most; browsers draw some thousands smoothly."""
 
-SIZES = {"macs": "MACs", "params": "parameters"}
+SIZES = {name: RESOURCES[name].title for name in TOLD}
 """Quantities that a scatter can have on its x axis."""
 
 
