@@ -7,17 +7,17 @@ from typing import Any
 
 import gymnasium as gym
 
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.compression_env import CompressionEnv
 
 
-def amc(env: gym.Env[Any, Any]) -> AMCEnv:
+def amc(env: gym.Env[Any, Any]) -> CompressionEnv:
     """The environment beneath all wrappers.
 
     Raises:
         TypeError: it is no AMC environment.
     """
     unwrapped = env.unwrapped
-    if not isinstance(unwrapped, AMCEnv):
+    if not isinstance(unwrapped, CompressionEnv):
         raise TypeError(f"this agent needs an AMC environment, not {unwrapped!r}")
     return unwrapped
 
@@ -36,6 +36,6 @@ def execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> tuple[float, dict[
 
     Raises:
         TypeError: it is no AMC environment.
-        ValueError: as ``AMCEnv.execute``.
+        ValueError: as ``CompressionEnv.execute``.
     """
     return amc(env).execute(counts, through=env)

@@ -29,7 +29,7 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.compression_env import CompressionEnv
 from amc_gym.envs.vector import AMCVectorEnv
 
 
@@ -52,7 +52,7 @@ class AMCVecEnv(VecEnv):
                 f"AMCVecEnv needs what gym.make_vec('AMC-...', num_envs=N) gives, not {env!r}"
             )
         self.env = env
-        self.envs: list[AMCEnv] = amc.envs
+        self.envs: list[CompressionEnv] = amc.envs
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> np.ndarray:
@@ -114,7 +114,7 @@ class AMCVecEnv(VecEnv):
         """False for each: sub-environments are bare, wrappers go around all of them."""
         return [False for _ in self._chosen(indices)]
 
-    def _chosen(self, indices: VecEnvIndices) -> list[AMCEnv]:
+    def _chosen(self, indices: VecEnvIndices) -> list[CompressionEnv]:
         return [self.envs[i] for i in self._get_indices(indices)]
 
 

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import lcm
-from typing import Any
-
-import gymnasium as gym
-import numpy as np
-from gymnasium import spaces
-
-from amc_gym._utils.arguments import described, whole
+from amc_gym._utils.arguments import described
 from amc_gym._utils.names import choose
 from amc_gym._utils.options import markdown, options_of, table
-from amc_gym._utils.own_code import qualified
-from amc_gym.compression.cost import Cost
-from amc_gym.compression.evaluation.scoring import Scored
 from amc_gym.compression.latency.cost import LatencyCost
-from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.actions import ACTION_MODES
-from amc_gym.envs.budget import Budget
-from amc_gym.envs.finished import finished_plan, terminal_info, told_costs
-from amc_gym.envs.observations import SIZE, Embedding
-from amc_gym.envs.options import DEFAULT, LATENCY, EnvOptions
-from amc_gym.envs.plain_spec import PlainSpec
-from amc_gym.envs.rendering import Frame, ansi, rgb_array
-from amc_gym.envs.resetting import reset_options
-from amc_gym.envs.sparsity import per_unit, sparsity
+from amc_gym.envs.compression_env import RENDER_MODES, CompressionEnv
+from amc_gym.envs.options import EnvOptions
+from amc_gym.envs.problem import OneNetwork, Problem
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo.resolving import TaskOptions
-
-RENDER_MODES = ("ansi", "rgb_array")
 
 ARGUMENTS = tuple(
     option.name for cls in (TaskOptions, EngineOptions, EnvOptions) for option in options_of(cls)
@@ -40,7 +21,7 @@ ARGUMENTS = tuple(
 """Names of what an environment is made with, by ``gym.make``."""
 
 
-class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[reportIncompatibleVariableOverride]
+class AMCEnv(CompressionEnv):
     """Compress a pretrained network layer by layer, after He et al., "AMC" (ECCV 2018).
 
     ## Description
@@ -88,6 +69,12 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
 
     Every episode starts with the uncompressed network.  `terminated` after the last unit; never
     `truncated`.  The environment has no randomness: equal actions give equal results.
+
+    ## Reset
+
+    `reset(options={"preserve_ratio": 0.3})` gives that one episode another budget, in (0, 1], or
+    none by `None`; the next `reset` without options goes back to the environment's own.  `info`
+    of such a `reset` and of its episode's last step tell it, and so does the plan.
 
     ## Info
 
@@ -142,8 +129,6 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
     * v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012
-
     def __init__(
         self,
         engine: Engine,
@@ -160,220 +145,11 @@ class AMCEnv(PlainSpec, gym.Env[np.ndarray, np.ndarray]):  # pyright: ignore[rep
             )
         if render_mode is not None:
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
-        if options.timed and latency is None:
-            raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
-        self.engine, self.latency, self.render_mode = engine, latency, render_mode
-        self.task = engine.task if task is None else task
-        if self.task != engine.task:
-            raise ValueError("task must be the engine's, or one of the same objects")
-        self.observation_space = spaces.Box(0.0, 1.0, (SIZE,), np.float32)
-        self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
-        self._units = engine.graph.units
-        self.cost: Cost = (
-            latency
-            if latency and options.resource_name == LATENCY
-            else engine.cost(options.resource)
+        first = Problem(engine, options, latency=latency, task=task)
+        super().__init__(
+            OneNetwork(first), options, ARGUMENTS, render_mode=render_mode, problem=first
         )
-        self._costs = told_costs(engine, self.cost, latency)
-        self.embedding = Embedding(engine.graph, self.cost)
-        self.action_mode = options.action_mode
-        self._mode = ACTION_MODES[options.action_mode]
-        self._reward = options.rewarding
-        self.given = options
-        self.options = self._resolved()
-        self.budget = self._budget()
-        self._executed: list[int] | None = None
-        self._plan: CompressionPlan | None = None
-
-    def _resolved(self) -> dict[str, Any]:
-        """Options that decide results, defaults resolved; plans are told apart by them."""
-        given, judged, ratio = self.given, self.engine.options, self.given.preserve_ratio
-        ratios, importance = given.max_sparsity, judged.importance
-        if ratios is None:
-            ratios = self.engine.pruning.max_sparsity
-        multiple = given.channel_multiple
-        if multiple is None:
-            # Counts between two steps of a device take as long as the upper one, and know less.
-            block = self.latency.table.block if self.latency else 1
-            multiple = lcm(self.task.channel_multiple, block)
-        resolved: dict[str, Any] = {
-            "resource": given.resource_name,
-            "preserve_ratio": self.task.preserve_ratio if ratio == DEFAULT else ratio,
-            "granularity": judged.granularity,
-            "reward": self._reward_name(),
-            "action_mode": given.action_mode,
-            "importance": importance if isinstance(importance, str) else qualified(importance),
-            "recovery": str(judged.recovery),
-            "metric": self.engine.objective.name,
-            "max_sparsity": dict(ratios) if isinstance(ratios, Mapping) else ratios,
-            "channel_multiple": multiple,
-            "reward_images": self.engine.reward_images,
-            "precision": judged.precision,
-        }
-        if self.latency is not None:
-            table = self.latency.table
-            resolved["latency"] = {"device": str(table.device), "table": table.fingerprint}
-        return resolved
-
-    def _reward_name(self) -> str:
-        """The reward as the task calls it: "accuracy" is the score where classes are told apart."""
-        name = self.given.rewarding.name
-        return "score" if name == "accuracy" and not self.engine.objective.classifies else name
-
-    def _budget(self) -> Budget:
-        """The admissible counts under the resolved options."""
-        graph, options = self.engine.graph, self.options
-        kinds = [graph.layers[unit.consumers[0]].kind for unit in self._units]
-        return Budget(
-            self.cost.total,
-            graph.full,
-            preserve_ratio=options["preserve_ratio"],
-            max_sparsity=per_unit(options["max_sparsity"], kinds),
-            steps=[lcm(options["channel_multiple"], unit.blocks) for unit in self._units],
-        )
-
-    @property
-    def steps_per_episode(self) -> int:
-        """T, the number of units: every episode has as many steps."""
-        return len(self._units)
-
-    @property
-    def plan(self) -> CompressionPlan:
-        """The plan of the finished episode.
-
-        Raises:
-            RuntimeError: no episode has been finished since the last reset.
-        """
-        if self._plan is None:
-            raise RuntimeError("no plan yet: step until the episode is terminated")
-        return self._plan
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start with the uncompressed network.
-
-        Args:
-            seed: of ``np_random``, which nothing here draws from; at least 0.
-            options: None or empty; everything is said when the environment is made.
-
-        Raises:
-            TypeError: the seed is no number, or the options are no mapping.
-            ValueError: the seed is below 0, or there is an option.
-        """
-        if seed is not None:
-            seed = whole("seed", seed, at_least=0, otherwise=" or None")
-        reset_options(options, ARGUMENTS)
-        super().reset(seed=seed)
-        self._executed = []
-        self._plan = None
-        return self.embedding.observe(()), {}
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Decide the sparsity of the next unit.
-
-        Raises:
-            ValueError: the action has another shape than (1,) or is NaN.
-            gymnasium.error.ResetNeeded: the episode is over or was never started.
-        """
-        executed = self.running()
-        executed.append(self._mode.decide(self.budget, executed, sparsity(action)))
-        terminated = len(executed) == len(self._units)
-        if terminated:
-            reward, info = self.finish(self.engine.evaluator(executed))
-        else:
-            reward, info = 0.0, self.decided()
-        return self.embedding.observe(executed), reward, terminated, False, info
-
-    def execute(
-        self, counts: Sequence[int], through: gym.Env[Any, Any] | None = None
-    ) -> tuple[float, dict[str, Any]]:
-        """Play the one episode that ends in a plan: its reward, and the last step's info.
-
-        Args:
-            counts: what each unit keeps, channels or weights: admissible, within the budget.
-            through: this environment as it is wrapped, so that every wrapper sees the steps and
-                the reward is what they make of it; ``None``: this one itself.
-
-        Raises:
-            ValueError: no such plan is within the budget, ``through`` is another environment, or
-                a wrapper changes actions.
-        """
-        env = self if through is None else through
-        if env.unwrapped is not self:
-            raise ValueError("through must be this environment, wrapped, not another one")
-        self.budget.check(counts)
-        env.reset()
-        reward: Any = 0.0
-        info: dict[str, Any] = {}
-        for t, count in enumerate(counts):
-            # float64: in float32 a layer of millions of weights has no exact ratios.
-            action = np.array([self._mode.action(self.budget, counts[:t], count)])
-            _, reward, _, _, info = env.step(action)
-            kept = info["channels"] if "channels" in info else info["weights"]
-            if kept != count:
-                raise ValueError(
-                    f"unit {info['layer']!r} kept {kept} instead of {count}: a plan is executed "
-                    "in an environment with unchanged actions, so take the wrapper off"
-                )
-        return float(reward), info
-
-    @property
-    def fresh(self) -> bool:
-        """Whether no episode was ever started."""
-        return self._executed is None
-
-    def running(self) -> list[int]:
-        """Counts of the units that the running episode has decided; a step appends one.
-
-        Raises:
-            gymnasium.error.ResetNeeded: the episode is over or was never started.
-        """
-        if self._executed is None or len(self._executed) == len(self._units):
-            raise gym.error.ResetNeeded("the episode is over: call reset() before step()")
-        return self._executed
-
-    def decided(self) -> dict[str, Any]:
-        """Info about the unit that was decided last."""
-        assert self._executed
-        unit, kept = self._units[len(self._executed) - 1], self._executed[-1]
-        return {
-            "layer": unit.name,
-            "sparsity": 1 - kept / unit.channels,
-            "channels" if unit.inputs is None else "weights": kept,
-        }
-
-    def finish(self, found: Scored) -> tuple[float, dict[str, Any]]:
-        """Reward and info of the last step, of whose plan the evaluator ``found`` the score."""
-        assert self._executed is not None
-        self._plan = plan = finished_plan(
-            self.task, self.engine, self._costs, self.options, tuple(self._executed), found
-        )
-        info = self.decided() | terminal_info(plan, self._costs)
-        return self._reward(plan.measured), info
-
-    def render(self) -> Any:
-        """The episode so far: a table as text, or bars as (320, 640, 3) uint8.
-
-        Raises:
-            gymnasium.error.ResetNeeded: nothing was started yet.
-        """
-        if self.render_mode is None:
-            gym.logger.warn("render() without render_mode; pass render_mode='ansi' to gym.make")
-            return None
-        if self._executed is None:
-            raise gym.error.ResetNeeded("nothing to render yet: call reset() first")
-        executed, full = self._executed, self.engine.graph.full
-        frame = Frame(
-            names=[unit.name for unit in self._units],
-            channels=full,
-            executed=tuple(executed),
-            resource=self.options["resource"],
-            ratio=self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full,
-            score=None if self._plan is None else self._plan.measured.score,
-            score_name="accuracy" if self.engine.objective.classifies else "score",
-        )
-        return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
+        self.latency = latency
 
 
 def _arguments() -> str:

@@ -9,15 +9,16 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from amc_gym._utils.arguments import described, shown, whole
-from amc_gym.compression.graph import Unit
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.envs.actions import ACTION_MODES
-from amc_gym.envs.amc import ARGUMENTS, AMCEnv
-from amc_gym.envs.batched_budget import BatchedBudget
+from amc_gym.engine.engine import Engine
+from amc_gym.envs.budget import Budget
+from amc_gym.envs.compression_env import CompressionEnv
 from amc_gym.envs.observations import SIZE
 from amc_gym.envs.plain_spec import PlainSpec
+from amc_gym.envs.problem import Problem
 from amc_gym.envs.resetting import reset_options
 from amc_gym.envs.sparsity import sparsity
+from amc_gym.tasks.task import CompressionTask
 
 MOST = 65_536
 """Sub-environments: each takes some kilobytes, and no batch of actions comes near."""
@@ -60,7 +61,8 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
     `reset(options={"reset_mask": mask})` starts some episodes anew and lets the others go on, as
     in `SyncVectorEnv`; episodes that are out of step stay so, and those that end together are
-    still evaluated together.
+    still evaluated together.  `preserve_ratio` in the options is the budget of the episodes that
+    begin with this `reset`, see `AMCEnv`.
 
     ## What is shared
 
@@ -95,9 +97,9 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         OSError: weights or data are missing or damaged.
     """
 
-    envs: list[AMCEnv]  # type: ignore[assignment]  # of Env in the base class
+    envs: list[CompressionEnv]  # type: ignore[assignment]  # of Env in the base class
 
-    def __init__(self, make: Callable[[], AMCEnv], num_envs: int) -> None:
+    def __init__(self, make: Callable[[], CompressionEnv], num_envs: int) -> None:
         if not callable(make):
             raise TypeError(
                 f"AMCVectorEnv needs a function that makes an AMCEnv, not {described(make)}: "
@@ -105,13 +107,24 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             )
         num_envs = whole("num_envs", num_envs, at_least=1, at_most=MOST)
         super().__init__([make] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
-        env = self.envs[0]
-        self.task, self.engine, self.budget = env.task, env.engine, env.budget
+        for env in self.envs:
+            env.share(self.envs[0])
         self.plans: list[CompressionPlan | None] = [None] * num_envs
-        self._units = env.engine.graph.units
-        self._observe = env.embedding.observe_all
-        self._mode = ACTION_MODES[env.action_mode]
-        self._batched = BatchedBudget(env.budget, env.cost.totals)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the first sub-environment, of one network that of all."""
+        return self.envs[0].engine
+
+    @property
+    def task(self) -> CompressionTask:
+        """The task of the first sub-environment, of one network that of all."""
+        return self.envs[0].task
+
+    @property
+    def budget(self) -> Budget:
+        """Counts that the first sub-environment's episode may keep."""
+        return self.envs[0].budget
 
     def reset(
         self,
@@ -137,7 +150,9 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
                 )
         else:
             seeds = None if seed is None else _seed(seed)
-        found = reset_options(options, ARGUMENTS, known=("reset_mask",))
+        first = self.envs[0]
+        known = (*first.problems.options, "reset_mask")
+        found = reset_options(options, first.arguments, known)
         if "reset_mask" in found:
             self._check_mask(found["reset_mask"])
         return super().reset(seed=seeds, options=None if options is None else found)
@@ -157,8 +172,8 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
     @property
     def steps_per_episode(self) -> int:
-        """T, the number of units: every episode has as many steps."""
-        return len(self._units)
+        """T, the number of units: of one network every episode has as many steps."""
+        return self.envs[0].steps_per_episode
 
     def step(self, actions: np.ndarray) -> Step:
         """Decide the next unit of each episode; those that end are evaluated and start anew.
@@ -177,19 +192,20 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         terminations = np.zeros(self.num_envs, dtype=bool)
         infos: dict[str, Any] = {}
         # Copies of one environment are at the same unit, unless a masked reset set some back.
-        for t, members in _by_length(episodes).items():
+        for members in self._alike(episodes):
+            problem = self.envs[members[0]].problem
             executed = np.array([episodes[i] for i in members], dtype=np.int64)
             ratios = [sparsities[i] for i in members]
-            kept = self._mode.decide_all(self._batched, executed, ratios)
+            kept = problem.mode.decide_all(executed, ratios)
             for i, count in zip(members, kept.tolist(), strict=True):
                 episodes[i].append(count)
-            observations[members] = self._observe(np.column_stack((executed, kept)))
-            if t + 1 < len(self._units):
-                self._tell(infos, members, self._units[t], kept)
+            seen = problem.observation.observe_all(np.column_stack((executed, kept)))
+            observations[members] = seen
+            if executed.shape[1] + 1 < len(problem):
+                self._tell(infos, members, problem, kept)
             else:
                 terminations[members] = True
-                plans = [tuple(episodes[i]) for i in members]
-                self._finish(infos, members, plans, observations, rewards)
+                self._finish(infos, members, problem, observations, rewards)
         self._env_obs = list(observations.copy())  # where masked resets take those of the others
         return observations, rewards, terminations, np.zeros_like(terminations), infos
 
@@ -212,9 +228,10 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         return ratios
 
     def _tell(
-        self, infos: dict[str, Any], members: Sequence[int], unit: Unit, kept: np.ndarray
+        self, infos: dict[str, Any], members: Sequence[int], problem: Problem, kept: np.ndarray
     ) -> None:
-        """Add what was decided for ``unit``: `AMCEnv.decided` of each of ``members``."""
+        """Add what ``members`` decided last: `Problem.decided` of each."""
+        unit = problem.units[len(self.envs[members[0]].counts) - 1]
         told = {
             "layer": np.array(unit.name, dtype=object),
             "sparsity": 1 - kept / unit.channels,
@@ -232,26 +249,27 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         self,
         infos: dict[str, Any],
         members: Sequence[int],
-        plans: Sequence[tuple[int, ...]],
+        problem: Problem,
         observations: np.ndarray,
         rewards: np.ndarray,
     ) -> None:
-        """Evaluate the ``plans`` of ``members`` and start anew; fill in their rows and infos."""
-        for i, found in zip(members, self.engine.evaluator.many(plans), strict=True):
+        """Evaluate the plans of ``members`` and start anew; fill in their rows and infos."""
+        plans = [self.envs[i].counts for i in members]
+        for i, found in zip(members, problem.engine.evaluator.many(plans), strict=True):
             rewards[i], info = self.envs[i].finish(found)
             self.plans[i] = self.envs[i].plan
             final = {"final_obs": observations[i].copy(), "final_info": info}
             self._add_info(infos, final, i)
-            observations[i], _ = self.envs[i].reset()
+            observations[i], told = self.envs[i].reset()
+            self._add_info(infos, told, i)
+
+    def _alike(self, episodes: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Sub-environments that stand at one unit of one problem, together."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, (env, executed) in enumerate(zip(self.envs, episodes, strict=True)):
+            groups.setdefault((id(env.problem), len(executed)), []).append(i)
+        return list(groups.values())
 
 
 def _seed(value: object) -> int:
     return whole("seed", value, at_least=0, otherwise=" or None, or one for each sub-environment")
-
-
-def _by_length(episodes: Sequence[Sequence[int]]) -> dict[int, list[int]]:
-    """Number of decided units -> the episodes that have decided so many."""
-    groups: dict[int, list[int]] = {}
-    for i, executed in enumerate(episodes):
-        groups.setdefault(len(executed), []).append(i)
-    return groups

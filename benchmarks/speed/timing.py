@@ -15,7 +15,7 @@ from amc_gym.compression.evaluation.folding import fold_norms
 from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.compression.evaluation.scoring import Batch
 from amc_gym.compression.slim import slim
-from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.compression_env import CompressionEnv
 
 SMALLEST, ROUNDS, HOPELESS = 6, 3, 1.5
 """The best batch size is sought among all images, half of them, and so on down to the smallest, and
@@ -75,14 +75,14 @@ class Spread:
         return Spread(low, median, high, len(figures))
 
 
-def plans(env: AMCEnv, seed: int = 0) -> Iterator[np.ndarray]:
+def plans(env: CompressionEnv, seed: int = 0) -> Iterator[np.ndarray]:
     """Actions of one random episode after the other, (units, 1) each, never the same."""
     rng = np.random.default_rng(seed)
     while True:
         yield rng.random((len(env.engine.graph.units), 1), dtype=np.float32)
 
 
-def play(env: AMCEnv, actions: np.ndarray) -> None:
+def play(env: CompressionEnv, actions: np.ndarray) -> None:
     """A whole episode, from reset to reward."""
     env.reset()
     for action in actions:
@@ -104,7 +104,7 @@ class BarePass:
         batches: the reward images, ``size`` at a time.
     """
 
-    def __init__(self, env: AMCEnv) -> None:
+    def __init__(self, env: CompressionEnv) -> None:
         self._env = env
         self._folded, self._graph = fold_norms(env.task.model, env.engine.graph)
         self.size = self._fastest()

@@ -23,8 +23,9 @@ def envs(plain_task) -> gym.vector.VectorEnv:
 
 
 REFUSED: dict[str, tuple[dict[Any, Any], str]] = {
-    "an argument": ({"preserve_ratio": 0.3}, "is said when the environment is made"),
-    "nearly one": ({"preserv_ratio": 0.3}, r"gym\.make\(\.\.\., preserve_ratio=\.\.\.\)"),
+    "an argument": ({"reward": "error"}, "is said when the environment is made"),
+    "nearly one": ({"rewrad": 0.3}, r"gym\.make\(\.\.\., reward=\.\.\.\)"),
+    "nearly the budget": ({"preserv_ratio": 0.3}, "did you mean 'preserve_ratio'"),
     "nothing near": ({"zzz": 1}, "unknown reset option 'zzz'"),
     "no name": ({1: 2}, "unknown reset option 1"),
 }
@@ -44,9 +45,11 @@ def test_a_mask_is_an_option_of_several_episodes_only(env, envs) -> None:
     envs.reset(options={"reset_mask": mask})
     with pytest.raises(ValueError, match="did you mean 'reset_mask'"):
         envs.reset(options={"resetmask": mask})
-    with pytest.raises(ValueError, match="reset takes 'reset_mask'; leave it out"):
+    with pytest.raises(
+        ValueError, match="reset takes 'preserve_ratio' and 'reset_mask'; leave it out"
+    ):
         envs.reset(options={"reset_mask": mask, "zzz": 1})
-    with pytest.raises(ValueError, match="reset takes none"):
+    with pytest.raises(ValueError, match="reset takes 'preserve_ratio'; did you mean"):
         env.reset(options={"reset_mask": mask})
 
 

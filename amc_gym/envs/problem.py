@@ -1,0 +1,224 @@
+"""Problem of an episode: one network to compress within one budget, and how that is played."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import lcm
+from typing import Any, Protocol
+
+import numpy as np
+
+from amc_gym._utils.own_code import qualified
+from amc_gym.compression.cost import Cost
+from amc_gym.compression.evaluation.scoring import Scored
+from amc_gym.compression.latency.cost import LatencyCost
+from amc_gym.compression.plan import CompressionPlan
+from amc_gym.engine.engine import Engine
+from amc_gym.envs.actions import ACTION_MODES
+from amc_gym.envs.budget import Budget
+from amc_gym.envs.finished import finished_plan, terminal_info, told_costs
+from amc_gym.envs.observations import Embedding
+from amc_gym.envs.options import DEFAULT, LATENCY, EnvOptions
+from amc_gym.envs.sparsity import per_unit
+from amc_gym.tasks.task import CompressionTask
+
+LATEST = 64
+"""Budgets of one network that are kept at a time."""
+
+
+class Problem:
+    """One network to compress within one budget; nothing in it changes from step to step.
+
+    Args:
+        engine: ranks, re-fits and evaluates.
+        options: bounds, reward, and what actions and observations mean.
+        latency: of the network, where it counts.
+        task: the engine's, or one of the same objects that is named otherwise.
+
+    Attributes:
+        cost: in the budget's resource.
+        options: those that decide results, defaults resolved; plans are told apart by them.
+        budget: the counts that may be kept.
+        mode: actions -> counts.
+        observation: counts so far -> what the agent sees.
+
+    Raises:
+        ValueError: the task is another one, latency is missing, or the budget is infeasible.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: EnvOptions,
+        *,
+        latency: LatencyCost | None = None,
+        task: CompressionTask | None = None,
+    ) -> None:
+        if options.timed and latency is None:
+            raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
+        self.engine, self.given, self.latency = engine, options, latency
+        self.task = engine.task if task is None else task
+        if self.task != engine.task:
+            raise ValueError("task must be the engine's, or one of the same objects")
+        self.units = engine.graph.units
+        self.cost: Cost = (
+            latency
+            if latency and options.resource_name == LATENCY
+            else engine.cost(options.resource)
+        )
+        self.costs = told_costs(engine, self.cost, latency)
+        self.options = self._resolved()
+        self.budget = self._budget()
+        self.mode = ACTION_MODES[options.action_mode](self.budget, self.cost.totals)
+        self.observation = Embedding(engine.graph, self.cost)
+
+    def __len__(self) -> int:
+        """T, the number of units: every episode has as many steps."""
+        return len(self.units)
+
+    def _resolved(self) -> dict[str, Any]:
+        given, judged, ratio = self.given, self.engine.options, self.given.preserve_ratio
+        ratios, importance = given.max_sparsity, judged.importance
+        if ratios is None:
+            ratios = self.engine.pruning.max_sparsity
+        multiple = given.channel_multiple
+        if multiple is None:
+            # Counts between two steps of a device take as long as the upper one, and know less.
+            block = self.latency.table.block if self.latency else 1
+            multiple = lcm(self.task.channel_multiple, block)
+        resolved: dict[str, Any] = {
+            "resource": given.resource_name,
+            "preserve_ratio": self.task.preserve_ratio if ratio == DEFAULT else ratio,
+            "granularity": judged.granularity,
+            "reward": self._reward_name(),
+            "action_mode": given.action_mode,
+            "importance": importance if isinstance(importance, str) else qualified(importance),
+            "recovery": str(judged.recovery),
+            "metric": self.engine.objective.name,
+            "max_sparsity": dict(ratios) if isinstance(ratios, Mapping) else ratios,
+            "channel_multiple": multiple,
+            "reward_images": self.engine.reward_images,
+            "precision": judged.precision,
+        }
+        if self.latency is not None:
+            table = self.latency.table
+            resolved["latency"] = {"device": str(table.device), "table": table.fingerprint}
+        return resolved
+
+    def _reward_name(self) -> str:
+        """The reward as the task calls it: "accuracy" is the score where classes are told apart."""
+        name = self.given.rewarding.name
+        return "score" if name == "accuracy" and not self.engine.objective.classifies else name
+
+    def _budget(self) -> Budget:
+        """The admissible counts under the resolved options."""
+        graph, options = self.engine.graph, self.options
+        kinds = [graph.layers[unit.consumers[0]].kind for unit in self.units]
+        return Budget(
+            self.cost.total,
+            graph.full,
+            preserve_ratio=options["preserve_ratio"],
+            max_sparsity=per_unit(options["max_sparsity"], kinds),
+            steps=[lcm(options["channel_multiple"], unit.blocks) for unit in self.units],
+        )
+
+    def ratio(self, executed: Sequence[int]) -> float:
+        """Share of the full cost once ``executed`` counts are decided, the rest being whole."""
+        full = self.engine.graph.full
+        return self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full
+
+    def decided(self, executed: Sequence[int]) -> dict[str, Any]:
+        """Info about the unit that was decided last."""
+        unit, kept = self.units[len(executed) - 1], executed[-1]
+        return {
+            "layer": unit.name,
+            "sparsity": 1 - kept / unit.channels,
+            "channels" if unit.inputs is None else "weights": kept,
+        }
+
+    def finish(
+        self, counts: Sequence[int], found: Scored
+    ) -> tuple[float, dict[str, Any], CompressionPlan]:
+        """Reward, info and plan of a finished episode, of which the evaluator ``found`` the score.
+
+        Args:
+            counts: of every unit.
+            found: on the reward images.
+        """
+        plan = finished_plan(self.task, self.engine, self.costs, self.options, tuple(counts), found)
+        info = self.decided(counts) | terminal_info(plan, self.costs)
+        return self.given.rewarding(plan.measured), info, plan
+
+
+class Source(Protocol):
+    """An environment that draws random numbers."""
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """Its generator, which is seeded once it is asked for."""
+        ...
+
+
+class Problems(Protocol):
+    """What episodes of an environment are played on."""
+
+    @property
+    def options(self) -> Iterable[str]:
+        """Options of ``reset`` that choose among the problems."""
+        ...
+
+    def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
+        """The problem of a new episode, and what ``info`` tells of it.
+
+        Args:
+            options: of ``reset``; each is one of ``options``.
+            source: of random numbers.
+
+        Raises:
+            TypeError, ValueError: there is no such problem; the message names the option.
+        """
+        ...
+
+    def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of ``reset`` that draw the problem again of which ``info`` told so much."""
+        ...
+
+
+class OneNetwork:
+    """A network of which ``reset(options={"preserve_ratio": ...})`` may change the budget.
+
+    Args:
+        first: the problem where nothing is said.
+    """
+
+    options = ("preserve_ratio",)
+
+    def __init__(self, first: Problem) -> None:
+        self.first = first
+        self._others: OrderedDict[float | str | None, Problem] = OrderedDict()
+
+    def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
+        """The first problem, or that of another budget, which ``info`` then tells."""
+        if "preserve_ratio" not in options:
+            return self.first, {}
+        problem = self._at(replace(self.first.given, preserve_ratio=options["preserve_ratio"]))
+        return problem, {"preserve_ratio": problem.options["preserve_ratio"]}
+
+    def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """The budget, where it is another one."""
+        return dict(told)
+
+    def _at(self, options: EnvOptions) -> Problem:
+        first, ratio = self.first, options.preserve_ratio
+        if ratio == first.given.preserve_ratio:
+            return first
+        if ratio not in self._others:
+            self._others[ratio] = Problem(
+                first.engine, options, latency=first.latency, task=first.task
+            )
+        self._others.move_to_end(ratio)
+        while len(self._others) > LATEST:
+            self._others.popitem(last=False)
+        return self._others[ratio]
