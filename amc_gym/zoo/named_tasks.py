@@ -18,7 +18,7 @@ from amc_gym._utils.own_code import is_code, refusal
 from amc_gym.compression.handover.export import read_description
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.zoo import datasets, models
+from amc_gym.zoo import datasets, models, small
 from amc_gym.zoo.resolving import TaskLike, resolve
 
 LONGEST_SIDES = {"digits": 256}
@@ -95,6 +95,8 @@ def original_of(path: Path) -> nn.Module:
     if is_code(name):
         fix = f"amc_gym.load(path, task={printable(name, 200)!r}), or pass the network as model"
         raise ValueError(refusal(f"the description of {path}", name, fix))
+    if name not in models.NETWORKS and name in small.cards():
+        return small.untrained(name)
     classes = original.get("classes")
     if classes is None:
         raise ValueError(f"the description of {path} does not say how many classes {name!r} knows")

@@ -14,13 +14,14 @@ from torch import nn
 
 from amc_gym._utils.arguments import described, path, shown
 from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.names import nearest
 from amc_gym._utils.own_code import failing_as_one
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.zoo import bundled, datasets, models
+from amc_gym.zoo import bundled, datasets, models, small
 from amc_gym.zoo.pretrained import pretrained
 
 TaskLike = str | Callable[[], CompressionTask] | CompressionTask
-"""A network's name, "package.module:function", such a function itself, or a task."""
+"""A network's name, registered or small, "package.module:function", such a function, or a task."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ def resolve(
         OSError: weights or data that are missing or damaged.
     """
     if isinstance(task, str) and ":" not in task:
+        if task not in models.NETWORKS and task in small.cards():
+            return _member_task(str(task), str(dataset), str(path("weights", weights)))
         name = datasets.name_of(dataset)
+        _check_known(task)
         models.variant(task, name)
         origin = str(path("weights", weights))
         if origin == "bundled":
@@ -111,6 +115,41 @@ def _network_task(
         preserve_ratio=variant.preserve_ratio,
         channel_multiple=variant.channel_multiple,
         source=(("task", network), ("dataset", dataset), ("weights", weights)),
+    )
+
+
+def _check_known(network: str) -> None:
+    """Refuse a misspelt name of a small network; those of others are refused where they are known.
+
+    Raises:
+        ValueError: it is nearest to a small network's.
+    """
+    if nearest(network, [*models.NETWORKS, *small.cards()]) in small.cards():
+        small.card(network)
+
+
+@lru_cache(maxsize=128)  # they are small, and suites have many
+def _member_task(network: str, dataset: str, weights: str) -> CompressionTask:
+    """The task of a small network, whose data set and weights are its own.
+
+    Raises:
+        ValueError: others are asked for.
+        OSError: its weights are damaged.
+    """
+    card = small.card(network)
+    if dataset not in (NONE_GIVEN.dataset, card.dataset) or weights != "bundled":
+        raise ValueError(
+            f"{network} comes with weights for {card.dataset!r} and nothing else: leave out "
+            f"dataset={dataset!r} and weights={weights!r}"
+        )
+    splits = datasets.load(card.dataset)
+    return CompressionTask(
+        small.load(network),
+        splits.calibration,
+        splits.reward,
+        splits.test,
+        preserve_ratio=card.preserve_ratio,
+        source=(("task", network), ("dataset", card.dataset), ("weights", weights)),
     )
 
 

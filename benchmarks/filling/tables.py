@@ -12,6 +12,7 @@
 | ``reference FOLDER...``          | the authors' code beside ours                              |
 | ``signal FILE``                  | rank correlations of each ranking and recovery             |
 | ``networks all|summary|rest``    | networks of libraries, traced here and by Torch-Pruning    |
+| ``zoo all|families``             | small networks, and what the uniform plan costs them       |
 | ``studies``                      | every study of `benchmarks/configs`, and its result        |
 """
 
@@ -31,6 +32,7 @@ from benchmarks.reproducing.configs import Study, load, names
 from benchmarks.search_signal.judgements import RECOVERIES
 from benchmarks.studies import archive
 from benchmarks.studies.runs import BenchmarkError
+from benchmarks.zoo.table import zoo
 
 RESULTS = Path(__file__).parents[1] / "results"
 FULL = "full network"
@@ -362,5 +364,6 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "reference": reference,
     "signal": signal,
     "networks": networks,
+    "zoo": zoo,
     "studies": studies,
 }

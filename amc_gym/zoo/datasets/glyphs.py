@@ -1,0 +1,154 @@
+"""Rendered letters: the capitals of 20 typefaces, turned, sheared, moved and noisy.
+
+No download: an image is a function of its seed, and there are as many as one likes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from amc_gym._utils.arguments import whole
+from amc_gym.tasks.room import require_memory, side
+from amc_gym.tasks.split import Split, Splits
+from amc_gym.zoo.datasets.registry import register
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+FACES = (
+    *("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSans-Bold", "DejaVuSans-BoldOblique"),
+    *("DejaVuSansMono", "DejaVuSansMono-Oblique", "DejaVuSansMono-Bold"),
+    *("DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSerif-Bold", "DejaVuSerif-BoldItalic"),
+    *("STIXGeneral", "STIXGeneralItalic", "STIXGeneralBol", "STIXGeneralBolIta"),
+    *("cmr10", "cmb10", "cmss10", "cmtt10", "cmti10"),
+)
+"""Typefaces that come with matplotlib; the atlas is made of them, see ``benchmarks.zoo.atlas``."""
+
+ATLAS = Path(__file__).with_name("glyphs.png")
+"""The letters, a row for each face."""
+
+CELL = 32
+"""Pixels from one letter to the next in the atlas."""
+
+CALIBRATION = 1000
+REWARD = 500
+TEST = 1000
+LARGEST = 1_000_000
+"""Training images that may be asked for; a hundred thousand take a minute."""
+
+TURN = 0.27
+"""Largest turn: the tangent of half its angle, 30 degrees."""
+SHEAR = 0.3
+SCALES = (0.75, 1.25)
+"""Height of a letter, and its width, as a share of what fills the image."""
+SHIFT = 0.14
+"""Largest move along each axis, as a share of the image's side."""
+CONTRAST = (0.35, 1.0)
+NOISE = 40
+"""Each pixel's noise is the sum of four whole numbers of at most this."""
+
+CHUNK = 1000
+"""Images that are drawn together: bounds what that takes besides."""
+
+
+@register("glyphs")
+def glyphs(resolution: int = 28, train: int = 4000, seed: int = 0) -> Splits:
+    """Capital letters of 20 typefaces: grey images, 26 classes in equal shares, no download.
+
+    Each image is a letter of a random face, turned by up to 30 degrees, sheared, scaled along both
+    axes, moved, of random contrast, in noise, and all of that drawn anew for each.  Reward holds
+    500 images, test 1,000, calibration the first 1,000 of train.  The images of a seed are the
+    same bit for bit on every machine: they come from a picture, by arithmetic that rounds alike
+    everywhere, and end as whole numbers.
+
+    Args:
+        resolution: side of the square images, in pixels, at least 16.
+        train: how many training images there are, at least 1,000; reward and test stay the same.
+        seed: of everything; images of different seeds have nothing in common.
+
+    Raises:
+        ValueError: an option is out of range, or the images would not fit into memory.
+    """
+    resolution = side("resolution", resolution, at_least=16)
+    train = whole("train", train, at_least=CALIBRATION, at_most=LARGEST)
+    seed = whole("seed", seed, at_least=0, at_most=2**32 - 1)
+    require_memory(
+        f"{train:,} glyphs of {resolution} x {resolution} pixels",
+        2 * (train + REWARD + TEST) * 4 * resolution**2,
+        "choose a smaller train= or resolution=",
+    )
+    training, reward, test = (
+        _split(np.random.RandomState([seed, part]), n, resolution)  # whose stream is frozen
+        for part, n in enumerate((train, REWARD, TEST))
+    )
+    return Splits(
+        train=training,
+        calibration=training.first(CALIBRATION),
+        reward=reward,
+        test=test,
+        classes=len(LETTERS),
+    )
+
+
+def _split(random: np.random.RandomState, n: int, resolution: int) -> Split:
+    labels = random.permutation(np.arange(n) % len(LETTERS))
+    parts = np.split(labels, range(CHUNK, n, CHUNK))
+    pixels = np.concatenate([_drawn(random, part, resolution) for part in parts])
+    # One rounding at most for each pixel: the same fingerprint on any machine.
+    images = (pixels.astype(np.float32) - np.float32(64)) / np.float32(64)
+    return Split(torch.from_numpy(images[:, None]), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _drawn(random: np.random.RandomState, labels: NDArray[np.intp], side: int) -> NDArray[np.uint8]:
+    """Images (N, side, side) of letters, 0 where there is nothing."""
+    n = len(labels)
+    letters = _atlas()[random.randint(len(FACES), size=n), labels]
+    contrast = random.uniform(*CONTRAST, (n, 1, 1))
+    values = contrast * _sampled(letters, _places(random, n, side))
+    noise = random.randint(NOISE + 1, size=(4, n, side, side)).sum(0) - 2 * NOISE
+    return np.clip(np.round(values) + noise, 0, 255).astype(np.uint8)
+
+
+def _places(
+    random: np.random.RandomState, n: int, side: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows and columns of a cell that the pixels of n images show, (n, side, side) each."""
+    # By the tangent of half the angle: sines and cosines round differently between machines.
+    t = random.uniform(-TURN, TURN, (n, 1, 1))
+    cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+    shear = random.uniform(-SHEAR, SHEAR, (n, 1, 1))
+    height, width = random.uniform(*SCALES, (2, n, 1, 1))
+    down, right = random.uniform(-SHIFT, SHIFT, (2, n, 1, 1))
+    middle = (np.arange(side) + 0.5) / side - 0.5
+    y, x = middle[:, None] - down, middle[None, :] - right
+    y, x = (cosine * y - sine * x) / height, (sine * y + cosine * x) / width
+    x = x + shear * y
+    return (y + 0.5) * CELL - 0.5, (x + 0.5) * CELL - 0.5
+
+
+def _sampled(
+    letters: NDArray[np.uint8], places: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Bilinear values of cells (n, CELL, CELL) at places (n, side, side); 0 outside."""
+    framed = np.pad(letters, ((0, 0), (1, 1), (1, 1))).astype(np.float64)
+    rows, columns = (np.clip(each + 1, 0, CELL + 0.999) for each in places)
+    top, left = rows.astype(np.intp), columns.astype(np.intp)
+    below, beside = rows - top, columns - left
+    image = np.arange(len(letters))[:, None, None]
+    upper = framed[image, top, left] * (1 - beside) + framed[image, top, left + 1] * beside
+    lower = framed[image, top + 1, left] * (1 - beside) + framed[image, top + 1, left + 1] * beside
+    return upper * (1 - below) + lower * below
+
+
+@cache
+def _atlas() -> NDArray[np.uint8]:
+    """The letters, (faces, letters, CELL, CELL)."""
+    with Image.open(ATLAS) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    cells = pixels.reshape(len(FACES), CELL, len(LETTERS), CELL)
+    return np.ascontiguousarray(cells.transpose(0, 2, 1, 3))

@@ -1,0 +1,229 @@
+"""Where small networks are kept: one file of weights, and one of cards that say what they are.
+
+A network's tensors are read from the file alone, so that one costs no more where there are many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, JsonValue
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_bytes
+from torch import Tensor, nn
+
+from amc_gym._utils import documents
+from amc_gym._utils.documents import (
+    Accuracy,
+    DocumentError,
+    Name,
+    Natural,
+    Positive,
+    Schema,
+    Seconds,
+    Sha256,
+    Share,
+)
+from amc_gym._utils.files import write_whole
+from amc_gym._utils.names import nearest, printable
+from amc_gym.zoo.bundled import JudgedSchema
+from amc_gym.zoo.small.generator import build
+
+DIRECTORY = Path(__file__).with_name("trained")
+"""The zoo that comes with the package."""
+
+WEIGHTS = "networks.safetensors"
+CARDS = "cards.json"
+
+REINSTALL = "reinstall amc-gym, or run `make zoo` in a checkout"
+
+
+class Card(Schema):
+    """What is known of a small network.
+
+    Attributes:
+        family: name of its kind.
+        split: "train", "members" or "family", see ``amc_gym.zoo.small.generator``.
+        seed: its number among those of its family and data set.
+        dataset: what it was trained on, with options: "digits?resolution=12".
+        architecture: arguments of the family's builder.
+        input_shape: ``[C, H, W]`` of an image.
+        macs: of one image.
+        parameters: all that is learnable.
+        accuracy: on "reward" and "test" images, of the weights as they are kept.
+        preserve_ratio: share of the MACs that is kept by default.
+        uniform: accuracy on reward images of the uniform plan within that budget.
+        uniform_loss: what that plan loses, in points of accuracy on reward images.
+        fingerprints: of the splits.
+        recipe: how it was trained.
+        seconds: of the training.
+        sha256: of its tensors.
+        versions: of what made it.
+    """
+
+    family: Name
+    split: Literal["train", "members", "family"]
+    seed: Natural
+    dataset: Name
+    architecture: dict[Name, JsonValue]
+    input_shape: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    macs: Positive
+    parameters: Positive
+    accuracy: dict[Name, JudgedSchema]
+    preserve_ratio: Share
+    uniform: Accuracy
+    uniform_loss: float
+    fingerprints: dict[Name, Sha256]
+    recipe: dict[Name, JsonValue]
+    seconds: Seconds
+    sha256: Sha256
+    versions: dict[Name, Name]
+
+
+class StoreSchema(Schema):
+    """Cards of all networks, and why others that were trained are not among them."""
+
+    networks: dict[Name, Card]
+    left_out: dict[Name, Name]
+
+
+def read(directory: Path = DIRECTORY) -> StoreSchema:
+    """All cards of a folder; none where there is no such file.
+
+    Raises:
+        OSError: the file is damaged.
+    """
+    path = directory / CARDS
+    if not path.exists():
+        return StoreSchema(networks={}, left_out={})
+    try:
+        return documents.check(StoreSchema, documents.read(path))
+    except DocumentError as error:
+        raise OSError(f"the cards {path} are damaged ({error}): {REINSTALL}") from error
+
+
+@cache
+def cards() -> Mapping[str, Card]:
+    """Name -> card, of every small network that comes with the package.
+
+    Raises:
+        OSError: as ``read``.
+    """
+    return read().networks
+
+
+def card(name: str) -> Card:
+    """The card of a network that comes with the package.
+
+    Raises:
+        ValueError: there is none of that name; the message has the near match.
+        OSError: as ``read``.
+    """
+    if name in cards():
+        return cards()[name]
+    near = nearest(name, cards())
+    hint = f"; did you mean {near!r}?" if near else ""
+    raise ValueError(
+        f"there is no small network {printable(str(name), 100)!r}{hint}: "
+        "docs/zoo.md and amc_gym.zoo.small.cards() list them"
+    )
+
+
+def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
+    """A trained network, in evaluation mode.
+
+    Raises:
+        ValueError: there is none of that name.
+        OSError: the file is missing, damaged, or not the one that the card is of.
+    """
+    known = card(name) if directory == DIRECTORY else read(directory).networks[name]
+    model = _built(known)
+    path = directory / WEIGHTS
+    try:
+        with safe_open(path, "pt") as file:
+            state = {key: file.get_tensor(f"{name}/{key}") for key in model.state_dict()}
+    except (SafetensorError, OSError) as error:
+        raise OSError(
+            f"cannot read {name!r} of the weights {path} ({error}): {REINSTALL}"
+        ) from error
+    if digest(state) != known.sha256:
+        raise OSError(f"{name!r} of the weights {path} is not what its card is of: {REINSTALL}")
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def untrained(name: str) -> nn.Module:
+    """A network that comes with the package, in training mode, before its training.
+
+    Raises:
+        ValueError, OSError: as ``card``.
+    """
+    return _built(card(name))
+
+
+def _built(known: Card) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):  # what it draws is nobody's business
+        return build(known.family, known.architecture)
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of tensors, by name, type, shape and values."""
+    found = hashlib.sha256()
+    for key, tensor in sorted(state.items()):
+        found.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What makes networks here."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+
+
+def put(
+    directory: Path, name: str, made: Card | str, state: Mapping[str, Tensor] | None = None
+) -> None:
+    """Add a network to a folder, or the reason why it is left out, in the place of an older one.
+
+    Args:
+        directory: the folder; it is made.
+        name: of the network.
+        made: its card, or the reason.
+        state: its tensors as they are kept.
+
+    Raises:
+        OSError: as ``read``, or the folder cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    known = read(directory)
+    networks = {key: value for key, value in known.networks.items() if key != name}
+    left_out = {key: value for key, value in known.left_out.items() if key != name}
+    if isinstance(made, str):
+        left_out[name] = made
+    else:
+        networks[name] = made
+        tensors = {key: t for key, t in _all(directory).items() if key.split("/")[0] in networks}
+        tensors |= {f"{name}/{key}": tensor for key, tensor in (state or {}).items()}
+        write_whole(directory / WEIGHTS, save_bytes(tensors))
+    content = StoreSchema(networks=networks, left_out=left_out).model_dump(mode="json")
+    write_whole(directory / CARDS, json.dumps(content, indent=1) + "\n")
+
+
+def _all(directory: Path) -> dict[str, Tensor]:
+    path = directory / WEIGHTS
+    if not path.exists():
+        return {}
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping

@@ -1,0 +1,66 @@
+"""``python -m benchmarks zoo``: every small network of the generator, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from amc_gym._utils.progress import counter
+from amc_gym.cli.console import printer
+
+
+def zoo(
+    out: Path = Path("runs/zoo"),
+    only: Annotated[str, arg(metavar="TEXT")] = "",
+    each: int | None = None,
+    rerun: bool = False,
+) -> int:
+    """Train the zoo of small networks, and choose the budget of each.
+
+    Networks that the folder already holds are skipped, so that what was interrupted goes on where
+    it stopped.  To have the package bring them, copy both files of the folder to
+    amc_gym/zoo/small/trained.
+
+    Args:
+        out: Folder for the weights and the cards.
+        only: Only networks with this in their names.
+        each: How many networks of each family on each data set; by default, as many as are bundled.
+        rerun: Train networks again that the folder holds.
+    """
+    from amc_gym.zoo.small.generator import EACH, draw, names
+    from amc_gym.zoo.small.store import put, read
+    from benchmarks.zoo.training import judged, kept, trained
+
+    console = printer()
+    wanted = [name for name in names(each or EACH) if only in name]
+    held = read(out)
+    done = {*held.networks, *held.left_out} if not rerun else set()
+    with counter() as bar:
+        count = bar.add_task("zoo", total=len(wanted))
+        for name in wanted:
+            if name not in done:
+
+                def tell(epoch: int, name: str = name) -> None:
+                    bar.update(count, description=f"{name}, epoch {epoch}")
+
+                member = draw(name)
+                model, recipe, seconds = trained(member, tell)
+                made = judged(member, model, recipe, seconds)
+                put(out, name, made, None if isinstance(made, str) else kept(model))
+                said = made if isinstance(made, str) else _said(made)
+                console.print(f"{name}: {said}", highlight=False, soft_wrap=True)
+            bar.advance(count)
+    return 0
+
+
+def _said(card: object) -> str:
+    from amc_gym.zoo.small.store import Card
+
+    assert isinstance(card, Card)
+    return (
+        f"{card.parameters:,} parameters, {card.accuracy['reward'].top1:.1%} of the reward images; "
+        f"uniform at {card.preserve_ratio:.0%} loses {card.uniform_loss:.1f} points; "
+        f"{card.seconds:.0f} s"
+    )
