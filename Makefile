@@ -20,7 +20,7 @@ DEVELOPER := .venv/.installed-dev
 ONNX := .venv/.installed-onnx
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 lint type format clean
+.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 zoo lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -60,6 +60,8 @@ help:
 	@echo '                                                           an hour'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: a night with'
 	@echo '                    WEIGHTS_ARGS="--set train.epochs=40"   a day; minutes on a GPU'
+	@echo '  make zoo          train the small networks that suites are made of, into runs/zoo'
+	@echo '                                                           an hour'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
 	@echo
 	@echo 'Studies: .venv/bin/python -m benchmarks reproduce lists them; docs/reproduce.md has the results.'
@@ -150,6 +152,10 @@ weights: $(INSTALLED)
 WEIGHTS_ARGS ?=
 weights-cifar10: $(INSTALLED)
 	$(REPRODUCE) weights-cifar10 $(WEIGHTS_ARGS)
+
+# One thread is as quick as two: the networks are small.
+zoo: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks zoo
 
 # The paper's comparisons (its figure 2): networks and percents of the MACs.
 CIFAR10_STUDIES ?= Plain20-50 ResNet56-50 MobileNet-50 MobileNet-40

@@ -137,7 +137,8 @@ def _member_task(network: str, dataset: str, weights: str) -> CompressionTask:
         OSError: its weights are damaged.
     """
     card = small.card(network)
-    if dataset not in (NONE_GIVEN.dataset, card.dataset) or weights != "bundled":
+    own = (NONE_GIVEN.dataset, card.dataset, card.dataset.partition("?")[0])
+    if dataset not in own or weights != NONE_GIVEN.weights:
         raise ValueError(
             f"{network} comes with weights for {card.dataset!r} and nothing else: leave out "
             f"dataset={dataset!r} and weights={weights!r}"

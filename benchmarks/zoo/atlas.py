@@ -12,7 +12,10 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from amc_gym.zoo.datasets import load
 from amc_gym.zoo.datasets.glyphs import ATLAS, CELL, FACES, LETTERS
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "glyphs.png"
 
 HEIGHT = 20
 """Pixels of the letter H; the widest letter just fits into a cell."""
@@ -21,19 +24,38 @@ SHADES = 16
 """Grey levels that are kept: a letter's edge needs no more, and the file is half as large."""
 
 
-def main(out: Path = ATLAS) -> None:
+SHOWN = (3, 14)
+"""Rows and columns of the picture of samples."""
+
+
+def main(out: Path = ATLAS, samples: Path = SAMPLES) -> None:
     """Render each letter of each face into a cell of its own: a row of the picture is a face.
 
     Args:
         out: the picture.
+        samples: what the data set makes of it, as a picture for the docs.
     """
     fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
     atlas = np.concatenate([_row(fonts / f"{face}.ttf") for face in FACES])
-    shades = np.round(atlas / 255 * (SHADES - 1)).astype(np.uint8)
-    picture = Image.fromarray(shades)
-    picture = Image.fromarray(shades * (255 // (SHADES - 1))).quantize(SHADES)
-    picture.save(out, optimize=True, bits=4)
-    print(f"{out}: {len(FACES)} faces, {out.stat().st_size:,} bytes")
+    _save(atlas, SHADES, out)
+    _show(samples)
+    print(f"{out}: {len(FACES)} faces, {out.stat().st_size:,} bytes; samples in {samples}")
+
+
+def _show(path: Path) -> None:
+    """Draw the first reward images side by side."""
+    rows, columns = SHOWN
+    images = load("glyphs").reward.images[: rows * columns, 0].numpy() * 64 + 64
+    side = images.shape[-1]
+    tiles = images.reshape(rows, columns, side, side).transpose(0, 2, 1, 3)
+    _save(tiles.reshape(rows * side, columns * side), SHADES // 2, path)
+
+
+def _save(pixels: np.ndarray, shades: int, path: Path) -> None:
+    """Write a grey picture of so many shades, of values from 0 to 255."""
+    levels = np.round(pixels / 255 * (shades - 1)) * (255 // (shades - 1))
+    picture = Image.fromarray(levels.astype(np.uint8)).quantize(shades)
+    picture.save(path, optimize=True, bits=4)
 
 
 def _row(path: Path) -> np.ndarray:

@@ -30,13 +30,13 @@ def zoo(
         rerun: Train networks again that the folder holds.
     """
     from amc_gym.zoo.small.generator import EACH, draw, names
-    from amc_gym.zoo.small.store import put, read
+    from amc_gym.zoo.small.store import held, put
     from benchmarks.zoo.training import judged, kept, trained
 
     console = printer()
     wanted = [name for name in names(each or EACH) if only in name]
-    held = read(out)
-    done = {*held.networks, *held.left_out} if not rerun else set()
+    known = held(out)
+    done = set() if rerun else {*known.networks, *known.left_out}
     with counter() as bar:
         count = bar.add_task("zoo", total=len(wanted))
         for name in wanted:

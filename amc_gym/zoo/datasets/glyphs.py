@@ -38,19 +38,27 @@ CELL = 32
 CALIBRATION = 1000
 REWARD = 500
 TEST = 1000
+
 LARGEST = 1_000_000
-"""Training images that may be asked for; a hundred thousand take a minute."""
+"""Training images that may be asked for; a hundred thousand take half a minute."""
 
 TURN = 0.27
-"""Largest turn: the tangent of half its angle, 30 degrees."""
+"""Largest turn: the tangent of half its angle, which is 30 degrees."""
+
 SHEAR = 0.3
+"""Largest shear: columns that a row moves by, for each row from the middle."""
+
 SCALES = (0.75, 1.25)
-"""Height of a letter, and its width, as a share of what fills the image."""
+"""Height of a letter, and its width, as a share of what it has in the atlas."""
+
 SHIFT = 0.14
 """Largest move along each axis, as a share of the image's side."""
+
 CONTRAST = (0.35, 1.0)
+"""Brightness of a letter's ink, as a share of white."""
+
 NOISE = 40
-"""Each pixel's noise is the sum of four whole numbers of at most this."""
+"""Each pixel's noise is the sum of four whole numbers up to this, less its mean."""
 
 CHUNK = 1000
 """Images that are drawn together: bounds what that takes besides."""

@@ -96,18 +96,29 @@ class StoreSchema(Schema):
 
 
 def read(directory: Path = DIRECTORY) -> StoreSchema:
-    """All cards of a folder; none where there is no such file.
+    """All cards of a folder.
 
     Raises:
-        OSError: the file is damaged.
+        OSError: the file is missing or damaged.
     """
     path = directory / CARDS
-    if not path.exists():
-        return StoreSchema(networks={}, left_out={})
     try:
         return documents.check(StoreSchema, documents.read(path))
     except DocumentError as error:
         raise OSError(f"the cards {path} are damaged ({error}): {REINSTALL}") from error
+    except OSError as error:
+        raise OSError(f"cannot read the cards {path} ({error.strerror}): {REINSTALL}") from error
+
+
+def held(directory: Path) -> StoreSchema:
+    """All cards of a folder that a zoo is made in: none, before there is a first one.
+
+    Raises:
+        OSError: the file is damaged.
+    """
+    if (directory / CARDS).exists():
+        return read(directory)
+    return StoreSchema(networks={}, left_out={})
 
 
 @cache
@@ -117,7 +128,7 @@ def cards() -> Mapping[str, Card]:
     Raises:
         OSError: as ``read``.
     """
-    return read().networks
+    return held(DIRECTORY).networks
 
 
 def card(name: str) -> Card:
@@ -207,7 +218,7 @@ def put(
         OSError: as ``read``, or the folder cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    known = read(directory)
+    known = held(directory)
     networks = {key: value for key, value in known.networks.items() if key != name}
     left_out = {key: value for key, value in known.left_out.items() if key != name}
     if isinstance(made, str):
