@@ -27,8 +27,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from amc_gym.compression.cost import Cost
-from amc_gym.envs.budget import Budget
+from amc_gym.envs.allocation import allocate
 
 from .black_box import NEEDS, SAMPLERS, gaussian_process, maximise, quiet_optuna
 from .plans import amc, execute
@@ -42,56 +41,6 @@ DRAWN = 5
 
 CURVATURES = (1.0, 0.5, 0.0)
 """Powers of the loss's sensitivity that loss-allocation weights errors by."""
-
-STEPS = (1, 2, 4, 8, 16)
-"""Admissible counts that one removal may skip: errors do not fall evenly with every channel."""
-
-
-def allocate(
-    budget: Budget, cost: Cost, errors: Sequence[np.ndarray], limit: int
-) -> tuple[int, ...]:
-    """Counts of small total error whose cost is within a limit.
-
-    Greedily from the full network: time and again the removal that raises the error least for the
-    cost that it saves.  What the last one left over is spent the same way, on what lowers the error
-    most for its cost.
-
-    Args:
-        budget: whose admissible counts.
-        cost: of plans, in the budget's resource.
-        errors: of each unit at 0, 1, ... channels.
-        limit: on the cost; one that the smallest admissible network keeps.
-    """
-    choices = [np.array(counts) for counts in budget.admissible]
-    table = [error[counts] for error, counts in zip(errors, choices, strict=True)]
-    place = np.array([len(counts) - 1 for counts in choices])
-
-    def moved(steps: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Every admissible move: places of its plan, cost, and how much it raises the error."""
-        moves = [(u, at + step) for u, at in enumerate(place) for step in steps]
-        moves = [(u, at) for u, at in moves if 0 <= at < len(choices[u])]
-        if not moves:
-            return np.empty((0, len(place)), int), np.empty(0), np.empty(0)
-        units, to = np.array(moves).T
-        places = np.repeat(place[None], len(moves), axis=0)
-        places[np.arange(len(moves)), units] = to
-        counts = np.stack([choices[u][places[:, u]] for u in range(len(place))], axis=1)
-        rise = [table[u][at] - table[u][place[u]] for u, at in moves]
-        return places, cost.totals(counts), np.array(rise)
-
-    spent = cost.total([each[-1] for each in choices])
-    while spent > limit:
-        places, costs, rise = moved([-step for step in STEPS])
-        # Where nothing is saved, by layers that cost nothing, nothing is to be lost either.
-        best = np.argmin(rise / np.maximum(spent - costs, 1e-9))
-        place, spent = places[best], int(costs[best])
-    while True:
-        places, costs, rise = moved(STEPS)
-        fits = costs <= limit
-        if not fits.any():
-            return tuple(int(choices[u][at]) for u, at in enumerate(place))
-        gain = np.where(fits, -rise / np.maximum(costs - spent, 1e-9), -np.inf)
-        place, spent = places[np.argmax(gain)], int(costs[np.argmax(gain)])
 
 
 @register("error-allocation", kind="searcher", needs=NEEDS)

@@ -17,10 +17,10 @@ import tyro
 from rich.progress import track
 
 import amc_gym
-from agents.rules import largest
 from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym.compression.ranking.importance import IMPORTANCES
 from amc_gym.envs.factory import make_env
+from amc_gym.envs.rules import largest
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.datasets import load

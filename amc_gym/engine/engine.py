@@ -73,6 +73,7 @@ class Engine:
                 "granularity='channel', or a task of that part"
             )
         self.analysis, self.options = analysis, options
+        self._errors: dict[float, list[np.ndarray]] = {}
         folded, graph = (analysis.form or PLAIN).fold(task.model, analysis.graph)
         self.pruning = options.pruning(analysis, options.importance, options.chain)
         source = self.pruning.source(folded, graph)
@@ -139,6 +140,7 @@ class Engine:
         See ``Pruner.errors``.
 
         It costs no evaluation: only the calibration statistics are asked, whatever the recovery.
+        The arrays are remembered, and not to be written to.
 
         Args:
             curvatures: what powers of the loss's sensitivity to a layer's output its error is
@@ -148,7 +150,10 @@ class Engine:
         Raises:
             ValueError: single weights are pruned.
         """
-        return self.pruning.errors(curvatures)
+        new = [curvature for curvature in curvatures if curvature not in self._errors]
+        if new:
+            self._errors |= dict(zip(new, self.pruning.errors(new), strict=True))
+        return [self._errors[curvature] for curvature in curvatures]
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
         """Content of the plan of these counts: ``kept`` by unit, or ``weights`` by layer."""

@@ -64,6 +64,9 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self._told: dict[str, Any] = {}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
+        # In `execute`: the action that is on its way, and the count that it stands for.  Not every
+        # admissible count is the answer to some action of every mode.
+        self._demanded: tuple[float, int] | None = None
 
     @property
     def problem(self) -> Problem:
@@ -148,7 +151,11 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
             gymnasium.error.ResetNeeded: the episode is over or was never started.
         """
         executed, problem = self.running(), self.problem
-        executed.append(problem.mode.decide(executed, sparsity(action)))
+        ratio = sparsity(action)
+        if self._demanded is not None and self._demanded[0] == ratio:
+            executed.append(self._demanded[1])
+        else:
+            executed.append(problem.mode.decide(executed, ratio))
         terminated = len(executed) == len(problem)
         if terminated:
             reward, info = self.finish(self.engine.evaluator(executed))
@@ -183,7 +190,11 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         for t, count in enumerate(counts):
             # float64: in float32 a layer of millions of weights has no exact ratios.
             action = np.array([self.problem.mode.action(counts[:t], count)])
-            _, reward, _, _, info = env.step(action)
+            try:
+                self._demanded = sparsity(action), count
+                _, reward, _, _, info = env.step(action)
+            finally:
+                self._demanded = None
             kept = info["channels"] if "channels" in info else info["weights"]
             if kept != count:
                 raise ValueError(

@@ -40,10 +40,10 @@ class EnvOptions:
 
     reward: str | RewardFunction | Reward = "accuracy"
     """of a finished plan: "accuracy", "error", "error-log-macs", "error-log-params",
-    "error-log-latency", or a function"""
+    "error-log-latency", "relative" (0: uniform plan, 1: full network), or a function"""
 
     action_mode: str = "clamp"
-    """what an action means: "clamp" or "feasible" """
+    """what an action means: "clamp", "feasible" or "residual" """
 
     max_sparsity: float | Mapping[str, float] | None = None
     """a_max, a number or {"conv": ..., "linear": ...}; None: the paper's"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import lcm
 from typing import Any, Protocol
 
@@ -17,10 +18,12 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.actions import ACTION_MODES
+from amc_gym.envs.allocation import Allocation
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.finished import finished_plan, terminal_info, told_costs
 from amc_gym.envs.observations import Embedding
 from amc_gym.envs.options import DEFAULT, LATENCY, EnvOptions
+from amc_gym.envs.rewards import References
 from amc_gym.envs.sparsity import per_unit
 from amc_gym.tasks.task import CompressionTask
 
@@ -41,6 +44,7 @@ class Problem:
         cost: in the budget's resource.
         options: those that decide results, defaults resolved; plans are told apart by them.
         budget: the counts that may be kept.
+        allocation: plans that no evaluation is needed for.
         mode: actions -> counts.
         observation: counts so far -> what the agent sees.
 
@@ -71,7 +75,10 @@ class Problem:
         self.costs = told_costs(engine, self.cost, latency)
         self.options = self._resolved()
         self.budget = self._budget()
-        self.mode = ACTION_MODES[options.action_mode](self.budget, self.cost.totals)
+        self.allocation = Allocation(engine, self.cost, self.budget)
+        self.mode = ACTION_MODES[options.action_mode](self.allocation)
+        if options.rewarding.compared:
+            self.allocation.demand_budget(f"reward={options.rewarding.name!r}")
         self.observation = Embedding(engine.graph, self.cost)
 
     def __len__(self) -> int:
@@ -124,6 +131,14 @@ class Problem:
             steps=[lcm(options["channel_multiple"], unit.blocks) for unit in self.units],
         )
 
+    @cached_property
+    def references(self) -> References:
+        """Scores of the uniform plan and of the full network, evaluated when first asked for."""
+        self.allocation.demand_budget("the uniform plan")
+        plans = [self.allocation.uniform, self.engine.graph.full]
+        uniform, full = self.engine.evaluator.many(plans)
+        return References(uniform.score, full.score)
+
     def ratio(self, executed: Sequence[int]) -> float:
         """Share of the full cost once ``executed`` counts are decided, the rest being whole."""
         full = self.engine.graph.full
@@ -149,7 +164,9 @@ class Problem:
         """
         plan = finished_plan(self.task, self.engine, self.costs, self.options, tuple(counts), found)
         info = self.decided(counts) | terminal_info(plan, self.costs)
-        return self.given.rewarding(plan.measured), info, plan
+        rewarding = self.given.rewarding
+        references = self.references if rewarding.compared else None
+        return rewarding(plan.measured, references), info, plan
 
 
 class Source(Protocol):

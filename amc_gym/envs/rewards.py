@@ -8,6 +8,7 @@
 | "error-log-macs"    | -error * ln(MACs)     | accuracy-guaranteed: the paper's R_FLOPs       |
 | "error-log-params"  | -error * ln(#params)  | accuracy-guaranteed: the paper's R_Param       |
 | "error-log-latency" | -error * ln(ns)       | the same shape for measured latency            |
+| "relative"          | 0 uniform, 1 full     | many networks and budgets alike, see `relative` |
 
 A user's own is a function of ``Measured``, or one that ``register`` has given a name.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from amc_gym._utils.arguments import function, real
 from amc_gym._utils.names import choose
@@ -27,28 +29,53 @@ RewardFunction = Callable[[Measured], float]
 """Measured figures of a plan -> how good it is; higher is better."""
 
 
+FLOOR = 0.01
+"""Least difference of scores that "relative" divides by: one point in a hundred."""
+
+
+@dataclass(frozen=True)
+class References:
+    """Scores on the same reward images that a plan's score is compared with.
+
+    Attributes:
+        uniform: of the uniform plan within the same budget.
+        full: of the uncompressed network.
+    """
+
+    uniform: float
+    full: float
+
+
 @dataclass(frozen=True)
 class Reward:
     """A reward and what it needs.
 
     Attributes:
         name: what options and plans call it.
-        function: of a finished plan's measured figures.
+        function: of a finished plan's measured figures; if ``compared``, of the references too.
         timed: whether latency must be measured for it.
+        compared: whether it needs ``References``, and so a budget; they take two evaluations, once
+            for each network and budget.
     """
 
     name: str
-    function: RewardFunction
+    function: Callable[..., float]
     timed: bool = False
+    compared: bool = False
 
-    def __call__(self, measured: Measured) -> float:
+    def __call__(self, measured: Measured, references: References | None = None) -> float:
         """The reward of a finished plan.
+
+        Args:
+            measured: what the plan was measured to be.
+            references: for rewards that are ``compared``.
 
         Raises:
             ValueError: the function fails, or returns something else than a finite number.
         """
+        arguments = (measured, references) if self.compared else (measured,)
         try:
-            return real("reward", self.function(measured))
+            return real("reward", self.function(*arguments))
         except Exception as error:
             raise ValueError(f"reward {self.name!r} of {measured}: {error}") from error
 
@@ -57,21 +84,25 @@ REWARDS: dict[str, Reward] = {}
 """Name -> registered reward."""
 
 
-def register(name: str, *, timed: bool = False) -> Callable[[RewardFunction], RewardFunction]:
+F = TypeVar("F", bound=Callable[..., float])
+
+
+def register(name: str, *, timed: bool = False, compared: bool = False) -> Callable[[F], F]:
     """Make a reward known by a name; to be used as a decorator.
 
     Args:
         name: what the option ``reward`` calls it.
         timed: whether it needs ``Measured.latency_ns``.
+        compared: whether it is a function of (``Measured``, ``References``).
 
     Raises:
         ValueError: another reward has that name.
     """
 
-    def known(reward: RewardFunction) -> RewardFunction:
+    def known(reward: F) -> F:
         if name in REWARDS:
             raise ValueError(f"there is a reward {name!r} already: choose another name")
-        REWARDS[name] = Reward(name, reward, timed)
+        REWARDS[name] = Reward(name, reward, timed, compared)
         return reward
 
     return known
@@ -131,3 +162,17 @@ def error_log_params(measured: Measured) -> float:
 def error_log_latency(measured: Measured) -> float:
     """-error * ln(nanoseconds)."""
     return error_log(measured, measured.latency_ns or 0)
+
+
+@register("relative", compared=True)
+def relative(measured: Measured, references: References) -> float:
+    """Share of what the uniform plan loses that this plan wins back: 0 is uniform, 1 lossless.
+
+    Below the uniform plan it is the share of the uniform plan's score that is lost, down to -1 at
+    the score 0: so it is bounded however little lies between uniform and full.  Where that is less
+    than ``FLOOR``, differences are divided by ``FLOOR``: uniform is 0 still, and full below 1.
+    """
+    gained = measured.score - references.uniform
+    if gained < 0:
+        return gained / references.uniform
+    return gained / max(references.full - references.uniform, FLOOR)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym._utils import documents
 from amc_gym._utils.documents import DocumentError
 from amc_gym.envs.factory import make_env
+from amc_gym.envs.rules import largest
 from amc_gym.tasks.task import CompressionTask
 from benchmarks.studies import columnar
 from benchmarks.studies.runs import BenchmarkError

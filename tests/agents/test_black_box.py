@@ -9,7 +9,7 @@ import pytest
 
 import agents
 from agents.plans import amc
-from agents.rules import largest
+from amc_gym.envs.rules import largest
 
 NAMES = ("cma-es", "gp", "random-shares", "tpe")
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import agents
-from agents.error_allocation import CURVATURES, ErrorAllocation, allocate
+from agents.error_allocation import CURVATURES, ErrorAllocation
 from agents.plans import amc
-from agents.rules import largest
+from amc_gym.envs.allocation import allocate
 from amc_gym.envs.budget import Budget
+from amc_gym.envs.rules import largest
 
 
 class Chain:

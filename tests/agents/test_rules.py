@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import agents
 from agents.plans import amc, execute
-from agents.rules import Rule, counts, deep, largest, shallow, uniform
 from amc_gym.envs.budget import Budget
+from amc_gym.envs.rules import Rule, counts, deep, largest, shallow, uniform
 
 
 def product_cost(counts: Any) -> int:

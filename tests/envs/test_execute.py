@@ -22,6 +22,16 @@ def episode(env: AMCEnv, rng: np.random.Generator) -> tuple[float, dict]:
     return reward, info
 
 
+def test_a_plan_that_no_residual_action_reaches(plain_task):
+    env = make_env(plain_task, action_mode="residual", preserve_ratio=0.6)
+    *smallest, last = (choices[0] for choices in env.budget.admissible)
+    _, info = env.execute([*smallest, last])
+    assert env.plan.counts == (*smallest, last)
+    assert info["channels"] == last
+    env.reset()
+    assert env.step(np.ones(1))[-1]["channels"] > smallest[0]
+
+
 @MODES
 @pytest.mark.parametrize(
     "options",

@@ -31,6 +31,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         CHEAP | {"preserve_ratio": None, "reward": "error-log-params"},
     ),
     "residual": ("AMC-ResNet56-v0", RANDOM | {"resource": "params", "channel_multiple": 4}),
+    "residual actions": (
+        "AMC-MobileNet-v0",
+        {"reward_images": 50, "action_mode": "residual", "reward": "relative"},
+    ),
     "weights": ("AMC-Plain20-v0", CHEAP | {"granularity": "weight", "preserve_ratio": 0.3}),
     "weights-feasible": (
         "AMC-Plain20-v0",

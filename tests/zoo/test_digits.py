@@ -10,9 +10,9 @@ import torch
 from sklearn.datasets import load_digits
 
 import amc_gym
-from agents.rules import largest
 from amc_gym import CompressionPlan
 from amc_gym.envs.factory import make_env
+from amc_gym.envs.rules import largest
 from amc_gym.tasks.split import Split
 from amc_gym.zoo.datasets import load
 from amc_gym.zoo.datasets.digits import _digits, digits, digits_partition
