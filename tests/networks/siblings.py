@@ -222,6 +222,26 @@ def stream_wide_heads():
 
 
 @case
+def biased_attention():
+    class N(Attention):
+        """A bias of three dimensions, for which PyTorch takes attention apart by itself."""
+
+        def __init__(self):
+            super().__init__(fused=True)
+            self.bias = nn.Parameter(torch.randn(self.heads, 17, 17))
+
+        def attend(self, x):
+            n, length, _ = x.shape
+            qkv = self.qkv(x).view(n, length, self.heads, -1)
+            q, k, v = qkv.split([self.head_dim] * 3, dim=3)
+            q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias)
+            return self.proj(x.transpose(1, 2).reshape(n, length, self.attn_dim))
+
+    return N()
+
+
+@case
 def normalised_keys():
     return NormalisedKeys(fused=False)
 

@@ -50,6 +50,7 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "fused_attention": (["qkv", "proj", "fc2"], set()),
     "attention_in_steps": (["qkv", "proj", "fc2"], set()),
     "stream_wide_heads": (["fc2"], {"a", "fc2", "proj", "qkv"}),
+    "biased_attention": (["qkv", "proj", "fc2"], set()),
     "normalised_keys": (["qkv", "proj", "fc2"], set()),
     "rotary": (["qkv", "proj", "fc2"], set()),
     "linear_attention": (["qkv", "proj", "fc2"], set()),

@@ -94,13 +94,11 @@ class Product:
         operation: index of the operation.
         mixed: labels of the channels that are summed over; ``None`` where those are positions.
         made: labels of the dimensions of the result.
-        scaled: whether the operation divides by the root of how many channels it sums over.
     """
 
     operation: int
     mixed: Dimension
     made: tuple[Dimension, ...]
-    scaled: bool = False
 
     @property
     def dimensions(self) -> list[np.ndarray]:

@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -60,7 +62,7 @@ def record(model: nn.Module, inputs: Nest) -> Trace:
             labels[1] = tracer.trace.labels.new(tensor.shape[1], "the network's input")
         tracer.know(tensor, tuple(labels), constant=False)
     try:
-        with tracer.watching(), torch.no_grad(), attention_in_steps(), tracer:
+        with tracer.watching(), torch.no_grad(), attention_in_steps(), Scales(tracer), tracer:
             outputs = called(model, inputs)
     except GraphError:
         raise
@@ -197,6 +199,13 @@ class Tracer(Watching, Stack):
             operation.others = tuple(self.info(each).labels for each in outputs[1:])
         return out
 
+    def rescale(self, query: Tensor) -> None:
+        """Take note that a product divides by the root of how many channels its query has."""
+        channels = self.info(query).labels[-1]
+        # What a slim network has in the place of torch's own attention knows the original's scale.
+        if channels is not None and not isinstance(self.running[-1][1], nn.MultiheadAttention):
+            self.trace.rescaled.append(channels)
+
     def _check_bounds(self, operation: Operation) -> None:
         if time.monotonic() > self._deadline or len(self.trace.operations) >= MOST_OPERATIONS:
             raise GraphError(
@@ -260,3 +269,21 @@ class Tracer(Watching, Stack):
             labels = (None, self._map.outputs, *[None] * (output.dim() - 2))
             self.know(output, labels, constant=False)
             self._map = None
+
+
+class Scales(TorchFunctionMode):
+    """Sees attention before PyTorch takes it apart: its steps hold the scale as a plain number.
+
+    Args:
+        tracer: that hears of queries whose scale follows from how many channels they have.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self._tracer = tracer
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention and kwargs.get("scale") is None:
+            self._tracer.rescale(args[0] if args else kwargs["query"])
+        return func(*args, **kwargs)

@@ -8,6 +8,7 @@ cost with the closed form, in float64, before anybody sees the graph.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -89,15 +90,41 @@ def _without_what_differs(
     """The graph in which units whose slim network is wrong stay whole."""
     everything = _some_of_all(graph)
     full = tuple(np.arange(unit.channels) for unit in graph.units)
-    for index in range(len(graph.units)):
-        alone = (*full[:index], everything[index], *full[index + 1 :])
+
+    def problem(units: Sequence[int]) -> str:
+        """Why the slim network differs when only these units lose channels; "" if it does not."""
+        kept = [everything[i] if i in units else full[i] for i in range(len(full))]
         try:
-            _agree(model, graph, example, alone, found)
-        except DisagreementError as problem:
-            _fix_unit(found, graph, index, str(problem))
+            _agree(model, graph, example, tuple(kept), found)
+        except DisagreementError as error:
+            return str(error)
+        return ""
+
+    for index, reason in culprits(range(len(full)), problem).items():
+        _fix_unit(found, graph, index, reason)
     smaller = assemble(model, found)
     verify(model, smaller, example)
     return smaller
+
+
+def culprits(units: Sequence[int], problem: Callable[[Sequence[int]], str]) -> dict[int, str]:
+    """Halve the units until those that have a problem are found: few runs where they are few.
+
+    Args:
+        units: in order.
+        problem: what is wrong when some of them lose channels; "" for nothing.
+
+    Returns:
+        Unit -> its problem.  Where both halves are right and both together are not, the problem of
+        both together is that of each unit of the second.
+    """
+    if not (reason := problem(units)):
+        return {}
+    if len(units) == 1:
+        return {units[0]: reason}
+    halves = units[: len(units) // 2], units[len(units) // 2 :]
+    found = {unit: why for half in halves for unit, why in culprits(half, problem).items()}
+    return found or dict.fromkeys(halves[1], reason)
 
 
 def _fix_unit(found: Trace, graph: ChannelGraph, index: int, reason: str) -> None:

@@ -159,9 +159,4 @@ def attention(call: Call) -> None:
         call.fix(dimension, "is attended over in")
     made = (*[None] * (len(query) - 1), value[-1])
     call.give_all(made)
-    scaled = call.bound.get("scale") is None
-    call.tracer.trace.products.append(Product(call.index, mixed, made, scaled))
-    # What a slim network has in the place of torch's own attention knows the original's scale.
-    own = isinstance(call.tracer.running[-1][1], nn.MultiheadAttention)
-    if scaled and mixed is not None and not own:
-        call.tracer.trace.rescaled.append(mixed)
+    call.tracer.trace.products.append(Product(call.index, mixed, made))
