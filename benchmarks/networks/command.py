@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -17,7 +17,7 @@ def networks(
     out: Path = FILE,
     only: Annotated[str, arg(metavar="TEXT")] = "",
     seconds: float = 30.0,
-    rerun: bool = False,
+    rerun: Literal["here", "peer", "both"] | None = None,
 ) -> int:
     """Trace many networks of torchvision and timm, beside Torch-Pruning.
 
@@ -29,7 +29,7 @@ def networks(
         out: File of the results.
         only: Only networks with this in their names.
         seconds: Time on one processor that either library may take for one network.
-        rerun: Try networks again that the file holds.
+        rerun: Try networks again that the file holds: here, by Torch-Pruning, or by both.
     """
     # Imported here, so that forked processes have them, and no other command waits for them.
     import timm  # noqa: F401
@@ -42,11 +42,11 @@ def networks(
     from benchmarks.networks.trials import tried
 
     console = printer()
-    for prefix, library, trial in (("", "here", ours), ("peer_", "Torch-Pruning", peer)):
+    for prefix, library, trial in (("", "here", ours), ("peer_", "peer", peer)):
         for entry in (entry for entry in ENTRIES if only in str(entry)):
             rows = load(out)
             row = rows.setdefault(str(entry), {"network": str(entry)})
-            if row.get(f"{prefix}verdict") is not None and not rerun:
+            if row.get(f"{prefix}verdict") is not None and rerun not in (library, "both"):
                 continue
             found = tried(trial, entry, seconds)
             row |= {f"{prefix}{key}": value for key, value in found.items()}

@@ -18,6 +18,7 @@ SCHEMA = pa.schema(
         ("fixed", pa.int32()),
         ("seconds", pa.float64()),
         ("smallest", pa.float64()),
+        ("built", pa.float64()),
         ("verdict", pa.string()),
         ("why", pa.string()),
         ("peer_seconds", pa.float64()),
@@ -40,13 +41,7 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
 
 def save(path: Path, rows: dict[str, dict[str, Any]]) -> None:
     """Write all rows, or leave the file as it is."""
-    cut = [
-        {
-            key: row[key][:LONGEST] if isinstance(row.get(key), str) else row.get(key)
-            for key in NAMES
-        }
-        for row in rows.values()
-    ]
+    cut = [{key: _cut(row.get(key)) for key in NAMES} for row in rows.values()]
     buffer = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(cut, SCHEMA), buffer, compression="zstd")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,10 +23,12 @@ def networks(what: str = "all") -> list[str]:
         return _summary(rows)
     if what == "rest":
         short = [row for row in rows if row["verdict"] != "pruned"]
-        cells = [[row["network"], row["verdict"], _share(row), row["why"]] for row in short]
+        cells = [
+            [row["network"], row["verdict"], _share(row, "smallest"), row["why"]] for row in short
+        ]
         header = ["network", "verdict", "smallest, %", "why, or why some layers stay whole"]
         return markdown(header, cells, words=4)
-    header = ["network", "units", "whole", "s", "smallest, %", "here", "Torch-Pruning"]
+    header = ["network", "units", "whole", "s", "smallest, %", "built, %", "here", "Torch-Pruning"]
     return markdown(header, [_cells(row) for row in rows])
 
 
@@ -35,12 +37,13 @@ def _cells(row: Row) -> list[str]:
     theirs = row["peer_verdict"] or ""
     if row["peer_seconds"] is not None:
         theirs += f", {row['peer_seconds']:.1f} s"
+    shares = _share(row, "smallest"), _share(row, "built")
     name = row["network"].replace("torchvision:", "tv:").removeprefix("timm:")
-    return [name, *counts, f"{row['seconds'] or 0:.1f}", _share(row), row["verdict"], theirs]
+    return [name, *counts, f"{row['seconds'] or 0:.1f}", *shares, row["verdict"], theirs]
 
 
-def _share(row: Row) -> str:
-    return "" if row["smallest"] is None else f"{100 * row['smallest']:.1f}"
+def _share(row: Row, name: str) -> str:
+    return "" if row[name] is None else f"{100 * row[name]:.1f}"
 
 
 def _summary(rows: list[Row]) -> list[str]:

@@ -13,7 +13,7 @@ from torch import nn
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.tracing import trace
 from benchmarks.networks.catalogue import Entry, with_statistics
-from benchmarks.networks.ours import smallest_share
+from benchmarks.networks.ours import MAX_SPARSITY, largest, share
 from benchmarks.networks.peer import masked_like, peer
 
 SHALLOW: dict[str, dict[str, Any]] = {
@@ -35,7 +35,7 @@ def test_networks_of_timm_lose_channels_everywhere(name: str) -> None:
     side = SHALLOW[name].get("img_size", 64)
     graph = trace(model, torch.randn(2, 3, side, side))
     assert {why for why in graph.fixed.values()} == {"the network's output"}
-    assert smallest_share(graph) < 0.15
+    assert share(graph, 1 - MAX_SPARSITY) < 0.15
 
 
 def test_a_vision_transformer_of_torchvision_has_heads_hidden_widths_and_one_stream() -> None:
@@ -75,9 +75,11 @@ def test_what_torch_pruning_makes_is_judged_without_it() -> None:
     assert peer(model, images, classes=10)["verdict"] == "right"
 
 
-def test_the_smallest_share_is_that_of_the_least_channels() -> None:
+def test_shares_are_those_of_the_channels_that_are_left() -> None:
     model, images = Entry("torchvision", "squeezenet1_1").build()
     graph = trace(model, images)
     cost = RESOURCES["macs"].of_channels(graph)
     least = [-(-unit.channels // 5) for unit in graph.units]
-    assert smallest_share(graph) == cost.total(least) / cost.full
+    assert share(graph, 1 - MAX_SPARSITY) == cost.total(least) / cost.full
+    kept = largest(graph, 0.6)
+    assert share(graph, kept) <= 0.6 < share(graph, kept + 0.02)

@@ -136,14 +136,22 @@ def _fix_unit(found: Trace, graph: ChannelGraph, index: int, reason: str) -> Non
                 found.labels.fix(labels[axis.unit == index], reason)
 
 
-def verify(model: nn.Module, graph: ChannelGraph, example: Nest) -> None:
+def verify(
+    model: nn.Module, graph: ChannelGraph, example: Nest, shares: Sequence[float] | None = None
+) -> None:
     """Assert that slim and masked network agree on ``example`` in float64, and cost what is said.
+
+    Args:
+        model: in eval mode; not changed.
+        graph: its channel graph.
+        example: inputs of which all are looked at.
+        shares: of each unit's channels that stay, chosen at random; by default another for each.
 
     Raises:
         GraphError: they disagree, or the slim network does not run.
     """
     try:
-        _agree(model, graph, example, _some_of_all(graph))
+        _agree(model, graph, example, _some_of_all(graph, shares))
     except DisagreementError as problem:
         raise GraphError(str(problem)) from None
 
@@ -226,14 +234,15 @@ def same_outputs(actual: object, expected: object, tolerance: float) -> bool:
     return True
 
 
-def _some_of_all(graph: ChannelGraph) -> Kept:
+def _some_of_all(graph: ChannelGraph, shares: Sequence[float] | None = None) -> Kept:
     """Random channels of each unit: a pattern could be blind to channels coupled at an offset.
 
-    Each unit keeps another share of its channels: where two units have to keep equally many,
-    a network would do with half of each.
+    By default each unit keeps another share of its channels: where two units have to keep equally
+    many, a network would do with half of each.
     """
     rng = np.random.default_rng(0)
-    shares = 0.35 + 0.4 * (np.arange(len(graph.units)) * GOLDEN % 1)
+    if shares is None:
+        shares = [0.35 + 0.4 * (index * GOLDEN % 1) for index in range(len(graph.units))]
     return tuple(
         _random_part(unit, share, rng) for unit, share in zip(graph.units, shares, strict=True)
     )

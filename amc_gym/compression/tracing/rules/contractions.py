@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from amc_gym.compression.slim import WEIGHTED
 from amc_gym.compression.tracing.labels import Dimension
