@@ -20,7 +20,7 @@ DEVELOPER := .venv/.installed-dev
 ONNX := .venv/.installed-onnx
 
 .DEFAULT_GOAL := help
-.PHONY: help install test bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 zoo lint type format clean
+.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 zoo lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -33,7 +33,9 @@ help:
 	@echo '  make install      set up .venv with what that needs; other targets do so by themselves, and'
 	@echo '                    developers'"'"' tools come with test, lint, type and format'
 	@echo '                                                           minutes: PyTorch is downloaded'
-	@echo '  make test         run the tests                          9 minutes'
+	@echo '  make test         run the tests                          5 minutes'
+	@echo '  make test-thorough      those that kill processes, start a cluster or go through a'
+	@echo '                    whole study                            4 minutes'
 	@echo '  make lint         check style, formatting and that imports run one way'
 	@echo '                                                           seconds'
 	@echo '  make type         check types (pyright)                  1 minute'
@@ -103,7 +105,10 @@ $(DEVELOPER) $(ONNX): .venv/.installed-%: $(INSTALLED)
 
 # One thread per worker: the workers share the cores.
 test: $(DEVELOPER)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not thorough' $(PYTEST_ARGS)
+
+test-thorough: $(DEVELOPER)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m thorough $(PYTEST_ARGS)
 
 # Makes a virtual environment for each library, below .venvs.
 test-integrations: $(DEVELOPER)

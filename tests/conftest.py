@@ -39,11 +39,13 @@ LONGEST = (
     "tests/golden/",
     "tests/benchmarks/studies/test_ray_executor.py",
     "tests/examples/",
-    "tests/networks/test_people_have.py",
+    "tests/networks/",
     "tests/_utils/test_orphans.py",
+    "tests/benchmarks/test_leaderboard.py",
     "tests/benchmarks/test_main.py",
     "tests/benchmarks/test_pareto.py",
-    "tests/zoo/test_bundled.py",
+    "tests/sharing/",
+    "tests/zoo/",
 )
 """Begun first, or one process would be at them when all others have nothing left to do."""
 

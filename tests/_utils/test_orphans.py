@@ -14,7 +14,10 @@ from children import run_forked
 import amc_gym
 from tests.kills.harness import NOTICED, TOKEN, short_name, survivors
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"),
+    pytest.mark.thorough,
+]
 
 METHODS = [
     m for m in ("fork", "spawn", "forkserver") if m in multiprocessing.get_all_start_methods()

@@ -9,6 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import agents
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,7 @@ for name in ("uniform", "evolution", "sb3-td3"):
 """
 
 
+@pytest.mark.thorough
 def test_agents_work_from_an_installed_wheel(tmp_path: Path) -> None:
     checkout, site, elsewhere = tmp_path / "checkout", tmp_path / "site", tmp_path / "elsewhere"
     for folder in (checkout, elsewhere):

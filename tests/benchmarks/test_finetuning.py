@@ -121,6 +121,7 @@ def test_bits_are_the_images_that_are_right(uniform: Record) -> None:
     assert bits.array[:7].tolist() == right.tolist()
 
 
+@pytest.mark.thorough
 def test_images_may_lie_in_a_folder_that_no_variable_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +346,7 @@ def test_bad_arguments(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_another_recipe_goes_to_another_folder(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "with less decay"
     less = ("--recipe.weight-decay", "0.0001", "--agents", "uniform")

@@ -26,6 +26,7 @@ ARGUMENTS = [
 ]
 
 
+@pytest.mark.thorough
 def test_every_method_and_budget_is_a_point(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_judgements_go_on_where_they_stopped(tmp_path: Path) -> None:
         work(job, lambda plans: None)
 
 
+@pytest.mark.thorough
 def test_a_study_from_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ SHORT += ("--evaluations", "2", "--recipe.epochs", "1", "--recipe.no-flip", "--r
 SHORT += ("--recipe.learning-rate", "0.01")
 
 
+@pytest.mark.thorough
 def test_stages_are_compared_with_the_full_network(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

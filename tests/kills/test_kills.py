@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 @pytest.mark.parametrize(
     ("name", "kills"), [(name, 2 if name == "study" else 1) for name in SCENARIOS]
 )
+@pytest.mark.thorough
 def test_nothing_is_lost_doubled_or_left_over(name: str, kills: int, tmp_path: Path) -> None:
     kind = SCENARIOS[name]
     summary = kill_repeatedly(

@@ -401,6 +401,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_models_of_a_script_reach_its_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(MAIN)

@@ -218,6 +218,7 @@ def test_impossible_recipes_are_refused(change: dict[str, object], message: str)
         replace(RECIPE, **change)
 
 
+@pytest.mark.thorough
 def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
     digits_task: CompressionTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def begun(root: Path, folder: Path, hold: Path) -> Forked:
     return process
 
 
+@pytest.mark.thorough
 def test_a_living_decoding_is_left_alone_and_what_a_killed_one_leaves_goes(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def timeless(record: Record) -> Record:
     return replace(record, history=history, seconds=0, environment_seconds=0, date="")
 
 
+@pytest.mark.thorough
 def test_a_killed_node_costs_no_run_and_doubles_none(
     cluster: Cluster, notes: Path, tmp_path: Path, console: Console
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_killed_node_costs_no_run_and_doubles_none(
     assert [timeless(record) for record in sorted(found, key=lambda r: r.run.seed)] == expected
 
 
+@pytest.mark.thorough
 def test_what_dies_is_tried_again_and_what_fails_is_not(
     cluster: Cluster, notes: Path, setting: Setting
 ) -> None:
@@ -140,6 +142,7 @@ def test_what_dies_is_tried_again_and_what_fails_is_not(
     assert events[die].error.startswith("WorkerCrashedError: ")
 
 
+@pytest.mark.thorough
 def test_a_killed_driver_goes_on_where_it_was(
     cluster: Cluster, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -226,6 +226,7 @@ print("played", flush=True)
         ("time.sleep(60)", False, ""),  # and killed
     ],
 )
+@pytest.mark.thorough
 def test_however_a_script_ends(tmp_path: Path, end: str, finished: bool, error: str) -> None:
     out = tmp_path / "x"
     script = tmp_path / "script.py"

@@ -97,6 +97,7 @@ def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
     assert torch.equal(model.state_dict()["first.weight"], before)
 
 
+@pytest.mark.thorough
 def test_every_compiled_network_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch gives up on the ninth version of a function, and says so in a log only."""
     monkeypatch.setattr(torch._dynamo.config, "cache_size_limit", 2)  # or on the third

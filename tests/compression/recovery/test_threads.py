@@ -82,6 +82,7 @@ print(torch.get_num_threads())
 """
 
 
+@pytest.mark.thorough
 def test_processes_with_other_numbers_of_threads_agree(
     digits_task: CompressionTask, plan: CompressionPlan, tmp_path
 ) -> None:
