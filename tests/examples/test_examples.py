@@ -10,6 +10,12 @@ from typing import Any
 
 import onnxruntime
 import pytest
+import torch
+from children import environment
+from safetensors.torch import save_file
+
+import amc_gym
+from amc_gym._utils.nests import called, leaves
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
@@ -68,9 +74,64 @@ assert not {"amc_gym", "torchvision", "detectors"} & set(sys.modules)
 """Runs files on one sample and on three, with neither this package nor the examples."""
 
 
+ORIGINALS = {
+    "two inputs": "two_inputs.PictureAndNumbers()",
+    "time series": "forecast.Forecaster()",
+    "U-Net": "segment_scenes.UNet()",
+    "LR-ASPP": "segment_scenes.lraspp()",
+    "Faster R-CNN": "detect_scenes.NETWORKS['faster-rcnn'](48)",
+    "SSDLite": "detect_scenes.NETWORKS['ssdlite'](64)",
+    "YOLO": "detect_scenes.NETWORKS['yolo'](64)",
+    "ViT": "transformers.vit()",
+    "ConvNeXt": "transformers.convnext()",
+}
+"""How another process makes the network that an example compresses, with any weights."""
+
+LOADER = """
+import sys
+from pathlib import Path
+
+import torch
+from children import environment
+from safetensors.torch import load_file
+
+import amc_gym
+from amc_gym._utils.nests import called, leaves
+
+sys.path.insert(0, sys.argv[1])
+import detect_scenes, forecast, segment_scenes, transformers, two_inputs
+
+torch.set_num_threads(1)
+for original, file in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
+    network = amc_gym.load(file, eval(original))
+    known = load_file(Path(file).with_name("known.safetensors"))
+    inputs = {name[3:]: known.pop(name) for name in list(known) if name.startswith("in.")}
+    with torch.no_grad():
+        outputs = leaves(called(network, inputs.get("", inputs)))
+    assert len(outputs) == len(known), file
+    for number, output in enumerate(outputs):
+        torch.testing.assert_close(output, known[f"out.{number}"], rtol=1e-4, atol=1e-5)
+    print(original)
+"""
+"""Loads safetensors into the originals' classes, and compares what they compute."""
+
+
 @pytest.fixture(scope="module")
 def written():
-    return []
+    return {}
+
+
+@pytest.fixture
+def exported(monkeypatch):
+    """Networks and tasks that an example exports."""
+    export, seen = amc_gym.export, []
+
+    def exporting(network, task, path, **keywords):
+        seen.append((network, task))
+        return export(network, task, path, **keywords)
+
+    monkeypatch.setattr(amc_gym, "export", exporting)
+    return seen
 
 
 @pytest.fixture
@@ -81,14 +142,24 @@ def example(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own exporter, of its parts
 @pytest.mark.parametrize("name", TINY)
-def test_it_goes_all_the_way(name, example, tmp_path, capsys, written):
+def test_it_goes_all_the_way(name, example, tmp_path, capsys, written, exported):
     module, options = TINY[name]
     out = tmp_path / f"network.{'pt2' if name in SLOW else 'onnx'}"
     example(module).main(
         **{"epochs": 1, "evaluations": 2, "out": out} | options
     )  # validates on its way
     assert "Exported" in capsys.readouterr().out
-    written.append(out)
+    written[name] = out
+    ((network, task),) = exported
+    amc_gym.export(network, task, out.with_name("tensors.safetensors"))
+    inputs = task.test.batch(slice(2))
+    with torch.no_grad():
+        outputs = leaves(called(network, inputs))
+    known = {
+        f"in.{key}": x for key, x in (inputs if isinstance(inputs, dict) else {"": inputs}).items()
+    }
+    known |= {f"out.{number}": x for number, x in enumerate(outputs)}
+    save_file({key: x.contiguous() for key, x in known.items()}, out.with_name("known.safetensors"))
     if name in SLOW:
         return
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
@@ -99,11 +170,28 @@ def test_the_files_run_in_a_new_process(written, tmp_path):
     if len(written) < len(TINY):
         pytest.skip("it reads what the tests above have written")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", READER, *map(str, written)],
+        [sys.executable, "-W", "ignore", "-c", READER, *map(str, written.values())],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
     )
-    assert done.stdout.splitlines() == list(map(str, written)), done.stderr
+    assert done.stdout.splitlines() == list(map(str, written.values())), done.stderr
     assert done.returncode == 0, done.stderr
+
+
+def test_tensors_come_back_in_a_new_process(written, tmp_path):
+    if len(written) < len(TINY):
+        pytest.skip("it reads what the tests above have written")
+    words = []
+    for name, out in written.items():
+        words += [ORIGINALS[name], str(out.with_name("tensors.safetensors"))]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADER, str(EXAMPLES), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    assert done.stdout.splitlines() == words[::2], done.stderr
