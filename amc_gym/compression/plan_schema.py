@@ -93,6 +93,8 @@ class OptionsSchema(Schema):
     channel_multiple: Positive
     reward_images: Positive
     precision: Name
+    observation: Name | None = None
+    context: Name | None = None
     latency: LatencySchema | None = None
 
 

@@ -82,7 +82,8 @@ class Allocation:
     """
 
     def __init__(self, engine: Engine, cost: Cost, budget: Budget) -> None:
-        self._engine, self.cost, self.budget = engine, cost, budget
+        self.engine, self.cost, self.budget = engine, cost, budget
+        self._least: dict[float, tuple[int, ...]] = {}
 
     def demand_budget(self, who: str) -> None:
         """Refuse problems without a budget, of which there is no such plan.
@@ -107,7 +108,7 @@ class Allocation:
         Raises:
             ValueError: naming the fix.
         """
-        granularity = self._engine.options.granularity
+        granularity = self.engine.options.granularity
         if granularity != "channel":
             raise ValueError(
                 f"{who} goes by the errors of layers that keep few channels, and "
@@ -120,17 +121,21 @@ class Allocation:
         """Counts of the largest plan that takes the same share of every unit's channels."""
         return largest(self.budget)
 
-    @cached_property
-    def errors(self) -> Sequence[np.ndarray]:
-        """Relative squared errors of the layers that read each unit, summed, at 0, 1, ... channels.
-
-        (channels + 1,) for each unit, falling from the number of those layers to 0.
-        """
-        (errors,) = self._engine.errors(0.0)
-        return errors
-
-    @cached_property
+    @property
     def least_error(self) -> tuple[int, ...]:
         """Counts of small total error within the budget: `error-allocation`'s first plan."""
+        return self.least(0.0)
+
+    def least(self, curvature: float) -> tuple[int, ...]:
+        """Counts of small total weighted error within the budget.
+
+        Args:
+            curvature: power of the loss's sensitivity that errors are weighted by, see
+                ``Engine.errors``.
+        """
         assert self.budget.limit is not None, "see demand_budget"
-        return allocate(self.budget, self.cost, self.errors, self.budget.limit)
+        if curvature not in self._least:
+            (errors,) = self.engine.errors(curvature)
+            limit = self.budget.limit
+            self._least[curvature] = allocate(self.budget, self.cost, errors, limit)
+        return self._least[curvature]

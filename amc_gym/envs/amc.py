@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from amc_gym._utils.arguments import described
 from amc_gym._utils.names import choose
 from amc_gym._utils.options import markdown, options_of, table
@@ -10,6 +13,7 @@ from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.compression_env import RENDER_MODES, CompressionEnv
+from amc_gym.envs.observations import OBSERVATIONS
 from amc_gym.envs.options import EnvOptions
 from amc_gym.envs.problem import OneNetwork, Problem
 from amc_gym.tasks.task import CompressionTask
@@ -43,7 +47,11 @@ class AMCEnv(CompressionEnv):
 
     ## Observation space
 
-    `Box(0, 1, (11,), float32)`, the paper's equation 1:
+    Every number is in [0, 1], float32.
+
+    {observations}
+
+    `"paper"` is `Box(0, 1, (11,), float32)`, the paper's equation 1:
 
     | index | feature | index | feature                                                         |
     |-------|---------|-------|-----------------------------------------------------------------|
@@ -62,7 +70,8 @@ class AMCEnv(CompressionEnv):
     0 until the last step, then as `reward` says: `"accuracy"` or `"score"`, in [0, 1], `"error"`
     (-error), `"error-log-macs"` and `"error-log-params"` (-error ln(size), for
     `preserve_ratio=None`), `"error-log-latency"` (the same of nanoseconds); the error is
-    1 - score.  A function of what was measured, a `Measured` with `score`, `macs`, `params` and
+    1 - score.  `"relative"` is the share of what the uniform plan within the budget loses that this
+    plan wins back: 0 is the uniform plan, 1 the full network, whatever the network and budget.  A function of what was measured, a `Measured` with `score`, `macs`, `params` and
     more, is a reward, too.
 
     ## Starting state and episode end
@@ -161,14 +170,16 @@ def _arguments() -> str:
     return table(TaskOptions, EngineOptions, EnvOptions, others=others, indent="    ")
 
 
-def _action_modes() -> str:
-    rows = [("`action_mode`", "executed count")]
-    rows += [(f'`"{mode.name}"`', mode.summary) for mode in ACTION_MODES.values()]
+def _listed(option: str, meaning: str, strategies: Mapping[str, Any]) -> str:
+    """A table of the names of an option and their summaries."""
+    rows = [(f"`{option}`", meaning)]
+    rows += [(f'`"{name}"`', each.summary) for name, each in strategies.items()]
     return markdown(rows, indent="    ")
 
 
 AMCEnv.__doc__ = (
     (AMCEnv.__doc__ or "")
     .replace("{arguments}", _arguments())
-    .replace("{action_modes}", _action_modes())
+    .replace("{action_modes}", _listed("action_mode", "executed count", ACTION_MODES))
+    .replace("{observations}", _listed("observation", "what is seen", OBSERVATIONS))
 )

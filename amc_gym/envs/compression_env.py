@@ -16,7 +16,6 @@ from amc_gym.compression.evaluation.scoring import Scored
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.budget import Budget
-from amc_gym.envs.observations import SIZE
 from amc_gym.envs.options import EnvOptions
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.problem import Problem, Problems
@@ -56,7 +55,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         if render_mode is not None:
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
         self.problems, self.given, self.render_mode = problems, given, render_mode
-        self.observation_space = spaces.Box(0.0, 1.0, (SIZE,), np.float32)
+        self.observation_space = given.observing.space()
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self.action_mode = given.action_mode
         self.arguments = tuple(arguments)

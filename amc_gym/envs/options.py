@@ -13,6 +13,7 @@ from amc_gym.compression.cost import ResourceLike, resource_of
 from amc_gym.compression.latency.runtimes import RUNTIMES
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.budget import share_to_keep
+from amc_gym.envs.observations import OBSERVATIONS, Observation
 from amc_gym.envs.rewards import Reward, RewardFunction, reward_of
 from amc_gym.envs.sparsity import largest
 
@@ -21,6 +22,10 @@ LATENCY = "latency"
 
 DEFAULT = "default"
 """The share to keep that the task names."""
+
+
+PAPER = "paper"
+"""The observation of the paper."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class EnvOptions:
     action_mode: str = "clamp"
     """what an action means: "clamp", "feasible" or "residual" """
 
+    observation: str = PAPER
+    """what is seen: "paper" (equation 1), "comparable" (alike on all networks) or "graph" """
+
     max_sparsity: float | Mapping[str, float] | None = None
     """a_max, a number or {"conv": ..., "linear": ...}; None: the paper's"""
 
@@ -61,6 +69,7 @@ class EnvOptions:
         put = partial(object.__setattr__, self)
         for name, available in (
             ("action_mode", ACTION_MODES),
+            ("observation", OBSERVATIONS),
             ("runtime", RUNTIMES),
         ):
             put(name, choose(name, getattr(self, name), available))
@@ -98,6 +107,11 @@ class EnvOptions:
     def _latency(self) -> bool:
         # Objects of the user's may answer anything to ==.
         return isinstance(self.resource, str) and self.resource == LATENCY
+
+    @property
+    def observing(self) -> type[Observation]:
+        """The observation as a class."""
+        return OBSERVATIONS[self.observation]
 
     @property
     def rewarding(self) -> Reward:

@@ -21,8 +21,7 @@ from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.allocation import Allocation
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.finished import finished_plan, terminal_info, told_costs
-from amc_gym.envs.observations import Embedding
-from amc_gym.envs.options import DEFAULT, LATENCY, EnvOptions
+from amc_gym.envs.options import DEFAULT, LATENCY, PAPER, EnvOptions
 from amc_gym.envs.rewards import References
 from amc_gym.envs.sparsity import per_unit
 from amc_gym.tasks.task import CompressionTask
@@ -79,7 +78,7 @@ class Problem:
         self.mode = ACTION_MODES[options.action_mode](self.allocation)
         if options.rewarding.compared:
             self.allocation.demand_budget(f"reward={options.rewarding.name!r}")
-        self.observation = Embedding(engine.graph, self.cost)
+        self.observation = options.observing(self.allocation)
 
     def __len__(self) -> int:
         """T, the number of units: every episode has as many steps."""
@@ -109,6 +108,8 @@ class Problem:
             "reward_images": self.engine.reward_images,
             "precision": judged.precision,
         }
+        if given.observation != PAPER:  # plans that were made before there were others say nothing
+            resolved["observation"] = given.observation
         if self.latency is not None:
             table = self.latency.table
             resolved["latency"] = {"device": str(table.device), "table": table.fingerprint}

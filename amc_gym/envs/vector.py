@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import create_empty_array, iterate
 
 from amc_gym._utils.arguments import described, shown, whole
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.compression_env import CompressionEnv
-from amc_gym.envs.observations import SIZE
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.problem import Problem
 from amc_gym.envs.resetting import reset_options
@@ -23,7 +24,7 @@ from amc_gym.tasks.task import CompressionTask
 MOST = 65_536
 """Sub-environments: each takes some kilobytes, and no batch of actions comes near."""
 
-Step = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
+Step = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
 class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -131,7 +132,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         *,
         seed: int | Sequence[int | None] | np.ndarray | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start all episodes anew, or those of ``options["reset_mask"]``, (N,) bool.
 
         Args:
@@ -187,7 +188,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         """
         sparsities = self._sparsities(actions)
         episodes = [env.running() for env in self.envs]
-        observations = np.empty((self.num_envs, SIZE), dtype=np.float32)
+        observations = create_empty_array(self.single_observation_space, self.num_envs, np.empty)
         rewards = np.zeros(self.num_envs)
         terminations = np.zeros(self.num_envs, dtype=bool)
         infos: dict[str, Any] = {}
@@ -200,13 +201,14 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             for i, count in zip(members, kept.tolist(), strict=True):
                 episodes[i].append(count)
             seen = problem.observation.observe_all(np.column_stack((executed, kept)))
-            observations[members] = seen
+            _put(observations, members, seen)
             if executed.shape[1] + 1 < len(problem):
                 self._tell(infos, members, problem, kept)
             else:
                 terminations[members] = True
                 self._finish(infos, members, problem, observations, rewards)
-        self._env_obs = list(observations.copy())  # where masked resets take those of the others
+        # Where masked resets take those of the others.
+        self._env_obs = list(iterate(self.observation_space, deepcopy(observations)))
         return observations, rewards, terminations, np.zeros_like(terminations), infos
 
     def _sparsities(self, actions: Any) -> list[float]:
@@ -250,7 +252,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         infos: dict[str, Any],
         members: Sequence[int],
         problem: Problem,
-        observations: np.ndarray,
+        observations: Any,
         rewards: np.ndarray,
     ) -> None:
         """Evaluate the plans of ``members`` and start anew; fill in their rows and infos."""
@@ -258,9 +260,10 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         for i, found in zip(members, problem.engine.evaluator.many(plans), strict=True):
             rewards[i], info = self.envs[i].finish(found)
             self.plans[i] = self.envs[i].plan
-            final = {"final_obs": observations[i].copy(), "final_info": info}
+            final = {"final_obs": _row(observations, i), "final_info": info}
             self._add_info(infos, final, i)
-            observations[i], told = self.envs[i].reset()
+            first, told = self.envs[i].reset()
+            _put(observations, i, first)
             self._add_info(infos, told, i)
 
     def _alike(self, episodes: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -273,3 +276,19 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
 def _seed(value: object) -> int:
     return whole("seed", value, at_least=0, otherwise=" or None, or one for each sub-environment")
+
+
+def _put(observations: Any, where: int | Sequence[int], rows: Any) -> None:
+    """Set rows of observations, arrays or dictionaries of them."""
+    if isinstance(observations, dict):
+        for key, value in observations.items():
+            value[where] = rows[key]
+    else:
+        observations[where] = rows
+
+
+def _row(observations: Any, where: int) -> Any:
+    """A copy of one row of observations."""
+    if isinstance(observations, dict):
+        return {key: value[where].copy() for key, value in observations.items()}
+    return observations[where].copy()

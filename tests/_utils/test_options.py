@@ -23,6 +23,7 @@ CONTRACT = set(
         "reward",
         "metric",
         "action_mode",
+        "observation",
         "importance",
         "recovery",
         "max_sparsity",
@@ -79,6 +80,7 @@ def test_the_page_names_every_keyword():
         assert len(options_of(cls)) == len(fields(cls))
     assert "{arguments}" not in page
     assert "{action_modes}" not in page
+    assert "{observations}" not in page
 
 
 def test_an_unknown_keyword_is_pythons_own_error():

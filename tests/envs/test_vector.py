@@ -35,6 +35,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "AMC-MobileNet-v0",
         {"reward_images": 50, "action_mode": "residual", "reward": "relative"},
     ),
+    "comparable": ("AMC-MobileNet-v0", RANDOM | {"observation": "comparable"}),
+    "graph": ("AMC-MobileNet-v0", RANDOM | {"observation": "graph", "preserve_ratio": None}),
     "weights": ("AMC-Plain20-v0", CHEAP | {"granularity": "weight", "preserve_ratio": 0.3}),
     "weights-feasible": (
         "AMC-Plain20-v0",

@@ -21,23 +21,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from gymnasium import spaces
 
-from amc_gym.compression.cost import Cost
-from amc_gym.compression.graph import ChannelGraph
+from amc_gym.envs.allocation import Allocation
+from amc_gym.envs.observations.observation import Observation
 
 SIZE = 11
 _T, _FLOPS, _REDUCED, _REST, _LAST_ACTION = 0, 7, 8, 9, 10
 
 
-class Embedding:
-    """Observations of one task; everything but ``reduced`` and ``a_{t-1}`` is a table.
+class Paper(Observation):
+    """The paper's eleven features; everything but ``reduced`` and ``a_{t-1}`` is a table."""
 
-    Args:
-        graph: the channel graph.
-        cost: the cost model of the environment's resource.
-    """
+    name = "paper"
+    summary = "(11,), the paper's equation 1, scaled over the units of one network"
 
-    def __init__(self, graph: ChannelGraph, cost: Cost) -> None:
+    def __init__(self, allocation: Allocation) -> None:
+        graph, cost = allocation.engine.graph, allocation.cost
         self._cost = cost
         self._full = graph.full
         per_layer = cost.per_layer(graph.full)
@@ -65,6 +65,11 @@ class Embedding:
         for row, unit in zip(self._table[:n_units], graph.units, strict=True):
             after = position[unit.consumers[0]] + 1
             row[_REST] = per_layer[after:].sum() / cost.full
+
+    @classmethod
+    def space(cls) -> spaces.Box:
+        """`Box(0, 1, (11,), float32)`."""
+        return spaces.Box(0.0, 1.0, (SIZE,), np.float32)
 
     def observe(self, executed: Sequence[int]) -> np.ndarray:
         """Observation once ``executed`` counts are decided, (11,) float32."""

@@ -1,0 +1,110 @@
+"""Facts about the units of a network within a budget, as they are measured: no scale is chosen yet.
+
+They cost no evaluation: counts, costs, and what the calibration images say of errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from amc_gym.compression.graph import Layer
+from amc_gym.envs.allocation import Allocation
+
+SHARES = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+"""Shares of a unit's channels at which its errors are told."""
+
+
+class Facts:
+    """Figures of T units; each attribute without another shape is (T,) float64.
+
+    Args:
+        allocation: plans of the problem that are known before, its network and its budget.
+        who: wants them, for the message.
+
+    Attributes:
+        channels: of the unit.
+        first: the layer that reads each unit first.
+        readers: layers that read the unit.
+        makers: layers whose outputs it holds.
+        depthwise: whether a depthwise convolution filters it.
+        joined: whether its first reader reads other units, too.
+        blocks: parts that keep equally many channels.
+        least: share of its channels that must stay at least.
+        cost: share of the network's cost in the layers that touch it.
+        savable: share of the network's cost that it saves alone, at its least.
+        after: share of the network's cost in the layers after its first reader.
+        uniform: share of its channels that the uniform plan within the budget keeps.
+        least_error: share that the plan of least error keeps; without a budget all.
+        between: the same of errors weighted by the root of the loss's sensitivity.
+        least_loss: the same of errors weighted by the loss's sensitivity.
+        errors: (T, shares) relative error of its readers' outputs, the root of the squared one,
+            at ``SHARES``.
+        sensitivity: what a relative squared error of 1 in its readers' outputs adds to the loss,
+            in nats, to second order.
+        loss: what the uniform plan's errors in its readers' outputs add to the loss, likewise.
+        edges: (T, T) whether a layer reads the one unit (row) and makes the other (column).
+
+    Raises:
+        ValueError: single weights are pruned, of which there are no such errors.
+    """
+
+    def __init__(self, allocation: Allocation, who: str) -> None:
+        allocation.demand_errors(who)
+        engine, budget, cost = allocation.engine, allocation.budget, allocation.cost
+        graph, full = engine.graph, cost.full
+        self.units, layers = graph.units, graph.layers
+        self.first = [layers[unit.consumers[0]] for unit in self.units]
+        self.channels = np.array(graph.full, dtype=float)
+        self.readers = np.array([len(unit.consumers) for unit in self.units], dtype=float)
+        made = [_makers(layers.values(), u) for u in range(len(self.units))]
+        self.makers = np.array([len(each) for each in made], dtype=float)
+        self.depthwise = self._each(
+            lambda u: any(layers[name].kind == "depthwise" for name in self.units[u].members)
+        )
+        self.joined = self._each(lambda u: len(_inputs(self.first[u])) > 1)
+        self.blocks = np.array([unit.blocks for unit in self.units], dtype=float)
+        self.least = self._each(lambda u: budget.admissible[u][0]) / self.channels
+        per_layer = cost.per_layer(graph.full)
+        place = {name: index for index, name in enumerate(cost.names)}
+        self.cost = self._each(
+            lambda u: per_layer[[place[name] for name in self.units[u].members]].sum() / full
+        )
+        alone = np.repeat(np.array([graph.full]), len(self.units), axis=0)
+        np.fill_diagonal(alone, [counts[0] for counts in budget.admissible])
+        self.savable = 1 - cost.totals(alone) / full
+        self.after = self._each(lambda u: per_layer[place[self.first[u].name] + 1 :].sum() / full)
+        self.uniform = np.array(allocation.uniform) / self.channels
+        self.least_error, self.between, self.least_loss = (
+            np.array(budget.channels if budget.limit is None else allocation.least(curvature))
+            / self.channels
+            for curvature in (0.0, 0.5, 1.0)
+        )
+        relative, weighted = engine.errors(0.0, 1.0)
+        self.errors = np.sqrt([_at(error, SHARES) / max(error[0], 1.0) for error in relative])
+        self.sensitivity = np.array([error[0] for error in weighted])
+        kept = zip(weighted, allocation.uniform, strict=True)
+        self.loss = np.array([error[count] for error, count in kept])
+        self.edges = np.zeros((len(self.units), len(self.units)))
+        for column, makers in enumerate(made):
+            for layer in makers:
+                self.edges[list(_inputs(layer)), column] = 1
+
+    def _each(self, figure: Callable[[int], float]) -> np.ndarray:
+        return np.array([figure(u) for u in range(len(self.units))], dtype=float)
+
+
+def _inputs(layer: Layer) -> tuple[int, ...]:
+    return () if layer.inputs is None else layer.inputs.units
+
+
+def _makers(layers: Iterable[Layer], unit: int) -> list[Layer]:
+    """Layers that mix channels and whose outputs a unit holds."""
+    return [layer for layer in layers if layer.inputs is not None and unit in layer.outputs.units]
+
+
+def _at(error: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """Errors at shares of the channels, between two counts linearly."""
+    channels = len(error) - 1
+    return np.interp(np.array(shares) * channels, np.arange(channels + 1), error)
