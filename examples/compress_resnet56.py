@@ -95,7 +95,9 @@ def main(
     found = amc_gym.search(env, evaluations=evaluations)
     print(f"{evaluations} plans in {time.perf_counter() - began:.0f} s")
 
-    print(f"\n{'accuracy, no fine-tuning':<26}{'MACs':>12}  reward n={REWARD}  test n={TEST}")
+    header = "no fine-tuning", "MACs", f"reward accuracy %, n = {REWARD}"
+    print(f"\n| {' | '.join(header)} | test accuracy %, n = {TEST} |")
+    print("|:--|--:|--:|--:|")
     rows = {"before": (env.unwrapped.engine.costs["macs"].full, model)}
     for name, plan in (("uniform", uniform), ("searched", found)):
         macs = plan.measured.macs
@@ -103,7 +105,7 @@ def main(
         rows[f"{name}, {final_recovery}"] = macs, amc_gym.compress(task, plan, final_recovery)
     for name, (macs, network) in rows.items():
         reward, final = (amc_gym.accuracy(network, s) for s in (task.reward, task.test))
-        print(f"{name:<26}{macs:>12,}  {reward:>12.1%}  {final:>10.1%}")
+        print(f"| {name} | {macs:,} | {100 * reward:.1f} | {100 * final:.1f} |")
     validation = amc_gym.validate(task, found)
     print("\nthe plan replays" if validation.ok else f"\nnot replayed: {validation.problems}")
     if out is not None:

@@ -79,18 +79,20 @@ def main(
     assert amc_gym.validate(task, searched).ok
 
     judged = partial(amc_gym.score, objective=objective, batch_size=32)
-    print(f"{'':<10}{'MACs':>12}  reward   test  fine-tuned   ({objective.name})")
+    print(
+        f"| {network}, {objective.name} | MACs | reward images | test images | fine-tuned, test |"
+    )
+    print("|:--|--:|--:|--:|--:|")
     full = env.engine.costs["macs"].full
-    print(f"{'original':<10}{full:>12,}  {judged(model, reward):.3f}  {judged(model, test):.3f}")
+    print(f"| original | {full:,} | {judged(model, reward):.3f} | {judged(model, test):.3f} | |")
     for name, plan in (("uniform", uniform), ("searched", searched)):
         before = amc_gym.compress(task, plan)
         small = amc_gym.finetune(
             task, plan, training, recipe(finetuning, learning_rate=0.001, schedule="cosine")
         )
-        figures = (
-            f"{plan.measured.score:.3f}  {judged(before, test):.3f}  {judged(small, test):.3f}"
-        )
-        print(f"{name:<10}{plan.measured.macs:>12,}  {figures}")
+        figures = (plan.measured.score, judged(before, test), judged(small, test))
+        cells = " | ".join(f"{figure:.3f}" for figure in figures)
+        print(f"| {name} | {plan.measured.macs:,} | {cells} |")
     print(amc_gym.export(small, task, out, overwrite=True))
 
 

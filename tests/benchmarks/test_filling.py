@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.filling import tables
+from benchmarks.filling import cells
+from benchmarks.filling.cells import RESULTS
 from benchmarks.filling.command import pages
 from benchmarks.filling.markers import BEGIN, END, filled
-from benchmarks.filling.tables import RESULTS, table
+from benchmarks.filling.tables import table
 from benchmarks.studies.runs import BenchmarkError
 
 
@@ -64,7 +65,7 @@ def test_a_result_that_changes_changes_the_table(
     shutil.copytree(RESULTS / "mobilenet-digits", tmp_path / "mobilenet-digits")
     report = tmp_path / "mobilenet-digits" / "report.csv"
     report.write_text(report.read_text().replace(",0.804,", ",0.123,"))
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(cells, "RESULTS", tmp_path)
     after = table(["agents", "mobilenet-digits"])
     changed = [line for line in after if line not in before]
     assert changed == ["| uniform | 1 | 1 | 80.5 | 12.3 | 20.0 |"]

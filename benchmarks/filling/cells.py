@@ -1,0 +1,64 @@
+"""Cells of tables, from rows of CSV files of committed results."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from agents import kind_of
+from benchmarks.reproducing.configs import Study, load, names
+
+RESULTS = Path(__file__).parents[1] / "results"
+FULL = "full network"
+
+Row = Mapping[str, str]
+"""Column -> its text, of a CSV file."""
+
+
+def table_of(folder: str, name: str) -> list[dict[str, str]]:
+    """Read a CSV file of a folder of committed results."""
+    return rows_of(RESULTS / folder / name)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV file: column -> its text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def percent(text: str, digits: int = 1) -> str:
+    """Write a share in percent; nothing stays nothing."""
+    return f"{100 * float(text):.{digits}f}" if text else ""
+
+
+def whole(text: str) -> str:
+    """Write a number without decimals; nothing stays nothing."""
+    return f"{float(text):.0f}" if text else ""
+
+
+def interval(row: Row, name: str, scale: float = 100, digits: int = 1) -> str:
+    """Write a value and, where there is one, its interval: "89.8 [88.7, 90.8]"."""
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    shown = [f"{scale * float(text):.{digits}f}" for text in (value, low, high) if text]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]" if low else shown[0]
+
+
+def difference(row: Row) -> str:
+    """Write a difference with its interval in points, signed; nothing where there is none."""
+    if not row["difference"]:
+        return ""
+    value, low, high = (f"{100 * float(row[name]):+.2f}" for name in ("difference", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def first_searched(path: Path) -> Row:
+    """Find the first row of a fine-tuned study that is no rule's."""
+    return next(
+        row for row in rows_of(path) if row["agent"] != FULL and kind_of(row["agent"]) != "rule"
+    )
+
+
+def study_of(folder: str) -> Study:
+    """Find the study whose results a folder holds."""
+    return next(study for study in map(load, names()) if study.result == folder)
