@@ -82,7 +82,10 @@ class AMCVecEnv(VecEnv):
             info["TimeLimit.truncated"] = bool(truncations[i] and not terminations[i])
             if "final_obs" in info:
                 info["terminal_observation"] = info.pop("final_obs")
-                info |= info.pop("final_info")
+                final = info.pop("final_info")
+                # What both resets and last steps tell stands there of the episode that begins.
+                self.reset_infos[i] = {key: info[key] for key in final if key in info}
+                info |= final
         return observations, rewards.astype(np.float32), terminations | truncations, infos
 
     def close(self) -> None:

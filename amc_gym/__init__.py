@@ -8,6 +8,8 @@ from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
 from amc_gym.registration import register
 from amc_gym.sharing.environments import SharedEnv, share
+from amc_gym.suites.context import Context
+from amc_gym.suites.suite import Suite
 from amc_gym.tasks import objectives
 from amc_gym.tasks.objectives import Objective
 from amc_gym.tasks.samples import Samples
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CompressionPlan",
     "CompressionTask",
+    "Context",
     "ExportError",
     "Measured",
     "Objective",
@@ -33,6 +36,7 @@ __all__ = [
     "Samples",
     "SharedEnv",
     "Split",
+    "Suite",
     "Validation",
     "__version__",
     "accuracy",

@@ -9,20 +9,35 @@ from amc_gym.zoo.models import NETWORKS
 ENTRY_POINT = "amc_gym.envs.factory:make_env"
 VECTOR_ENTRY_POINT = "amc_gym.envs.factory:make_vector_env"
 
+SUITE_ENTRY_POINT = "amc_gym.suites.environment:make_suite_env"
+SUITE_VECTOR_ENTRY_POINT = "amc_gym.suites.environment:make_suite_vector_env"
+
 IDS = {network.id: name for name, network in NETWORKS.items()}
 """Id -> name of the network in `amc_gym.zoo.models`; "AMC-v0" takes a task of one's own."""
+
+
+SUITES: dict[str, dict[str, str]] = {
+    "AMC-Suite-v0": {},
+}
+"""Id of an environment of many networks -> its keywords; "AMC-Suite-v0" takes any suite."""
 
 
 def register() -> None:
     """Register every id that is not registered yet."""
     table = {"AMC-v0": {}} | {id_: {"task": network} for id_, network in IDS.items()}
     for id_, kwargs in table.items():
-        if id_ not in gym.registry:
-            gym.register(
-                id_,
-                entry_point=ENTRY_POINT,
-                vector_entry_point=VECTOR_ENTRY_POINT,
-                kwargs=kwargs,
-                # Episodes end by themselves; a step limit would only hide a bug.
-                max_episode_steps=None,
-            )
+        _register(id_, ENTRY_POINT, VECTOR_ENTRY_POINT, kwargs)
+    for id_, kwargs in SUITES.items():
+        _register(id_, SUITE_ENTRY_POINT, SUITE_VECTOR_ENTRY_POINT, kwargs)
+
+
+def _register(id_: str, entry_point: str, vector_entry_point: str, kwargs: dict[str, str]) -> None:
+    if id_ not in gym.registry:
+        gym.register(
+            id_,
+            entry_point=entry_point,
+            vector_entry_point=vector_entry_point,
+            kwargs=kwargs,
+            # Episodes end by themselves; a step limit would only hide a bug.
+            max_episode_steps=None,
+        )

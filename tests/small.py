@@ -106,3 +106,24 @@ def macs_by_torch(model: nn.Module, image: torch.Tensor) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(image)
     return counter.get_total_flops() // 2
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    """Equal in structure, types and every bit."""
+    assert type(ours) is type(theirs)
+    if isinstance(ours, dict):
+        assert set(ours) == set(theirs)
+        for key in ours:
+            assert_same(ours[key], theirs[key])
+    elif isinstance(ours, tuple | list):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same(one, other)
+    elif isinstance(ours, np.ndarray):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        if ours.dtype == object:
+            assert_same(ours.tolist(), theirs.tolist())
+        else:
+            assert ours.tobytes() == theirs.tobytes()
+    else:
+        assert ours == theirs

@@ -13,10 +13,11 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from inspect import Parameter, Signature
+from types import MappingProxyType
 from typing import Any
 
 
@@ -51,20 +52,29 @@ def options_of(cls: type) -> tuple[Option, ...]:
     return tuple(known)
 
 
-def table(*classes: type, others: Iterable[tuple[str, str, str]] = (), indent: str = "") -> str:
+def table(
+    *classes: type,
+    others: Iterable[tuple[str, str, str]] = (),
+    indent: str = "",
+    without: Container[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """A Markdown table of all options of some classes: argument, default, meaning.
 
     Args:
         classes: of options.
         others: rows that come first, of arguments that are no options.
         indent: before each line but the first.
+        without: names of options that are left out.
+        defaults: other defaults than the classes', by name.
     """
     rows = [("argument", "default", "meaning")]
     rows += [(f"`{name}`", f"`{default}`", meaning) for name, default, meaning in others]
     for cls in classes:
         for option in options_of(cls):
-            default = repr(option.default).replace("'", '"')
-            rows.append((f"`{option.name}`", f"`{default}`", option.meaning))
+            if option.name not in without:
+                default = repr(defaults.get(option.name, option.default)).replace("'", '"')
+                rows.append((f"`{option.name}`", f"`{default}`", option.meaning))
     return markdown(rows, indent)
 
 
@@ -81,12 +91,30 @@ def markdown(rows: list[tuple[str, ...]], indent: str = "") -> str:
     return f"\n{indent}".join(lines)
 
 
-def signature(*first: Parameter, classes: tuple[type, ...]) -> Signature:
-    """A signature of some parameters and, by keyword, the options of some classes."""
+def signature(
+    *first: Parameter,
+    classes: tuple[type, ...],
+    without: Container[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> Signature:
+    """A signature of some parameters and, by keyword, the options of some classes.
+
+    Args:
+        first: parameters that are no options.
+        classes: of options.
+        without: names of options that are left out.
+        defaults: other defaults than the classes', by name.
+    """
     keywords = [
-        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=defaults.get(field.name, field.default),
+            annotation=field.type,
+        )
         for cls in classes
         for field in fields(cls)
+        if field.name not in without
     ]
     return Signature([*first, *keywords])
 

@@ -71,8 +71,9 @@ class AMCEnv(CompressionEnv):
     (-error), `"error-log-macs"` and `"error-log-params"` (-error ln(size), for
     `preserve_ratio=None`), `"error-log-latency"` (the same of nanoseconds); the error is
     1 - score.  `"relative"` is the share of what the uniform plan within the budget loses that this
-    plan wins back: 0 is the uniform plan, 1 the full network, whatever the network and budget.  A function of what was measured, a `Measured` with `score`, `macs`, `params` and
-    more, is a reward, too.
+    plan wins back: 0 is the uniform plan, 1 the full network, whatever the network and budget.  A
+    function of what was measured, a `Measured` with `score`, `macs`, `params` and more, is a
+    reward, too.
 
     ## Starting state and episode end
 

@@ -38,6 +38,7 @@ class Problem:
         options: bounds, reward, and what actions and observations mean.
         latency: of the network, where it counts.
         task: the engine's, or one of the same objects that is named otherwise.
+        context: of a suite, by name; plans carry it.
 
     Attributes:
         cost: in the budget's resource.
@@ -58,10 +59,11 @@ class Problem:
         *,
         latency: LatencyCost | None = None,
         task: CompressionTask | None = None,
+        context: str | None = None,
     ) -> None:
         if options.timed and latency is None:
             raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
-        self.engine, self.given, self.latency = engine, options, latency
+        self.engine, self.given, self.latency, self.context = engine, options, latency, context
         self.task = engine.task if task is None else task
         if self.task != engine.task:
             raise ValueError("task must be the engine's, or one of the same objects")
@@ -110,6 +112,8 @@ class Problem:
         }
         if given.observation != PAPER:  # plans that were made before there were others say nothing
             resolved["observation"] = given.observation
+        if self.context is not None:
+            resolved["context"] = self.context
         if self.latency is not None:
             table = self.latency.table
             resolved["latency"] = {"device": str(table.device), "table": table.fingerprint}

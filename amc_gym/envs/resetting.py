@@ -25,12 +25,12 @@ def reset_options(
     """
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping or None, not {described(options)}")
-    found, known = dict(options or {}), list(known)
+    found, known, arguments = dict(options or {}), list(known), list(arguments)
     for name in found:
         if name in known:
             continue
         taken = f"reset takes {' and '.join(map(repr, known)) or 'none'}"
-        if (near := nearest(name, known)) is not None:
+        if name not in arguments and (near := nearest(name, known)) is not None:
             fix = f"did you mean {near!r}?"
         elif (near := nearest(name, arguments)) is not None:
             fix = f"{near} is said when the environment is made: gym.make(..., {near}=...)"

@@ -14,9 +14,10 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import amc_gym
 from amc_gym import CompressionPlan
-from amc_gym.registration import register
+from amc_gym.registration import IDS as SINGLE
+from amc_gym.registration import SUITES, register
 
-IDS = sorted(id_ for id_ in gym.registry if id_.startswith("AMC-"))
+IDS = sorted({"AMC-v0", *SINGLE})
 KEYWORDS = {"weights": "random", "dataset": "digits", "reward_images": 20}
 
 
@@ -36,6 +37,7 @@ def steps(env):
 
 def test_the_family_is_registered_once():
     assert {"AMC-v0", "AMC-MobileNet-v0"} <= set(IDS)
+    assert {id_ for id_ in gym.registry if id_.startswith("AMC-")} == {*IDS, *SUITES}
     before = dict(gym.registry)
     register()
     assert dict(gym.registry) == before

@@ -11,11 +11,13 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import DictInfoToList, NormalizeReward, RecordEpisodeStatistics
 from packaging.version import Version
+from small import assert_same
 
 from amc_gym import CompressionPlan
 from amc_gym.compression.evaluation.evaluator import Evaluator
 from amc_gym.envs.factory import make_env
 from amc_gym.envs.vector import AMCVectorEnv
+from amc_gym.registration import IDS as SINGLE
 
 RANDOM = {"weights": "random", "reward_images": 20}
 CHEAP = RANDOM | {"recovery": "none"}
@@ -55,27 +57,6 @@ def both(id_: str, n: int, **options: Any) -> tuple[gym.vector.VectorEnv, gym.ve
     assert type(ours) is AMCVectorEnv
     assert type(theirs) is SyncVectorEnv
     return ours, theirs
-
-
-def assert_same(ours: Any, theirs: Any) -> None:
-    """Equal in structure, types and every bit."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, dict):
-        assert set(ours) == set(theirs)
-        for key in ours:
-            assert_same(ours[key], theirs[key])
-    elif isinstance(ours, tuple | list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-    elif isinstance(ours, np.ndarray):
-        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-        if ours.dtype == object:
-            assert_same(ours.tolist(), theirs.tolist())
-        else:
-            assert ours.tobytes() == theirs.tobytes()
-    else:
-        assert ours == theirs
 
 
 def steps(envs: Any) -> int:
@@ -182,7 +163,7 @@ def test_spaces_and_metadata() -> None:
     assert infos == {}
 
 
-IDS = sorted(id_ for id_ in gym.registry if id_.startswith("AMC-"))
+IDS = sorted({"AMC-v0", *SINGLE})
 
 
 @pytest.mark.parametrize("id_", IDS)

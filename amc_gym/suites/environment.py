@@ -1,0 +1,179 @@
+"""SuiteEnv: every episode compresses another network of a suite, and what ``gym.make`` calls."""
+
+from __future__ import annotations
+
+from inspect import Parameter
+from pathlib import Path
+from typing import Any
+
+from amc_gym._utils.arguments import described
+from amc_gym._utils.grad_mode import recorded
+from amc_gym._utils.options import options_of, signature, split, table
+from amc_gym.engine.options import EngineOptions
+from amc_gym.envs.compression_env import RENDER_MODES, CompressionEnv
+from amc_gym.envs.options import EnvOptions
+from amc_gym.envs.vector import AMCVectorEnv
+from amc_gym.suites.problems import SuiteProblems
+from amc_gym.suites.suite import Suite, SuiteLike, suite_of
+from amc_gym.zoo.resolving import TaskOptions
+
+CLASSES = (TaskOptions, EngineOptions, EnvOptions)
+
+SAID_BY_CONTEXTS = (
+    *("dataset", "weights", "granularity", "resource", "preserve_ratio"),
+    *("runtime", "latency_table"),  # times are of one machine, contexts of all
+)
+"""Options of single networks that a suite has not."""
+
+DEFAULTS = {"reward": "relative", "action_mode": "residual", "observation": "comparable"}
+"""Defaults of suites where others would not serve: a policy has to see and earn alike on all."""
+
+FIRST = "digits-v1"
+"""The suite of "AMC-Suite-v0" where none is named."""
+
+ARGUMENTS = (
+    "suite",
+    *(
+        option.name
+        for cls in CLASSES
+        for option in options_of(cls)
+        if option.name not in SAID_BY_CONTEXTS
+    ),
+)
+
+
+class SuiteEnv(CompressionEnv):
+    """Compress another network in every episode: one policy for many networks and budgets.
+
+    ## Description
+
+    A *context* is a network with its data, a budget, what the budget counts and what is pruned; a
+    *suite* is a set of contexts.  Every `reset` draws one, each with the same probability, from
+    `np_random`.  The episode is then that of `AMCEnv`: what an action, a unit and a plan are stands
+    on its page.  Episodes of different networks differ in length.
+
+    ## Action space
+
+    `Box(0, 1, (1,), float32)`.  By default `action_mode="residual"`: 0.5 in every step is the plan
+    of least error, which is known before any evaluation; 0 keeps e times as much of a unit, 1 keeps
+    1 / e times as much, within the budget.
+
+    ## Observation space
+
+    By default `observation="comparable"`: a `Box` of one shape for all networks, in absolute
+    scales, with the budget in it.  `"graph"` is all units at once.  docs/suites.md lists what each
+    number means.
+
+    ## Rewards
+
+    By default `reward="relative"`: 0 for the uniform plan within the budget, 1 for the full
+    network, on the context's reward images.
+
+    ## Starting state and episode end
+
+    An uncompressed network of the suite.  `terminated` after the last unit; never `truncated`.
+
+    ## Reset
+
+    | option           | is                                                                       |
+    |------------------|--------------------------------------------------------------------------|
+    | `context`        | name of a context; of a network at a budget that no context has, too      |
+    | `network`        | name of a network, of whose contexts one is drawn                         |
+    | `preserve_ratio` | budget of the episode, whatever the context that is drawn or named says   |
+
+    as in `reset(options={"network": "MobileNet", "preserve_ratio": 0.3})`.
+
+    ## Info
+
+    As of `AMCEnv`; `reset` and the last step add `context`, its name, and `preserve_ratio`.  The
+    options of a plan carry both.  `env.unwrapped.task`, `.engine` and `.budget` are the episode's;
+    before the first `reset` there are none.
+
+    ## Arguments
+
+    {arguments}
+
+    `suite` is a bundled suite's name, the path of a TOML file, `"package.module:attribute"`, or a
+    `Suite` of your own contexts and tasks; only the strings survive `spec.to_json()` and other
+    processes.
+
+    Engines are made when their network is first drawn, which takes from a second for small networks
+    on, and are kept within a bound on memory (`amc_gym.suites.engines`).
+
+    Raises:
+        TypeError: an argument is of a wrong type; the message names it.
+        ValueError: an argument is unknown or out of range; the message names the fix.
+        OSError: a suite's file, weights or data are missing or damaged.
+
+    ## Version history
+
+    * v0: first version.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        judged: EngineOptions = EngineOptions(),  # noqa: B008  # frozen
+        given: EnvOptions = EnvOptions(**DEFAULTS),  # noqa: B008  # pyright: ignore[reportArgumentType]
+        *,
+        data_root: str | Path | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if not isinstance(suite, Suite):
+            raise TypeError(
+                f"SuiteEnv is made of a Suite, not of {described(suite)}: of a name or a file "
+                'gym.make("AMC-Suite-v0", suite=...) makes one'
+            )
+        problems = SuiteProblems(suite, judged, given, data_root=data_root)
+        super().__init__(problems, given, ARGUMENTS, render_mode=render_mode)
+        self.suite = suite
+
+
+_SIGNATURE = signature(
+    Parameter("suite", Parameter.POSITIONAL_OR_KEYWORD, default=FIRST, annotation="SuiteLike"),
+    Parameter("render_mode", Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
+    classes=CLASSES,
+    without=SAID_BY_CONTEXTS,
+    defaults=DEFAULTS,
+)
+
+
+@recorded
+def make_suite_env(
+    suite: SuiteLike = FIRST, *, render_mode: str | None = None, **options: Any
+) -> SuiteEnv:
+    """An environment of a suite; its page lists the keywords.
+
+    Raises:
+        TypeError: a keyword is unknown, or an option of a wrong type.
+        ValueError: an option is unknown or out of range; the message names the fix.
+        OSError: a suite's file cannot be read.
+    """
+    _SIGNATURE.bind(suite, **options)  # an unknown keyword is Python's own TypeError
+    chosen, judged, given = split(DEFAULTS | options, *CLASSES)
+    return SuiteEnv(
+        suite_of(suite), judged, given, data_root=chosen.data_root, render_mode=render_mode
+    )
+
+
+def make_suite_vector_env(num_envs: int, suite: SuiteLike = FIRST, **options: Any) -> AMCVectorEnv:
+    """Several environments of a suite in lock-step, each of which draws a context of its own.
+
+    Raises:
+        TypeError, ValueError, OSError: as ``make_suite_env``.
+        ValueError: there are too few or too many environments.
+    """
+    return AMCVectorEnv(lambda: make_suite_env(suite, **options), num_envs)
+
+
+make_suite_env.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
+make_suite_env.metadata = SuiteEnv.metadata  # type: ignore[attr-defined]  # Gymnasium asks for it
+
+_OTHERS = (
+    ("suite", f'"{FIRST}"', "the contexts, see below"),
+    ("render_mode", "None", "None, " + " or ".join(f'"{mode}"' for mode in RENDER_MODES)),
+)
+SuiteEnv.__doc__ = (SuiteEnv.__doc__ or "").replace(
+    "{arguments}",
+    table(*CLASSES, others=_OTHERS, indent="    ", without=SAID_BY_CONTEXTS, defaults=DEFAULTS),
+)

@@ -1,0 +1,115 @@
+"""Suites of the small networks: which of them, at which budgets, in which file.
+
+``python -m amc_gym.suites.listing`` writes them anew from the zoo's cards: every budget at which
+the uniform plan loses enough that plans can be told apart.
+
+| suite   | group     | networks                                    | budgets                   |
+|---------|-----------|---------------------------------------------|---------------------------|
+| train   | "train"   | of the split "train"                        | `SEEN` times their own    |
+| test    | "budgets" | the same                                    | `UNSEEN` times their own  |
+| test    | "members" | others of the same families                 | `SEEN` times their own    |
+| test    | "family"  | of a family of which none is among the rest | `SEEN` times their own    |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from amc_gym._utils.files import write_whole
+from amc_gym._utils.progress import counter
+from amc_gym.engine.analysis import Analysis
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
+from amc_gym.envs.options import EnvOptions
+from amc_gym.envs.problem import Problem
+from amc_gym.suites.suite import DIRECTORY, Suite
+from amc_gym.zoo import small
+from amc_gym.zoo.resolving import resolve
+
+VERSION = 1
+"""Of the files; what a version holds stays as it is once policies were trained on it."""
+
+SEEN, UNSEEN = (0.8, 1.0, 1.25), (0.9, 1.12)
+"""Budgets to learn from, and others between them, as multiples of each network's own."""
+
+LEAST_LOSS = 0.03
+"""Score that the uniform plan has to lose at a budget, or hardly any plan is better than it."""
+
+Row = tuple[str, str, list[float]]
+"""A network, its group and its budgets."""
+
+
+def budgets(network: str, times: Iterable[float]) -> list[float]:
+    """Multiples of a small network's own budget at which plans can be told apart.
+
+    Args:
+        network: its name.
+        times: the multiples; those that are infeasible or above 0.95 are left out.
+    """
+    task = resolve(network)
+    engine, found = Engine(Analysis(task), EngineOptions()), []
+    for each in times:
+        ratio = round(each * task.preserve_ratio, 3)
+        if ratio > 0.95:
+            continue
+        try:
+            problem = Problem(engine, EnvOptions(preserve_ratio=ratio), task=task)
+        except ValueError:  # infeasible
+            continue
+        if problem.references.full - problem.references.uniform >= LEAST_LOSS:
+            found.append(ratio)
+    return found
+
+
+def rows(*, shown: bool = True) -> Iterator[Row]:
+    """All networks of the zoo with their groups and budgets, those without a budget left out.
+
+    Args:
+        shown: whether there is a bar.
+    """
+    wanted = [(name, card.split, SEEN) for name, card in small.cards().items()]
+    wanted += [(name, "budgets", UNSEEN) for name, group, _ in wanted if group == "train"]
+    with counter(shown=shown) as bar:
+        counted = bar.add_task("budgets", total=len(wanted))
+        for name, group, times in wanted:
+            if found := budgets(name, times):
+                yield name, group, found
+            bar.advance(counted)
+
+
+def written(name: str, summary: str, networks: Iterable[Row]) -> str:
+    """The text of a suite's file."""
+    parts = ["format = 1", f"name = {json.dumps(name)}", f"summary = {json.dumps(summary)}"]
+    for network, group, ratios in networks:
+        parts += [
+            "\n[[networks]]",
+            f"network = {json.dumps(network)}",
+            f"preserve_ratios = {ratios}",
+            f"group = {json.dumps(group)}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def main(out: Path = DIRECTORY) -> None:
+    """Write the suites of the small networks.
+
+    Args:
+        out: folder of the files.
+    """
+    found = sorted(rows(), key=lambda row: (row[1], row[0]))
+    seen = "Small networks to learn from, at three budgets each."
+    unseen = "Small networks to test on: other budgets, other members, another family."
+    for name, summary, train in (("train", seen, True), ("test", unseen, False)):
+        name = f"zoo-{name}-v{VERSION}"
+        chosen = [row for row in found if (row[1] == "train") == train]
+        path = out / f"{name}.toml"
+        write_whole(path, written(name, summary, chosen))
+        print(f"{path}: {Suite.load(path)}")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main)
