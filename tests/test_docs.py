@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("extend.md",)
+PAGES = ("extend.md", "suites.md")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -13,6 +13,8 @@
 | ``signal FILE``                  | rank correlations of each ranking and recovery             |
 | ``networks all|summary|rest``    | networks of libraries, traced here and by Torch-Pruning    |
 | ``zoo all|families``             | small networks, and what the uniform plan costs them       |
+| ``features episode|unit|decided``  | what is observed in suites                                 |
+| ``suites``                       | suites of the package                                      |
 | ``studies``                      | every study of `benchmarks/configs`, and its result        |
 """
 
@@ -25,6 +27,7 @@ from benchmarks.filling.accuracies import agents, headlines, scores, tuned
 from benchmarks.filling.progress import progress
 from benchmarks.filling.reports import copy, reference, rows, signal
 from benchmarks.filling.studies import studies
+from benchmarks.filling.suites import features, suites
 from benchmarks.networks.table import networks
 from benchmarks.studies.runs import BenchmarkError
 from benchmarks.zoo.table import zoo
@@ -58,5 +61,7 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "signal": signal,
     "networks": networks,
     "zoo": zoo,
+    "features": features,
+    "suites": suites,
     "studies": studies,
 }
