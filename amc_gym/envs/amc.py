@@ -156,9 +156,7 @@ class AMCEnv(CompressionEnv):
         if render_mode is not None:
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
         first = Problem(engine, options, latency=latency, task=task)
-        super().__init__(
-            OneNetwork(first), options, ARGUMENTS, render_mode=render_mode, problem=first
-        )
+        super().__init__(OneNetwork(first), options, ARGUMENTS, render_mode=render_mode)
         self.latency = latency
 
 

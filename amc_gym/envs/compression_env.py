@@ -35,7 +35,6 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         given: options of the environment.
         arguments: names of what it is made with, for messages.
         render_mode: ``None``, "ansi" or "rgb_array".
-        problem: what is asked about before the first episode; ``None``: nothing can be.
 
     Raises:
         ValueError: no such ``render_mode``.
@@ -50,7 +49,6 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         arguments: Iterable[str],
         *,
         render_mode: str | None = None,
-        problem: Problem | None = None,
     ) -> None:
         if render_mode is not None:
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
@@ -59,7 +57,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self.action_mode = given.action_mode
         self.arguments = tuple(arguments)
-        self._problem = problem
+        self._problem: Problem | None = None
         self._told: dict[str, Any] = {}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
@@ -69,11 +67,13 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
 
     @property
     def problem(self) -> Problem:
-        """The network and budget of the episode.
+        """The network and budget of the episode; before the first one, where there is but one.
 
         Raises:
             gymnasium.error.ResetNeeded: none was drawn yet.
         """
+        if self._problem is None:
+            self._problem = self.problems.only()
         if self._problem is None:
             raise gym.error.ResetNeeded("reset() draws the network: call it first")
         return self._problem

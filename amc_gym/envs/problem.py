@@ -203,6 +203,10 @@ class Problems(Protocol):
         """
         ...
 
+    def only(self) -> Problem | None:
+        """The problem of every ``reset`` without options; None where it is drawn."""
+        ...
+
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """Options of ``reset`` that draw the problem again of which ``info`` told so much."""
         ...
@@ -227,6 +231,10 @@ class OneNetwork:
             return self.first, {}
         problem = self._at(replace(self.first.given, preserve_ratio=options["preserve_ratio"]))
         return problem, {"preserve_ratio": problem.options["preserve_ratio"]}
+
+    def only(self) -> Problem:
+        """The first problem."""
+        return self.first
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """The budget, where it is another one."""

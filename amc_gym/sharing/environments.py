@@ -202,7 +202,10 @@ def _unwrapped(env: gym.Env[Any, Any]) -> AMCEnv:
             f"make = amc_gym.share(env); AsyncVectorEnv([lambda: {name}(make(), ...)] * n)"
         )
     if type(env) is not AMCEnv:
-        raise ValueError(f"env: share takes an AMCEnv, not {type(env).__name__}")
+        raise ValueError(
+            f"env: share takes an AMCEnv, not {type(env).__name__}: share the environment of one "
+            'network, gym.make("AMC-...-v0"); processes make environments of a suite by its name'
+        )
     return env
 
 

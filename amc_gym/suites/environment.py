@@ -32,7 +32,7 @@ FIRST = "digits-v1"
 """The suite of "AMC-Suite-v0" where none is named."""
 
 ARGUMENTS = (
-    "suite",
+    *("suite", "only"),
     *(
         option.name
         for cls in CLASSES
@@ -87,7 +87,7 @@ class SuiteEnv(CompressionEnv):
 
     As of `AMCEnv`; `reset` and the last step add `context`, its name, and `preserve_ratio`.  The
     options of a plan carry both.  `env.unwrapped.task`, `.engine` and `.budget` are the episode's;
-    before the first `reset` there are none.
+    before the first `reset` there are none, unless `only` names the context.
 
     ## Arguments
 
@@ -131,6 +131,7 @@ class SuiteEnv(CompressionEnv):
 
 _SIGNATURE = signature(
     Parameter("suite", Parameter.POSITIONAL_OR_KEYWORD, default=FIRST, annotation="SuiteLike"),
+    Parameter("only", Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
     Parameter("render_mode", Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
     classes=CLASSES,
     without=SAID_BY_CONTEXTS,
@@ -140,7 +141,11 @@ _SIGNATURE = signature(
 
 @recorded
 def make_suite_env(
-    suite: SuiteLike = FIRST, *, render_mode: str | None = None, **options: Any
+    suite: SuiteLike = FIRST,
+    *,
+    only: str | None = None,
+    render_mode: str | None = None,
+    **options: Any,
 ) -> SuiteEnv:
     """An environment of a suite; its page lists the keywords.
 
@@ -151,9 +156,8 @@ def make_suite_env(
     """
     _SIGNATURE.bind(suite, **options)  # an unknown keyword is Python's own TypeError
     chosen, judged, given = split(DEFAULTS | options, *CLASSES)
-    return SuiteEnv(
-        suite_of(suite), judged, given, data_root=chosen.data_root, render_mode=render_mode
-    )
+    found = suite_of(suite) if only is None else suite_of(suite).one(only)
+    return SuiteEnv(found, judged, given, data_root=chosen.data_root, render_mode=render_mode)
 
 
 def make_suite_vector_env(num_envs: int, suite: SuiteLike = FIRST, **options: Any) -> AMCVectorEnv:
@@ -171,6 +175,7 @@ make_suite_env.metadata = SuiteEnv.metadata  # type: ignore[attr-defined]  # Gym
 
 _OTHERS = (
     ("suite", f'"{FIRST}"', "the contexts, see below"),
+    ("only", "None", "name of the one context that all episodes have; None: one is drawn for each"),
     ("render_mode", "None", "None, " + " or ".join(f'"{mode}"' for mode in RENDER_MODES)),
 )
 SuiteEnv.__doc__ = (SuiteEnv.__doc__ or "").replace(

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.progress import counter
-from amc_gym.engine.analysis import Analysis
-from amc_gym.engine.engine import Engine
+from amc_gym.engine.cache import engines
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.options import EnvOptions
 from amc_gym.envs.problem import Problem
@@ -37,8 +36,16 @@ SEEN, UNSEEN = (0.8, 1.0, 1.25), (0.9, 1.12)
 LEAST_LOSS = 0.03
 """Score that the uniform plan has to lose at a budget, or hardly any plan is better than it."""
 
+MOST = 0.95
+"""Share of the MACs that a budget keeps at most."""
+
 Row = tuple[str, str, list[float]]
 """A network, its group and its budgets."""
+
+
+def asked(split: str) -> dict[str, tuple[float, ...]]:
+    """Groups that a network of a split has contexts in -> multiples of its own budget."""
+    return {"train": SEEN, "budgets": UNSEEN} if split == "train" else {split: SEEN}
 
 
 def budgets(network: str, times: Iterable[float]) -> list[float]:
@@ -46,13 +53,13 @@ def budgets(network: str, times: Iterable[float]) -> list[float]:
 
     Args:
         network: its name.
-        times: the multiples; those that are infeasible or above 0.95 are left out.
+        times: the multiples; those that are infeasible or above ``MOST`` are left out.
     """
     task = resolve(network)
-    engine, found = Engine(Analysis(task), EngineOptions()), []
+    engine, found = engines.engine(task, EngineOptions()), []
     for each in times:
         ratio = round(each * task.preserve_ratio, 3)
-        if ratio > 0.95:
+        if ratio > MOST:
             continue
         try:
             problem = Problem(engine, EnvOptions(preserve_ratio=ratio), task=task)
@@ -69,14 +76,11 @@ def rows(*, shown: bool = True) -> Iterator[Row]:
     Args:
         shown: whether there is a bar.
     """
-    wanted = [(name, card.split, SEEN) for name, card in small.cards().items()]
-    wanted += [(name, "budgets", UNSEEN) for name, group, _ in wanted if group == "train"]
     with counter(shown=shown) as bar:
-        counted = bar.add_task("budgets", total=len(wanted))
-        for name, group, times in wanted:
-            if found := budgets(name, times):
-                yield name, group, found
-            bar.advance(counted)
+        for name, card in bar.track(list(small.cards().items()), description="budgets"):
+            for group, times in asked(card.split).items():
+                if found := budgets(name, times):
+                    yield name, group, found
 
 
 def written(name: str, summary: str, networks: Iterable[Row]) -> str:

@@ -53,6 +53,11 @@ class SuiteProblems:
         told = {name: problem.options[name] for name in ("context", "preserve_ratio")}
         return problem, told
 
+    def only(self) -> Problem | None:
+        """The problem of a suite of one context."""
+        contexts = self.suite.contexts
+        return self._problem(contexts[0]) if len(contexts) == 1 else None
+
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """The name of the context."""
         return {"context": told["context"]} if told else {}

@@ -132,6 +132,14 @@ class Suite:
         chosen = [each for each in self.contexts if each.group == name]
         return Suite(f"{self.name}/{name}", chosen, self.summary)
 
+    def one(self, context: str) -> Suite:
+        """One context as a suite, for what plays many episodes of the same.
+
+        Raises:
+            TypeError, ValueError: as of ``suite[context]``.
+        """
+        return Suite(self.name, [self[context]], self.summary)
+
     @classmethod
     def load(cls, path: str | Path, tasks: Mapping[str, TaskLike] | None = None) -> Suite:
         """Read a suite from a TOML file.

@@ -149,6 +149,19 @@ def test_agents_play_one_context_through_plans(env: Any) -> None:
     assert result.best.options["context"] == "stack/0.4"
 
 
+def test_all_episodes_may_have_one_context(suite: Suite) -> None:
+    env = make_suite_env(suite, only="stack/0.5")
+    assert env.steps_per_episode == 4  # before any episode
+    result = agents.make("random", env, seed=0).learn(3)
+    assert env.budget.limit is not None
+    assert max(episode.macs for episode in result.history) <= env.budget.limit
+    assert result.best.options["context"] == "stack/0.5"
+    with pytest.raises(ValueError, match="unknown context of suite 'own' 'pair/default'"):
+        env.reset(options={"context": "pair/default"})
+    with pytest.raises(ValueError, match=r"did you mean 'stack/0\.4'"):
+        make_suite_env(suite, only="stak/0.4")
+
+
 def both(suite: Suite, n: int, **options: Any) -> tuple[AMCVectorEnv, SyncVectorEnv]:
     ours = gym.make_vec("AMC-Suite-v0", n, suite=suite, **options)
     theirs = SyncVectorEnv(
