@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from benchmarks.studies.records import Record
 from benchmarks.studies.runs import BenchmarkError, Setting, told_apart
 
 ZERO = "uniform"
+SCORED = ("accuracy", "score", "relative")
+"""Rewards that rise with the accuracy alone."""
+
 POINTS = 100
 """Points of a curve: after each hundredth of the budget of evaluations."""
 
@@ -83,7 +86,9 @@ def _scores(agent: str, tasks: Sequence[dict[str, list[Record]]]) -> Scores:
         reward.append(on_reward(np.array([r.best.reward_accuracy for r in records])))
         test.append(on_test(np.array([r.best.test_accuracy for r in records])))
         after = np.ceil(np.arange(1, POINTS + 1) / POINTS * setting.episodes).astype(int) - 1
-        best = np.stack([best_so_far(r.history, setting.episodes)[after] for r in records])
+        # Of accuracies, whatever scale the reward has.
+        histories = [replace(r.history, reward=r.history.accuracy) for r in records]
+        best = np.stack([best_so_far(each, setting.episodes)[after] for each in histories])
         curves.append(on_reward(best))
     return Scores(agent, tuple(reward), tuple(test), tuple(curves))
 
@@ -93,10 +98,10 @@ def _scale(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Accuracies on a task -> scores."""
     setting = next(iter(task.values()))[0].run.setting
-    if setting.options["reward"] not in ("accuracy", "score"):
+    if setting.options["reward"] not in SCORED:
         raise BenchmarkError(
             f"{setting.env} with reward={setting.options['reward']!r}: only runs with "
-            "reward='accuracy' have scores that can be compared over tasks"
+            "reward='accuracy' or 'relative' have scores that can be compared over tasks"
         )
     if ZERO not in task:
         raise BenchmarkError(

@@ -87,6 +87,21 @@ def test_curves_begin_where_there_is_a_reward(made: MakeRecord) -> None:
     assert late.curves[0][0, -1] == pytest.approx(0.5)
 
 
+def test_rewards_of_another_scale_have_the_same_scores(made: MakeRecord) -> None:
+    records = [made("uniform", 0, 0.5), made("good", 0, 0.8)]
+    (plain, *_), *_ = scores_of(records)
+    relative = []
+    for each in records:
+        options = {**each.run.setting.options, "reward": "relative"}
+        run = replace(each.run, setting=replace(each.run.setting, options=options))
+        rescaled = [(value - 0.5) / 0.4 for value in each.history.accuracy]
+        relative.append(replace(each, run=run, history=replace(each.history, reward=rescaled)))
+    (found, *_), *_ = scores_of(relative)
+    assert found.agent == plain.agent == "good"
+    np.testing.assert_array_equal(found.curves[0], plain.curves[0])
+    assert found.score == plain.score
+
+
 def test_what_cannot_be_scored_is_refused(made: MakeRecord) -> None:
     with pytest.raises(BenchmarkError, match="has no run of 'uniform'"):
         scores_of([made("good", 0, 0.8)])
