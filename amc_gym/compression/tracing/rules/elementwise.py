@@ -9,7 +9,9 @@ from amc_gym.compression.tracing.labels import ANY, Dimension
 from amc_gym.compression.tracing.rules.call import Call, rule
 
 
-@rule("copy", "_prelu_kernel", "hardswish", "log_sigmoid_forward", "rsub", "rrelu_with_noise")
+# Pointwise, whatever PyTorch's tags say; leaky_relu before 2.9.
+@rule("copy", "_prelu_kernel", "hardswish", "leaky_relu", "log_sigmoid_forward")
+@rule("rrelu_with_noise", "rsub")
 def elementwise(call: Call) -> None:
     """Channels of equal positions belong together; dimensions of size 1 are broadcast."""
     for out in call.outputs:
