@@ -45,7 +45,10 @@ COLUMNS: columnar.Columns = {
 }
 
 TICKS = 10_000
-"""In a second: histories are rounded to as many."""
+"""In a second."""
+
+GRAIN = 100
+"""Ticks that times are rounded to: no curve shows a hundredth of a second."""
 
 
 def write(folder: Path, contents: Iterable[Mapping[str, Any]]) -> Path:
@@ -82,7 +85,7 @@ def _row(content: Mapping[str, Any]) -> dict[str, Any]:
         "run": json.dumps(about, separators=(",", ":")),
         "plan": json.dumps(plan, separators=(",", ":")),
         "reward": [None if reward == accuracy else reward for reward, accuracy in pairs],
-        "ticks": [round(TICKS * seconds) for seconds in history["seconds"]],
+        "ticks": [GRAIN * round(TICKS * seconds / GRAIN) for seconds in history["seconds"]],
         **{name: history[name] for name in ("accuracy", "macs", "params", "evaluation")},
     }
 
