@@ -166,7 +166,11 @@ def _archive(records: Sequence[Record], to: Path) -> None:
     """
     to.mkdir(parents=True, exist_ok=True)
     archive.write(to, [record.to_content() for record in records])
-    expected = [replace(each, history=replace(each.history, channels=[])) for each in records]
+    histories = [
+        replace(each.history, channels=[], seconds=archive.rounded(each.history.seconds))
+        for each in records
+    ]
+    expected = [replace(each, history=h) for each, h in zip(records, histories, strict=True)]
     if Store(to).load() != (expected, {}):
         raise BenchmarkError("the records do not fit in an archive: nothing is published")
 

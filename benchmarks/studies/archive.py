@@ -51,6 +51,11 @@ GRAIN = 100
 """Ticks that times are rounded to: no curve shows a hundredth of a second."""
 
 
+def rounded(seconds: Iterable[float]) -> list[float]:
+    """Round times since learning began as an archive keeps them."""
+    return [GRAIN * round(TICKS * each / GRAIN) / TICKS for each in seconds]
+
+
 def write(folder: Path, contents: Iterable[Mapping[str, Any]]) -> Path:
     """Write the archive of a folder.
 
@@ -85,7 +90,7 @@ def _row(content: Mapping[str, Any]) -> dict[str, Any]:
         "run": json.dumps(about, separators=(",", ":")),
         "plan": json.dumps(plan, separators=(",", ":")),
         "reward": [None if reward == accuracy else reward for reward, accuracy in pairs],
-        "ticks": [GRAIN * round(TICKS * seconds / GRAIN) for seconds in history["seconds"]],
+        "ticks": [round(TICKS * seconds) for seconds in rounded(history["seconds"])],
         **{name: history[name] for name in ("accuracy", "macs", "params", "evaluation")},
     }
 
