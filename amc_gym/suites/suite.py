@@ -16,7 +16,7 @@ from amc_gym._utils import documents
 from amc_gym._utils.arguments import described
 from amc_gym._utils.arguments import path as path_of
 from amc_gym._utils.documents import DocumentError, Name, Schema
-from amc_gym._utils.names import choose
+from amc_gym._utils.names import choose, printable
 from amc_gym._utils.own_code import failing_as_one, is_code, refusal
 from amc_gym.suites.context import Context
 from amc_gym.zoo.resolving import TaskLike
@@ -161,8 +161,11 @@ class Suite:
             known = documents.check(SuiteSchema, content)
             contexts = [c for row in known.networks for c in _contexts(row, tasks, str(path))]
             return cls(known.name, contexts, known.summary)
+        except RecursionError:
+            raise ValueError(f"{path} is no suite: it is nested too deeply") from None
         except (DocumentError, tomllib.TOMLDecodeError) as error:
-            raise ValueError(f"{path} is no suite: {error}") from error
+            said = printable(str(error))
+            raise ValueError(f"{path} is no suite: {said}") from error
 
     def __repr__(self) -> str:
         return f"Suite({self.name!r}, {len(self)} contexts of {len(self.networks)} networks)"
@@ -193,7 +196,10 @@ def _contexts(row: NetworkSchema, tasks: Mapping[str, TaskLike], where: str) -> 
         network=row.network,
         group=row.group,
     )
-    return [make(ratio) for ratio in row.preserve_ratios]
+    try:
+        return [make(ratio) for ratio in row.preserve_ratios]
+    except ValueError as error:
+        raise ValueError(f"the suite {where}: {error}") from error
 
 
 def bundled() -> tuple[str, ...]:

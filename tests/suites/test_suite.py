@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_a_file_is_a_suite(tmp_path: Path, plain_task: CompressionTask) -> None:
         ("[0.2, 0.3]", "[1.2]", r"is no suite: its networks 0 preserve_ratios 0"),
         ("format = 1", "format = 2", "is no suite: its format should be 1"),
         ('group = "train"', 'groop = "train"', "its networks 0 groop is unknown"),
-        ('"params"', '"joules"', "unknown resource of a context 'joules'"),
+        ('"params"', '"joules"', r"the suite .*mine\.toml: unknown resource of a context 'joules'"),
         ("[[networks]]", "[[networks", "is no suite: "),
         ('"MobileNet"', '"os:getcwd"', r"names the task 'os:getcwd', whose code would run.*tasks="),
         ("[0.2, 0.3]", "[0.2, 0.2]", "has two contexts 'MobileNet/0.2'"),
@@ -74,6 +75,29 @@ def test_files_that_are_none_are_refused(tmp_path: Path, old: str, new: str, sai
     path.write_text(FILE.replace(old, new))
     with pytest.raises(ValueError, match=said):
         Suite.load(path)
+
+
+def test_damaged_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    path, rng = tmp_path / "mine.toml", random.Random(0)
+    path.write_text("a = " + "[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Suite.load(path)
+    said = []
+    for _ in range(300):
+        content = bytearray(FILE.encode())
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(content))
+            if rng.random() < 0.5:
+                content[place] = rng.randrange(256)
+            else:
+                del content[place : place + rng.randint(1, 20)]
+        path.write_bytes(content)
+        try:
+            Suite.load(path)
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) > 200
+    assert all(str(path) in each and each.isprintable() for each in said)
 
 
 def test_code_runs_on_the_users_word(tmp_path: Path) -> None:
