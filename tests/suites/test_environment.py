@@ -199,7 +199,7 @@ def test_sb3_learns_on_several(suite: Suite) -> None:
             ended = CompressionPlan.from_json(infos[i]["plan"]).options["context"]
             assert infos[i]["context"] == ended
             assert envs.reset_infos[i]["context"] == envs.envs[i].options["context"]
-    PPO("MlpPolicy", envs, n_steps=8, batch_size=16, n_epochs=1, seed=0).learn(64)
+    PPO("MlpPolicy", envs, n_steps=4, batch_size=16, n_epochs=1, seed=0).learn(32)
 
 
 def test_the_spec_makes_the_same_again() -> None:
