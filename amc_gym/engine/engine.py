@@ -134,6 +134,7 @@ class Engine:
         resource = resource_of(resource)
         return self.costs.get(resource.name) or self.pruning.cost(resource)
 
+    @recorded
     def errors(self, *curvatures: float) -> list[list[np.ndarray]]:
         """Errors of layers when a unit keeps k channels, unit by unit for each curvature.
 

@@ -41,7 +41,8 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     whose page says what they mean.  Two things are faster:
 
     * The plans of all episodes that end at a step are evaluated together
-      (`Evaluator.many`); copies of one environment always end together.
+      (`Evaluator.many`); copies of one environment always end together.  Those of a suite draw a
+      context each, and those of them on one network are evaluated together.
     * Whether counts fit the budget, and what the network costs now, is worked out for all
       episodes at once.  That pays from about eight episodes on; for one take `gym.make`.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from amc_gym._utils.grad_mode import recorded
 from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.options import EnvOptions
@@ -81,6 +82,7 @@ class SuiteProblems:
             context = next(alike, made)
         return context
 
+    @recorded
     def _problem(self, context: Context) -> Problem:
         task = resolve(
             context.task,
