@@ -52,47 +52,62 @@ class Facts:
 
     def __init__(self, allocation: Allocation, who: str) -> None:
         allocation.demand_errors(who)
-        engine, budget, cost = allocation.engine, allocation.budget, allocation.cost
-        graph, full = engine.graph, cost.full
-        self.units, layers = graph.units, graph.layers
-        self.first = [layers[unit.consumers[0]] for unit in self.units]
-        self.channels = np.array(graph.full, dtype=float)
-        self.readers = np.array([len(unit.consumers) for unit in self.units], dtype=float)
-        made = [_makers(layers.values(), u) for u in range(len(self.units))]
+        self._allocation, self._graph = allocation, allocation.engine.graph
+        self._units, self._layers = self._graph.units, self._graph.layers
+        self.channels = np.array(self._graph.full, dtype=float)
+        self._set_shapes()
+        self._set_costs()
+        self._set_plans()
+        self._set_errors()
+
+    def _set_shapes(self) -> None:
+        units, layers = self._units, self._layers
+        self.first = [layers[unit.consumers[0]] for unit in units]
+        self.readers = np.array([len(unit.consumers) for unit in units], dtype=float)
+        made = [_makers(layers.values(), u) for u in range(len(units))]
         self.makers = np.array([len(each) for each in made], dtype=float)
         self.depthwise = self._each(
-            lambda u: any(layers[name].kind == "depthwise" for name in self.units[u].members)
+            lambda u: any(layers[name].kind == "depthwise" for name in units[u].members)
         )
         self.joined = self._each(lambda u: len(_inputs(self.first[u])) > 1)
-        self.blocks = np.array([unit.blocks for unit in self.units], dtype=float)
-        self.least = self._each(lambda u: budget.admissible[u][0]) / self.channels
-        per_layer = cost.per_layer(graph.full)
+        self.blocks = np.array([unit.blocks for unit in units], dtype=float)
+        self.edges = np.zeros((len(units), len(units)))
+        for column, makers in enumerate(made):
+            for layer in makers:
+                self.edges[list(_inputs(layer)), column] = 1
+
+    def _set_costs(self) -> None:
+        cost, units = self._allocation.cost, self._units
+        per_layer = cost.per_layer(self._graph.full) / cost.full
         place = {name: index for index, name in enumerate(cost.names)}
         self.cost = self._each(
-            lambda u: per_layer[[place[name] for name in self.units[u].members]].sum() / full
+            lambda u: per_layer[[place[name] for name in units[u].members]].sum()
         )
-        alone = np.repeat(np.array([graph.full]), len(self.units), axis=0)
-        np.fill_diagonal(alone, [counts[0] for counts in budget.admissible])
-        self.savable = 1 - cost.totals(alone) / full
-        self.after = self._each(lambda u: per_layer[place[self.first[u].name] + 1 :].sum() / full)
+        self.after = self._each(lambda u: per_layer[place[self.first[u].name] + 1 :].sum())
+        least = [counts[0] for counts in self._allocation.budget.admissible]
+        alone = np.repeat(np.array([self._graph.full]), len(units), axis=0)
+        np.fill_diagonal(alone, least)
+        self.savable = 1 - cost.totals(alone) / cost.full
+        self.least = np.array(least) / self.channels
+
+    def _set_plans(self) -> None:
+        allocation, budget = self._allocation, self._allocation.budget
         self.uniform = np.array(allocation.uniform) / self.channels
         self.least_error, self.between, self.least_loss = (
             np.array(budget.channels if budget.limit is None else allocation.least(curvature))
             / self.channels
             for curvature in (0.0, 0.5, 1.0)
         )
-        relative, weighted = engine.errors(0.0, 1.0)
+
+    def _set_errors(self) -> None:
+        relative, weighted = self._allocation.engine.errors(0.0, 1.0)
         self.errors = np.sqrt([_at(error, SHARES) / max(error[0], 1.0) for error in relative])
         self.sensitivity = np.array([error[0] for error in weighted])
-        kept = zip(weighted, allocation.uniform, strict=True)
+        kept = zip(weighted, self._allocation.uniform, strict=True)
         self.loss = np.array([error[count] for error, count in kept])
-        self.edges = np.zeros((len(self.units), len(self.units)))
-        for column, makers in enumerate(made):
-            for layer in makers:
-                self.edges[list(_inputs(layer)), column] = 1
 
     def _each(self, figure: Callable[[int], float]) -> np.ndarray:
-        return np.array([figure(u) for u in range(len(self.units))], dtype=float)
+        return np.array([figure(u) for u in range(len(self._units))], dtype=float)
 
 
 def _inputs(layer: Layer) -> tuple[int, ...]:
