@@ -17,7 +17,7 @@ from amc_gym.compression.cost import RESOURCES, TOLD
 from amc_gym.engine.cache import engines
 from amc_gym.registration import IDS
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.zoo import models
+from amc_gym.zoo import models, small
 from amc_gym.zoo.resolving import resolve
 
 
@@ -26,8 +26,8 @@ class Subject:
     """The network and data that a command is about.
 
     Attributes:
-        id: a registered id, see `amc-gym list`, or package.module:function that returns an
-            amc_gym.CompressionTask.
+        id: a registered id, see `amc-gym list`, a network of the zoo, such as plain-digits-0, or
+            package.module:function that returns an amc_gym.CompressionTask.
         dataset: data of a registered network: digits, cifar10, imagenet or folder.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         weights: of a registered network: bundled, torchvision, random, or the path of a checkpoint.
@@ -45,6 +45,8 @@ class Subject:
             return own_code(self.id)
         if self.id == "AMC-v0":
             raise CommandError("AMC-v0 is for a task of your own: name it, package.module:function")
+        if self.id in small.cards():
+            return self.id
         return IDS[choose("id", self.id, IDS)]
 
     def task(self) -> CompressionTask:
@@ -62,6 +64,8 @@ def list_() -> None:
         shares = ", ".join(f"{name} ({entry.preserve_ratio:g})" for name, entry in variants.items())
         table.add_row(id_, network, shares)
     say(table)
+    families = ", ".join(dict.fromkeys(card.family for card in small.cards().values()))
+    say(f"Small networks of the zoo, such as plain-digits-0: {len(small.cards())} of {families}.")
     say("A network of your own: package.module:function that returns a CompressionTask.")
 
 

@@ -64,7 +64,8 @@ def resolve(
     """
     if isinstance(task, str) and ":" not in task:
         if task not in models.NETWORKS and task in small.cards():
-            return _member_task(str(task), str(dataset), str(path("weights", weights)))
+            _check_own(task, dataset, str(path("weights", weights)))
+            return _small_task(str(task))
         name = datasets.name_of(dataset)
         _check_known(task)
         models.variant(task, name)
@@ -124,25 +125,30 @@ def _check_known(network: str) -> None:
     Raises:
         ValueError: it is nearest to a small network's.
     """
+    if network in models.NETWORKS:
+        return
     if nearest(network, [*models.NETWORKS, *small.cards()]) in small.cards():
         small.card(network)
 
 
-@lru_cache(maxsize=128)  # they are small, and suites have many
-def _member_task(network: str, dataset: str, weights: str) -> CompressionTask:
-    """The task of a small network, whose data set and weights are its own.
+def _check_own(network: str, dataset: str, weights: str) -> None:
+    """Refuse other data or weights than a small network's own.
 
     Raises:
-        ValueError: others are asked for.
-        OSError: its weights are damaged.
+        ValueError: they are others.
     """
-    card = small.card(network)
-    own = (NONE_GIVEN.dataset, card.dataset, card.dataset.partition("?")[0])
-    if dataset not in own or weights != NONE_GIVEN.weights:
+    own = small.card(network).dataset
+    known = (NONE_GIVEN.dataset, own, own.partition("?")[0])
+    if dataset not in known or weights != NONE_GIVEN.weights:
         raise ValueError(
-            f"{network} comes with weights for {card.dataset!r} and nothing else: leave out "
-            f"dataset={dataset!r} and weights={weights!r}"
+            f"{network} comes with weights for {own!r} and nothing else: leave out "
+            f"dataset={shown(dataset)} and weights={shown(weights)}"
         )
+
+
+@lru_cache(maxsize=128)  # they are small, and suites have many
+def _small_task(network: str) -> CompressionTask:
+    card = small.card(network)
     splits = datasets.load(card.dataset)
     return CompressionTask(
         small.load(network),
@@ -150,7 +156,7 @@ def _member_task(network: str, dataset: str, weights: str) -> CompressionTask:
         splits.reward,
         splits.test,
         preserve_ratio=card.preserve_ratio,
-        source=(("task", network), ("dataset", card.dataset), ("weights", weights)),
+        source=(("task", network), ("dataset", card.dataset), ("weights", "bundled")),
     )
 
 

@@ -31,7 +31,7 @@ def zoo(
     """
     from amc_gym.zoo.small.generator import EACH, draw, names
     from amc_gym.zoo.small.store import held, put
-    from benchmarks.zoo.training import judged, kept, trained
+    from benchmarks.zoo.training import judged, trained
 
     console = printer()
     wanted = [name for name in names(each or EACH) if only in name]
@@ -48,7 +48,7 @@ def zoo(
                 member = draw(name)
                 model, recipe, seconds = trained(member, tell)
                 made = judged(member, model, recipe, seconds)
-                put(out, name, made, None if isinstance(made, str) else kept(model))
+                put(out, name, made, None if isinstance(made, str) else model)
                 said = made if isinstance(made, str) else _said(made)
                 console.print(f"{name}: {said}", highlight=False, soft_wrap=True)
             bar.advance(count)

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from agents.plans import execute
 from agents.rules import largest
 from amc_gym.compression.cost import counted_macs, counted_params
-from amc_gym.compression.handover.formats import halved
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
 from amc_gym.tasks.task import CompressionTask
@@ -22,7 +21,7 @@ from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.datasets import Splits, load, name_of
 from amc_gym.zoo.small.families import FAMILIES
 from amc_gym.zoo.small.generator import Member, build
-from amc_gym.zoo.small.store import Card, digest, versions
+from amc_gym.zoo.small.store import Card, digest, kept, versions
 
 RECIPES = {
     "digits": Recipe(
@@ -83,11 +82,6 @@ def recipe_of(member: Member) -> Recipe:
     """The data set's recipe with what the family has of its own."""
     recipe = RECIPES[name_of(member.dataset)]
     return replace(recipe, **FAMILIES[member.family].recipe, seed=member.seed)
-
-
-def kept(model: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a network as its file has them: kernels in half precision."""
-    return halved({key: tensor.contiguous() for key, tensor in model.state_dict().items()})
 
 
 def judged(member: Member, model: nn.Module, recipe: Recipe, seconds: float) -> Card | str:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import agents
+from amc_gym.zoo.datasets.glyphs import ATLAS
+from amc_gym.zoo.small import store
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("amc_gym", "agents", "pyproject.toml", "setup.py", "README.md", "LICENSE")
@@ -50,6 +52,8 @@ def test_agents_work_from_an_installed_wheel(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     assert {each.name for each in site.iterdir() if each.suffix != ".dist-info"} == {"amc_gym"}
+    for file in (ATLAS, store.DIRECTORY / store.WEIGHTS, store.DIRECTORY / store.CARDS):
+        assert (site / file.relative_to(ROOT)).is_file()
 
     said = run(
         ["-c", PROGRAM.format(site=str(site), root=str(ROOT))], elsewhere, PYTHONPATH=str(site)

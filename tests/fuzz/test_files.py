@@ -24,6 +24,7 @@ from amc_gym.compression.handover.export import description_of
 from amc_gym.compression.latency.table import Device, Grid, LatencyTable
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.zoo import bundled
+from amc_gym.zoo.small import store
 from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.leaderboard.submission import Entry, Submission, SubmissionError
@@ -155,6 +156,14 @@ def card(tmp_path: Path) -> Kind:
 
 
 @pytest.fixture
+def small_cards(tmp_path: Path) -> Kind:
+    document = json.loads((store.DIRECTORY / store.CARDS).read_text())
+    few = dict(list(document["networks"].items())[:2])
+    document |= {"networks": few, "left_out": {"plain-digits-99": "why"}}
+    return Kind(document, tmp_path / store.CARDS, lambda: store.read(tmp_path), (OSError,))
+
+
+@pytest.fixture
 def submission(digits_plan, tmp_path: Path) -> Kind:
     options = digits_plan.options
     entries = tuple(Entry(f"plans/{seed}.json", seed, 3, "0" * 64) for seed in range(3))
@@ -211,6 +220,7 @@ KINDS = (
     "description",
     "named_description",
     "card",
+    "small_cards",
     "submission",
 )
 

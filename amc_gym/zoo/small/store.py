@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,6 +34,7 @@ from amc_gym._utils.documents import (
 )
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.names import nearest, printable
+from amc_gym.compression.handover.formats import halved
 from amc_gym.zoo.bundled import JudgedSchema
 from amc_gym.zoo.small.generator import build
 
@@ -122,25 +123,26 @@ def held(directory: Path) -> StoreSchema:
 
 
 @cache
-def cards() -> Mapping[str, Card]:
-    """Name -> card, of every small network that comes with the package.
+def cards(directory: Path = DIRECTORY) -> Mapping[str, Card]:
+    """Name -> card, of every small network of a folder, read once; by default, of the package.
 
     Raises:
         OSError: as ``read``.
     """
-    return held(DIRECTORY).networks
+    return read(directory).networks
 
 
-def card(name: str) -> Card:
-    """The card of a network that comes with the package.
+def card(name: str, directory: Path = DIRECTORY) -> Card:
+    """The card of a small network; by default, of one that comes with the package.
 
     Raises:
         ValueError: there is none of that name; the message has the near match.
         OSError: as ``read``.
     """
-    if name in cards():
-        return cards()[name]
-    near = nearest(name, cards())
+    known = cards(directory)
+    if name in known:
+        return known[name]
+    near = nearest(name, known)
     hint = f"; did you mean {near!r}?" if near else ""
     raise ValueError(
         f"there is no small network {printable(str(name), 100)!r}{hint}: "
@@ -155,7 +157,7 @@ def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
         ValueError: there is none of that name.
         OSError: the file is missing, damaged, or not the one that the card is of.
     """
-    known = card(name) if directory == DIRECTORY else read(directory).networks[name]
+    known = card(name, directory)
     model = _built(known)
     path = directory / WEIGHTS
     try:
@@ -169,6 +171,11 @@ def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
         raise OSError(f"{name!r} of the weights {path} is not what its card is of: {REINSTALL}")
     model.load_state_dict(state)
     return model.eval()
+
+
+def kept(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a network as the file has them: kernels in half precision."""
+    return halved({key: tensor.contiguous() for key, tensor in model.state_dict().items()})
 
 
 def untrained(name: str) -> nn.Module:
@@ -203,38 +210,41 @@ def versions() -> dict[str, str]:
     }
 
 
-def put(
-    directory: Path, name: str, made: Card | str, state: Mapping[str, Tensor] | None = None
-) -> None:
+def put(directory: Path, name: str, made: Card | str, model: nn.Module | None = None) -> None:
     """Add a network to a folder, or the reason why it is left out, in the place of an older one.
 
     Args:
         directory: the folder; it is made.
         name: of the network.
         made: its card, or the reason.
-        state: its tensors as they are kept.
+        model: the trained network, where there is a card.
 
     Raises:
-        OSError: as ``read``, or the folder cannot be written.
+        OSError: what is there is damaged, or the folder cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     known = held(directory)
     networks = {key: value for key, value in known.networks.items() if key != name}
     left_out = {key: value for key, value in known.left_out.items() if key != name}
-    if isinstance(made, str):
-        left_out[name] = made
+    if model is None:
+        left_out[name] = str(made)
     else:
+        assert isinstance(made, Card)
         networks[name] = made
-        tensors = {key: t for key, t in _all(directory).items() if key.split("/")[0] in networks}
-        tensors |= {f"{name}/{key}": tensor for key, tensor in (state or {}).items()}
-        write_whole(directory / WEIGHTS, save_bytes(tensors))
+        tensors = {f"{name}/{key}": tensor for key, tensor in kept(model).items()}
+        write_whole(directory / WEIGHTS, save_bytes(_others(directory, networks, name) | tensors))
     content = StoreSchema(networks=networks, left_out=left_out).model_dump(mode="json")
     write_whole(directory / CARDS, json.dumps(content, indent=1) + "\n")
 
 
-def _all(directory: Path) -> dict[str, Tensor]:
+def _others(directory: Path, networks: Container[str], name: str) -> dict[str, Tensor]:
+    """The tensors of a folder, but those of a network, and of such as have no card."""
     path = directory / WEIGHTS
     if not path.exists():
         return {}
     with safe_open(path, "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        return {
+            key: file.get_tensor(key)
+            for key in file.keys()  # noqa: SIM118  # it is no mapping
+            if (owner := key.partition("/")[0]) != name and owner in networks
+        }
