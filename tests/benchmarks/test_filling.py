@@ -33,6 +33,7 @@ def test_the_pages_with_results_have_filled_tables() -> None:
         "hand-over.md": 1,
         "networks.md": 4,
         "suites.md": 4,
+        "zoo.md": 2,
         "deploy.md": 2,
         "objectives.md": 1,
     }
