@@ -18,6 +18,8 @@ IDS = {network.id: name for name, network in NETWORKS.items()}
 
 SUITES: dict[str, dict[str, str]] = {
     "AMC-Suite-v0": {},
+    "AMC-SuiteTrain-v0": {"suite": "zoo-train-v1"},
+    "AMC-SuiteTest-v0": {"suite": "zoo-test-v1"},
 }
 """Id of an environment of many networks -> its keywords; "AMC-Suite-v0" takes any suite."""
 

@@ -20,9 +20,13 @@ from amc_gym import CompressionPlan, Suite, validate
 from amc_gym.envs.factory import make_env
 from amc_gym.envs.observations.comparable import SIZE
 from amc_gym.envs.vector import AMCVectorEnv
+from amc_gym.registration import SUITES
 from amc_gym.suites.engines import BoundedEngines, tensor_bytes
 from amc_gym.suites.environment import make_suite_env
 from amc_gym.suites.problems import SuiteProblems
+
+QUICK = {"AMC-SuiteTrain-v0": "vgg-digits-0", "AMC-SuiteTest-v0": "vgg-digits-3"}
+"""Networks that are quick to make."""
 
 
 @pytest.fixture
@@ -200,6 +204,16 @@ def test_sb3_learns_on_several(suite: Suite) -> None:
             assert infos[i]["context"] == ended
             assert envs.reset_infos[i]["context"] == envs.envs[i].options["context"]
     PPO("MlpPolicy", envs, n_steps=4, batch_size=16, n_epochs=1, seed=0).learn(32)
+
+
+@pytest.mark.parametrize("id_", SUITES)
+def test_every_id_draws_from_its_suite(id_: str) -> None:
+    env = gym.make(id_, reward_images=20)
+    contexts = {context.name: context for context in env.unwrapped.suite.contexts}
+    first, _, info = episode(env, options={"network": QUICK.get(id_, "VGG16")})
+    assert info["context"] == first["context"] in contexts
+    assert env.unwrapped.suite.name == SUITES[id_].get("suite", "digits-v1")
+    assert info["macs_ratio"] <= first["preserve_ratio"]
 
 
 def test_the_spec_makes_the_same_again() -> None:
