@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from amc_gym._utils.progress import counter
 from amc_gym.cli.console import printer
+from benchmarks.studies.runs import BenchmarkError
+
+if TYPE_CHECKING:
+    from amc_gym.zoo.small import Card
 
 
 def zoo(
@@ -29,14 +33,17 @@ def zoo(
         each: How many networks of each family on each data set; by default, as many as are bundled.
         rerun: Train networks again that the folder holds.
     """
+    # Imported here, so that no other command waits for them.
     from amc_gym.zoo.small.generator import EACH, draw, names
     from amc_gym.zoo.small.store import held, put
     from benchmarks.zoo.training import judged, trained
 
-    console = printer()
-    wanted = [name for name in names(each or EACH) if only in name]
+    wanted = [name for name in names(EACH if each is None else each) if only in name]
+    if not wanted:
+        raise BenchmarkError(f"no network has {only!r} in its name: they are like plain-digits-0")
     known = held(out)
     done = set() if rerun else {*known.networks, *known.left_out}
+    console = printer()
     with counter() as bar:
         count = bar.add_task("zoo", total=len(wanted))
         for name in wanted:
@@ -48,17 +55,16 @@ def zoo(
                 member = draw(name)
                 model, recipe, seconds = trained(member, tell)
                 made = judged(member, model, recipe, seconds)
-                put(out, name, made, None if isinstance(made, str) else model)
-                said = made if isinstance(made, str) else _said(made)
+                left_out = isinstance(made, str)
+                put(out, name, made, None if left_out else model)
+                said = f"left out, {made}" if left_out else _said(made)
                 console.print(f"{name}: {said}", highlight=False, soft_wrap=True)
             bar.advance(count)
     return 0
 
 
-def _said(card: object) -> str:
-    from amc_gym.zoo.small.store import Card
-
-    assert isinstance(card, Card)
+def _said(card: Card) -> str:
+    """What a line says of a network."""
     return (
         f"{card.parameters:,} parameters, {card.accuracy['reward'].top1:.1%} of the reward images; "
         f"uniform at {card.preserve_ratio:.0%} loses {card.uniform_loss:.1f} points; "
