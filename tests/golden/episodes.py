@@ -45,6 +45,7 @@ OTHERS: tuple[dict[str, Any], ...] = (
     {"recovery": "none", "preserve_ratio": 0.5},
     {"resource": "params", "action_mode": "feasible", "preserve_ratio": 0.3},
     {"metric": "top5", "precision": "bf16"},
+    {"action_mode": "residual", "observation": "comparable", "reward": "relative"},
 )
 WEIGHTS: tuple[dict[str, Any], ...] = tuple(
     {"granularity": "weight", "resource": "params", "preserve_ratio": 0.3, "recovery": recovery}
