@@ -73,7 +73,7 @@ def maximise(
 
 
 def quiet_optuna() -> Any:
-    """The package, quiet about each trial."""
+    """Return the package, quiet about each trial."""
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)
@@ -81,14 +81,14 @@ def quiet_optuna() -> Any:
 
 
 def _stable(make: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
-    """A sampler, without the news that it is experimental."""
+    """Return a sampler, without the news that it is experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", quiet_optuna().exceptions.ExperimentalWarning)
         return make(**options)
 
 
 def gaussian_process(samplers: Any, seed: int, drawn: int = 10) -> BaseSampler:
-    """A Gaussian process for an objective without noise, after ``drawn`` random trials."""
+    """Return a Gaussian process for an objective without noise, after ``drawn`` random trials."""
     return _stable(
         samplers.GPSampler, seed=seed, n_startup_trials=drawn, deterministic_objective=True
     )

@@ -106,14 +106,14 @@ class ErrorAllocation:
         maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
 
     def _start(self, curvature: float) -> tuple[int, ...] | None:
-        """The plan that factors are of, if it is the same for all sizes."""
+        """Return the plan that factors are of, if it is the same for all sizes."""
         budget = amc(self.env).budget
         if not self.prior:
             return budget.scaled(np.ones(len(budget.channels)))
         return None if budget.limit is None else self.least_error(curvature)
 
     def plan(self, factors: Sequence[float], size: float | None = None) -> tuple[int, ...]:
-        """Counts of the plan that log-factors name.
+        """Return counts of the plan that log-factors name.
 
         Args:
             factors: of each unit's share of channels.

@@ -72,7 +72,7 @@ class NetAdapt:
     def round(
         self, counts: tuple[int, ...], target: int, evaluations: int
     ) -> tuple[tuple[int, ...], int]:
-        """The most accurate of the candidates, and how many evaluations that took.
+        """Return the most accurate of the candidates, and how many evaluations that took.
 
         Where no unit reaches the target alone, the candidates take as much as each can.
 
@@ -107,5 +107,5 @@ class NetAdapt:
 
 
 def _with(counts: Sequence[int], unit: int, count: int) -> tuple[int, ...]:
-    """The counts, but of one unit."""
+    """Return the counts, but of one unit."""
     return (*counts[:unit], count, *counts[unit + 1 :])

@@ -42,7 +42,7 @@ class ActionNoiseDecay(BaseCallback):
         self._total: int = self.locals["total_timesteps"]
 
     def std_at(self, steps: int) -> np.ndarray:
-        """Standard deviation of each action after ``steps`` steps of training."""
+        """Return standard deviation of each action after ``steps`` steps of training."""
         warmup = self.model.learning_starts  # type: ignore[attr-defined]
         decayed = max(0, steps - warmup) / max(1, self._total - warmup)
         return self._initial * (self.final_std / self._initial) ** decayed

@@ -11,7 +11,7 @@ from amc_gym.envs.compression_env import CompressionEnv
 
 
 def amc(env: gym.Env[Any, Any]) -> CompressionEnv:
-    """The environment beneath all wrappers.
+    """Return the environment beneath all wrappers.
 
     Raises:
         TypeError: it is no AMC environment.

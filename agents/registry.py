@@ -212,7 +212,7 @@ class Agent:
 
 
 def make(name: str, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> Agent:
-    """The agent of that name on ``env``.
+    """Return the agent of that name on ``env``.
 
     Args:
         name: of a registered agent.

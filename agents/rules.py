@@ -39,11 +39,11 @@ def make_uniform(env: gym.Env[Any, Any], seed: int) -> HandMade:
 
 @register("shallow", kind="rule")
 def make_shallow(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """The first units lose most."""
+    """Return the first units lose most."""
     return HandMade(env, shallow)
 
 
 @register("deep", kind="rule")
 def make_deep(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """The last units lose most."""
+    """Return the last units lose most."""
     return HandMade(env, deep)

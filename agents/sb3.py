@@ -81,7 +81,7 @@ class SB3:
     def hyperparameter_files(
         *, algorithm: str = "", hyperparams: str | Path = "", **_: Any
     ) -> list[Path]:
-        """The file of its row; of a subclass that chooses by itself, all that there are."""
+        """Return the file of its row; of a subclass that chooses by itself, all that there are."""
         if not algorithm:
             return sorted(HYPERPARAMS.rglob("*.yml"))
         return [HYPERPARAMS / hyperparams / f"{algorithm}.yml"]
@@ -100,7 +100,7 @@ class SB3:
 
 
 def read_row(path: Path, env_id: str | None) -> dict[str, Any]:
-    """The row of ``env_id`` in an rl_zoo3 file, its ``default`` row if there is none."""
+    """Return the row of ``env_id`` in an rl_zoo3 file, its ``default`` row if there is none."""
     import yaml
 
     rows = yaml.safe_load(path.read_text())
@@ -108,7 +108,7 @@ def read_row(path: Path, env_id: str | None) -> dict[str, Any]:
 
 
 def arguments(row: dict[str, Any], env: gym.Env[Any, Any]) -> dict[str, Any]:
-    """Constructor arguments of an rl_zoo3 row without its callbacks; nothing is evaluated.
+    """Return constructor arguments of an rl_zoo3 row without its callbacks; nothing is evaluated.
 
     Raises:
         ValueError: a key that rl_zoo3 handles outside of the algorithm, or Python code as a value.
@@ -130,7 +130,7 @@ def arguments(row: dict[str, Any], env: gym.Env[Any, Any]) -> dict[str, Any]:
 
 
 def callbacks(names: Any) -> list[Any]:
-    """New callbacks of a row's ``callback``."""
+    """Return new callbacks of a row's ``callback``."""
     return [callback(**kwargs) for callback, kwargs in named_classes(names)]
 
 

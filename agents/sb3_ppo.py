@@ -68,7 +68,7 @@ class SB3PPO:
 
     @staticmethod
     def hyperparameter_files(*, hyperparams: str | Path = "", **_: Any) -> list[Path]:
-        """The file of its row; of a subclass that chooses by itself, all that there are."""
+        """Return the file of its row; of a subclass that chooses by itself, all that there are."""
         if not hyperparams:
             return sorted(HYPERPARAMS.rglob("ppo.yml"))
         return [HYPERPARAMS / hyperparams / "ppo.yml"]
@@ -86,7 +86,7 @@ class SB3PPO:
 
 
 def wrapped(env: gym.Env[Any, Any], wrappers: Any) -> gym.Env[Any, Any]:
-    """The environment in the wrappers of a row's ``env_wrapper``, the first innermost.
+    """Return the environment in the wrappers of a row's ``env_wrapper``, the first innermost.
 
     Args:
         env: the environment.

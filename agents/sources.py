@@ -113,7 +113,7 @@ def _sources(root: str, files: Iterable[Path] = ()) -> dict[str, bytes] | None:
 
 
 def here(name: str) -> str:
-    """A module as files of hyper-parameters name it, ``agents.replay``, by its name here."""
+    """Return a module as files of hyper-parameters name it, ``agents.replay``, by its name here."""
     return f"{PACKAGE}.{name.removeprefix('agents.')}" if name.startswith("agents.") else name
 
 
@@ -146,7 +146,7 @@ def _installed() -> tuple[Path, ...]:
 
 
 def _located(name: str) -> Path | None:
-    """The file of a module; only what is loaded anyway is asked, and nothing is imported."""
+    """Return the file of a module; only what is loaded anyway is asked, and nothing is imported."""
     loaded = getattr(sys.modules.get(name), "__file__", None)
     if loaded is not None:
         return _file(loaded)
@@ -212,7 +212,7 @@ def _named(tree: ast.AST, module: Path) -> Iterator[Path]:
 
 
 def _with_parents(name: str) -> list[str]:
-    """The module and the packages around it, whose code is run as well."""
+    """Return the module and the packages around it, whose code is run as well."""
     parts = name.split(".")
     return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
@@ -226,12 +226,12 @@ def _top(name: str) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """The file's content with the line ends of Unix: checkouts differ in nothing else."""
+    """Return the file's content with the line ends of Unix: checkouts differ in nothing else."""
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def _plain(value: Any) -> Any:
-    """The value in a form that is the same in every process."""
+    """Return the value in a form that is the same in every process."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

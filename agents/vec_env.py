@@ -93,11 +93,11 @@ class AMCVecEnv(VecEnv):
         self.env.close()
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """A frame of each environment."""
+        """Return a frame of each environment."""
         return self.env.render()  # type: ignore[return-value]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of each sub-environment."""
+        """Return an attribute of each sub-environment."""
         return [env.get_wrapper_attr(attr_name) for env in self._chosen(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
@@ -114,7 +114,7 @@ class AMCVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """False for each: sub-environments are bare, wrappers go around all of them."""
+        """Return false for each: sub-environments are bare, wrappers go around all of them."""
         return [False for _ in self._chosen(indices)]
 
     def _chosen(self, indices: VecEnvIndices) -> list[CompressionEnv]:

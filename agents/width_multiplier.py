@@ -29,7 +29,7 @@ def divisor(channels: tuple[int, ...]) -> int:
 
 
 def rounded(width: float, by: int) -> int:
-    """The multiple of ``by`` nearest to a width, but at least nine tenths of it."""
+    """Return the multiple of ``by`` nearest to a width, but at least nine tenths of it."""
     multiple = max(by, int(width + by / 2) // by * by)
     return multiple + by if multiple < 0.9 * width else multiple
 

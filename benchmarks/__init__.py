@@ -53,7 +53,7 @@ def record(
     arguments: Mapping[str, Any] | None = None,
     rerun: bool = False,
 ) -> Recording:
-    """An environment that records whatever is trained on it, for ``report`` and ``compare``.
+    """Return an environment that records whatever is trained on it, for ``report`` and ``compare``.
 
     ```python
     env = benchmarks.record(gym.make("AMC-MobileNet-v0"), agent="mine", seed=0, out="runs/x")

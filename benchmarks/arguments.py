@@ -55,12 +55,12 @@ def run_command(
 
 
 def split(names: str) -> list[str]:
-    """The parts of "A, B,C" that are not empty."""
+    """Return the parts of "A, B,C" that are not empty."""
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def json_object(text: str, option: str = "--env-kwargs") -> dict[str, Any]:
-    """The object that an option says.
+    """Return the object that an option says.
 
     Raises:
         BenchmarkError: not JSON, or no object.

@@ -123,7 +123,7 @@ def _check(run: Path, target: Path) -> None:
 
 
 def _folders(run: Path) -> list[Path]:
-    """The folder itself, and all below it that hold files."""
+    """Return the folder itself, and all below it that hold files."""
     return sorted({run, *(path.parent for path in run.rglob("*") if path.is_file())})
 
 
@@ -216,7 +216,7 @@ def _few(plans: Path) -> bool:
 
 
 def _outcomes(folder: Path) -> list[Outcome]:
-    """The outcomes of a folder that holds them and nothing else in JSON."""
+    """Return the outcomes of a folder that holds them and nothing else in JSON."""
     first = next(folder.glob("*.json"), None)
     if first is not None and TUNED not in first.read_text("utf-8", errors="replace")[:200]:
         return []

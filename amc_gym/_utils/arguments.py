@@ -42,7 +42,7 @@ def real(
     at_most: float | None = None,
     otherwise: str = "",
 ) -> float:
-    """A finite real number as a Python float.
+    """Return a finite real number as a Python float.
 
     Short NumPy and torch floats become the decimal that they print as: float32's 0.2 is 0.2.
 
@@ -82,7 +82,7 @@ def whole(
     at_most: int | None = None,
     otherwise: str = "",
 ) -> int:
-    """A whole number as a Python int; 8.0 is one.
+    """Return a whole number as a Python int; 8.0 is one.
 
     Args:
         name: of the argument, as the user writes it.
@@ -111,7 +111,7 @@ def whole(
 
 
 def truth(name: str, value: object) -> bool:
-    """True or False.
+    """Return true or False.
 
     Raises:
         TypeError: it is something else, numbers and strings included.
@@ -125,7 +125,7 @@ def truth(name: str, value: object) -> bool:
 
 
 def path(name: str, value: object) -> Path:
-    """The path that a string or path object names.
+    """Return the path that a string or path object names.
 
     Raises:
         TypeError: it is neither.
@@ -140,7 +140,7 @@ def path(name: str, value: object) -> Path:
 
 
 def function(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
-    """A function that takes certain arguments.
+    """Return a function that takes certain arguments.
 
     Args:
         name: of the argument, as the user writes it.
@@ -200,7 +200,7 @@ def described(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value's own words, cut off where they become long."""
+    """Return a value's own words, cut off where they become long."""
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
         return described(value)
     if type(value).__module__ not in WELL_SPOKEN:
@@ -210,7 +210,7 @@ def shown(value: object) -> str:
 
 
 def _number(name: str, value: object, demand: str) -> Number:
-    """A Python number; NaN and infinity are left to the caller."""
+    """Return a Python number; NaN and infinity are left to the caller."""
     found = _python_number(value)
     if found is None:
         raise TypeError(f"{name} must be {demand}, not {described(value)}")

@@ -60,7 +60,7 @@ S = TypeVar("S", bound=Schema)
 
 
 def read(path: Path, largest: int = LARGEST) -> Any:
-    """The content of a JSON file.
+    """Return the content of a JSON file.
 
     Args:
         path: the file.
@@ -74,7 +74,7 @@ def read(path: Path, largest: int = LARGEST) -> Any:
 
 
 def read_text(path: Path, largest: int = LARGEST) -> str:
-    """The text of an ordinary file in UTF-8, of so many bytes at most.
+    """Return the text of an ordinary file in UTF-8, of so many bytes at most.
 
     Raises:
         DocumentError: as ``read_bytes``, or it is no text.
@@ -87,7 +87,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
 
 
 def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
-    """The content of an ordinary file, of so many bytes at most.
+    """Return the content of an ordinary file, of so many bytes at most.
 
     Raises:
         DocumentError: it has more, or it is a folder, a device or a pipe, which may never end.
@@ -127,7 +127,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def check(schema: type[S], content: Any) -> S:
-    """The content as its schema has it.
+    """Return the content as its schema has it.
 
     Raises:
         DocumentError: it does not fit; the message names the first place where.

@@ -158,7 +158,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def _partial(path: Path) -> tuple[Path, BinaryIO]:
-    """A new file beside ``path``, open and locked."""
+    """Return a new file beside ``path``, open and locked."""
     while True:
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
         file = partial.open("xb")

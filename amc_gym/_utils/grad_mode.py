@@ -26,7 +26,7 @@ def recording() -> Iterator[None]:
 
 
 def recorded(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run in ``recording``: for what is trained, and for tensors that stay."""
+    """Return the function, run in ``recording``: for what is trained, and for tensors that stay."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -37,7 +37,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def ordinary(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy that can be trained on if it was made in inference mode."""
+    """Return the tensor, or a copy that can be trained on if it was made in inference mode."""
     if not tensor.is_inference():
         return tensor
     with recording():

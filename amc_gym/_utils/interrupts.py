@@ -43,7 +43,7 @@ def happened() -> bool:
 
 
 def leave() -> int:
-    """The exit status of an interrupted command, whose process ends without delay."""
+    """Return the exit status of an interrupted command, whose process ends without delay."""
     gc.freeze()  # Python's last collection goes through all of torch, for a second or more
     return INTERRUPTED
 

@@ -15,7 +15,7 @@ from amc_gym._utils.arguments import described, shown
 
 @cache
 def processor() -> str:
-    """The processor's model."""
+    """Return the processor's model."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -51,7 +51,7 @@ def free_memory() -> int:
 
 
 def device_of(name: str | torch.device) -> torch.device:
-    """The device of a name; "auto" is a GPU where there is one.
+    """Return the device of a name; "auto" is a GPU where there is one.
 
     Raises:
         TypeError: it is no name.

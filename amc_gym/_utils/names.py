@@ -32,13 +32,13 @@ def choose(what: str, name: object, available: Iterable[str]) -> str:
 
 
 def nearest(name: object, available: Iterable[str]) -> str | None:
-    """The name that somebody most likely meant; ``None``: nothing is near."""
+    """Return the name that somebody most likely meant; ``None``: nothing is near."""
     near = difflib.get_close_matches(str(name)[:100], list(available), n=1, cutoff=0.5)
     return near[0] if near else None
 
 
 def printable(text: str, longest: int = 1000) -> str:
-    """A text as one line without escape sequences, cut where it is too long.
+    """Return a text as one line without escape sequences, cut where it is too long.
 
     What somebody else wrote could otherwise clear a terminal or fill it.
 

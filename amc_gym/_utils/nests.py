@@ -38,7 +38,7 @@ def _leaves(nest: Nest) -> Iterator[Tensor]:
 
 
 def mapped(function: Callable[[Tensor], Any], nest: Nest) -> Nest:
-    """The nest with each tensor as ``function`` makes it; whatever else is in it stays."""
+    """Return the nest with each tensor as ``function`` makes it; whatever else is in it stays."""
     if isinstance(nest, Tensor):
         return function(nest)
     if isinstance(nest, Mapping):
@@ -51,7 +51,7 @@ def mapped(function: Callable[[Tensor], Any], nest: Nest) -> Nest:
 
 
 def samples(nest: Nest) -> int:
-    """The number of samples in a batch.
+    """Return the number of samples in a batch.
 
     Raises:
         ValueError: its parts hold different numbers, or there is no tensor in it.
@@ -76,7 +76,7 @@ def _sizes(nest: Nest) -> Iterator[int]:
 
 
 def take(nest: Nest, chosen: slice | Tensor) -> Nest:
-    """Some samples of a batch, by a slice or a tensor of indices."""
+    """Return some samples of a batch, by a slice or a tensor of indices."""
     if isinstance(nest, Tensor):
         return nest[chosen]
     if isinstance(nest, list):
@@ -105,14 +105,14 @@ def joined(parts: Sequence[Nest]) -> Nest:
 def placed(
     nest: Nest, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Nest:
-    """The nest on a device, floats in a precision; whole numbers stay what they are."""
+    """Return the nest on a device, floats in a precision; whole numbers stay what they are."""
     return mapped(
         lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None), nest
     )
 
 
 def device_of(nest: Nest) -> torch.device:
-    """The device of a nest's first tensor; the CPU if it has none."""
+    """Return the device of a nest's first tensor; the CPU if it has none."""
     return next((tensor.device for tensor in _leaves(nest)), torch.device("cpu"))
 
 

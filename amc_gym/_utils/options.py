@@ -32,7 +32,7 @@ class Option:
 
 @cache
 def options_of(cls: type) -> tuple[Option, ...]:
-    """The fields of a class of options with their docstrings, in order.
+    """Return the fields of a class of options with their docstrings, in order.
 
     Raises:
         ValueError: a field has none.
@@ -59,7 +59,7 @@ def table(
     without: Container[str] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
-    """A Markdown table of all options of some classes: argument, default, meaning.
+    """Return a Markdown table of all options of some classes: argument, default, meaning.
 
     Args:
         classes: of options.
@@ -79,7 +79,7 @@ def table(
 
 
 def markdown(rows: list[tuple[str, ...]], indent: str = "") -> str:
-    """A Markdown table, the first row its head; lines after the first one are indented."""
+    """Return a Markdown table, the first row its head; lines after the first one are indented."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     ruled = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
     lines = (
@@ -97,7 +97,7 @@ def signature(
     without: Container[str] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Signature:
-    """A signature of some parameters and, by keyword, the options of some classes.
+    """Return a signature of some parameters and, by keyword, the options of some classes.
 
     Args:
         first: parameters that are no options.
@@ -120,7 +120,7 @@ def signature(
 
 
 def split(given: dict[str, Any], *classes: type) -> list[Any]:
-    """An object of each class, of those of the given options that are its own."""
+    """Return an object of each class, of those of the given options that are its own."""
     made = []
     for cls in classes:
         names = {field.name for field in fields(cls)}

@@ -82,7 +82,7 @@ def claim_server_folder() -> None:
 
 
 def _server_folder() -> list[str]:
-    """The folder of the fork server that has started this process, if one has."""
+    """Return the folder of the fork server that has started this process, if one has."""
     server = getattr(forkserver, "_forkserver", None)
     # A server of this process's own has an id.
     if server is None or getattr(server, "_forkserver_pid", None) is not None:

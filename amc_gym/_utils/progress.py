@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def counter(*, shown: bool = True) -> Progress:
-    """A bar on stderr: what is done, how many of how many, and the time that is left.
+    """Return a bar on stderr: what is done, how many of how many, and the time that is left.
 
     Args:
         shown: whether there is a bar; without it all calls do nothing.

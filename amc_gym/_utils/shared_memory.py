@@ -242,7 +242,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _map(address: Address) -> mmap.mmap:
-    """The region, copied on write: nobody can change what another one sees."""
+    """Return the region, copied on write: nobody can change what another one sees."""
     try:
         # Looked at before it is opened: where the number has gone to a pipe by now, reading would
         # wait, or take what others wait for.
@@ -282,7 +282,7 @@ def _anonymous(token: bytes, parts: Collection[tuple[int, np.ndarray]]) -> int |
 def _temporary(
     token: bytes, parts: Collection[tuple[int, np.ndarray]], directory: str | None
 ) -> tuple[str, int]:
-    """The path of a temporary file that only this user can open, and its open descriptor."""
+    """Return the path of a temporary file that only this user can open, and its open descriptor."""
     directory = tempfile.gettempdir() if directory is None else directory
     for left in Path(directory).glob(f"{PREFIX}*{SUFFIX}"):
         remove_if_dead(left)

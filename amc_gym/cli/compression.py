@@ -43,7 +43,7 @@ WORDS: dict[str, Any] = {
 
 
 def _options() -> type:
-    """A class of all options of engine and environment, as the command line takes them."""
+    """Return a class of all options of engine and environment, as the command line takes them."""
     typed = []
     for cls in (EngineOptions, EnvOptions):
         hints = get_type_hints(cls)
@@ -61,7 +61,7 @@ else:
 
 
 def _environment(subject: Subject, options: Options) -> AMCEnv:
-    """The environment that a command is about."""
+    """Return the environment that a command is about."""
     chosen = {field.name: getattr(options, field.name) for field in fields(options)}
     if chosen["preserve_ratio"] == "none":
         chosen["preserve_ratio"] = None

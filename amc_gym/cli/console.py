@@ -35,7 +35,7 @@ class CommandError(Exception):
 
 
 def printer(*, markup: bool = True) -> Console:
-    """Standard output; a table has room where no terminal says how wide it is, as in a log.
+    """Return standard output; a table has room where no terminal says how wide it is, as in a log.
 
     Args:
         markup: whether [bold] and the like in what is printed are rich's instructions.
@@ -64,7 +64,7 @@ def watched() -> bool:
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose every failure is one, that of the user's own code included.
+    """Return a command whose every failure is one, that of the user's own code included.
 
     ``SystemExit`` from a module or a network must not look like success.
 

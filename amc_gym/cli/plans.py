@@ -29,7 +29,7 @@ class SavedPlan:
     data_root: Path | None = None
 
     def open(self) -> tuple[CompressionPlan, CompressionTask]:
-        """The plan and its task.
+        """Return the plan and its task.
 
         Raises:
             CommandError: ``task`` is no package.module:function.

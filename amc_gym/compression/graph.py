@@ -46,7 +46,7 @@ class Axis:
 
     @classmethod
     def fixed(cls, size: int) -> Axis:
-        """An axis of which nothing is pruned."""
+        """Return an axis of which nothing is pruned."""
         return cls(np.full(size, FIXED), np.zeros(size, dtype=int))
 
     def __len__(self) -> int:
@@ -127,7 +127,7 @@ class Unit:
     inputs: int | None = None  # input channels, where `channels` counts a layer's weights instead
 
     def first(self, count: int) -> np.ndarray:
-        """The first ``count`` of its channels, equally many of each block, ascending."""
+        """Return the first ``count`` of its channels, equally many of each block, ascending."""
         blocks = np.arange(self.channels).reshape(self.blocks, -1)
         return blocks[:, : count // self.blocks].reshape(-1)
 

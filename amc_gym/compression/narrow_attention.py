@@ -64,7 +64,7 @@ class NarrowAttention(nn.MultiheadAttention):
     def _mask(
         self, padding: Tensor | None, mask: Tensor | None, q: Tensor, k: Tensor
     ) -> Tensor | None:
-        """What is added to the scores, (N or 1, heads or 1, L, S); ``None`` for nothing."""
+        """Tell what is added to the scores, (N or 1, heads or 1, L, S); ``None`` for nothing."""
         added = None
         for each, shape in (
             (padding, (-1, 1, 1, k.shape[2])),

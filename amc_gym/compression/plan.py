@@ -213,7 +213,7 @@ class CompressionPlan:
         return cls(**content)
 
     def to_json(self) -> str:
-        """The plan as JSON: ``to_dict`` in one line.
+        """Return the plan as JSON: ``to_dict`` in one line.
 
         Raises:
             PlanError: as ``to_dict``.
@@ -264,7 +264,7 @@ class CompressionPlan:
             raise PlanError(f"{path}: {error}") from error
 
     def _ranges(self) -> dict[str, str]:
-        """Unit name -> its channels as a file says them."""
+        """Return unit name -> its channels as a file says them."""
         if sum(map(len, self.kept.values())) > channel_ranges.MOST:
             raise PlanError(f"a plan can keep at most {channel_ranges.MOST:,} channels in all")
         kept: dict[str, str] = {}

@@ -50,7 +50,7 @@ def rescaled(tensor: Tensor, parameter: Parameter, counts: Sequence[int]) -> Ten
 
 
 def with_inputs(weight: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
-    """A weight (O, I / groups, ...) that reads only the input positions ``columns``.
+    """Return a weight (O, I / groups, ...) that reads only the input positions ``columns``.
 
     Each group must keep equally many of its inputs, and they lie in the order of the groups.
     """
@@ -63,7 +63,7 @@ def with_inputs(weight: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
 
 
 def oriented(module: nn.Module) -> Tensor:
-    """A layer's weight as (outputs, inputs / groups, ...), whichever way it is stored."""
+    """Return a layer's weight as (outputs, inputs / groups, ...), whichever way it is stored."""
     weight = module.weight
     assert isinstance(weight, Tensor)
     turned = isinstance(module, nn.modules.conv._ConvNd) and module.transposed
@@ -133,7 +133,7 @@ def describe(module: nn.Module, per_input: int = 0) -> None:
 
 
 def _outputs_per_input(module: nn.Module) -> int:
-    """Outputs for each input of a depthwise convolution; 0 for other layers."""
+    """Return outputs for each input of a depthwise convolution; 0 for other layers."""
     if not isinstance(module, nn.modules.conv._ConvNd):
         return 0
     depthwise = 1 < module.groups == module.in_channels
@@ -209,7 +209,7 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
 
 
 def _masked_norms(network: nn.Module, graph: ChannelGraph, kept: Kept) -> dict[int, Tensor]:
-    """What layer norms leave out, as ``MaskedNorms`` takes it."""
+    """Tell what layer norms leave out, as ``MaskedNorms`` takes it."""
     found = {}
     for parameter in graph.parameters:
         module, name = parameter.owners[0]

@@ -134,15 +134,15 @@ class Analysis:
         return sensitivities(self.model, self.graph, batches, loss=expected)
 
     def images(self) -> Iterator[Nest]:
-        """Inputs of calibration on the network's device, such as images (B, C, H, W)."""
+        """Return inputs of calibration on the network's device, such as images (B, C, H, W)."""
         return (images for images, _ in self._batches())
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:
-        """The network, trained for some steps on the calibration images."""
+        """Return the network, trained for some steps on the calibration images."""
         return finetune_steps(network, self.task.calibration, steps, self.task.objective)
 
     def _batches(self) -> Iterator[tuple[Nest, Nest]]:
-        """Inputs and targets of calibration, on the device of the network."""
+        """Return inputs and targets of calibration, on the device of the network."""
         device = self.device
         return (
             (placed(inputs, device), placed(targets, device))

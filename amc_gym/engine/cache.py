@@ -38,7 +38,7 @@ class EngineCache:
         return self._get("analysis", task, lambda: Analysis(task))
 
     def engine(self, task: CompressionTask, options: EngineOptions) -> Engine:
-        """The engine of a task and options: the same object for equal ones."""
+        """Return the engine of a task and options: the same object for equal ones."""
         return self._get("engine", (task, options), lambda: Engine(self.analysis(task), options))
 
     def latency(

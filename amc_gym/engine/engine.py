@@ -125,7 +125,7 @@ class Engine:
         return {name: self.pruning.cost(RESOURCES[name]) for name in TOLD}
 
     def cost(self, resource: ResourceLike) -> Cost:
-        """A resource of any counts.
+        """Return a resource of any counts.
 
         Raises:
             ValueError: it does not count what the granularity decides, or falls somewhere when a

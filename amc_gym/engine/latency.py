@@ -39,7 +39,7 @@ def workload_of(
     batch: int = 1,
     device: str = "auto",
 ) -> Workload:
-    """A task's network in a runtime on this machine.
+    """Return a task's network in a runtime on this machine.
 
     Args:
         analysis: of the task.
@@ -72,7 +72,7 @@ def table_of(
     device: str = "auto",
     **options: Any,
 ) -> LatencyTable:
-    """The latency table of a task: a given one, this machine's own, or one measured now.
+    """Return the latency table of a task: a given one, this machine's own, or one measured now.
 
     One that is measured goes into the cache: one thread, one image at a time.
 
@@ -113,7 +113,7 @@ def _where(runtime: str, device: str) -> torch.device:
 def latency_cost(
     analysis: Analysis, runtime: str, path: str | Path | None, device: str
 ) -> LatencyCost:
-    """A task's latency as a resource, by the table that ``table_of`` finds."""
+    """Return a task's latency as a resource, by the table that ``table_of`` finds."""
     table = table_of(analysis, runtime, path, device)
     return LatencyCost(analysis.graph, geometries(analysis.model, analysis.graph), table)
 

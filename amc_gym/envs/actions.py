@@ -40,7 +40,7 @@ class ActionMode(ABC):
 
     @abstractmethod
     def decide(self, executed: Sequence[int], action: float) -> int:
-        """The count of the next unit.
+        """Return the count of the next unit.
 
         Args:
             executed: counts of the units before.
@@ -67,7 +67,7 @@ class Clamp(ActionMode):
         return self.budget.clamp(executed, action)
 
     def action(self, executed: Sequence[int], count: int) -> float:
-        """The sparsity itself."""
+        """Return the sparsity itself."""
         return 1 - count / self.budget.channels[len(executed)]
 
     def decide_all(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
@@ -145,7 +145,7 @@ class Residual(ActionMode):
         return np.array([[nearest(counts, k) for k in each] for counts, each in columns]).T
 
     def _scale(self, executed: Sequence[int]) -> float:
-        """The largest scale of the units still to come that the budget leaves."""
+        """Return the largest scale of the units still to come that the budget leaves."""
         t = len(executed)
         fits = bisect_left(
             range(len(self._path)),
@@ -155,7 +155,7 @@ class Residual(ActionMode):
         return float(self._scales[max(fits - 1, 0)])
 
     def decide(self, executed: Sequence[int], action: float) -> int:
-        """The count nearest to the scaled one, at most what the budget leaves."""
+        """Return the count nearest to the scaled one, at most what the budget leaves."""
         t = len(executed)
         wanted = self.allocation.least_error[t] * self._scale(executed)
         if action != 0.5:
@@ -164,7 +164,7 @@ class Residual(ActionMode):
         return count if self.budget.fits(executed, count) else self.budget.cap(executed)
 
     def action(self, executed: Sequence[int], count: int) -> float:
-        """The action whose count is nearest: factors beyond the range cannot be reached."""
+        """Return the action whose count is nearest: factors beyond the range cannot be reached."""
         wanted = self.allocation.least_error[len(executed)] * self._scale(executed)
         return min(max((1 - log(count / wanted) / RANGE) / 2, 0.0), 1.0)
 

@@ -28,7 +28,7 @@ STEPS = (1, 2, 4, 8, 16)
 def allocate(
     budget: Budget, cost: Cost, errors: Sequence[np.ndarray], limit: int
 ) -> tuple[int, ...]:
-    """Counts of small total error whose cost is within a limit.
+    """Return counts of small total error whose cost is within a limit.
 
     Greedily from the full network: time and again the removal that raises the error least for the
     cost that it saves.  What the last one left over is spent the same way, on what lowers the error
@@ -127,7 +127,7 @@ class Allocation:
         return self.least(0.0)
 
     def least(self, curvature: float) -> tuple[int, ...]:
-        """Counts of small total weighted error within the budget.
+        """Return counts of small total weighted error within the budget.
 
         Args:
             curvature: power of the loss's sensitivity that errors are weighted by, see

@@ -161,7 +161,7 @@ class AMCEnv(CompressionEnv):
 
 
 def _arguments() -> str:
-    """The table of keywords in the page above: those of the ids."""
+    """Return the table of keywords in the page above: those of the ids."""
     others = (
         ("task", "per id", "what is compressed, see below"),
         ("render_mode", "None", "None, " + " or ".join(f'"{mode}"' for mode in RENDER_MODES)),
@@ -170,7 +170,7 @@ def _arguments() -> str:
 
 
 def _listed(option: str, meaning: str, strategies: Mapping[str, Any]) -> str:
-    """A table of the names of an option and their summaries."""
+    """Return a table of the names of an option and their summaries."""
     rows = [(f"`{option}`", meaning)]
     rows += [(f'`"{name}"`', each.summary) for name, each in strategies.items()]
     return markdown(rows, indent="    ")

@@ -26,7 +26,7 @@ TotalCost = Callable[[Sequence[int]], int]
 
 
 def exact(ratio: float) -> Fraction:
-    """The decimal that the user wrote, not the binary number nearest to it: 0.2 is 1/5."""
+    """Return the decimal that the user wrote, not the binary number nearest to it: 0.2 is 1/5."""
     return Fraction(repr(float(ratio)))
 
 
@@ -45,7 +45,7 @@ def admissible(channels: int, max_sparsity: float, step: int) -> Sequence[int]:
 
 
 def share_to_keep(preserve_ratio: object) -> float | None:
-    """The option ``preserve_ratio`` as a plain number; None: no bound.
+    """Return the option ``preserve_ratio`` as a plain number; None: no bound.
 
     Raises:
         TypeError: it is no number.
@@ -131,7 +131,7 @@ class Budget:
             )
 
     def scaled(self, shares: Iterable[float]) -> tuple[int, ...]:
-        """Counts nearest to ``shares`` of the channels times the largest number that fits.
+        """Return counts nearest to ``shares`` of the channels times the largest number that fits.
 
         So a vector of any length is a plan that uses the budget up.  Without a budget the number
         is 1.
@@ -192,7 +192,7 @@ class Budget:
 
 
 def nearest(ascending: Sequence[int], value: float) -> int:
-    """The element nearest to ``value``; of two equally near the larger."""
+    """Return the element nearest to ``value``; of two equally near the larger."""
     right = bisect_left(ascending, value)
     if right == 0:
         return ascending[0]
@@ -203,11 +203,11 @@ def nearest(ascending: Sequence[int], value: float) -> int:
 
 
 def _listed(ascending: Sequence[int]) -> str:
-    """The first counts and the last."""
+    """Return the first counts and the last."""
     few = [str(count) for count in ascending[:3]]
     return ", ".join(few if len(ascending) < 4 else [*few, f"... {ascending[-1]}"])
 
 
 def smallest_ratio(smallest: int, full: int) -> float:
-    """The least ratio of four decimals whose budget admits ``smallest``."""
+    """Return the least ratio of four decimals whose budget admits ``smallest``."""
     return ceil(Fraction(smallest, full) * 10_000) / 10_000

@@ -217,7 +217,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         return self._executed is None
 
     def running(self) -> list[int]:
-        """Counts of the units that the running episode has decided; a step appends one.
+        """Return counts of the units that the running episode has decided; a step appends one.
 
         Raises:
             gymnasium.error.ResetNeeded: the episode is over or was never started.
@@ -233,7 +233,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         return reward, info | self._told
 
     def render(self) -> Any:
-        """The episode so far: a table as text, or bars as (320, 640, 3) uint8.
+        """Return the episode so far: a table as text, or bars as (320, 640, 3) uint8.
 
         Raises:
             gymnasium.error.ResetNeeded: nothing was started yet.

@@ -31,7 +31,7 @@ _SIGNATURE = signature(
 
 @recorded
 def make_env(task: TaskLike, *, render_mode: str | None = None, **options: Any) -> AMCEnv:
-    """An environment of a task; every keyword is a field of one of ``OPTIONS``.
+    """Return an environment of a task; every keyword is a field of one of ``OPTIONS``.
 
     Raises:
         TypeError: a keyword is unknown, or an option of a wrong type.

@@ -125,7 +125,7 @@ class Problem:
         return "score" if name == "accuracy" and not self.engine.objective.classifies else name
 
     def _budget(self) -> Budget:
-        """The admissible counts under the resolved options."""
+        """Return the admissible counts under the resolved options."""
         graph, options = self.engine.graph, self.options
         kinds = [graph.layers[unit.consumers[0]].kind for unit in self.units]
         return Budget(
@@ -192,7 +192,7 @@ class Problems(Protocol):
         ...
 
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
-        """The problem of a new episode, and what ``info`` tells of it.
+        """Return the problem of a new episode, and what ``info`` tells of it.
 
         Args:
             options: of ``reset``; each is one of ``options``.
@@ -204,7 +204,7 @@ class Problems(Protocol):
         ...
 
     def only(self) -> Problem | None:
-        """The problem of every ``reset`` without options; None where it is drawn."""
+        """Return the problem of every ``reset`` without options; None where it is drawn."""
         ...
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,18 +226,18 @@ class OneNetwork:
         self._others: OrderedDict[float | str | None, Problem] = OrderedDict()
 
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
-        """The first problem, or that of another budget, which ``info`` then tells."""
+        """Return the first problem, or that of another budget, which ``info`` then tells."""
         if "preserve_ratio" not in options:
             return self.first, {}
         problem = self._at(replace(self.first.given, preserve_ratio=options["preserve_ratio"]))
         return problem, {"preserve_ratio": problem.options["preserve_ratio"]}
 
     def only(self) -> Problem:
-        """The first problem."""
+        """Return the first problem."""
         return self.first
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """The budget, where it is another one."""
+        """Return the budget, where it is another one."""
         return dict(told)
 
     def _at(self, options: EnvOptions) -> Problem:

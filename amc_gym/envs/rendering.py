@@ -39,7 +39,7 @@ class Frame:
 
 
 def ansi(frame: Frame) -> str:
-    """A table with one row per unit."""
+    """Return a table with one row per unit."""
     table = Table(title=frame.headline, box=box.SIMPLE_HEAD)
     table.add_column("unit")
     for column in ("channels", "kept", "sparsity"):

@@ -12,7 +12,7 @@ from amc_gym._utils.names import nearest
 def reset_options(
     options: object, arguments: Iterable[str], known: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The options of a ``reset`` as a dictionary.
+    """Return the options of a ``reset`` as a dictionary.
 
     Args:
         options: what the user gave: a mapping or None.

@@ -64,7 +64,7 @@ class Reward:
     compared: bool = False
 
     def __call__(self, measured: Measured, references: References | None = None) -> float:
-        """The reward of a finished plan.
+        """Return the reward of a finished plan.
 
         Args:
             measured: what the plan was measured to be.
@@ -109,7 +109,7 @@ def register(name: str, *, timed: bool = False, compared: bool = False) -> Calla
 
 
 def reward_of(reward: str | RewardFunction | Reward) -> Reward:
-    """The reward of a name, or a user's own function, for which latency is not measured.
+    """Return the reward of a name, or a user's own function, for which latency is not measured.
 
     Raises:
         TypeError: it is neither.
@@ -125,7 +125,7 @@ def reward_of(reward: str | RewardFunction | Reward) -> Reward:
 @register("accuracy")
 @register("score")
 def score(measured: Measured) -> float:
-    """The score, in [0, 1]: of a network that classifies, its accuracy."""
+    """Return the score, in [0, 1]: of a network that classifies, its accuracy."""
     return measured.score
 
 

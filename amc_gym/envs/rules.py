@@ -44,7 +44,7 @@ def counts(budget: Budget, rule: Rule, level: Fraction) -> tuple[int, ...]:
 
 
 def largest(budget: Budget, rule: Rule = uniform) -> tuple[int, ...]:
-    """Counts of the rule's largest plan within the budget.
+    """Return counts of the rule's largest plan within the budget.
 
     A unit's count only changes where its share of the channels passes the middle of two admissible
     counts.  Between two such levels, of whatever unit, the plan stays the same, so bisecting until

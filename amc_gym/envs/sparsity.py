@@ -14,7 +14,7 @@ KINDS = ("conv", "linear")
 
 
 def sparsity(action: np.ndarray) -> float:
-    """The action as a ratio in [0, 1].
+    """Return the action as a ratio in [0, 1].
 
     Raises:
         TypeError: it holds no numbers.
@@ -35,7 +35,7 @@ def sparsity(action: np.ndarray) -> float:
 
 
 def largest(max_sparsity: object) -> float | dict[str, float]:
-    """The option ``max_sparsity`` as plain numbers.
+    """Return the option ``max_sparsity`` as plain numbers.
 
     Raises:
         TypeError: it is neither a number nor a mapping of numbers.

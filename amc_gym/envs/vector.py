@@ -213,7 +213,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         return observations, rewards, terminations, np.zeros_like(terminations), infos
 
     def _sparsities(self, actions: Any) -> list[float]:
-        """The actions as ratios in [0, 1]."""
+        """Return the actions as ratios in [0, 1]."""
         n = self.num_envs
         if isinstance(actions, np.ndarray) and actions.shape == (n, 1):
             ratios = np.clip(actions[:, 0].astype(np.float64), 0, 1)
@@ -289,7 +289,7 @@ def _put(observations: Any, where: int | Sequence[int], rows: Any) -> None:
 
 
 def _row(observations: Any, where: int) -> Any:
-    """A copy of one row of observations."""
+    """Return a copy of one row of observations."""
     if isinstance(observations, dict):
         return {key: value[where].copy() for key, value in observations.items()}
     return observations[where].copy()

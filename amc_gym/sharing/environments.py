@@ -76,7 +76,7 @@ class Copied:
     threads: int | None
 
     def environment(self, made: Engine) -> AMCEnv:
-        """A new one, not reset yet."""
+        """Return a new one, not reset yet."""
         task = _named(made.task, self.names)
         env = AMCEnv(
             made, self.options, latency=self.latency, task=task, render_mode=self.render_mode
@@ -95,7 +95,7 @@ class SharedEnv:
         self._engine = made  # in the process that shares it
 
     def __call__(self) -> AMCEnv:
-        """A new environment, not reset yet.
+        """Return a new environment, not reset yet.
 
         Raises:
             OSError: what was shared is gone.
@@ -127,7 +127,7 @@ class SharedEnv:
 def share(
     env: gym.Env[Any, Any], *, directory: str | None = None, threads: int | None = 1
 ) -> SharedEnv:
-    """A function that makes equal environments in any process of this machine and user.
+    """Return a function that makes equal environments in any process of this machine and user.
 
     Weights, images, factors and statistics lie in memory once, for all processes together, and
     are ready: a copy takes milliseconds, nothing is loaded or calibrated again.  What it returns
@@ -169,7 +169,7 @@ _sent = weakref.WeakKeyDictionary()
 
 
 def _sent_by_this_process(shipment: Shipment) -> Engine | None:
-    """The engine itself, should it be sent back to where it came from."""
+    """Return the engine itself, should it be sent back to where it came from."""
     for engine, sent in _sent.items():
         if any(shipment == other for other, _ in sent.values()):
             return engine
@@ -178,12 +178,12 @@ def _sent_by_this_process(shipment: Shipment) -> Engine | None:
 
 @lru_cache(maxsize=LATEST)
 def _unpacked(shipment: Shipment) -> Engine:
-    """The engine in a process that it was sent to, once for all environments."""
+    """Return the engine in a process that it was sent to, once for all environments."""
     return load(shipment.stream, shipment.address)
 
 
 def _named(task: CompressionTask, names: dict[str, Any]) -> CompressionTask:
-    """The task itself, or one of equal content that is named otherwise."""
+    """Return the task itself, or one of equal content that is named otherwise."""
     if all(getattr(task, name) == value for name, value in names.items()):
         return task
     task = copy.copy(task)

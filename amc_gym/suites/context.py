@@ -92,7 +92,7 @@ class Context:
         return isinstance(self.task, str) and not is_code(self.task)
 
     def at(self, preserve_ratio: float | str) -> Context:
-        """The same at another budget, named by it.
+        """Return the same at another budget, named by it.
 
         Raises:
             TypeError, ValueError: as of the class.
@@ -104,7 +104,7 @@ class Context:
 
 
 def _line(what: str, value: object) -> str:
-    """A name of one printable line, which infos, plans and messages can hold."""
+    """Return a name of one printable line, which infos, plans and messages can hold."""
     if not isinstance(value, str):
         raise TypeError(f"{what} of a context must be a string, not {described(value)}")
     if not value.strip() or printable(value, 200) != value:

@@ -71,7 +71,7 @@ class BoundedEngines:
         name: str,
         make: Callable[[Engine], Problem],
     ) -> Problem:
-        """The problem that an owner calls so, on the engine of a task and options.
+        """Return the problem that an owner calls so, on the engine of a task and options.
 
         Args:
             task: what is compressed.

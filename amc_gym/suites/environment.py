@@ -147,7 +147,7 @@ def make_suite_env(
     render_mode: str | None = None,
     **options: Any,
 ) -> SuiteEnv:
-    """An environment of a suite; its page lists the keywords.
+    """Return an environment of a suite; its page lists the keywords.
 
     Raises:
         TypeError: a keyword is unknown, or an option of a wrong type.

@@ -44,7 +44,7 @@ Row = tuple[str, str, list[float]]
 
 
 def asked(split: str) -> dict[str, tuple[float, ...]]:
-    """Groups that a network of a split has contexts in -> multiples of its own budget."""
+    """Return groups that a network of a split has contexts in -> multiples of its own budget."""
     return {"train": SEEN, "budgets": UNSEEN} if split == "train" else {split: SEEN}
 
 
@@ -84,7 +84,7 @@ def rows(*, shown: bool = True) -> Iterator[Row]:
 
 
 def written(name: str, summary: str, networks: Iterable[Row]) -> str:
-    """The text of a suite's file."""
+    """Return the text of a suite's file."""
     parts = ["format = 1", f"name = {json.dumps(name)}", f"summary = {json.dumps(summary)}"]
     for network, group, ratios in networks:
         parts += [

@@ -49,18 +49,18 @@ class SuiteProblems:
         self._judged = {each: replace(judged, granularity=each) for each in granularities}
 
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
-        """The problem of a context, and what ``info`` tells: its name and its budget."""
+        """Return the problem of a context, and what ``info`` tells: its name and its budget."""
         problem = self._problem(self._chosen(options, source))
         told = {name: problem.options[name] for name in ("context", "preserve_ratio")}
         return problem, told
 
     def only(self) -> Problem | None:
-        """The problem of a suite of one context."""
+        """Return the problem of a suite of one context."""
         contexts = self.suite.contexts
         return self._problem(contexts[0]) if len(contexts) == 1 else None
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """The name of the context."""
+        """Return the name of the context."""
         return {"context": told["context"]} if told else {}
 
     def _chosen(self, options: Mapping[str, Any], source: Source) -> Context:

@@ -111,7 +111,7 @@ class Suite:
         return tuple(dict.fromkeys(str(each.network) for each in self.contexts))
 
     def of(self, network: str) -> tuple[Context, ...]:
-        """The contexts of a network.
+        """Return the contexts of a network.
 
         Raises:
             TypeError: it is no string.
@@ -121,7 +121,7 @@ class Suite:
         return tuple(each for each in self.contexts if each.network == name)
 
     def part(self, group: str) -> Suite:
-        """The contexts of one group, as a suite.
+        """Return the contexts of one group, as a suite.
 
         Raises:
             TypeError: it is no string.
@@ -217,7 +217,7 @@ SuiteLike = str | Path | Suite
 
 
 def suite_of(suite: SuiteLike) -> Suite:
-    """The suite that the option ``suite`` names.
+    """Return the suite that the option ``suite`` names.
 
     Args:
         suite: a bundled one's name, the path of a TOML file, "package.module:attribute", or a

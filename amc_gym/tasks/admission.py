@@ -24,7 +24,7 @@ SAME = 1e-3
 
 
 def admitted(model: Any) -> nn.Module:
-    """The network to compress: ``model``, without the wrappers of torch.
+    """Return the network to compress: ``model``, without the wrappers of torch.
 
     Those of ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel`` come off, at any
     depth; the modules in them are shared, not copied, and ``model`` is not changed.  One that was
@@ -60,7 +60,7 @@ def admitted(model: Any) -> nn.Module:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network without wrappers of torch; itself if there are none.
+    """Return the network without wrappers of torch; itself if there are none.
 
     Modules that hold a wrapped one are copied shallowly: parameters and buffers stay the same.
     """
@@ -82,7 +82,7 @@ def _unwrapped(module: nn.Module, seen: dict[nn.Module, nn.Module]) -> nn.Module
 
 
 def with_children(module: nn.Module, children: dict[str, Any]) -> nn.Module:
-    """A module that shares all it holds with ``module``, but for some of its children."""
+    """Return a module that shares all it holds with ``module``, but for some of its children."""
     made = object.__new__(type(module))
     made.__dict__.update(module.__dict__)
     made.__dict__["_compiled_call_impl"] = None
@@ -191,7 +191,7 @@ def _check_copies(model: nn.Module) -> None:
 
 
 def classes_of(model: nn.Module, images: Nest, name: str = "model") -> int:
-    """The number of classes that a network tells apart.
+    """Return the number of classes that a network tells apart.
 
     Args:
         model: in eval mode.
@@ -236,7 +236,7 @@ def refuse_chance(name: str, again: Nest, before: Nest) -> None:
 
 
 def answer(model: nn.Module, images: Nest, what: str, name: str = "model") -> Any:
-    """What a network answers, without gradient.
+    """Tell what a network answers, without gradient.
 
     Args:
         model: in eval mode.

@@ -36,7 +36,7 @@ SplitLike = Split | Sequence[Any] | Dataset[Any] | DataLoader[Any]
 
 
 def split_of(name: str, data: Any) -> Split:
-    """The split that ``data`` is or makes.
+    """Return the split that ``data`` is or makes.
 
     Args:
         name: of the argument, as the user writes it.
@@ -109,7 +109,7 @@ def loader_of(name: str, data: Any) -> DataLoader[Any]:
 
 
 def _chosen(name: str, loader: DataLoader[Any]) -> list[int]:
-    """Indices of the items that a loader selects, ascending."""
+    """Return indices of the items that a loader selects, ascending."""
     sampler: Any = loader.sampler
     if loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler:
         sampler = (index for batch in loader.batch_sampler for index in batch)

@@ -18,7 +18,7 @@ DIGITS = {torch.float64: 8, torch.float32: 3}
 
 
 def of_weights(model: nn.Module) -> str:
-    """The sha256 of a network's modules, parameters and buffers."""
+    """Return the sha256 of a network's modules, parameters and buffers."""
     digest = hashlib.sha256()
     for name, module in model.named_modules():
         digest.update(f"{name}:{type(module).__name__}:{_structure(module)};".encode())
@@ -29,7 +29,7 @@ def of_weights(model: nn.Module) -> str:
 
 
 def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
-    """The sha256 of a network's logits on two fixed images of noise.
+    """Return the sha256 of a network's logits on two fixed images of noise.
 
     Two networks of equal weights may compute different things: another activation, another plain
     attribute, another buffer that no state holds.
@@ -43,7 +43,7 @@ def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
 
 
 def of_outputs(model: nn.Module, inputs: Nest, part: str = "") -> str:
-    """The sha256 of a network's outputs on fixed inputs, or of those of a part of it.
+    """Return the sha256 of a network's outputs on fixed inputs, or of those of a part of it.
 
     Args:
         model: in eval mode; a copy is run, in float64 where it can be.

@@ -29,7 +29,7 @@ AT_ONCE = 16
 
 
 def fitted(objective: Objective, model: nn.Module, data: Data) -> Objective:
-    """The objective once it has seen a network's outputs on some data.
+    """Return the objective once it has seen a network's outputs on some data.
 
     Args:
         objective: of the task.
@@ -77,7 +77,7 @@ def check_targets(objective: Objective, model: nn.Module, name: str, data: Data)
 
 
 def answered(model: nn.Module, inputs: Nest) -> Any:
-    """Outputs of a network, asked twice.
+    """Return outputs of a network, asked twice.
 
     Raises:
         ValueError: it does not run, answers by chance, or with NaN or infinity.

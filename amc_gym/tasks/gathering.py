@@ -27,7 +27,7 @@ DataLike = SplitLike | Samples
 
 
 def data_of(name: str, data: Any, objective: Objective) -> Data:
-    """The split or samples that ``data`` is or makes.
+    """Return the split or samples that ``data`` is or makes.
 
     Args:
         name: of the argument, as the user writes it.
@@ -122,7 +122,7 @@ def _item(name: str, item: Any) -> tuple[Nest, Nest]:
 
 
 def _apart(name: str, batch: Any, n: int) -> list[tuple[Nest, Nest]]:
-    """The ``n`` samples of a batch that a loader's own function has put together."""
+    """Return the ``n`` samples of a batch that a loader's own function has put together."""
     inputs, targets = (_listed(nest, n) for nest in _item(name, batch))
     return [(_at(inputs, i), _at(targets, i)) for i in range(n)]
 

@@ -137,7 +137,7 @@ def train_mode(model: nn.Module) -> None:
 
 
 def trained_alike(model: nn.Module, images: Nest, classes: int) -> nn.Module | None:
-    """A network that returns logits in training too: ``model`` itself, if it does.
+    """Return a network that returns logits in training too: ``model`` itself, if it does.
 
     Or else one that shares all with it, and whose outermost module, or all that hold others, stay
     in evaluation mode when it is trained.  Or None, if that does not help either.

@@ -18,7 +18,7 @@ LARGEST_SIDE = 4096
 
 
 def side(name: str, value: object, *, at_least: int = 1) -> int:
-    """The side of square images in pixels, within reason.
+    """Return the side of square images in pixels, within reason.
 
     Raises:
         TypeError: it is no number.

@@ -69,7 +69,7 @@ class Samples:
         return f"Samples({len(self)}, inputs {told(take(self.inputs, slice(1)))})"
 
     def batch(self, chosen: slice | Tensor) -> Nest:
-        """Some of the inputs, by a slice or a tensor of indices."""
+        """Return some of the inputs, by a slice or a tensor of indices."""
         return take(self.inputs, chosen)
 
     def targets_of(self, chosen: slice | Tensor) -> Nest:
@@ -84,7 +84,7 @@ class Samples:
             yield self.batch(chosen), self.targets_of(chosen)
 
     def first(self, n: int) -> Samples:
-        """The first ``n``, at least one, which share the memory of all."""
+        """Return the first ``n``, at least one, which share the memory of all."""
         chosen = slice(whole("n", n, at_least=1))
         return self._with(self.batch(chosen), self.targets_of(chosen))
 
@@ -103,7 +103,7 @@ class Samples:
         return nbytes(self.inputs)
 
     def _with(self, inputs: Nest, targets: Nest) -> Samples:
-        """Samples that need not be checked again."""
+        """Return samples that need not be checked again."""
         made = object.__new__(Samples)
         object.__setattr__(made, "inputs", inputs)
         object.__setattr__(made, "targets", targets)
@@ -129,7 +129,7 @@ class Samples:
 
 
 def plain(name: str, nest: Any) -> Nest:
-    """A nest of plain tensors: no array, no double precision, no gradient.
+    """Return a nest of plain tensors: no array, no double precision, no gradient.
 
     Raises:
         TypeError: there is something else in it than numbers, or a dictionary with keys that are

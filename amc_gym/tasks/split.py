@@ -96,7 +96,7 @@ class Split:
         return f"Split({len(self)} images of {size}, {self.images.dtype})"
 
     def batch(self, chosen: slice | Tensor) -> Tensor:
-        """Some of the images as the network takes them: float32, normalised.
+        """Return some of the images as the network takes them: float32, normalised.
 
         Args:
             chosen: a slice, or a tensor of indices on the device of the images.
@@ -127,7 +127,7 @@ class Split:
             yield self.batch(chosen), self.labels[chosen]
 
     def first(self, n: int) -> Split:
-        """The split of the first ``n`` images, at least one, which shares their memory."""
+        """Return the split of the first ``n`` images, at least one, which shares their memory."""
         n = whole("n", n, at_least=1)
         return self._with(self.images[:n], self.labels[:n])
 
@@ -152,7 +152,7 @@ class Split:
         return Split(images, self.labels, like.mean, like.std)
 
     def _with(self, images: Tensor, labels: Tensor) -> Split:
-        """A split of some of these images, which need not be checked again."""
+        """Return a split of some of these images, which need not be checked again."""
         made = object.__new__(Split)
         for name, value in (("images", images), ("labels", labels)):
             object.__setattr__(made, name, value)
@@ -203,7 +203,7 @@ class Splits:
 
 
 def stratified_order(labels: NDArray[np.integer], seed: int) -> NDArray[np.intp]:
-    """A shuffled order of indices in which any stretch holds the classes in equal shares.
+    """Return a shuffled order of indices in which any stretch holds the classes in equal shares.
 
     The i-th of a class's n shuffled images is put at (i + 1/2) / n of the way, so that a stretch
     has each class's proportional share to within one image or so.
@@ -232,7 +232,7 @@ def require(condition: bool, demand: str, got: object) -> None:
 
 
 def _tensor(name: str, array: Any) -> Tensor:
-    """A plain tensor; an array's width is put right: float32, uint8 or int64."""
+    """Return a plain tensor; an array's width is put right: float32, uint8 or int64."""
     if isinstance(array, Tensor):
         array = ordinary(array)
         require(array.layout == torch.strided, f"{name} must be a dense tensor", array.layout)
@@ -258,7 +258,7 @@ def _tensor(name: str, array: Any) -> Tensor:
 
 
 def _bare(tensor: Tensor) -> Tensor:
-    """The values of a parameter, or of a subclass that says what its values mean."""
+    """Return the values of a parameter, or of a subclass that says what its values mean."""
     return tensor.detach().as_subclass(Tensor)
 
 

@@ -214,7 +214,7 @@ class CompressionTask:
 
 
 def _named(source: Any) -> tuple[tuple[str, str | None], ...]:
-    """The source of a task as pairs of strings."""
+    """Return the source of a task as pairs of strings."""
     try:
         named = dict(source)
     except (TypeError, ValueError):
@@ -228,7 +228,7 @@ def _named(source: Any) -> tuple[tuple[str, str | None], ...]:
 
 
 def _part_of(model: nn.Module, part: Any) -> str:
-    """The name of a module in a network.
+    """Return the name of a module in a network.
 
     Raises:
         TypeError: it is no string.

@@ -117,6 +117,6 @@ def fastest(step: Gradients, inputs: Nest, targets: Nest) -> ForwardBackward:
 
 
 def _autocast(network: nn.Module, recipe: Recipe) -> torch.autocast:
-    """The precision that is fast for a network, or that the recipe names."""
+    """Return the precision that is fast for a network, or that the recipe names."""
     device = next(network.parameters()).device
     return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, network))

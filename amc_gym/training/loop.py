@@ -193,7 +193,7 @@ def _prepared(
 def finetune_steps(
     network: nn.Module, split: Data, steps: int, objective: Any = CLASSES
 ) -> nn.Module:
-    """A few steps of fine-tuning, in place: SGD from a learning rate of 0.01 down a cosine.
+    """Return a few steps of fine-tuning, in place: SGD from a learning rate of 0.01 down a cosine.
 
     Args:
         network: a compressed network.
@@ -371,7 +371,7 @@ class _Run:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A run's state.
+    """Return a run's state.
 
     Raises:
         ValueError: the checkpoint is damaged.
@@ -391,7 +391,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _teacher(network: nn.Module, split: Data) -> nn.Module:
-    """A copy that answers only: its norms are folded, which halves its passes."""
+    """Return a copy that answers only: its norms are folded, which halves its passes."""
     network = copy.deepcopy(network).cpu().eval()
     example = placed(split.batch(slice(1)), torch.device("cpu"))
     with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is

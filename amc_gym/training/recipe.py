@@ -105,7 +105,7 @@ CLASSES = CrossEntropy()
 def training_loss(
     outputs: Nest, targets: Nest, taught: Nest | None, recipe: Recipe, loss: Loss = CLASSES
 ) -> Tensor:
-    """The loss by the targets, and by how far outputs are from a teacher's.
+    """Return the loss by the targets, and by how far outputs are from a teacher's.
 
     Args:
         outputs: of the network.
@@ -141,7 +141,7 @@ def uses_bf16(recipe: Recipe, model: nn.Module) -> bool:
 def make_scheduler(
     optimizer: optim.Optimizer, recipe: Recipe, total_steps: int
 ) -> optim.lr_scheduler.LRScheduler:
-    """The recipe's schedule over ``total_steps`` steps.
+    """Return the recipe's schedule over ``total_steps`` steps.
 
     Raises:
         ValueError: the run is too short for the warm-up.
@@ -163,7 +163,7 @@ def make_scheduler(
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    """The recipe's optimizer of what is learnable in ``model``."""
+    """Return the recipe's optimizer of what is learnable in ``model``."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},

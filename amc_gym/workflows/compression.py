@@ -50,7 +50,7 @@ FINETUNING = Recipe(
 
 
 def training_images(task: CompressionTask, data_root: str | Path | None = None) -> Split:
-    """The training images of a registered network's data set.
+    """Return the training images of a registered network's data set.
 
     Raises:
         ValueError: the task is one of the user's own, which has none.
@@ -65,7 +65,7 @@ def training_images(task: CompressionTask, data_root: str | Path | None = None) 
 def compress(
     task: CompressionTask, plan: CompressionPlan, recovery: RecoveryLike | None = None
 ) -> nn.Module:
-    """The physically smaller network of a plan: a new module, in eval mode, batch norm kept.
+    """Return the physically smaller network of a plan: a new module, in eval mode, batch norm kept.
 
     On a processor, a recovery that trains ("finetune") runs on one thread, and its weights are the
     same, bit for bit, whatever the number of threads; those of other recoveries differ by rounding.
@@ -94,7 +94,7 @@ def compress(
 
 
 def recovery_of(plan: CompressionPlan) -> Chain:
-    """The recovery that a plan names.
+    """Return the recovery that a plan names.
 
     Raises:
         PlanError: it is a user's function, which no file can make run.
@@ -110,7 +110,7 @@ def recovery_of(plan: CompressionPlan) -> Chain:
 
 
 def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, CompressionPlan]:
-    """A task and a plan as what they must be.
+    """Return a task and a plan as what they must be.
 
     Raises:
         TypeError: they are something else.
@@ -139,7 +139,7 @@ def finetune(
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
-    """The network of a plan, trained further; in eval mode.
+    """Return the network of a plan, trained further; in eval mode.
 
     Training uses all threads, whose number decides on rounding: the same call on another number of
     threads gives other weights, about as good.
@@ -271,7 +271,7 @@ def load(
     *,
     task: TaskLike | None = None,
 ) -> nn.Module:
-    """The compressed network of a safetensors file that ``export`` wrote, in eval mode.
+    """Return the compressed network of a safetensors file that ``export`` wrote, in eval mode.
 
     The original is built without its weights, from the name in the file's description.  One that
     names "package.module:function" is refused: whoever wrote it would have that code run.  Pass

@@ -45,7 +45,7 @@ def search(
     progress: bool = True,
     found: Found | None = None,
 ) -> CompressionPlan:
-    """The plan of highest reward among ``evaluations`` plans.
+    """Return the plan of highest reward among ``evaluations`` plans.
 
     The uniform plan is evaluated first, so the outcome is never worse.  The same seed gives the
     same plan.

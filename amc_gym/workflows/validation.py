@@ -172,7 +172,7 @@ def _known_costs(
 
 
 def _objective(task: CompressionTask, plan: CompressionPlan) -> Objective:
-    """The task's objective, by the metric that the plan was judged by."""
+    """Return the task's objective, by the metric that the plan was judged by."""
     metric, objective = plan.options["metric"], task.objective
     if objective.classifies and plan.score_name == ACCURACY:
         return objective.by(metric)
@@ -219,7 +219,7 @@ def _latency(
     plan: CompressionPlan,
     path: str | Path | None,
 ) -> LatencyCost | None:
-    """The cost model of the plan's latency, where its table is known."""
+    """Return the cost model of the plan's latency, where its table is known."""
     named = plan.options.get("latency")
     if named is None:
         return None
@@ -233,7 +233,7 @@ def _latency(
 
 
 def _cached(fingerprint: str) -> LatencyTable | None:
-    """The table of that fingerprint that was measured on this machine."""
+    """Return the table of that fingerprint that was measured on this machine."""
     for path in sorted(cache_folder().glob("*.json")):
         try:
             table = LatencyTable.load(path)
@@ -267,7 +267,7 @@ def _false_score(plan: CompressionPlan, found: float, images: int, reward: int) 
 
 
 def _forbidden_decisions(plan: CompressionPlan, graph: ChannelGraph) -> Iterator[str]:
-    """Counts that no episode under these options could have decided."""
+    """Yield counts that no episode under these options could have decided."""
     options, units = plan.options, graph.units
     kinds = [graph.layers[unit.consumers[0]].kind for unit in units]
     try:

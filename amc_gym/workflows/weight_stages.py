@@ -168,7 +168,7 @@ def _finetuned(
     *,
     progress: bool,
 ) -> Stage:
-    """The stage of a plan that was found: its network, fine-tuned.
+    """Return the stage of a plan that was found: its network, fine-tuned.
 
     Args:
         plan: what the search decided.
@@ -221,7 +221,7 @@ def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
 
 
 def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stage | None:
-    """A finished stage, or ``None`` if there is none."""
+    """Return a finished stage, or ``None`` if there is none."""
     if not path.with_suffix(".json").exists():
         return None
     file = path.with_suffix(".json")

@@ -56,7 +56,7 @@ class CardSchema(Schema):
 
 
 def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, Any]:
-    """The card of bundled weights.
+    """Return the card of bundled weights.
 
     Returns:
         ``network``, ``dataset``, ``architecture`` (the builder's arguments), ``input_shape``
@@ -88,7 +88,7 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 
 def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:
-    """The pretrained network, in evaluation mode.
+    """Return the pretrained network, in evaluation mode.
 
     Raises:
         ValueError: nothing is bundled for this pair.
@@ -102,7 +102,7 @@ def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:
 
 
 def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, by name.
+    """Return the tensors of a safetensors file, by name.
 
     Args:
         path: the file.

@@ -23,7 +23,7 @@ PARALLEL = "module."
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, by name, without the wrappings of training scripts.
+    """Return the tensors of a checkpoint, by name, without the wrappings of training scripts.
 
     Args:
         path: a safetensors file, or one that ``torch.save`` wrote. Tensors are all that is read:

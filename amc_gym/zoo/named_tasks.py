@@ -36,7 +36,7 @@ def task_of(
     data_root: str | Path | None = None,
     task: TaskLike | None = None,
 ) -> CompressionTask:
-    """The task that a plan was made for.
+    """Return the task that a plan was made for.
 
     A plan that names "package.module:function" is refused unless you pass ``task``: its code would
     run on the word of whoever wrote the file.
@@ -104,7 +104,7 @@ def original_of(path: Path) -> nn.Module:
 
 
 def bounded(dataset: str) -> str:
-    """The data set that a file names, without its wish to download.
+    """Return the data set that a file names, without its wish to download.
 
     Raises:
         PlanError: its images are larger than a file may ask for.

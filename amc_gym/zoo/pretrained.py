@@ -13,7 +13,7 @@ RANDOM_SEED = 0
 
 
 def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Module:
-    """A registered network in evaluation mode.
+    """Return a registered network in evaluation mode.
 
     Args:
         network: a name in ``models.NETWORKS``.

@@ -50,7 +50,7 @@ def resolve(
     data_root: str | Path | None = NONE_GIVEN.data_root,
     weights: str | Path = NONE_GIVEN.weights,
 ) -> CompressionTask:
-    """The task that the options name; the same object for the same options.
+    """Return the task that the options name; the same object for the same options.
 
     Args:
         task: see ``TaskLike``.  The other arguments only apply to a network's name.

@@ -46,7 +46,7 @@ def performance_profile(samples: Samples, scores: np.ndarray) -> Estimate:
 
 
 def _indices(samples: Samples, stream: int) -> list[np.ndarray]:
-    """Runs of each task, drawn with replacement: (resamples, seeds)."""
+    """Return runs of each task, drawn with replacement: (resamples, seeds)."""
     rng = np.random.default_rng(stream)  # the same report from the same runs
     return [rng.integers(len(part), size=(RESAMPLES, len(part))) for part in samples]
 

@@ -20,7 +20,7 @@ from benchmarks.reports import tables
 
 
 def headlines(*folders: str) -> list[str]:
-    """The searched and fine-tuned network of each study, or that of its last stage."""
+    """Return the searched and fine-tuned network of each study, or that of its last stage."""
     header = ["", "MACs %", "parameters %", "accuracy %"]
     lines = []
     for folder in folders:

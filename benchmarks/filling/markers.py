@@ -16,7 +16,7 @@ Made = Callable[[Sequence[str]], Sequence[str]]
 
 
 def filled(text: str, made: Made) -> str:
-    """A page with each of its tables made anew.
+    """Return a page with each of its tables made anew.
 
     Args:
         text: Markdown; a marker stands alone in its line.

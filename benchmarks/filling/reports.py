@@ -18,7 +18,7 @@ FIGURES = (
 
 
 def copy(file: str, number: str = "1") -> list[str]:
-    """A table of a report in Markdown."""
+    """Return a table of a report in Markdown."""
     found: list[list[str]] = [[]]
     for line in (RESULTS / file).read_text("utf-8").splitlines():
         if line.startswith("|"):
@@ -46,7 +46,7 @@ def rows(file: str, number: str, *conditions: str) -> list[str]:
 
 
 def reference(*folders: str) -> list[str]:
-    """The authors' code beside ours."""
+    """Return the authors' code beside ours."""
     rows = []
     for folder in folders:
         images = folder.rpartition("-")[2]

@@ -21,7 +21,7 @@ def studies() -> list[str]:
 
 
 def _result(study: Study) -> Markdown | str:
-    """The headline of a study's result, with a link to its report."""
+    """Return the headline of a study's result, with a link to its report."""
     if study.result is None:
         return ""
     folder = RESULTS / study.result

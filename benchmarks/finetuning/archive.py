@@ -115,7 +115,7 @@ def _wrong(bits: Mapping[str, Any]) -> list[int]:
 
 
 def _hex(wrong: list[int | None], images: Any) -> str:
-    """The bits that are right, see `outcomes.Bits`.
+    """Return the bits that are right, see `outcomes.Bits`.
 
     Raises:
         DocumentError: the numbers do not ascend within the images.

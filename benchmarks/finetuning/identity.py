@@ -10,7 +10,7 @@ from amc_gym import CompressionPlan
 
 
 def identity(plan: CompressionPlan, separators: tuple[str, str] | None = None) -> str:
-    """The JSON of a plan in format 1, by which finished work of all versions is found.
+    """Return the JSON of a plan in format 1, by which finished work of all versions is found.
 
     Args:
         plan: the plan.

@@ -127,7 +127,7 @@ def jobs_of(
     recovery: str | None = None,
     data_root: Path | None = None,
 ) -> list[FineTuning]:
-    """The full network and the plans of the agents' middle runs, seed by seed.
+    """Return the full network and the plans of the agents' middle runs, seed by seed.
 
     Args:
         records: runs of one setting.
@@ -157,7 +157,7 @@ def jobs_of(
 
 
 def unfinished(jobs: Sequence[FineTuning]) -> list[FineTuning]:
-    """The jobs of one folder that have no outcome there yet.
+    """Return the jobs of one folder that have no outcome there yet.
 
     Raises:
         ValueError: a JSON file in the folder is no outcome.
@@ -267,7 +267,7 @@ def rounded(network: nn.Module) -> bool:
 
 
 def _save(job: FineTuning, network: nn.Module, task: CompressionTask) -> str:
-    """The name of the file that the network is in."""
+    """Return the name of the file that the network is in."""
     path = job.folder / "networks" / f"{job.name}.safetensors"
     amc_gym.export(network, task, path, overwrite=True)
     return str(path.relative_to(job.folder))

@@ -33,7 +33,7 @@ _HEADER = (
 
 
 def markdown(rulings: Mapping[str, Ruling], refused: Mapping[str, str] | None = None) -> str:
-    """The leaderboard.
+    """Return the leaderboard.
 
     Args:
         rulings: on each submission, by its folder's name.

@@ -179,7 +179,7 @@ class Referee:
 
 
 def _difference(claimed: Mapping[str, Any], real: Mapping[str, Any]) -> str:
-    """The first name that differs, or an empty text; types count, since 1 is not True."""
+    """Return the first name that differs, or an empty text; types count, since 1 is not True."""
     for name in dict.fromkeys((*real, *claimed)):
         if name not in claimed:
             return f"{name} is missing"

@@ -60,7 +60,7 @@ def submit(
 
 
 def _records(results: Path, agent: str) -> list[Record]:
-    """The agent's runs by seed, all of one setting and with the same arguments."""
+    """Return the agent's runs by seed, all of one setting and with the same arguments."""
     records = manifest.current(results, Store(results).load()[0])
     mine = [record for record in records if record.run.agent == agent]
     if not mine:

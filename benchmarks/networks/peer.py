@@ -92,7 +92,7 @@ def _difference(found: object, wanted: object) -> str:
 
 
 def masked_like(original: nn.Module, slim: nn.Module) -> nn.Module:
-    """The original with zeros where its layers read what those of ``slim`` no longer have.
+    """Return the original with zeros where its layers read what those of ``slim`` no longer have.
 
     Layer norms are taken over the channels that are left.
 
@@ -159,7 +159,7 @@ def _left(weight: Tensor, slim: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _row_of(full: np.ndarray, row: np.ndarray) -> int:
-    """The row of a matrix that another row, with fewer columns, was cut from."""
+    """Return the row of a matrix that another row, with fewer columns, was cut from."""
     for found in np.flatnonzero((full == row[0]).any(1)):
         if np.isin(row, full[found]).all():
             return int(found)

@@ -206,7 +206,7 @@ def _searched(
 def _jobs(
     records: Sequence[Record], folder: Path, recipe: Recipe, data_root: Path | None
 ) -> list[FineTuning]:
-    """The full network once, and each different plan."""
+    """Return the full network once, and each different plan."""
     # A plan that several agents found is named by the same one in every call.  Seed by seed, so
     # that what was stopped early has something of every method.
     ordered = sorted(records, key=lambda record: (record.run.seed, record.run.name))

@@ -118,7 +118,7 @@ def _traces(
     x_of: Callable[[Point], float],
     y_of: Callable[[Point], float | None],
 ) -> list[go.Scatter]:
-    """The line through a method's means, which the legend names, and its networks."""
+    """Return the line through a method's means, which the legend names, and its networks."""
     dash = "dash" if points[0].resource == "latency" else "solid"
     means, places = _means(points, x_of, y_of), _places(points, x_of, y_of)
     known = [point for point in points if y_of(point) is not None]

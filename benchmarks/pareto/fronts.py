@@ -124,7 +124,7 @@ def at(
 
 
 def markdown(comparisons: Sequence[Comparison]) -> list[str]:
-    """The table's lines, one row for each comparison."""
+    """Return the table's lines, one row for each comparison."""
     budgets = sorted({b for each in comparisons for b in each.differences}, reverse=True)
     header = ["fine-tuning", "front", "against", "at equal", *(f"{100 * b:.0f} %" for b in budgets)]
     rows = [

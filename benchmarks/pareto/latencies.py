@@ -58,7 +58,7 @@ def measured(
     noisiest: float,
     console: Console,
 ) -> dict[str, Latency]:
-    """Times of every plan's network and of the original, ``FULL``.
+    """Return times of every plan's network and of the original, ``FULL``.
 
     They are comparable because they are taken by turns, so a new plan has all of them timed again;
     if the file holds all plans already, nothing is.

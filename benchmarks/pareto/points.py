@@ -57,7 +57,7 @@ class Point:
 
 
 def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
-    """The fronts, without the full network's point, which is the first."""
+    """Return the fronts, without the full network's point, which is the first."""
     fronts: dict[str, list[Point]] = {}
     for point in points[1:]:
         fronts.setdefault(point.method, []).append(point)
@@ -65,7 +65,7 @@ def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def by_budget(points: Sequence[Point]) -> dict[tuple[str, float], list[Point]]:
-    """The seeds of each method at each budget, the full network's point first, alone."""
+    """Return the seeds of each method at each budget, the full network's point first, alone."""
     seeds: dict[tuple[str, float], list[Point]] = {}
     for point in points:
         seeds.setdefault((point.method, point.budget), []).append(point)
@@ -73,7 +73,7 @@ def by_budget(points: Sequence[Point]) -> dict[tuple[str, float], list[Point]]:
 
 
 def chosen(records: Sequence[Record], n: int) -> list[Record]:
-    """The ``n`` runs around the median reward of each agent in each setting."""
+    """Return the ``n`` runs around the median reward of each agent in each setting."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.run.setting.digest, record.run.agent), []).append(record)
@@ -83,7 +83,7 @@ def chosen(records: Sequence[Record], n: int) -> list[Record]:
 def points_of(
     records: Sequence[Record], outcomes: Sequence[Outcome], latencies: Mapping[str, Latency]
 ) -> list[Point]:
-    """The full network first, then methods, budgets and seeds in order.
+    """Return the full network first, then methods, budgets and seeds in order.
 
     Args:
         records: the runs whose plans are the points.

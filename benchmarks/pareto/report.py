@@ -43,7 +43,7 @@ def write(points: Sequence[Point], out: Path, title: str, note: str, console: Co
 
 
 def cells(seeds: Sequence[Point], full: Point) -> list[str]:
-    """A row of the table: means over the seeds of a method at a budget."""
+    """Return a row of the table: means over the seeds of a method at a budget."""
 
     def mean(values: Iterable[float]) -> float:
         return float(np.mean(list(values)))

@@ -83,12 +83,12 @@ def _compared(section: Section, other: Section, folder: Path) -> Iterator[Table 
 
 
 def _name(row: Row) -> str:
-    """The agent, whichever code it had."""
+    """Return the agent, whichever code it had."""
     return replace(row.records[0].run, variant="").label
 
 
 def _cells(row: Row, other: Row) -> tuple[tuple[str, ...], bool]:
-    """The agent's line, and whether both of its accuracies are within."""
+    """Return the agent's line, and whether both of its accuracies are within."""
     cells, inside = [row.agent], True
     for here, there in (
         (row.reward_accuracy, other.reward_accuracy),

@@ -26,7 +26,7 @@ class Markdown(str):
 
 
 def markdown_text(text: str) -> Markdown:
-    """A text as itself in Markdown: no link, picture, emphasis, HTML or cell of its own."""
+    """Return a text as itself in Markdown: no link, picture, emphasis, HTML or cell of its own."""
     if isinstance(text, Markdown):
         return text
     line = html.escape(printable(text), quote=False)
@@ -36,7 +36,7 @@ def markdown_text(text: str) -> Markdown:
 
 
 def markdown_link(text: str, target: str) -> Markdown:
-    """A link with that text.
+    """Return a link with that text.
 
     Args:
         text: anything.
@@ -47,7 +47,7 @@ def markdown_link(text: str, target: str) -> Markdown:
 
 
 def markdown_code(text: str) -> Markdown:
-    """A text between backticks, more of them than it has in a row itself; also for cells."""
+    """Return a text between backticks, more of them than it has in a row itself; also for cells."""
     line = printable(text).replace("|", r"\|")
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line else ""
@@ -55,12 +55,12 @@ def markdown_code(text: str) -> Markdown:
 
 
 def plotly_text(text: str) -> str:
-    """A text as itself in plotly's names and templates, which know tags and %{variables}."""
+    """Return a text as itself in plotly's names and templates, which know tags and %{variables}."""
     return html.escape(printable(text)).replace("%{", "&#37;{")
 
 
 def picture_text(text: str) -> str:
-    """A text as itself in matplotlib's pictures, which know formulas between dollars.
+    """Return a text as itself in matplotlib's pictures, which know formulas between dollars.
 
     Legends leave out what begins with an underscore.
     """
@@ -69,7 +69,7 @@ def picture_text(text: str) -> str:
 
 
 def terminal_text(text: str) -> str:
-    """A text as itself on rich's console."""
+    """Return a text as itself on rich's console."""
     return rich.markup.escape(printable(text))
 
 
@@ -102,7 +102,7 @@ class PlainRows:
 
 
 def csv_cell(value: object) -> object:
-    """A cell of a CSV file: numbers as they are, texts never a formula."""
+    """Return a cell of a CSV file: numbers as they are, texts never a formula."""
     if not isinstance(value, str):
         return value
     text = printable(value)

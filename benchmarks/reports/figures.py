@@ -168,7 +168,7 @@ def looks_of(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
 
 
 def new_figure(height: float) -> Figure:
-    """A figure of its own canvas; pyplot would keep a global list of them."""
+    """Return a figure of its own canvas; pyplot would keep a global list of them."""
     figure = Figure(figsize=(INCHES, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

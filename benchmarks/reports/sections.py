@@ -48,7 +48,7 @@ class Section:
 
 
 def sections_of(records: Sequence[Record]) -> list[Section]:
-    """The settings in order of environment and evaluations, each with its runs."""
+    """Return the settings in order of environment and evaluations, each with its runs."""
     settings = dict.fromkeys(record.run.setting for record in records)
     runs = told_apart(record.run for record in records)
     records = [replace(record, run=runs[record.run]) for record in records]
@@ -81,7 +81,7 @@ def header(section: Section) -> dict[str, str]:
 
 
 def cells(section: Section) -> list[tuple[str, ...]]:
-    """The table's rows as text, the full network first."""
+    """Return the table's rows as text, the full network first."""
     full = section.records[0].full
     accuracies = percent(full.reward_accuracy), percent(full.test_accuracy)
     rows: list[tuple[str, ...]] = [("full network", "", "", "", *accuracies, "100.0", "", "")]
@@ -103,12 +103,12 @@ def cells(section: Section) -> list[tuple[str, ...]]:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with one decimal, without its sign."""
+    """Return a share as a percentage with one decimal, without its sign."""
     return f"{100 * share:.1f}"
 
 
 def interval(estimate: Estimate) -> str:
-    """A share and its interval, where there is one, in percent."""
+    """Return a share and its interval, where there is one, in percent."""
     if math.isnan(float(estimate.low)):
         return percent(float(estimate.value))
     low, high = percent(float(estimate.low)), percent(float(estimate.high))
@@ -125,7 +125,7 @@ def caption(section: Section) -> str:
 
 
 def explanation(section: Section) -> str:
-    """The caption where there is room for all of it."""
+    """Return the caption where there is room for all of it."""
     full = section.records[0].full
     return (
         f"{caption(section)} Each agent's best plan is the one with the highest reward of a run. "

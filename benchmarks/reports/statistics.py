@@ -39,7 +39,7 @@ class Estimate:
     high: np.ndarray
 
     def __getitem__(self, part: int | slice) -> Estimate:
-        """A point of a curve, or some of them."""
+        """Return a point of a curve, or some of them."""
         return Estimate(*(np.asarray(each[part]) for each in (self.value, self.low, self.high)))
 
 

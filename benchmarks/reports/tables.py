@@ -13,7 +13,7 @@ from benchmarks.reports.escaping import markdown_text, terminal_text
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
-    """The lines of a Markdown table.
+    """Return the lines of a Markdown table.
 
     Args:
         header: names of the columns.
@@ -27,7 +27,7 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 
 def terminal(
     title: str, header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 ) -> Table:
-    """A table for rich's console, below its title; cells are plain text."""
+    """Return a table for rich's console, below its title; cells are plain text."""
     table = Table(title=terminal_text(title), title_justify="left", title_style="bold")
     for i, name in enumerate(header):
         # A figure that does not fit goes on in the next line: half of an interval says nothing.

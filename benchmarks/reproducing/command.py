@@ -85,7 +85,7 @@ def _shown(step: Stage) -> str:
 
 
 def _carry_out(study: Study, console: Console) -> int:
-    """The exit status of the step that failed, else 0.
+    """Return the exit status of the step that failed, else 0.
 
     A run that failed is no reason to keep the report of the others back.
     """

@@ -151,7 +151,7 @@ def read(path: Path) -> Study:
 
 
 def changed(study: Study, settings: Mapping[str, Any]) -> Study:
-    """The study with other options.
+    """Return the study with other options.
 
     Args:
         study: as its config has it.

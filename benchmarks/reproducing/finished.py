@@ -31,7 +31,7 @@ def finished(step: Stage) -> tuple[int, int, str] | None:
 
 
 def _runs(step: Stage) -> tuple[int, int, str]:
-    """Runs of the step's environment, options, evaluations, agents and seeds.
+    """Return runs of the step's environment, options, evaluations, agents and seeds.
 
     Whether weights, images or an agent's code have changed since, only the command itself can
     say, which then does the runs again.

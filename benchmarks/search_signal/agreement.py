@@ -43,7 +43,7 @@ class Agreement:
 
 
 def agreement(signal: Sequence[float], tuned: Sequence[float], sizes: Sequence[float]) -> Agreement:
-    """The correlations.
+    """Return the correlations.
 
     Args:
         signal: of each plan.

@@ -88,7 +88,7 @@ def drawn(
 
 
 def _earlier(path: Path) -> Path:
-    """The file that earlier versions wrote, which is large."""
+    """Return the file that earlier versions wrote, which is large."""
     return path.with_suffix(".json")
 
 

@@ -177,7 +177,7 @@ def _where() -> str:
 
 
 def _commit(clone: Path) -> str:
-    """The commit that a clone is at, or that it is none."""
+    """Return the commit that a clone is at, or that it is none."""
     command = ["git", "-C", str(clone), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

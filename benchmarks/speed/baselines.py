@@ -38,7 +38,7 @@ class Baselines:
 
 
 def read(path: Path = PATH) -> Baselines:
-    """The baselines of a file; none if there is no file.
+    """Return the baselines of a file; none if there is no file.
 
     Raises:
         ValueError: the file does not hold baselines.

@@ -33,7 +33,7 @@ class Case:
     images: int | None = None
 
     def env(self, **options: Any) -> AMCEnv:
-        """The environment without wrappers, whose checks are not ours to time."""
+        """Return the environment without wrappers, whose checks are not ours to time."""
         task = self.task if isinstance(self.task, str) else self.task()
         return make_env(task, device="cpu", **options)
 
@@ -49,7 +49,7 @@ def synthetic(
     channel_multiple: int = 1,
     channels: int = 3,
 ) -> CompressionTask:
-    """A task of random images.
+    """Return a task of random images.
 
     Args:
         model: what is compressed.
@@ -76,7 +76,7 @@ def synthetic(
 
 
 def cifar10(network: str, reward: int = 400) -> CompressionTask:
-    """A registered network as for CIFAR-10, at its default budget."""
+    """Return a registered network as for CIFAR-10, at its default budget."""
     setting = models.variant(network, "cifar10")
     return synthetic(
         seeded(lambda: models.build(network, "cifar10")),
@@ -104,7 +104,7 @@ def mobilenet(reward: int = 48, width: float = 1.0, size: int = 224) -> Compress
 
 
 def seeded(build: Callable[[], nn.Module]) -> nn.Module:
-    """The network that ``build`` makes, the same weights each time."""
+    """Return the network that ``build`` makes, the same weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build()

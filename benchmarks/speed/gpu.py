@@ -117,7 +117,7 @@ def measure(options: Options) -> Iterator[Figure]:
 def _rates(
     task: CompressionTask, precision: str, device: torch.device, options: Options
 ) -> Iterator[tuple[str, int, float, float]]:
-    """(what, n, how many per second, MACs of an image) of a task in one precision."""
+    """Yield (what, n, how many per second, MACs of an image) of a task in one precision."""
     engines.clear()  # the last one's images make room
     rng, like = np.random.default_rng(0), {"device": options.device, "precision": precision}
     for n in options.environments:
@@ -152,7 +152,7 @@ def _play(envs: AMCVectorEnv, rng: np.random.Generator) -> None:
 
 
 def _task(network: str, reward: int, options: Options) -> CompressionTask:
-    """A registered network as for ImageNet, on random bytes."""
+    """Return a registered network as for ImageNet, on random bytes."""
     draw = torch.Generator().manual_seed(0)
     splits = [
         Split(

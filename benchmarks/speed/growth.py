@@ -68,7 +68,7 @@ AXES: dict[str, tuple[str, tuple[float, ...]]] = {
 
 
 def envs_of(axis: str, x: float) -> AMCVectorEnv:
-    """The environments of a point: one, unless their number is what varies."""
+    """Return the environments of a point: one, unless their number is what varies."""
     if axis == "environments":
         return make_vector_env(int(x), "MobileNet", device="cpu")
     if axis == "reward images":

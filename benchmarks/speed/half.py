@@ -67,7 +67,7 @@ class Options:
 
 
 def half_of(graph: ChannelGraph, multiple: int) -> tuple[int, ...]:
-    """Counts of the uniform plan at half of the MACs."""
+    """Return counts of the uniform plan at half of the MACs."""
     budget = Budget(
         RESOURCES["macs"].of_channels(graph).total,
         graph.full,
@@ -162,7 +162,7 @@ def _kind(graph: ChannelGraph, name: str) -> str:
 
 
 def _widths(graph: ChannelGraph, counts: Sequence[int]) -> dict[str, tuple[int, int]]:
-    """Inputs and outputs of each layer that multiplies, of a plan."""
+    """Return inputs and outputs of each layer that multiplies, of a plan."""
     kept = tuple(unit.first(n) for unit, n in zip(graph.units, counts, strict=True))
     return {
         name: tuple(0 if a is None else len(a.kept(kept)) for a in (layer.inputs, layer.outputs))

@@ -115,7 +115,7 @@ Row = Mapping[str, Any]
 
 
 def render(title: str, rows: Mapping[str, Row]) -> Table:
-    """A table of named rows for the terminal; figures that a row lacks are left out."""
+    """Return a table of named rows for the terminal; figures that a row lacks are left out."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("", no_wrap=True)
     for column in TABLES[title]:
@@ -126,14 +126,14 @@ def render(title: str, rows: Mapping[str, Row]) -> Table:
 
 
 def markdown(title: str, rows: Mapping[str, Row]) -> list[str]:
-    """A table of named rows as lines of Markdown, without columns that are empty."""
+    """Return a table of named rows as lines of Markdown, without columns that are empty."""
     columns = [c for c in TABLES[title] if any(row.get(c.key) is not None for row in rows.values())]
     cells = [[name, *(plain(row.get(c.key)) for c in columns)] for name, row in rows.items()]
     return lines(["", *(column.title for column in columns)], cells)
 
 
 def plain(figure: object) -> str:
-    """What ``shown`` shows, without colours."""
+    """Tell what ``shown`` shows, without colours."""
     return Text.from_markup(shown(figure)).plain
 
 
@@ -162,7 +162,7 @@ def kept(title: str, rows: Mapping[str, Row]) -> Iterable[tuple[str, float]]:
 
 
 def ratio(figure: float, unit: str, yardstick: float | None) -> float:
-    """A figure as it is kept: times as multiples of the yardstick, others as they are."""
+    """Return a figure as it is kept: times as multiples of the yardstick, others as they are."""
     if unit not in SECONDS:
         return figure
     assert yardstick is not None, "times are kept as multiples of a yardstick"

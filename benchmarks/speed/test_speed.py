@@ -65,7 +65,7 @@ def in_fresh_process(script: str) -> float:
 
 
 def make() -> AMCEnv:
-    """The environment without wrappers, whose checks are not ours to time."""
+    """Return the environment without wrappers, whose checks are not ours to time."""
     env = gym.make(ENV, disable_env_checker=True).unwrapped
     assert isinstance(env, AMCEnv)
     return env

@@ -33,7 +33,7 @@ def cpu_seconds() -> float:
 
 
 def clock() -> Callable[[], float]:
-    """The clock that suits the number of torch threads: see ``cpu_seconds``."""
+    """Return the clock that suits the number of torch threads: see ``cpu_seconds``."""
     return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
@@ -111,7 +111,7 @@ class BarePass:
         self.batches = self._cut(self.size)
 
     def network(self) -> nn.Module:
-        """The small network of the environment's finished plan."""
+        """Return the small network of the environment's finished plan."""
         kept = self._env.plan.kept_channels(self._env.engine.graph)
         network = slim(self._folded, self._graph, kept)
         return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -127,7 +127,7 @@ class BarePass:
         return [(channels_last(batch), labels) for batch, labels in images.batches(size)]
 
     def _fastest(self) -> int:
-        """The batch size with the fastest pass, all sizes by turns, the least of each."""
+        """Return the batch size with the fastest pass, all sizes by turns, the least of each."""
         network = self.network()
         sizes = {len(labels) for _, labels in self._env.engine.evaluator.batches}
         size = self._env.engine.reward_images

@@ -63,7 +63,7 @@ def modules_in(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
-    """The environment of a run.
+    """Return the environment of a run.
 
     Raises:
         BenchmarkError: the id or an option is unknown or does not fit.
@@ -79,7 +79,7 @@ def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
 
 
 def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
-    """The setting of runs on an environment, its options resolved.
+    """Return the setting of runs on an environment, its options resolved.
 
     Raises:
         BenchmarkError: the environment cannot be made, or ``episodes`` is below 1.
@@ -90,7 +90,7 @@ def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
 
 
 def setting_in(inner: AMCEnv, env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
-    """The setting of runs on an environment that is there already.
+    """Return the setting of runs on an environment that is there already.
 
     Args:
         inner: the environment.
@@ -109,7 +109,7 @@ def setting_in(inner: AMCEnv, env: str, kwargs: Mapping[str, Any], episodes: int
 
 
 def task_of(env: str, kwargs: Mapping[str, Any]) -> CompressionTask:
-    """The task of runs on an environment.
+    """Return the task of runs on an environment.
 
     Raises:
         BenchmarkError: the environment cannot be made.
@@ -210,7 +210,7 @@ def execute(run: Run, told: Told | None = None, task: CompressionTask | None = N
 
 
 def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
-    """The record of a run that has ended, its best plan judged on the test images.
+    """Return the record of a run that has ended, its best plan judged on the test images.
 
     Args:
         run: which one.
@@ -244,7 +244,7 @@ def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
 
 
 def _full(env: AMCEnv) -> Full:
-    """The uncompressed network, judged on the same images as the plans."""
+    """Return the uncompressed network, judged on the same images as the plans."""
     task, engine = env.task, env.engine
     n, objective = engine.reward_images, engine.objective
     return Full(

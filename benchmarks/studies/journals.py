@@ -73,17 +73,17 @@ def path_of(folder: Path, run: Run) -> Path:
 
 
 def first_line(run: Run) -> str:
-    """The line that says which run a journal is of."""
+    """Return the line that says which run a journal is of."""
     return json.dumps({"format": FORMAT} | head_of(run)) + "\n"
 
 
 def episode_line(episode: dict[str, Any]) -> str:
-    """The line of one episode, as ``entry`` made it."""
+    """Return the line of one episode, as ``entry`` made it."""
     return json.dumps(episode) + "\n"
 
 
 def last_line(error: str) -> str:
-    """The line that says why there are no more."""
+    """Return the line that says why there are no more."""
     return json.dumps({"error": error}) + "\n"
 
 
@@ -136,7 +136,7 @@ def read(path: Path) -> Journal:
 
 
 def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:
-    """The lines as objects, without half a line at the end."""
+    """Yield the lines as objects, without half a line at the end."""
     for i, line in enumerate(lines, start=1):
         try:
             content = documents.parse(line)

@@ -39,7 +39,7 @@ def ask(folder: Path, runs: Iterable[Run]) -> None:
 
 
 def current(folder: Path, records: Iterable[Record]) -> list[Record]:
-    """The records without those of an agent's earlier code, where it was asked for again."""
+    """Return the records without those of an agent's earlier code, where it was asked for again."""
     places = asked(folder)
     return [each for each in records if places.get(each.run.place, each.run.name) == each.run.name]
 

@@ -147,7 +147,7 @@ def _arrays(split: Split) -> tuple[Any, ...]:
 
 
 def _sources(modules: Sequence[str]) -> list[ModuleType]:
-    """The packages and modules that workers import, each as it is here."""
+    """Return the packages and modules that workers import, each as it is here."""
     names = dict.fromkeys([*PACKAGES, *(re.split("[.:]", module)[0] for module in modules)])
     return [importlib.import_module(name) for name in names]
 
@@ -169,7 +169,7 @@ class _Board:
 
 
 def _board() -> Any:
-    """A board on the node of this process, with which all would be over anyway."""
+    """Return a board on the node of this process, with which all would be over anyway."""
     here = ray.get_runtime_context().get_node_id()
     return _Board.options(
         scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False)

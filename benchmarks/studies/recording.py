@@ -160,7 +160,7 @@ class Recording(Recorder):
         self._journal.flush()
 
     def _open(self) -> TextIO:
-        """The journal, this recording's own, begun anew.
+        """Return the journal, this recording's own, begun anew.
 
         Raises:
             BenchmarkError: another one is writing it.
@@ -186,7 +186,7 @@ class Recording(Recorder):
         atexit.unregister(self._end_of_program)
 
     def _finished_before(self, rerun: bool) -> list[Path]:
-        """Records of the same run, with whatever budget if this one's is not settled.
+        """Return records of the same run, with whatever budget if this one's is not settled.
 
         Raises:
             BenchmarkError: there is one, and ``rerun`` is not said.

@@ -68,7 +68,7 @@ class History:
 
     @classmethod
     def of(cls, episodes: Iterable[Episode]) -> History:
-        """The history of recorded episodes."""
+        """Return the history of recorded episodes."""
         episodes = list(episodes)
         return cls(
             reward=[e.reward for e in episodes],
@@ -237,7 +237,7 @@ def head_of(run: Run) -> dict[str, Any]:
 
 
 def run_of(content: dict[str, Any]) -> Run:
-    """The run that a file belongs to; what says so is taken out of ``content``.
+    """Return the run that a file belongs to; what says so is taken out of ``content``.
 
     Raises:
         KeyError, TypeError: ``content`` says no run.
@@ -309,7 +309,7 @@ class Store:
         return [records[name] for name in sorted(records)], foreign
 
     def _archived(self) -> tuple[dict[str, Record], dict[Path, str]]:
-        """The runs of the archive by the names of their files; what is wrong with it."""
+        """Return the runs of the archive by the names of their files; what is wrong with it."""
         try:
             found = [Record.from_content(each) for each in archive.read(self.folder)]
         except (RecordError, DocumentError, OSError) as error:

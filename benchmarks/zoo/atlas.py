@@ -59,7 +59,7 @@ def _save(pixels: np.ndarray, shades: int, path: Path) -> None:
 
 
 def _row(path: Path) -> np.ndarray:
-    """The letters of a face, (CELL, letters * CELL) uint8."""
+    """Return the letters of a face, (CELL, letters * CELL) uint8."""
     size = next(n for n in range(10, 100) if _height(ImageFont.truetype(path, n)) >= HEIGHT)
     return np.concatenate([_cell(ImageFont.truetype(path, size), each) for each in LETTERS], axis=1)
 
@@ -70,7 +70,7 @@ def _height(font: ImageFont.FreeTypeFont) -> float:
 
 
 def _cell(font: ImageFont.FreeTypeFont, letter: str) -> np.ndarray:
-    """A letter in the middle of its cell."""
+    """Return a letter in the middle of its cell."""
     left, top, right, bottom = font.getbbox(letter)
     image = Image.new("L", (CELL, CELL))
     place = ((CELL - right - left) / 2, (CELL - bottom - top) / 2)

@@ -64,7 +64,7 @@ def zoo(
 
 
 def _said(card: Card) -> str:
-    """What a line says of a network."""
+    """Tell what a line says of a network."""
     return (
         f"{card.parameters:,} parameters, {card.accuracy['reward'].top1:.1%} of the reward images; "
         f"uniform at {card.preserve_ratio:.0%} loses {card.uniform_loss:.1f} points; "

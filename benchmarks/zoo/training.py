@@ -79,13 +79,13 @@ def trained(member: Member, on_epoch: Callable[[int], None]) -> tuple[nn.Module,
 
 
 def recipe_of(member: Member) -> Recipe:
-    """The data set's recipe with what the family has of its own."""
+    """Return the data set's recipe with what the family has of its own."""
     recipe = RECIPES[name_of(member.dataset)]
     return replace(recipe, **FAMILIES[member.family].recipe, seed=member.seed)
 
 
 def judged(member: Member, model: nn.Module, recipe: Recipe, seconds: float) -> Card | str:
-    """The card of a trained network, or why it is left out."""
+    """Return the card of a trained network, or why it is left out."""
     splits = load(member.dataset)
     found = {
         name: {"top1": accuracy(model, split), "images": len(split)}

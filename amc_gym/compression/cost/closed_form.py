@@ -94,7 +94,7 @@ class ClosedForm:
         return np.einsum("nl,nl->n", outputs, each).astype(np.int64) + self._constant
 
     def _factors(self, counts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs of each term, and the cost of one output, (..., terms)."""
+        """Return outputs of each term, and the cost of one output, (..., terms)."""
         axes = np.asarray(counts, dtype=np.float64) @ self._axes + self._fixed
         if self._divisors is not None:
             axes = axes / self._divisors  # whole numbers again: counts are multiples of blocks

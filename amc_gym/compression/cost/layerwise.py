@@ -82,7 +82,7 @@ class Layerwise(Resource):
         self.title = title or self.name
 
     def of_channels(self, graph: ChannelGraph) -> LayerwiseCost:
-        """The function's sum for any channel counts.
+        """Return the function's sum for any channel counts.
 
         Raises:
             ValueError: the function fails, or falls somewhere when a unit grows.
@@ -215,7 +215,7 @@ ResourceLike = str | LayerFunction | Resource
 
 
 def resource_of(resource: ResourceLike) -> Resource:
-    """The resource of a name, or a user's own function of a layer's sizes.
+    """Return the resource of a name, or a user's own function of a layer's sizes.
 
     Raises:
         TypeError: it is neither.

@@ -43,7 +43,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, chosen: slice, /) -> Nest:
-        """Some of the inputs as the network takes them: (n, ...) each, float32."""
+        """Return some of the inputs as the network takes them: (n, ...) each, float32."""
         ...
 
     def targets_of(self, chosen: slice, /) -> Nest:
@@ -60,7 +60,7 @@ class NetworkSource(Protocol):
         ...
 
     def __call__(self, counts: Sequence[int], /) -> nn.Module:
-        """The network of these counts."""
+        """Return the network of these counts."""
         ...
 
 

@@ -12,7 +12,7 @@ from amc_gym.compression.graph import ChannelGraph, Parameter
 
 
 def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, ChannelGraph]:
-    """A copy of ``model`` (eval mode) with its norms folded, and the graph of that copy.
+    """Return a copy of ``model`` (eval mode) with its norms folded, and the graph of that copy.
 
     Only a norm that alone reads a plain layer's output is folded; others stay.
     """

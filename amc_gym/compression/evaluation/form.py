@@ -28,7 +28,7 @@ class Form:
     channels_last: bool = True
 
     def fold(self, model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, ChannelGraph]:
-        """A copy of ``model`` (eval mode), its norms folded where this form says so."""
+        """Return a copy of ``model`` (eval mode), its norms folded where this form says so."""
         return fold_norms(model, graph) if self.folded else (copy.deepcopy(model), graph)
 
     def lay_out(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -39,7 +39,7 @@ class Form:
         return with_pointwise(model)
 
     def lay(self, images: Nest) -> Nest:
-        """Inputs as networks of this form want them in memory."""
+        """Return inputs as networks of this form want them in memory."""
         return channels_last(images) if self.channels_last else images
 
     def __str__(self) -> str:

@@ -31,5 +31,5 @@ def fastest_layout(network: nn.Module, images: Nest) -> torch.memory_format:
 
 
 def laid_out(inputs: Nest, layout: torch.memory_format) -> Nest:
-    """The inputs with all (N, C, H, W) in an order in memory."""
+    """Return the inputs with all (N, C, H, W) in an order in memory."""
     return mapped(lambda t: t.contiguous(memory_format=layout) if t.dim() == 4 else t, inputs)

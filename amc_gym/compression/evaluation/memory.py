@@ -36,7 +36,7 @@ class Memory(Generic[R]):
         return len(self._results)
 
     def get(self, counts: tuple[int, ...]) -> R | None:
-        """The result of a plan; None if it was not asked for yet, or too long ago."""
+        """Return the result of a plan; None if it was not asked for yet, or too long ago."""
         result = self._results.get(counts)
         if result is not None:
             self._results.move_to_end(counts)

@@ -32,7 +32,7 @@ class Inline(Executor):
 
 
 def executor() -> Executor:
-    """Runs work on as many cores as torch may use: ``torch.get_num_threads()``.
+    """Return what runs work on as many cores as torch may use: ``torch.get_num_threads()``.
 
     Where that is one core, the calling thread does the work itself.  Either way torch has one
     thread for each piece of work.

@@ -24,7 +24,7 @@ class Score(Protocol):
         ...
 
     def finish(self, parts: Sequence[Any], /) -> float:
-        """The score of a pass, from what its batches added, in order."""
+        """Return the score of a pass, from what its batches added, in order."""
         ...
 
 
@@ -37,7 +37,7 @@ class Scored:
 
 
 def scored(network: nn.Module, batches: Iterable[Batch], score: Score) -> float:
-    """The score of ``network`` on batches, run one after the other.
+    """Return the score of ``network`` on batches, run one after the other.
 
     Raises:
         ValueError: as ``finished``.
@@ -53,7 +53,7 @@ def on_batch(network: nn.Module, batch: Batch, score: Score) -> Any:
 
 
 def finished(score: Score, parts: Sequence[Any]) -> float:
-    """The score of a pass from its parts.
+    """Return the score of a pass from its parts.
 
     Raises:
         ValueError: it is no number in [0, 1].

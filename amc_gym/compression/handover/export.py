@@ -147,7 +147,7 @@ def export(
 
 
 def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
-    """The network of a safetensors file and its description, in eval mode.
+    """Return the network of a safetensors file and its description, in eval mode.
 
     Args:
         path: the safetensors file.
@@ -183,7 +183,7 @@ def holds(path: Path, network: nn.Module) -> bool:
 
 
 def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The description that belongs to the safetensors file ``path``.
+    """Return the description that belongs to the safetensors file ``path``.
 
     Raises:
         ExportError: it is not such a description.

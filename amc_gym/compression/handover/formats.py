@@ -47,7 +47,7 @@ def nbytes(state: Mapping[str, Tensor]) -> int:
 
 
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A ``state_dict`` with kernels, but no vectors and numbers, in half precision."""
+    """Return a ``state_dict`` with kernels, but no vectors and numbers, in half precision."""
     return {
         key: t.half() if t.dtype == torch.float32 and t.ndim > 1 else t for key, t in state.items()
     }
@@ -86,14 +86,14 @@ def _read_safetensors(contents: Contents, original: nn.Module) -> Runner:
 
 
 def encode_safetensors(network: nn.Module) -> bytes:
-    """The content of a safetensors file: the same of equal networks."""
+    """Return the content of a safetensors file: the same of equal networks."""
     return save_bytes(compact(network.state_dict()))
 
 
 def decode_safetensors(
     content: bytes, description: Mapping[str, Any], original: nn.Module
 ) -> nn.Module:
-    """The described network.
+    """Return the described network.
 
     Raises:
         RebuildError: not a safetensors file, or not that of ``original``.
@@ -168,7 +168,7 @@ def named(what: str, nest: Nest, within: str = "") -> list[str]:
 
 
 def _traced(network: nn.Module, inputs: Nest) -> torch.export.ExportedProgram:
-    """The network as a graph of operations for any number of samples.
+    """Return the network as a graph of operations for any number of samples.
 
     Raises:
         ExportError: it cannot be traced, or its inputs are a list.
@@ -206,7 +206,7 @@ def _traced(network: nn.Module, inputs: Nest) -> torch.export.ExportedProgram:
 
 
 def onnxruntime() -> Any:
-    """The package, with all that writing ONNX needs.
+    """Return the package, with all that writing ONNX needs.
 
     Raises:
         ImportError: naming the extra to install.

@@ -20,7 +20,7 @@ from amc_gym.compression.handover.error import ExportError
 
 
 def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]) -> list[bytes]:
-    """The content of a file for one sample, such as (1, C, H, W).
+    """Return the content of a file for one sample, such as (1, C, H, W).
 
     Raises:
         ImportError: the converter is not installed.
@@ -45,7 +45,7 @@ def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
 
 
 def read(contents: list[bytes], original: nn.Module) -> Callable[[Nest], list[Tensor]]:
-    """A function that maps a batch to outputs, sample by sample."""
+    """Return a function that maps a batch to outputs, sample by sample."""
     _, module = packages()
     interpreter = module.Interpreter(model_content=contents[0])
     interpreter.allocate_tensors()
@@ -73,7 +73,7 @@ def read(contents: list[bytes], original: nn.Module) -> Callable[[Nest], list[Te
 
 
 def packages() -> tuple[Any, Any]:
-    """The converter and the interpreter.
+    """Return the converter and the interpreter.
 
     Raises:
         ImportError: naming the extra to install.

@@ -72,7 +72,7 @@ def in_the_way(path: Path) -> Path | None:
 
 
 def current(description: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The description of the network that is there, of one that holds a replaced one."""
+    """Return the description of the network that is there, of one that holds a replaced one."""
     old = description.get(REPLACED)
     if not isinstance(old, dict):
         return description
@@ -106,7 +106,7 @@ def _is_half(path: Path) -> bool:
 
 
 def _belonging(path: Path) -> dict[str, Any] | None:
-    """The description of the network at ``path``; None if that has none."""
+    """Return the description of the network at ``path``; None if that has none."""
     document = _read(description_of(path))
     return document if document is not None and _fits(document, path) else None
 

@@ -23,7 +23,7 @@ the best of three explains a little better than the line does, leaves more."""
 
 
 def block_of(counts: Sequence[int], times: Sequence[float]) -> int:
-    """The block whose staircase the times are.
+    """Return the block whose staircase the times are.
 
     Args:
         counts: output channels of one layer, such as ``PROBES``.

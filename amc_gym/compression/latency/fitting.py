@@ -31,7 +31,7 @@ def fitted(
     networks: np.ndarray,
     block: int = 1,
 ) -> LatencyTable:
-    """The table whose networks come nearest to the measured ones, in relative errors.
+    """Return the table whose networks come nearest to the measured ones, in relative errors.
 
     Args:
         device: whose times these are.
@@ -45,7 +45,7 @@ def fitted(
     from scipy.optimize import fminbound, nnls  # slow to import
 
     def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
-        """The table with so much taken off each layer, and then scaled."""
+        """Return the table with so much taken off each layer, and then scaled."""
         times = {
             key: Grid.of(
                 grid.inputs, grid.outputs, scale * np.maximum(np.array(grid.ns) - call, 1.0)
@@ -55,12 +55,12 @@ def fitted(
         return LatencyTable(device, times, round(overhead), block=block)
 
     def shares(call: float) -> np.ndarray:
-        """Sums as shares of the measured times, (networks,)."""
+        """Return sums as shares of the measured times, (networks,)."""
         sums = LatencyCost(graph, layers, less(call)).totals(np.array(plans))
         return sums / networks
 
     def fit(call: float) -> tuple[float, float]:
-        """The best scale where there is no overhead, and its misfit."""
+        """Return the best scale where there is no overhead, and its misfit."""
         (scale,), misfit = nnls(shares(call)[:, None], np.ones(len(plans)))
         return scale, misfit
 

@@ -50,7 +50,7 @@ class Geometry:
         return f"{self.kind} {kernel} {place}"
 
     def module(self, inputs: int, outputs: int) -> nn.Module:
-        """The layer with so many channels; of a depthwise convolution ``outputs`` counts."""
+        """Return the layer with so many channels; of a depthwise convolution ``outputs`` counts."""
         layers: list[nn.Module]
         if self.kind == "linear":
             return nn.Sequential(nn.Linear(inputs, outputs)).eval()
@@ -127,7 +127,7 @@ def _pair(values: tuple[int, ...]) -> tuple[int, int]:
 
 
 def as_onnx(network: nn.Module, images: Tensor) -> bytes | None:
-    """A sequence of a convolution or linear layer, a norm and a ReLU as an ONNX file.
+    """Return a sequence of a convolution or linear layer, a norm and a ReLU as an ONNX file.
 
     Thousands of layers are measured for a table, and the general export takes a second for each.
 

@@ -70,7 +70,7 @@ def _compiled(network: nn.Module, images: Tensor, threads: int) -> Pass:
 
 
 def _laid_out(network: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
-    """A copy where the images are, in the layout that is fastest for convolutions."""
+    """Return a copy where the images are, in the layout that is fastest for convolutions."""
     network = copy.deepcopy(network).to(images.device)
     layout = fastest_layout(network, images[:1])
     network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
@@ -102,7 +102,7 @@ def _onnx(network: nn.Module, images: Tensor, threads: int) -> Pass:
 
 
 def _exported(network: nn.Module, images: Tensor) -> bytes:
-    """A network as an ONNX file that is only timed, never handed over.
+    """Return a network as an ONNX file that is only timed, never handed over.
 
     PyTorch's older exporter takes a thirtieth of the newer one's time, and ONNX Runtime makes the
     same fused operations of both; where it is gone or fails, the newer one has to do.

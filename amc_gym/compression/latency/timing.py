@@ -76,7 +76,7 @@ class Timing:
         return (high - low) / self.median
 
     def ratio(self, other: Timing) -> tuple[float, float, float]:
-        """This over the other, round by round: median and quartiles.
+        """Return this over the other, round by round: median and quartiles.
 
         Round by round, so that what slows the machine for a while cancels out.
         """

@@ -50,16 +50,16 @@ class Workload:
         return slim(self.model, self.graph, kept)
 
     def whole(self, counts: Sequence[int]) -> Pass:
-        """A pass of the network that keeps so many channels of each unit."""
+        """Return a pass of the network that keeps so many channels of each unit."""
         return self.prepare(self.network(counts), self.images)
 
     def layer(self, geometry: Geometry, inputs: int, outputs: int) -> Pass:
-        """A pass of one layer alone, with so many channels."""
+        """Return a pass of one layer alone, with so many channels."""
         images = geometry.input(self.device.batch, inputs, outputs)
         return self.prepare(geometry.module(inputs, outputs), images)
 
     def prepare(self, network: nn.Module, images: Tensor) -> Pass:
-        """A pass in the runtime."""
+        """Return a pass in the runtime."""
         images = images.to(self.image.device)
         return RUNTIMES[self.device.runtime].prepare(network, images, self.device.threads)
 

@@ -28,14 +28,14 @@ TOLERANCE = 1e-3
 
 
 def halves(graph: ChannelGraph) -> tuple[int, ...]:
-    """Counts of a plan that keeps half of each unit, rounded up to what its blocks admit."""
+    """Return counts of a plan that keeps half of each unit, rounded up to what its blocks admit."""
     return tuple(unit.blocks * -(-unit.channels // (2 * unit.blocks)) for unit in graph.units)
 
 
 def fastest_form(
     model: nn.Module, graph: ChannelGraph, images: Nest, part: str = ""
 ) -> Form | None:
-    """The fastest form in which slim networks compute what they compute as they are.
+    """Return the fastest form in which slim networks compute what they compute as they are.
 
     Args:
         model: the original, in eval mode.
@@ -91,6 +91,6 @@ def agrees(
 
 
 def outputs_at(network: nn.Module, images: Nest, part: str = "") -> object:
-    """Outputs of a network, or of a part of it."""
+    """Return outputs of a network, or of a part of it."""
     with torch.inference_mode():
         return at_part(network, part, images)[1]

@@ -31,7 +31,7 @@ class TensorSource(Protocol):
         ...
 
     def tensors(self, counts: Sequence[int], name: str, /) -> dict[str, torch.Tensor]:
-        """The tensors of one layer that differ from the original's."""
+        """Return the tensors of one layer that differ from the original's."""
         ...
 
 
@@ -76,7 +76,7 @@ class SwappedNetwork:
         return self._pruner.graph.layers.values()
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
-        """A network set to a plan; valid until the next ``overlap`` calls."""
+        """Return a network set to a plan; valid until the next ``overlap`` calls."""
         self._networks.rotate()
         network, modules = self._networks[0]
         with torch_threads(1):  # others may be at work on the remaining cores
@@ -147,6 +147,6 @@ class RecoveredNetwork:
         self._device, self._dtype = device, dtype
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
-        """A new network for a plan, in the form in which it is evaluated."""
+        """Return a new network for a plan, in the form in which it is evaluated."""
         network, _ = self._form.fold(self._build(counts), self._graph)
         return self._form.lay_out(network, self._device, self._dtype)

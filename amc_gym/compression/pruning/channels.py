@@ -52,7 +52,7 @@ class ChannelPruning(Pruning):
         return resource.of_channels(self.graph)
 
     def source(self, model: nn.Module, graph: ChannelGraph) -> Pruner:
-        """A pruner of ``model``, with re-fitted weights where the recovery re-fits."""
+        """Return a pruner of ``model``, with re-fitted weights where the recovery re-fits."""
         grams = self._statistics.grams if self._recovery.refits else {}
         self._pruner = Pruner(model, graph, self.orders, grams)
         return self._pruner
@@ -65,7 +65,7 @@ class ChannelPruning(Pruning):
 
     @recorded
     def build(self, counts: Sequence[int]) -> nn.Module:
-        """The slim network of a plan, recovered."""
+        """Return the slim network of a plan, recovered."""
         return self._recovery.recover(self.kept(counts), self._statistics)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
@@ -88,12 +88,12 @@ class ChannelPruning(Pruning):
 
     @classmethod
     def units(cls, model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
-        """The channel graph itself."""
+        """Return the channel graph itself."""
         return graph
 
     @classmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
-        """The slim network of the channels that the plan keeps."""
+        """Return the slim network of the channels that the plan keeps."""
         return recovery.recover(plan.kept_channels(known.graph), known)
 
     @classmethod

@@ -66,7 +66,7 @@ class SparsePruner:
     order: dict[str, torch.Tensor]
 
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
-        """The masked weight of one layer."""
+        """Return the masked weight of one layer."""
         if name not in self.order:
             return {}
         count = counts[self._unit[name]]
@@ -85,7 +85,7 @@ def magnitude_order(weight: torch.Tensor) -> torch.Tensor:
 
 
 def keep(weight: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """A weight of the same shape that is zero but for the flat indices ``chosen``."""
+    """Return a weight of the same shape that is zero but for the flat indices ``chosen``."""
     # Flat in the order of the indices, however the weight lies in memory (channels last, say).
     kept = torch.zeros(weight.numel(), dtype=weight.dtype, device=weight.device)
     chosen = chosen.to(weight.device)
@@ -94,7 +94,7 @@ def keep(weight: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 def sparse_pruner(model: nn.Module, folded: nn.Module, graph: ChannelGraph) -> SparsePruner:
-    """The pruner of ``folded``, ranked by the magnitudes of the original ``model``.
+    """Return the pruner of ``folded``, ranked by the magnitudes of the original ``model``.
 
     Args:
         model: the original network.

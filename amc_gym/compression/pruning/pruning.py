@@ -96,7 +96,7 @@ class Pruning(ABC):
 
     @abstractmethod
     def build(self, counts: Sequence[int]) -> nn.Module:
-        """The recovered network of a plan, a new module in eval mode."""
+        """Return the recovered network of a plan, a new module in eval mode."""
 
     @abstractmethod
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
@@ -109,12 +109,12 @@ class Pruning(ABC):
     @classmethod
     @abstractmethod
     def units(cls, model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
-        """The graph of this granularity's units, from the channel graph of a network."""
+        """Return the graph of this granularity's units, from the channel graph of a network."""
 
     @classmethod
     @abstractmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
-        """The network of a plan that was made elsewhere, recovered.
+        """Return the network of a plan that was made elsewhere, recovered.
 
         Raises:
             PlanError: it does not fit the network.

@@ -169,7 +169,7 @@ class SelectedParameter:
         self._name = ".".join(parameter.owners[0])
 
     def __call__(self, counts: Sequence[int]) -> torch.Tensor:
-        """The part of the parameter that stays."""
+        """Return the part of the parameter that stays."""
         key = (self._name, tuple(counts[unit] for unit in self._parameter.units))
         return self._remembered.get(key, lambda: {"": self._select(counts)})[""]
 
@@ -217,7 +217,7 @@ def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
 
 
 def _left(explained: np.ndarray) -> np.ndarray:
-    """Sums over the channels after the first k of what they explain by rank, (channels,)."""
+    """Return sums over the channels after the first k of what they explain by rank, (channels,)."""
     return explained.sum() - np.concatenate([[0.0], np.cumsum(explained)])
 
 

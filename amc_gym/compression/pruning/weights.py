@@ -60,12 +60,12 @@ class WeightPruning(Pruning):
         return resource.of_weights(self._statistics.model, self.graph)
 
     def source(self, model: nn.Module, graph: ChannelGraph) -> SparsePruner:
-        """A pruner of ``model``, ranked by the original's magnitudes."""
+        """Return a pruner of ``model``, ranked by the original's magnitudes."""
         return sparse_pruner(self._statistics.model, model, graph)
 
     @recorded
     def build(self, counts: Sequence[int]) -> nn.Module:
-        """The sparse network of a plan, recovered."""
+        """Return the sparse network of a plan, recovered."""
         network = sparse(self._statistics.model, self._by_name(counts))
         return self._recovery.apply(network, None, self._statistics)
 
@@ -91,7 +91,7 @@ class WeightPruning(Pruning):
 
     @classmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
-        """The sparse network of as many weights as the plan keeps."""
+        """Return the sparse network of as many weights as the plan keeps."""
         kept = plan.kept_weights(weight_graph(known.model, known.graph))
         return recovery.apply(sparse(known.model, kept), None, known)
 

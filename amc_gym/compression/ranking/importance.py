@@ -99,7 +99,7 @@ def register(name: str, *, needs: Iterable[str] = ()) -> Callable[[Importance], 
 
 
 def ranking(importance: str | Importance) -> Ranking:
-    """The ranking of a name; a user's own function is given everything."""
+    """Return the ranking of a name; a user's own function is given everything."""
     return IMPORTANCES[importance] if isinstance(importance, str) else Ranking(importance)
 
 
@@ -116,7 +116,7 @@ def _shares(scores: Sequence[torch.Tensor]) -> torch.Tensor:
 
 @register("magnitude")
 def magnitude(unit: UnitView) -> np.ndarray:
-    """Summed magnitude of the weights that read a channel (paper, section 3.4).
+    """Return summed magnitude of the weights that read a channel (paper, section 3.4).
 
     Where several layers read it, each layer's magnitudes are scaled to sum 1 and added.
     """
@@ -193,7 +193,7 @@ class _Deflation:
         return (cross * torch.linalg.solve(blocks, cross)).sum((1, 2)) / self.total
 
     def _blocks(self) -> torch.Tensor:
-        """The diagonal blocks R[c, c], shape (channels, size, size), kept invertible."""
+        """Return the diagonal blocks R[c, c], shape (channels, size, size), kept invertible."""
         square = self.gram.reshape(self.channels, self.size, self.channels, self.size)
         blocks = square.diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
         blocks.diagonal(dim1=1, dim2=2).add_(self.floor)

@@ -69,7 +69,7 @@ def _permutation(function: Importance, view: UnitView, unit: Unit) -> np.ndarray
 
 
 def in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:
-    """An order of a unit's channels, its blocks taking turns."""
+    """Return an order of a unit's channels, its blocks taking turns."""
     block = order // (unit.channels // unit.blocks)
     each = [order[block == b] for b in range(unit.blocks)]
     return np.stack(each, axis=1).reshape(-1)
@@ -106,7 +106,7 @@ def _consumer(
 
 
 def _scale(model: nn.Module, norm: Layer, unit: int) -> torch.Tensor:
-    """Summed |gamma| of a norm over the positions of each of the unit's channels."""
+    """Return summed |gamma| of a norm over the positions of each of the unit's channels."""
     gamma = model.get_submodule(norm.name).weight
     assert isinstance(gamma, torch.Tensor)
     mine = torch.from_numpy(np.flatnonzero(norm.outputs.unit == unit))

@@ -59,7 +59,7 @@ The targets may be drawn from the network's own answers instead of those that ar
 def drawn_cross_entropy(
     network: nn.Module, images: torch.Tensor, _labels: object, generator: torch.Generator
 ) -> torch.Tensor:
-    """The loss of classification, with labels drawn from the network's answers."""
+    """Return the loss of classification, with labels drawn from the network's answers."""
     logits = network(images)
     answers = logits.detach().softmax(1).cpu()
     labels = torch.multinomial(answers, 1, generator=generator)[:, 0]

@@ -63,7 +63,7 @@ class Behind:
 
 
 def nearest_behind_relu(seen: Tensor, predicted: Tensor) -> Tensor:
-    """The z that minimise (seen - r(z))^2 + PENALTY (z - predicted)^2, value by value.
+    """Return the z that minimise (seen - r(z))^2 + PENALTY (z - predicted)^2, value by value.
 
     Args:
         seen: r(y), not negative.

@@ -57,7 +57,7 @@ class Chain:
         return all(step.sparse for step in self.steps)
 
     def recover(self, kept: Kept, calibration: Calibration) -> nn.Module:
-        """The slim network of any kept channels, recovered: a new module, in eval mode.
+        """Return the slim network of any kept channels, recovered: a new module, in eval mode.
 
         On a processor, a recovery that trains has all steps run on one thread: with the number of
         threads the order of sums changes, and training makes other weights of other rounding.  Its

@@ -35,7 +35,7 @@ class Finetune(Recovery):
 
     @classmethod
     def parse(cls, amount: str | None) -> Finetune:
-        """The step that "finetune" or "finetune:STEPS" means.
+        """Return the step that "finetune" or "finetune:STEPS" means.
 
         Raises:
             ValueError: STEPS is no whole number from 1 to ``MOST_STEPS``.

@@ -137,7 +137,7 @@ def refit(
 
 
 def as_matrix(weight: torch.Tensor, groups: int = 1) -> torch.Tensor:
-    """A weight (O, I / groups, ...) as (groups, columns, O / groups) in float64."""
+    """Return a weight (O, I / groups, ...) as (groups, columns, O / groups) in float64."""
     return weight.detach().flatten(1).reshape(groups, -1, weight[0].numel()).mT.double().cpu()
 
 

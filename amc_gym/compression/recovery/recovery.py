@@ -53,7 +53,7 @@ class Calibration(Protocol):
         ...
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:
-        """The network, trained for some steps on the calibration images."""
+        """Return the network, trained for some steps on the calibration images."""
         ...
 
 
@@ -83,7 +83,7 @@ class Recovery(ABC):
 
     @classmethod
     def parse(cls, amount: str | None) -> Recovery:
-        """The step that ``name`` or ``name:amount`` means.
+        """Return the step that ``name`` or ``name:amount`` means.
 
         Raises:
             ValueError: there is a number where there should be none, or one out of range.

@@ -141,7 +141,7 @@ Loss = Callable[[nn.Module, Nest, Nest], torch.Tensor]
 
 
 def cross_entropy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The loss of classification."""
+    """Return the loss of classification."""
     return F.cross_entropy(network(images), labels.to(images.device), reduction="sum")
 
 

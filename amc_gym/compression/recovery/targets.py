@@ -114,5 +114,5 @@ class Targets:
 
 
 def grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
-    """(samples, columns) -> (groups, samples, columns / groups)."""
+    """Return (samples, columns) -> (groups, samples, columns / groups)."""
     return rows.reshape(len(rows), groups, -1).transpose(0, 1)

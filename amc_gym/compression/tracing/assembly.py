@@ -33,7 +33,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def assemble(model: nn.Module, trace: Trace) -> ChannelGraph:
-    """The channel graph of a traced network.
+    """Return the channel graph of a traced network.
 
     Raises:
         GraphError: it holds nothing that can be pruned.
@@ -320,7 +320,7 @@ class _Assembly:
         return made
 
     def _told(self) -> dict[tuple[str, str], Axis]:
-        """What is told how many channels there are: (module, attribute) -> the channels."""
+        """Tell what is told how many channels there are: (module, attribute) -> the channels."""
         told = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
         told |= {(name, ""): channels for name, channels in self.heads.items()}
         told |= {(name, ""): channels for name, channels in self._layer_norms().items()}
@@ -358,7 +358,7 @@ class _Assembly:
 
 
 def _renumbered(parameter: Parameter, numbers: np.ndarray) -> Parameter:
-    """A parameter in the numbers that units have in the graph, by their old ones."""
+    """Return a parameter in the numbers that units have in the graph, by their old ones."""
     axes = tuple(Axis(numbers[axis.unit], axis.channel) for axis in parameter.axes)
     power = parameter.power
     if power is not None:

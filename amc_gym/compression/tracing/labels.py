@@ -67,7 +67,7 @@ class Labels:
         return made
 
     def roots(self, labels: np.ndarray) -> np.ndarray:
-        """The representative of each label's class, of the same shape."""
+        """Return the representative of each label's class, of the same shape."""
         roots = self._parent[labels]
         while not np.array_equal(above := self._parent[roots], roots):
             roots = above

@@ -17,7 +17,7 @@ from amc_gym.compression.graph import ChannelGraph, GraphError
 
 
 def at_part(network: nn.Module, part: str, inputs: Nest) -> tuple[Nest, Any]:
-    """What a module in a network is given, and what it answers.
+    """Tell what a module in a network is given, and what it answers.
 
     Args:
         network: in eval mode.
@@ -55,7 +55,7 @@ def at_part(network: nn.Module, part: str, inputs: Nest) -> tuple[Nest, Any]:
 
 
 def given_to(network: nn.Module, part: str, inputs: Nest) -> Nest:
-    """What a module in a network is given; see ``at_part``."""
+    """Tell what a module in a network is given; see ``at_part``."""
     if not part:
         return inputs
     with torch.no_grad():
@@ -63,7 +63,7 @@ def given_to(network: nn.Module, part: str, inputs: Nest) -> Nest:
 
 
 def within(graph: ChannelGraph, part: str) -> ChannelGraph:
-    """The graph of a part, its modules named as in the whole network."""
+    """Return the graph of a part, its modules named as in the whole network."""
     if not part:
         return graph
 

@@ -78,7 +78,7 @@ class _Beside(Watching):
 def first_difference(
     graph: ChannelGraph, found: Trace, small: nn.Module, example: Nest, kept: Kept
 ) -> Operation | None:
-    """The first operation of a slim network that does not give what the trace lets expect.
+    """Return the first operation of a slim network that does not give what the trace lets expect.
 
     Args:
         graph: of the original network.

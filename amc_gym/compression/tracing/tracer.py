@@ -77,7 +77,7 @@ def record(model: nn.Module, inputs: Nest) -> Trace:
 
 
 def name_of(function: Any) -> str:
-    """The name of an operation without its namespace and overload: "convolution"."""
+    """Return the name of an operation without its namespace and overload: "convolution"."""
     return function._overloadpacket.__name__
 
 
@@ -88,12 +88,12 @@ def macs_of(function: Any, args: Any, kwargs: Mapping[str, Any], out: Any) -> in
 
 
 def shortened(error: Exception, most: int = 200) -> str:
-    """An error's message in one line."""
+    """Return an error's message in one line."""
     return textwrap.shorten(str(error), most)
 
 
 def users_line(frame: FrameType | None = None) -> str:
-    """The line of the user's code that is being executed, "file.py:line".
+    """Return the line of the user's code that is being executed, "file.py:line".
 
     Args:
         frame: the innermost one; that of the caller by default.

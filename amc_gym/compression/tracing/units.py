@@ -48,7 +48,7 @@ class Units:
                 return
 
     def axis(self, dimension: Dimension, size: int | None = None) -> Axis:
-        """Unit and channel of each position of a dimension."""
+        """Return unit and channel of each position of a dimension."""
         if dimension is None:
             return Axis.fixed(size or 0)
         roots = self._labels.roots(dimension)

@@ -87,7 +87,7 @@ def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
 def _without_what_differs(
     model: nn.Module, example: Nest, found: Trace, graph: ChannelGraph
 ) -> ChannelGraph:
-    """The graph in which units whose slim network is wrong stay whole."""
+    """Return the graph in which units whose slim network is wrong stay whole."""
     everything = _some_of_all(graph)
     full = tuple(np.arange(unit.channels) for unit in graph.units)
 
@@ -249,7 +249,7 @@ def _some_of_all(graph: ChannelGraph, shares: Sequence[float] | None = None) -> 
 
 
 def _random_part(unit: Unit, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A share of the channels of each of the unit's blocks, rounded up, in random order."""
+    """Return a share of the channels of each of the unit's blocks, rounded up, in random order."""
     blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
     count = int(np.ceil(share * blocks.shape[1]))
     chosen = rng.permuted(blocks, axis=1)[:, :count].reshape(-1)

@@ -37,7 +37,7 @@ def _log2(values: object, most: float) -> np.ndarray:
 
 
 def _of_first(attribute: str, most: float) -> Callable[[Facts], np.ndarray]:
-    """An attribute of each unit's first reader, by the logarithm."""
+    """Return an attribute of each unit's first reader, by the logarithm."""
     return lambda facts: _log2([getattr(layer, attribute) for layer in facts.first], most)
 
 
@@ -143,7 +143,7 @@ class EpisodeFeatures:
         self._constant = np.clip(constant, 0, 1)
 
     def table(self, executed: np.ndarray) -> np.ndarray:
-        """Counts (n, t) of the units before -> (n, features) in [0, 1]."""
+        """Return counts (n, t) of the units before -> (n, features) in [0, 1]."""
         n, t = executed.shape
         units = len(self._channels)
         plans = np.empty((2 * n, units), dtype=np.int64)

@@ -55,7 +55,7 @@ class Graph(Observation):
 
     @classmethod
     def space(cls) -> spaces.Dict:
-        """A `Dict` of `Box(0, 1, ..., float32)`."""
+        """Return a `Dict` of `Box(0, 1, ..., float32)`."""
         shapes = {
             "episode": (len(EPISODE),),
             "units": (MOST, len(DECIDED) + len(UNIT)),

@@ -43,15 +43,15 @@ class CrossEntropy(Loss):
     label_smoothing: float = 0.0
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean over the labels."""
+        """Return the mean over the labels."""
         return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
     def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The sum over the labels."""
+        """Return the sum over the labels."""
         return functional.cross_entropy(outputs, targets.to(outputs.device), reduction="sum")
 
     def smoothed(self, amount: float) -> Loss:
-        """The loss with labels smoothed."""
+        """Return the loss with labels smoothed."""
         return replace(self, label_smoothing=amount)
 
     def distilled(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
@@ -87,5 +87,5 @@ class TopK(Score):
         return counted(outputs, targets)
 
     def finish(self, parts: Sequence[Tensor]) -> float:
-        """The share of all hits."""
+        """Return the share of all hits."""
         return total(parts).accuracy(f"top{self.k}")

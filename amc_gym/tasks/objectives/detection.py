@@ -57,7 +57,7 @@ def detection(
 
 
 def _metric(iou: float | None) -> Any:
-    """The metric of torchmetrics.
+    """Return the metric of torchmetrics.
 
     Raises:
         ImportError: naming the extra to install.
@@ -80,7 +80,7 @@ class OwnLosses(Loss):
     distils = False
 
     def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
-        """The sum of the mean losses.
+        """Return the sum of the mean losses.
 
         Raises:
             ValueError: the network returned something else.
@@ -133,7 +133,7 @@ class MeanAveragePrecision(Score):
         ]
 
     def finish(self, parts: Sequence[Any]) -> float:
-        """The precision; 0 where no box is there to be found."""
+        """Return the precision; 0 where no box is there to be found."""
         metric = _metric(self.iou)
         for found, targets in parts:
             metric.update(mapped(_finite, found), targets)

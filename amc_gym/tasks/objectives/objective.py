@@ -30,14 +30,14 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
-        """The mean loss of a batch, a scalar with gradient."""
+        """Return the mean loss of a batch, a scalar with gradient."""
 
     def total(self, outputs: Nest, targets: Nest) -> Tensor:
-        """The sum over the samples."""
+        """Return the sum over the samples."""
         return self(outputs, targets) * samples(targets)
 
     def smoothed(self, amount: float) -> Loss:
-        """The loss with labels smoothed.
+        """Return the loss with labels smoothed.
 
         Raises:
             ValueError: its targets are no classes.
@@ -71,7 +71,7 @@ class Score(ABC):
     """Whether it is the share of samples that are classified correctly."""
 
     def settled(self, outputs: Nest, targets: Nest) -> Score:
-        """The score once a batch of the task has shown what it is about; itself by default.
+        """Return the score once a batch of the task has shown what it is about; itself by default.
 
         Raises:
             ValueError: it cannot be of such outputs and targets.
@@ -84,7 +84,7 @@ class Score(ABC):
 
     @abstractmethod
     def finish(self, parts: Sequence[Any]) -> float:
-        """The score of a pass, from what its batches added, in order."""
+        """Return the score of a pass, from what its batches added, in order."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ class Objective:
         return self.score.accuracy
 
     def answers(self, network: nn.Module, inputs: Nest, targets: Nest) -> Any:
-        """What the loss is a function of: the network's outputs, or the losses it computes."""
+        """Tell what the loss is a function of: the network's outputs, or the losses it computes."""
         return called(network, inputs, *([targets] if self.asks_targets else []))
 
     def summed(self, network: nn.Module, inputs: Nest, targets: Nest) -> Tensor:
-        """The loss of a network in eval mode, summed over the samples of a batch."""
+        """Return the loss of a network in eval mode, summed over the samples of a batch."""
         with self.losing(network):
             return self.loss.total(self.answers(network, inputs, targets), targets)
 
@@ -131,7 +131,7 @@ class Objective:
             return self.loss.total(outputs, targets if drawn is None else drawn)
 
     def by(self, metric: str | None) -> Objective:
-        """The objective judged by "top1" or "top5"; ``None``: as it is.
+        """Return the objective judged by "top1" or "top5"; ``None``: as it is.
 
         Raises:
             ValueError: it does not classify.

@@ -19,7 +19,7 @@ OUTPUTS, TARGETS = "outputs", "targets"
 
 
 def own(loss: Any, score: Any, name: str | None = None, *, asks_targets: bool = False) -> Objective:
-    """An objective of the user's own.
+    """Return an objective of the user's own.
 
     Args:
         loss: a function (outputs, targets) -> the mean loss of a batch, a scalar with gradient.
@@ -92,7 +92,7 @@ class OwnScore(Score):
     whole: bool | None = None
 
     def settled(self, outputs: Nest, targets: Nest) -> OwnScore:
-        """The score once it is known whether it gives one number, or one for each sample.
+        """Return the score once it is known whether it gives one number, or one for each sample.
 
         Raises:
             ValueError: it gives neither.
@@ -130,7 +130,7 @@ class OwnScore(Score):
         return float(found.sum()), n
 
     def finish(self, parts: Sequence[Any]) -> float:
-        """The mean over the samples, or the function of everything."""
+        """Return the mean over the samples, or the function of everything."""
         first, others = zip(*parts, strict=True)
         if isinstance(first[0], float):
             return sum(first) / sum(others)

@@ -29,7 +29,7 @@ def register(make: F) -> F:
 
 
 def objective_of(value: Any) -> Objective:
-    """The objective of a name, of a function that makes one, or of a pair (loss, score).
+    """Return the objective of a name, of a function that makes one, or of a pair (loss, score).
 
     Raises:
         TypeError: it is none of these.

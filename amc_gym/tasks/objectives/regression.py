@@ -34,7 +34,7 @@ def regression(tolerance: float | None = None) -> Objective:
 
 
 def paired(outputs: object, targets: object) -> tuple[Tensor, Tensor]:
-    """Outputs and targets as (N, numbers) each; (N,) and (N, 1) go together.
+    """Return outputs and targets as (N, numbers) each; (N,) and (N, 1) go together.
 
     Raises:
         ValueError: they are no numbers of one shape.
@@ -55,7 +55,7 @@ class SquaredError(Loss):
     """The mean squared error."""
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean over samples and numbers."""
+        """Return the mean over samples and numbers."""
         return functional.mse_loss(*paired(outputs, targets))
 
 
@@ -71,7 +71,7 @@ class Explained(Score):
         return torch.stack([torch.full_like(mean, len(theirs)), mean, spread, errors])
 
     def finish(self, parts: Sequence[Tensor]) -> float:
-        """The mean over the numbers of each sample.
+        """Return the mean over the numbers of each sample.
 
         Raises:
             ValueError: a target is the same of all samples.
@@ -105,6 +105,6 @@ class Within(Score):
         return torch.stack([near.sum(), near.new_tensor(near.numel(), dtype=torch.int64)])
 
     def finish(self, parts: Sequence[Tensor]) -> float:
-        """The share of all numbers."""
+        """Return the share of all numbers."""
         near, all_of_them = torch.stack([*parts]).sum(0).tolist()
         return near / all_of_them

@@ -34,7 +34,7 @@ def segmentation(ignore: int = 255) -> Objective:
 
 
 def logits_of(outputs: Nest, targets: Nest) -> Tensor:
-    """The logits (N, classes, H, W) of a network's outputs.
+    """Return the logits (N, classes, H, W) of a network's outputs.
 
     Raises:
         ValueError: there are none, or targets do not fit them.
@@ -65,11 +65,11 @@ class PixelCrossEntropy(CrossEntropy):
     ignore: int = 255
 
     def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
-        """The mean over the pixels."""
+        """Return the mean over the pixels."""
         return self._summed(outputs, targets) / (targets != self.ignore).sum().clamp_min(1)
 
     def total(self, outputs: Nest, targets: Nest) -> Tensor:
-        """The sum over the samples of the mean over their pixels."""
+        """Return the sum over the samples of the mean over their pixels."""
         return self(outputs, targets) * len(targets)
 
     def distilled(self, outputs: Nest, taught: Nest, temperature: float) -> Tensor:
@@ -122,7 +122,7 @@ class MeanIoU(Score):
         return places.bincount(minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
     def finish(self, parts: Sequence[Tensor]) -> float:
-        """The mean over the classes that are there, or answered."""
+        """Return the mean over the classes that are there, or answered."""
         pixels = torch.stack([*parts]).sum(0).double()
         right = pixels.diagonal()
         union = pixels.sum(1) + pixels.sum(0)[:-1] - right

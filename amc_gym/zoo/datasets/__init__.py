@@ -40,7 +40,7 @@ LONGEST_NUMBER = 9
 
 
 def load(dataset: str, data_root: str | Path | None = None) -> Splits:
-    """The splits of a data set, loaded once per process.
+    """Return the splits of a data set, loaded once per process.
 
     Args:
         dataset: a name in ``DATASETS``, and options of its function if need be, as in a URL:
@@ -56,7 +56,7 @@ def load(dataset: str, data_root: str | Path | None = None) -> Splits:
 
 
 def name_of(dataset: str) -> str:
-    """The name of a data set without its options.
+    """Return the name of a data set without its options.
 
     Raises:
         ValueError: it is unknown.
@@ -66,7 +66,7 @@ def name_of(dataset: str) -> str:
 
 
 def find_root(dataset: str, data_root: str | Path | None) -> Path | None:
-    """The folder a data set is read from: the one named, or else that in $AMC_DATA_ROOT.
+    """Return the folder a data set is read from: the one named, or else that in $AMC_DATA_ROOT.
 
     Returns:
         The folder, or None for a data set that needs none.
@@ -104,7 +104,7 @@ def _load(dataset: str, root: Path | None) -> Splits:
 
 
 def _options(name: str, query: str, function: Callable[..., Splits]) -> dict[str, Any]:
-    """The options after a data set's name, in the types that its function takes."""
+    """Return the options after a data set's name, in the types that its function takes."""
     parameters = inspect.signature(function, eval_str=True).parameters
     known = [option for option in parameters if option != "root"]
     options: dict[str, Any] = {}

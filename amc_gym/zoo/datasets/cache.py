@@ -46,7 +46,7 @@ class Decoding:
     size: int
 
     def __call__(self, path: Path) -> np.ndarray:
-        """A file's image, (3, size, size) uint8.
+        """Return a file's image, (3, size, size) uint8.
 
         Raises:
             OSError: it cannot be read as an image.
@@ -86,7 +86,7 @@ def is_decoded(paths: Sequence[Path], root: Path, decoding: Decoding) -> bool:
 def decoded(
     paths: Sequence[Path], root: Path, decoding: Decoding, unreadable: str = "refuse"
 ) -> tuple[Tensor, list[int]]:
-    """The images of files, from the cache, or decoded in parallel and put there.
+    """Return the images of files, from the cache, or decoded in parallel and put there.
 
     What is in the cache belongs to the files' names, sizes and times of change; its checksum is
     compared before use, and what is damaged is decoded again.
@@ -137,7 +137,7 @@ def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
 
 
 def _read_card(path: Path) -> dict | None:
-    """The card of a file in the cache, or None if it is to be decoded (again)."""
+    """Return the card of a file in the cache, or None if it is to be decoded (again)."""
     try:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
         if _checksum(path) == card["sha256"]:

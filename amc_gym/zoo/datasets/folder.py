@@ -38,7 +38,7 @@ def folder(
     train: int = CALIBRATION,
     unreadable: str = "refuse",
 ) -> Splits:
-    """A user's images in ``root/train/<class>`` and ``root/val/<class>``.
+    """Return a user's images in ``root/train/<class>`` and ``root/val/<class>``.
 
     Reward is 3,000 images of val, at most half of them, and test the rest; calibration is 3,000
     images of train. All choices are seeded and stratified. The images are decoded once, into a

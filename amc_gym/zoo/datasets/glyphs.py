@@ -155,7 +155,7 @@ def _sampled(
 
 @cache
 def _atlas() -> NDArray[np.uint8]:
-    """The letters, (faces, letters, CELL, CELL)."""
+    """Return the letters, (faces, letters, CELL, CELL)."""
     with Image.open(ATLAS) as picture:
         pixels = np.asarray(picture.convert("L"))
     cells = pixels.reshape(len(FACES), CELL, len(LETTERS), CELL)

@@ -92,7 +92,7 @@ def _inside(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _shared(one: np.ndarray, other: np.ndarray) -> float:
-    """The common area of two boxes as a share of the smaller one's."""
+    """Return the common area of two boxes as a share of the smaller one's."""
     sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
     areas = [np.prod(box[2:] - box[:2]) for box in (one, other)]
     return float(np.prod(sides.clip(0)) / min(areas))

@@ -29,7 +29,7 @@ import_modules(__name__)
 
 
 def variant(network: str, dataset: str) -> Variant:
-    """The variant of a network on a data set.
+    """Return the variant of a network on a data set.
 
     Images from a user's folder have the size of ImageNet's; networks that have no variant for
     those are given their variant for CIFAR-10.
@@ -45,7 +45,7 @@ def variant(network: str, dataset: str) -> Variant:
 
 
 def architecture(network: str, dataset: str, classes: int | None = None) -> dict[str, Any]:
-    """The builder's arguments for a network on a data set.
+    """Return the builder's arguments for a network on a data set.
 
     Args:
         network: a name in ``NETWORKS``.
@@ -60,7 +60,7 @@ def architecture(network: str, dataset: str, classes: int | None = None) -> dict
 
 
 def build(network: str, dataset: str, classes: int | None = None) -> nn.Module:
-    """The untrained network, initialised from torch's global generator, in training mode.
+    """Return the untrained network, initialised from torch's global generator, in training mode.
 
     Takes and raises what ``architecture`` does.
     """

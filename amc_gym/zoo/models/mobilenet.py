@@ -107,7 +107,7 @@ PUBLISHED = {
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A ``state_dict`` of the authors' checkpoint under the names of ``MobileNetV1``."""
+    """Return a ``state_dict`` of the authors' checkpoint under the names of ``MobileNetV1``."""
     renamed = {}
     for name, tensor in state.items():
         for theirs, ours in PUBLISHED.items():

@@ -110,7 +110,7 @@ def draw(name: str) -> Member:
 
 
 def build(family: str, architecture: dict[str, Any]) -> nn.Module:
-    """The untrained network, initialised from torch's global generator, in training mode."""
+    """Return the untrained network, initialised from torch's global generator, in training mode."""
     return FAMILIES[family].builder(**architecture)
 
 

@@ -133,7 +133,7 @@ def cards(directory: Path = DIRECTORY) -> Mapping[str, Card]:
 
 
 def card(name: str, directory: Path = DIRECTORY) -> Card:
-    """The card of a small network; by default, of one that comes with the package.
+    """Return the card of a small network; by default, of one that comes with the package.
 
     Raises:
         ValueError: there is none of that name; the message has the near match.
@@ -151,7 +151,7 @@ def card(name: str, directory: Path = DIRECTORY) -> Card:
 
 
 def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
-    """A trained network, in evaluation mode.
+    """Return a trained network, in evaluation mode.
 
     Raises:
         ValueError: there is none of that name.
@@ -174,12 +174,12 @@ def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
 
 
 def kept(model: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a network as the file has them: kernels in half precision."""
+    """Return the tensors of a network as the file has them: kernels in half precision."""
     return halved({key: tensor.contiguous() for key, tensor in model.state_dict().items()})
 
 
 def untrained(name: str) -> nn.Module:
-    """A network that comes with the package, in training mode, before its training.
+    """Return a network that comes with the package, in training mode, before its training.
 
     Raises:
         ValueError, OSError: as ``card``.
@@ -202,7 +202,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """What makes networks here."""
+    """Tell what makes networks here."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -238,7 +238,7 @@ def put(directory: Path, name: str, made: Card | str, model: nn.Module | None = 
 
 
 def _others(directory: Path, networks: Container[str], name: str) -> dict[str, Tensor]:
-    """The tensors of a folder, but those of a network, and of such as have no card."""
+    """Return the tensors of a folder, but those of a network, and of such as have no card."""
     path = directory / WEIGHTS
     if not path.exists():
         return {}

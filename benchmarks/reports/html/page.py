@@ -39,7 +39,7 @@ _POLICY = (
 def page(
     sections: Sequence[Section], foreign: Mapping[Path, str], unfinished: Sequence[str] = ()
 ) -> str:
-    """The whole page, some 5 MB, nearly all of it plotly's JavaScript.
+    """Return the whole page, some 5 MB, nearly all of it plotly's JavaScript.
 
     Args:
         sections: one per setting, at least one.
@@ -191,7 +191,7 @@ def _pareto(
 
 
 def _choices(plot: str, what: str, choices: Mapping[str, object]) -> str:
-    """A list above a plot; the first choice is what the plot shows at first."""
+    """Return a list above a plot; the first choice is what the plot shows at first."""
     options = (
         f'<option value="{escape(json.dumps(value))}">{escape(label)}</option>'
         for label, value in choices.items()

@@ -24,7 +24,7 @@ def thinning(records: Sequence[Record]) -> int:
 
 
 def frame(records: Sequence[Record], size: str) -> tuple[float, float]:
-    """Ends of the x axis, in percent: the best plans with a little room around them."""
+    """Return ends of the x axis, in percent: the best plans with a little room around them."""
     shares = [100 * getattr(record.best, f"{size}_ratio") for record in records]
     margin = max(0.5, 0.1 * (max(shares) - min(shares)))
     return min(shares) - margin, max(shares) + margin

@@ -31,7 +31,7 @@ def styles(agents: Iterable[str]) -> dict[str, Style]:
 
 
 def new_figure(x: str, y: str, height: int = 400) -> go.Figure:
-    """An empty figure as wide as its place in the page.
+    """Return an empty figure as wide as its place in the page.
 
     Args:
         x: title of its x axis.
@@ -59,6 +59,6 @@ def new_figure(x: str, y: str, height: int = 400) -> go.Figure:
 
 
 def faint(colour: str) -> str:
-    """The colour of a band behind a line of ``colour``."""
+    """Return the colour of a band behind a line of ``colour``."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.13)"

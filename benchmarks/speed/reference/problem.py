@@ -99,7 +99,7 @@ class Problem:
     test: Split
 
     def network(self) -> MobileNetV1:
-        """The network to be compressed, in eval mode."""
+        """Return the network to be compressed, in eval mode."""
         network = MobileNetV1(self.scale.classes, self.scale.width)
         network.load_state_dict(load_file(self.folder / "network.safetensors"))
         return network.eval()
@@ -193,7 +193,7 @@ def _split(folder: Path, name: str) -> Split:
 
 @torch.no_grad()
 def _network(calibration: Split, scale: Scale) -> MobileNetV1:
-    """The network that the module's text describes."""
+    """Return the network that the module's text describes."""
     draw = torch.Generator().manual_seed(0)
     network = MobileNetV1(scale.classes, scale.width)
     for module in network.modules():

@@ -51,7 +51,7 @@ class Row:
 
 
 def rows(results: Mapping[str, Any], reward_images: int) -> list[Row]:
-    """The table of a comparison.
+    """Return the table of a comparison.
 
     Args:
         results: side ("reference", "float32", "bf16") -> ``construction``, an answer, and

@@ -125,7 +125,7 @@ def _used(
 
 
 def _holder(tracer: Tracer, names: frozenset[str]) -> str | None:
-    """The one layer whose weight a tensor was made from, used by another module."""
+    """Return the one layer whose weight a tensor was made from, used by another module."""
     holders = {name.partition(".parametrizations.")[0].rpartition(".")[0] for name in names}
     if len(holders) != 1:
         return None

@@ -108,7 +108,7 @@ class Inverted(nn.Module):
 
 
 def _wide(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """A convolution with batch norm and hard swish."""
+    """Return a convolution with batch norm and hard swish."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
