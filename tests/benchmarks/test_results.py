@@ -23,8 +23,16 @@ RESULTS = ROOT / "benchmarks" / "results"
 LARGEST = 25_000_000
 """Bytes of all that is committed, but the zoo; whoever clones it waits for them."""
 
-ZOO = ("amc_gym/zoo/small/", "amc_gym/zoo/datasets/")
-"""Small networks and what they read."""
+ZOO = (
+    *("amc_gym/zoo/small/", "amc_gym/zoo/datasets/", "amc_gym/suites/", "agents/weights/"),
+    *("benchmarks/zoo/", "benchmarks/transfer/", "docs/glyphs.png"),
+    *("benchmarks/results/transfer/", "benchmarks/results/comparison-digits-residual/"),
+    *(
+        "benchmarks/results/mobilenet-digits-residual/",
+        "benchmarks/results/plain20-digits-residual/",
+    ),
+)
+"""Small networks, what they read, suites of them, policies learnt on these, what they come to."""
 
 LARGEST_ZOO = 10_000_000
 
