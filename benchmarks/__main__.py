@@ -17,6 +17,7 @@ from benchmarks.leaderboard.commands import leaderboard, submit, validate
 from benchmarks.networks.command import networks
 from benchmarks.reproducing.command import reproduce
 from benchmarks.studies.runs import BenchmarkError
+from benchmarks.transfer.command import transfer
 from benchmarks.zoo.command import zoo
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ COMMANDS = {
     "validate": validate,
     "leaderboard": leaderboard,
     "networks": networks,
+    "transfer": transfer,
     "zoo": zoo,
 }
 

@@ -12,6 +12,7 @@
 | ``reference FOLDER...``          | the authors' code beside ours                              |
 | ``signal FILE``                  | rank correlations of each ranking and recovery             |
 | ``networks all|summary|rest``    | networks of libraries, traced here and by Torch-Pruning    |
+| ``transfer GROUP``               | agents on networks that a policy has not seen              |
 | ``zoo all|families``             | small networks, and what the uniform plan costs them       |
 | ``features episode|unit|decided``  | what is observed in suites                                 |
 | ``suites``                       | suites of the package                                      |
@@ -30,6 +31,7 @@ from benchmarks.filling.studies import studies
 from benchmarks.filling.suites import features, suites
 from benchmarks.networks.table import networks
 from benchmarks.studies.runs import BenchmarkError
+from benchmarks.transfer.table import transfer
 from benchmarks.zoo.table import zoo
 
 
@@ -60,6 +62,7 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "reference": reference,
     "signal": signal,
     "networks": networks,
+    "transfer": transfer,
     "zoo": zoo,
     "features": features,
     "suites": suites,

@@ -1,0 +1,106 @@
+"""Plans of many networks that were evaluated: what a policy learns from.
+
+One safetensors file for each network.  Of each budget it holds `RATIO/rows` (n, T, features),
+float16, and `RATIO/rewards` (n,), relative ones.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from agents.plan_value import Units
+from amc_gym._utils.files import write_whole
+from amc_gym._utils.progress import counter
+from amc_gym.envs.problem import Problem
+from amc_gym.suites.context import Context
+from amc_gym.suites.environment import SuiteEnv
+from amc_gym.suites.suite import Suite
+
+NOISE = 0.6
+"""Largest standard deviation of log-factors that a plan differs by from a mixture of known ones."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """Plans of one context.
+
+    Attributes:
+        network: of the context.
+        rows: what ``Units.rows`` says of the plans, (n, T, features) float32.
+        rewards: their relative rewards, (n,) float32.
+    """
+
+    network: str
+    rows: np.ndarray
+    rewards: np.ndarray
+
+
+def problem_of(context: Context) -> Problem:
+    """Make the problem of a context, as the environment of a suite has it."""
+    env = SuiteEnv(Suite(f"only {context.name}", [context]))
+    env.reset()
+    return env.problem
+
+
+def drawn(units: Units, problem: Problem, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw plans around and between those that are known before, counts (n, T) int64.
+
+    The known ones come first.  Each other one mixes their logarithms and adds noise to each unit,
+    whose strength differs from plan to plan.
+    """
+    logs = np.log(units.anchors)
+    wanted = [*logs]
+    while len(wanted) < n:
+        weights = rng.dirichlet(np.full(len(logs), 0.5))
+        noise = rng.normal(size=logs.shape[1]) * rng.uniform(0, NOISE)
+        wanted.append(weights @ logs + noise)
+    return np.array([problem.budget.scaled(np.exp(each)) for each in wanted[:n]])
+
+
+def relative(problem: Problem, counts: np.ndarray) -> np.ndarray:
+    """Evaluate plans, counts (n, T) -> relative rewards (n,): 0 uniform, 1 the full network."""
+    references = problem.references
+    found = problem.engine.evaluator.many([tuple(map(int, each)) for each in counts])
+    scores = np.array([each.score for each in found])
+    return (scores - references.uniform) / (references.full - references.uniform)
+
+
+def write(suite: Suite, out: Path, plans: int) -> None:
+    """Evaluate plans on every context of a suite; networks that the folder holds are skipped."""
+    out.mkdir(parents=True, exist_ok=True)
+    with counter() as bar:
+        counted = bar.add_task("plans", total=len(suite.networks))
+        for network in suite.networks:
+            path = out / f"{network}.safetensors"
+            if not path.exists():
+                bar.update(counted, description=network)
+                write_whole(path, save(_tensors(suite.of(network), plans)))
+            bar.advance(counted)
+
+
+def _tensors(contexts: Sequence[Context], plans: int) -> dict[str, np.ndarray]:
+    found = {}
+    for context in contexts:
+        problem = problem_of(context)
+        units = Units(problem)
+        rng = np.random.default_rng(zlib.crc32(str(context.name).encode()))
+        counts = drawn(units, problem, plans, rng)
+        ratio = context.preserve_ratio
+        found[f"{ratio}/rows"] = units.rows(counts).astype(np.float16)
+        found[f"{ratio}/rewards"] = relative(problem, counts).astype(np.float32)
+    return found
+
+
+def read(folder: Path) -> Iterator[Log]:
+    """Read what ``write`` has written, in the order of the networks' names."""
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors = load_file(path)
+        for ratio in sorted({name.partition("/")[0] for name in tensors}):
+            rows, rewards = (tensors[f"{ratio}/{name}"] for name in ("rows", "rewards"))
+            yield Log(path.stem, rows.astype(np.float32), rewards)
