@@ -73,7 +73,9 @@ def search(
         env = make_env(env)
     amc = env.unwrapped
     if not isinstance(amc, AMCEnv):
-        raise ValueError(f"env: search needs an environment of one network, not {described(amc)}")
+        raise ValueError(
+            f"env: search needs an AMC environment of one network, not {described(amc)}"
+        )
     if amc.action_mode != "clamp":
         raise ValueError("search needs an environment with action_mode='clamp'")
 

@@ -16,7 +16,7 @@ from small_study import Serial, variant
 from benchmarks.__main__ import main
 from benchmarks.publishing import publish
 from benchmarks.reports.report import write
-from benchmarks.studies import journals, manifest
+from benchmarks.studies import archive, journals, manifest
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError, Run, Setting, runs_of
 from benchmarks.studies.study import complete
@@ -51,11 +51,15 @@ def as_kept(records: list[Record]) -> list[Record]:
         replace(
             each,
             history=replace(
-                each.history, channels=[], seconds=[round(s, 2) for s in each.history.seconds]
+                each.history, channels=[], seconds=archive.rounded(each.history.seconds)
             ),
         )
         for each in records
     ]
+
+
+def test_times_are_rounded_to_a_hundredth_of_a_second() -> None:
+    assert archive.rounded([0.0, 0.0049, 0.0051, 1.2345]) == [0.0, 0.0, 0.01, 1.23]
 
 
 def test_a_finished_run_is_published_with_all_below_it(
