@@ -432,6 +432,7 @@ COMMITTED = sorted(path for path in SUBMISSIONS.iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.name)
+@pytest.mark.thorough
 def test_committed_submissions_count(path: Path) -> None:
     """Against the weights and data of today; one that this breaks has to be made again."""
     ruling = validate(path)

@@ -68,6 +68,7 @@ def assert_same(found: Path, committed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet-digits", "cifar10/plain20-50", "vgg16-digits-full"])
+@pytest.mark.thorough
 def test_the_runs_give_the_committed_report(name: str, tmp_path: Path, console: Console) -> None:
     """In full precision: what was committed as a file for each run is in the archive."""
     folder = linked(RESULTS / name, tmp_path / "study", archive.FILE)
@@ -77,6 +78,7 @@ def test_the_runs_give_the_committed_report(name: str, tmp_path: Path, console: 
 
 
 @pytest.mark.parametrize("name", ["cifar10/plain20-50", "cifar10/mobilenet-50-ddpg"])
+@pytest.mark.thorough
 def test_the_outcomes_give_the_committed_report(
     name: str, tmp_path: Path, console: Console
 ) -> None:
@@ -87,6 +89,7 @@ def test_the_outcomes_give_the_committed_report(
         assert_same(folder / file, source / file)
 
 
+@pytest.mark.thorough
 def test_the_runs_give_the_committed_comparison(tmp_path: Path, console: Console) -> None:
     studies = [RESULTS / f"{name}-digits-40" for name in ("mobilenet", "plain20", "vgg16")]
     compare(studies, tmp_path, "random", console)

@@ -24,6 +24,7 @@ def is_uniform(counts: Sequence[int], budget: Budget) -> bool:
     return max(low) <= min(high)
 
 
+@pytest.mark.thorough
 def test_search_beats_the_uniform_plan_on_digits():
     env = make_env("MobileNet")  # keeps 20 % of the MACs
     seen = []

@@ -13,6 +13,7 @@ from amc_gym.registration import IDS
 
 
 @pytest.mark.parametrize("id_", IDS)
+@pytest.mark.thorough
 def test_plan_and_file_give_the_same_logits(id_, tmp_path):
     env = gym.make(id_, weights="random", reward_images=20).unwrapped
     rng = np.random.default_rng(0)

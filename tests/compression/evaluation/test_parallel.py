@@ -42,6 +42,7 @@ def test_hits_do_not_depend_on_cores_or_company(digits_task, threads, recovery):
         assert made.evaluator.many([*plans, plans[0]]) == [*alone, alone[0]]
 
 
+@pytest.mark.thorough
 def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, threads):
     graph, images = engines.analysis(digits_task).graph, digits_task.calibration.images
     found = []

@@ -17,6 +17,7 @@ from amc_gym.zoo.resolving import resolve
 @pytest.mark.parametrize(
     ("network", "layer"), [("MobileNet", 3), ("MobileNet", -1), ("Plain20", 2)]
 )
+@pytest.mark.thorough
 def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
     """The answers' divergence, which the Fisher information is the curvature of."""
     task = resolve(network, dataset="digits")
