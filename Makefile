@@ -33,7 +33,7 @@ help:
 	@echo '  make install      set up .venv with what that needs; other targets do so by themselves, and'
 	@echo '                    developers'"'"' tools come with test, lint, type and format'
 	@echo '                                                           minutes: PyTorch is downloaded'
-	@echo '  make test         run the tests                          7 minutes'
+	@echo '  make test         run the tests                          6 minutes'
 	@echo '  make test-thorough      those that kill processes, start a cluster or go through a'
 	@echo '                    whole study                            5 minutes'
 	@echo '  make lint         check style, formatting and that imports run one way'
