@@ -41,11 +41,11 @@ class Log:
     rewards: np.ndarray
 
 
-def problem_of(context: Context) -> Problem:
-    """Make the problem of a context, as the environment of a suite has it."""
+def env_of(context: Context) -> SuiteEnv:
+    """Make the environment whose episodes all have one context, with the first one begun."""
     env = SuiteEnv(Suite(f"only {context.name}", [context]))
     env.reset()
-    return env.problem
+    return env
 
 
 def drawn(units: Units, problem: Problem, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -87,7 +87,7 @@ def write(suite: Suite, out: Path, plans: int) -> None:
 def _tensors(contexts: Sequence[Context], plans: int) -> dict[str, np.ndarray]:
     found = {}
     for context in contexts:
-        problem = problem_of(context)
+        problem = env_of(context).problem
         units = Units(problem)
         rng = np.random.default_rng(zlib.crc32(str(context.name).encode()))
         counts = drawn(units, problem, plans, rng)

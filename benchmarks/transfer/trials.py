@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -16,8 +15,9 @@ import agents
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.progress import counter
 from amc_gym.suites.context import Context
-from amc_gym.suites.environment import SuiteEnv
-from amc_gym.suites.suite import Suite
+from benchmarks.reports.statistics import best_so_far
+from benchmarks.studies.records import History
+from benchmarks.transfer.logs import env_of
 
 AFTER = (1, 4, 16, 40, 100, 400)
 """Evaluations after which the best reward so far is kept."""
@@ -85,13 +85,10 @@ def run(
 
 
 def _trial(context: Context, name: str, seed: int, episodes: int, weights: Path | None) -> Row:
-    env = SuiteEnv(Suite(f"only {context.name}", [context]))
-    env.reset()
+    env = env_of(context)
     arguments = {"weights": weights} if weights is not None and name == "amc-policy" else {}
     result = agents.make(name, env, seed, **arguments).learn(episodes)
-    best = np.full(episodes, np.nan)
-    for episode in result.history:
-        best[episode.evaluation - 1 :] = np.fmax(best[episode.evaluation - 1 :], episode.reward)
+    best = best_so_far(History.of(result.history), episodes)
     return {
         "context": context.name,
         "network": context.network,

@@ -33,7 +33,7 @@ def known(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> list[logs.L
 
 def test_plans_come_with_relative_rewards(known: list[logs.Log], suite: Suite) -> None:
     assert [len(log.rewards) for log in known] == [12, 12]
-    problem = logs.problem_of(suite.contexts[0])
+    problem = logs.env_of(suite.contexts[0]).problem
     np.testing.assert_allclose(known[0].rewards[0], 0, atol=1e-6)  # uniform
     (least,) = logs.relative(problem, np.array([problem.allocation.least_error]))
     assert known[0].rewards[1] == pytest.approx(least)
