@@ -84,7 +84,6 @@ class AMCPolicy:
         rewards = [execute(self.env, tried[0])[0]]
         if episodes == 1:
             return
-        uniform = full = None
         if problem.given.rewarding.name == "relative":
             uniform, full = 0.0, 1.0
         else:

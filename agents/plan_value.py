@@ -44,7 +44,8 @@ class Units:
         allocation = problem.allocation
         allocation.demand_budget("this agent")
         facts = Facts(allocation, "this agent")
-        self._channels, self._errors = facts.channels, facts.errors
+        self._channels, ends = facts.channels, np.ones((len(facts.channels), 1))
+        self._curves = np.hstack([ends, facts.errors, 0 * ends])  # at no channels, and at all
         self._loss = facts.sensitivity
         self.anchors = np.stack([facts.uniform, facts.least_error, facts.between, facts.least_loss])
         episode = EpisodeFeatures(allocation, facts).table(np.empty((1, 0), dtype=np.int64))
@@ -55,11 +56,8 @@ class Units:
         """Features of plans, counts (n, T) -> (n, T, SIZE) float32."""
         shares = counts / self._channels
         places = np.array([0.0, *SHARES, 1.0])
-        curves = np.hstack(
-            [np.ones((len(self._errors), 1)), self._errors, np.zeros((len(self._errors), 1))]
-        )
         errors = np.stack(
-            [np.interp(shares[:, t], places, curves[t]) for t in range(shares.shape[1])], axis=1
+            [np.interp(shares[:, t], places, curve) for t, curve in enumerate(self._curves)], axis=1
         )
         loss = self._loss * errors**2
         planned = [shares, errors, np.log10(loss + 1e-6) / 8, loss / (1 + loss)]
