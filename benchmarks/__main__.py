@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from rich.console import Console
 from tyro.conf import Positional, arg
 
 from amc_gym.cli.console import printer
-from benchmarks.arguments import json_object, run_command, split
+from benchmarks.arguments import executors, json_object, run_command, split
 from benchmarks.filling.command import fill
 from benchmarks.leaderboard.commands import leaderboard, submit, validate
 from benchmarks.networks.command import networks
@@ -19,9 +18,6 @@ from benchmarks.reproducing.command import reproduce
 from benchmarks.studies.runs import BenchmarkError
 from benchmarks.transfer.command import transfer
 from benchmarks.zoo.command import zoo
-
-if TYPE_CHECKING:
-    from benchmarks.studies.executor import Executor
 
 RESULTS = Path(__file__).parent / "results"
 """Committed results."""
@@ -66,7 +62,14 @@ def run(
             by its name, as in '{"amc-ddpg": {"sigma": 0.3}}'.
         rerun: Carry out finished runs again; a record is replaced when its run has finished.
     """
-    from benchmarks.studies.execution import entrants_of, import_modules, modules_in, setting_of
+    from benchmarks.studies.execution import (
+        entrants_of,
+        import_modules,
+        modules_in,
+        setting_of,
+        task_of,
+        work,
+    )
     from benchmarks.studies.records import Store
     from benchmarks.studies.runs import runs_of
     from benchmarks.studies.study import complete
@@ -75,7 +78,7 @@ def run(
     extra = (*split(modules), *modules_in(words))
     import_modules(extra)
     kwargs, arguments = json_object(env_kwargs), json_object(agent_args, "--agent-args")
-    make_executor = _on_this_machine(workers) if ray is None else _on_ray(ray, workers)
+    make_executor = executors(workers, ray)
     if tensorboard is None:
         store = Store(out)
     else:
@@ -85,7 +88,7 @@ def run(
     setting = setting_of(env, kwargs, episodes)
     runs = runs_of(setting, entrants_of(setting, words, arguments), seeds)
     store.prepare()
-    executor = make_executor(env, kwargs, extra)
+    executor = make_executor(work, extra, lambda: (task_of(env, kwargs),))
     console = Console(stderr=True)
     return 0 if complete(runs, store, executor, console, rerun=rerun) else 1
 
@@ -152,36 +155,6 @@ def compare(folders: Positional[tuple[Path, ...]], out: Path, against: str = "am
         raise BenchmarkError("name at least one results folder")
     write(folders, out, against, printer())
     return 0
-
-
-MakeExecutor = Callable[[str, dict[str, Any], tuple[str, ...]], "Executor"]
-"""(environment, its options, modules) -> executor."""
-
-
-def _on_this_machine(workers: int | None) -> MakeExecutor:
-    from benchmarks.machine import cores
-    from benchmarks.studies.execution import work
-    from benchmarks.studies.executor import LocalExecutor
-
-    if workers is not None and workers < 1:
-        raise BenchmarkError(f"--workers must be at least 1, not {workers}")
-    return lambda _env, _kwargs, modules: LocalExecutor(work, workers or cores(), modules)
-
-
-def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
-    if workers is not None:
-        raise BenchmarkError(
-            "--workers is for this machine; with --ray there are as many runs at a time as the "
-            "cluster has cores (`ray start --num-cpus N` says how many a node gives)"
-        )
-    if len(address) > 1:
-        raise BenchmarkError(f"--ray takes one address, not {' '.join(address)}")
-    from benchmarks.studies.execution import task_of, work
-    from benchmarks.studies.ray_executor import RayExecutor
-
-    return lambda env, kwargs, modules: RayExecutor(
-        work, address[0] if address else None, modules, common=(task_of(env, kwargs),)
-    )
 
 
 COMMANDS = {

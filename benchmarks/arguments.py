@@ -1,11 +1,11 @@
-"""Command lines: how they run and fail, lists joined by commas, and JSON objects."""
+"""Command lines: how they run and fail, lists and JSON objects, and where jobs are carried out."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -13,6 +13,9 @@ from amc_gym._utils import interrupts
 from amc_gym._utils.names import printable
 from amc_gym.cli.console import CommandError, guarded
 from benchmarks.studies.runs import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmarks.studies.executor import Executor
 
 Command = Callable[..., int]
 """Takes what the command line says and returns the exit status."""
@@ -72,3 +75,43 @@ def json_object(text: str, option: str = "--env-kwargs") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BenchmarkError(f"{option} must be a JSON object, not {text}")
     return value
+
+
+MakeExecutor = Callable[..., "Executor"]
+"""(work, modules to import first, more arguments of the work as a function) -> executor."""
+
+
+def executors(workers: int | None, ray: tuple[str, ...] | None) -> MakeExecutor:
+    """Return what makes the executor that ``--workers`` and ``--ray`` ask for.
+
+    More arguments are made for a cluster alone: on one machine each process makes its own.
+
+    Raises:
+        BenchmarkError: they ask for what there cannot be.
+    """
+    if ray is None:
+        return _on_this_machine(workers)
+    return _on_ray(ray, workers)
+
+
+def _on_this_machine(workers: int | None) -> MakeExecutor:
+    from amc_gym._utils.machine import cores
+    from benchmarks.studies.executor import LocalExecutor
+
+    if workers is not None and workers < 1:
+        raise BenchmarkError(f"--workers must be at least 1, not {workers}")
+    return lambda work, modules=(), _=tuple: LocalExecutor(work, workers or cores(), modules)
+
+
+def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
+    if workers is not None:
+        raise BenchmarkError(
+            "--workers is for this machine; with --ray there are as many runs at a time as the "
+            "cluster has cores (`ray start --num-cpus N` says how many a node gives)"
+        )
+    if len(address) > 1:
+        raise BenchmarkError(f"--ray takes one address, not {' '.join(address)}")
+    from benchmarks.studies.ray_executor import RayExecutor
+
+    where = address[0] if address else None
+    return lambda work, modules=(), common=tuple: RayExecutor(work, where, modules, common())

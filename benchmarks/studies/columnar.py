@@ -17,8 +17,10 @@ from amc_gym._utils.files import write_whole
 from amc_gym._utils.names import printable
 from benchmarks.studies.runs import BenchmarkError
 
-Kind = Literal["text", "integer", "integers", "reals"]
-"""Type of a column: one value in each row, or a list of them; every value may be missing."""
+Kind = Literal["text", "integer", "real", "integers", "reals"]
+"""Type of a column: one value in each row, or a list of them; every value may be missing.
+
+One real number has single precision, those of lists have double."""
 
 Columns = Mapping[str, Kind]
 
@@ -90,7 +92,7 @@ def read(path: Path, columns: Columns) -> list[dict[str, Any]]:
         for name, kind in columns.items():
             if not _fits(pa, schema.field(name).type, kind):
                 raise DocumentError(f"its column {name} should hold {kind}")
-        return file.read().to_pylist()
+        return file.read(use_threads=False).to_pylist()  # threads outlive a short program
     except DocumentError:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, MemoryError) as error:
@@ -99,7 +101,7 @@ def read(path: Path, columns: Columns) -> list[dict[str, Any]]:
 
 
 def _type(pa: Any, kind: Kind) -> Any:
-    simple = {"text": pa.string(), "integer": pa.int64()}
+    simple = {"text": pa.string(), "integer": pa.int64(), "real": pa.float32()}
     lists = {"integers": pa.list_(pa.int64()), "reals": pa.list_(pa.float64())}
     return (simple | lists)[kind]
 

@@ -3,6 +3,9 @@
 logs       plans of many networks that were evaluated
 training   an ensemble that foretells what plans are worth, by regression on them
 trials     agents on the contexts of test suites
+rows       what an agent came to on a context
+policies   what the name of a policy's file tells
+intervals  means over contexts, with intervals over networks and trainings
 table      what came of it
-command    all four, from the command line
+command    all of that, from the command line
 """

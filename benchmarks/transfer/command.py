@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from rich.console import Console
 from tyro.conf import Positional, arg
 
+from amc_gym._utils.names import choose
 from amc_gym.cli.console import printer
-from benchmarks.arguments import split
+from benchmarks.arguments import executors, split
+from benchmarks.studies.runs import BenchmarkError
+
+Step = Literal["log", "train", "run", "report"]
 
 
 def transfer(
-    step: Annotated[Positional[Literal["log", "train", "run", "report"]], arg(metavar="STEP")],
+    step: Annotated[Positional[Step], arg(metavar="STEP")],
     out: Path = Path("runs/transfer"),
     train: str = "zoo-train-v1",
     test: Annotated[str, arg(metavar="A,B,...")] = "zoo-test-v1,cifar10-v1",
@@ -25,7 +30,9 @@ def transfer(
     seeds: int = 3,
     groups: Annotated[str, arg(metavar="A,B,...")] = "members,family,cifar10",
     budgets: int | None = None,
-    weights: Path | None = None,
+    weights: Annotated[str, arg(metavar="A,B,...")] = "",
+    workers: int | None = None,
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
 ) -> int:
     """Learn a policy from plans of many networks, and judge it on networks that it has not seen.
 
@@ -33,7 +40,7 @@ def transfer(
 
     log: evaluate plans on every context of the suite to learn from.
     train: fit an ensemble to them, into OUT/amc-policy.safetensors.
-    run: agents on every context of the test suites.
+    run: agents on every context of the test suites, into OUT/trials.parquet.
     report: print a table for each group of contexts.
 
     Args:
@@ -47,30 +54,29 @@ def transfer(
         seeds: Of each agent that is not deterministic.
         groups: Of contexts of the test suites; "budgets" is known networks at other budgets.
         budgets: At most so many of each network's, the middle one first; by default all.
-        weights: A policy to judge instead of the one that comes with the agents.
+        weights: Files of policies to judge instead of those that come with the agents.  Trainings
+            of one policy are called NAME-s0, NAME-s1 and so on, and NAME-n20-s0 those on 20
+            networks; intervals are over networks and trainings.
+        workers: Contexts at a time on this machine, each in a process of its own; by default, as
+            many as there are cores.
+        ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
+            running on this machine, or else on this machine alone.  See docs/clusters.md.
     """
-    from amc_gym.suites.suite import suite_of
-    from benchmarks.transfer import logs, table, trials
-
-    console = printer()
     if step == "log":
+        from amc_gym.suites.suite import suite_of
+        from benchmarks.transfer import logs
+
         logs.write(suite_of(train), out / "logs", plans)
-    elif step == "train":
-        _train(out, members)
-    elif step == "run":
-        suites = [suite_of(name) for name in split(test)]
-        chosen = [c for suite in suites for c in suite.contexts if c.group in split(groups)]
-        spent = {name: int(n) for name, _, n in (each.partition("=") for each in split(agents))}
-        trials.run(trials.some(chosen, budgets), spent, seeds, out / "trials.parquet", weights)
-    else:
-        rows = trials.load(out / "trials.parquet")
-        for group in dict.fromkeys(row["group"] for row in rows):
-            networks = {row["network"] for row in rows if row["group"] == group}
-            console.print(f"{group}: {len(networks)} networks", *table.made(rows, group), sep="\n")
-    return 0
+        return 0
+    if step == "train":
+        return _train(out, members)
+    if step == "run":
+        contexts = _contexts(split(test), split(groups), budgets)
+        return _run(contexts, split(agents), seeds, split(weights), out, workers, ray)
+    return _report(out)
 
 
-def _train(out: Path, members: int) -> None:
+def _train(out: Path, members: int) -> int:
     from safetensors.torch import save
 
     from agents.amc_policy import named
@@ -84,3 +90,56 @@ def _train(out: Path, members: int) -> None:
         counted = bar.add_task("epochs", total=members * EPOCHS)
         fitted = [fit(known, seed, lambda _: bar.advance(counted)) for seed in range(members)]
     write_whole(out / "amc-policy.safetensors", save(named(fitted)))
+    return 0
+
+
+def _contexts(test: list[str], groups: list[str], budgets: int | None) -> list:
+    """Contexts of these groups of the test suites, at most so many of each network."""
+    from amc_gym.suites.suite import suite_of
+    from benchmarks.transfer.trials import some
+
+    known = [context for name in test for context in suite_of(name).contexts]
+    for group in groups:
+        choose("group of --test", group, {str(context.group) for context in known})
+    return some([context for context in known if context.group in groups], budgets)
+
+
+def _run(
+    contexts: list,
+    agents: list[str],
+    seeds: int,
+    weights: list[str],
+    out: Path,
+    workers: int | None,
+    ray: tuple[str, ...] | None,
+) -> int:
+    from benchmarks.studies.execution import modules_in
+    from benchmarks.transfer import trials
+
+    spent = dict(map(_budget, agents))
+    executor = executors(workers, ray)(trials.work, modules_in(spent))
+    wanted = trials.trials_of(spent, seeds, [Path(path) for path in weights])
+    file, progress = out / "trials.parquet", Console(stderr=True)
+    return 0 if trials.run(contexts, wanted, file, executor, progress) else 1
+
+
+def _budget(words: str) -> tuple[str, int]:
+    """Return agent and evaluations of "AGENT=N"."""
+    from benchmarks.studies.execution import names_of
+
+    agent, _, evaluations = words.rpartition("=")
+    if not evaluations.isdecimal() or int(evaluations) < 1:
+        raise BenchmarkError(f"--agents takes AGENT=EVALUATIONS, as in cma-es=400, not {words!r}")
+    (name,) = names_of([agent])
+    return name, int(evaluations)
+
+
+def _report(out: Path) -> int:
+    from benchmarks.transfer import table
+    from benchmarks.transfer.rows import load
+
+    console, rows = printer(), load(out / "trials.parquet")
+    for group in dict.fromkeys(row["group"] for row in rows):
+        networks = {row["network"] for row in rows if row["group"] == group}
+        console.print(f"{group}: {len(networks)} networks", *table.made(rows, group), sep="\n")
+    return 0

@@ -2,39 +2,77 @@
 
 from __future__ import annotations
 
-import io
+import inspect
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import parquet
+from rich.console import Console
+from rich.markup import escape
 
 import agents
-from amc_gym._utils.files import write_whole
-from amc_gym._utils.progress import counter
 from amc_gym.suites.context import Context
 from benchmarks.reports.statistics import best_so_far
+from benchmarks.studies.execution import Told
+from benchmarks.studies.executor import Executor
+from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import History
+from benchmarks.studies.runs import BenchmarkError
+from benchmarks.transfer import rows
 from benchmarks.transfer.logs import env_of
+from benchmarks.transfer.rows import AFTER, Row
 
-AFTER = (1, 4, 16, 40, 100, 400)
-"""Evaluations after which the best reward so far is kept."""
 
-SCHEMA = pa.schema(
-    [
-        ("context", pa.string()),
-        ("network", pa.string()),
-        ("group", pa.string()),
-        ("agent", pa.string()),
-        ("seed", pa.int32()),
-        *[(f"after {n}", pa.float32()) for n in AFTER],
-        ("seconds", pa.float32()),
-    ]
-)
+@dataclass(frozen=True)
+class Trial:
+    """One agent with one seed.
 
-Row = Mapping[str, Any]
+    Attributes:
+        agent: its name.
+        seed: of everything that it draws.
+        episodes: evaluations that it may spend.
+        weights: file of the policy that is judged; ``None``: the agent has none.
+        code: ``agents.fingerprint`` of its code and weights.
+    """
+
+    agent: str
+    seed: int
+    episodes: int
+    weights: Path | None
+    code: str
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy that is judged; empty where there is none."""
+        return "" if self.weights is None else self.weights.stem
+
+
+@dataclass(frozen=True, eq=False)
+class OnContext:
+    """Trials on one context, a job for an executor.
+
+    Attributes:
+        context: where they are carried out.
+        trials: in order.
+    """
+
+    context: Context
+    trials: tuple[Trial, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of its process."""
+        return str(self.context.name)
+
+    @property
+    def steps(self) -> int:
+        """Evaluations that the trials may spend together."""
+        return sum(trial.episodes for trial in self.trials)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def some(contexts: Sequence[Context], most: int | None) -> list[Context]:
@@ -50,64 +88,106 @@ def some(contexts: Sequence[Context], most: int | None) -> list[Context]:
     return chosen
 
 
+def trials_of(
+    budgets: Mapping[str, int], seeds: int, weights: Sequence[Path] = ()
+) -> tuple[Trial, ...]:
+    """Return the trials of each context.
+
+    Args:
+        budgets: agent -> evaluations that it may spend.
+        seeds: of each agent that is not deterministic.
+        weights: policies to judge with every agent that takes weights; by default its own.
+
+    Raises:
+        BenchmarkError: two files of one name, of which rows could not tell apart.
+        OSError: a file cannot be read.
+    """
+    if len({path.stem for path in weights}) < len(weights):
+        raise BenchmarkError("--weights names two files of one name: rows are told apart by it")
+    found = []
+    for agent, episodes in budgets.items():
+        for path in _policies(agent, weights):
+            given = {} if path is None else {"weights": path}
+            code = agents.fingerprint(agent, **given)
+            for seed in range(1 if agents.is_deterministic(agent) else seeds):
+                found.append(Trial(agent, seed, episodes, path, code))
+    return tuple(found)
+
+
+def _policies(agent: str, weights: Sequence[Path]) -> Sequence[Path | None]:
+    """Files that an agent is to be judged with; ``None`` of one that takes none."""
+    taken = inspect.signature(agents.FACTORIES[agent].factory).parameters.get("weights")
+    if taken is None:
+        return [None]
+    return [path.resolve() for path in weights] or [Path(taken.default)]
+
+
 def run(
     contexts: Sequence[Context],
-    names: Mapping[str, int],
-    seeds: int,
+    trials: Sequence[Trial],
     out: Path,
-    weights: Path | None = None,
-) -> None:
-    """Run agents on contexts; what the file holds is not run again.
+    executor: Executor,
+    console: Console,
+) -> bool:
+    """Carry out trials on contexts, but for those that the file holds.
 
     Args:
         contexts: of test suites.
-        names: agent -> evaluations that it may spend.
-        seeds: of each agent that is not deterministic.
-        out: Parquet file of the rows, written after each context.
-        weights: of the policy that is judged, instead of those that come with the agents.
+        trials: on each of them.
+        out: Parquet file of the rows, written after each trial.
+        executor: how to carry out ``OnContext``, by ``work``.
+        console: where to show progress.
+
+    Returns:
+        Whether none failed.
     """
-    rows = load(out)
-    done = {(row["context"], row["agent"], row["seed"]) for row in rows}
-    with counter() as bar:
-        counted = bar.add_task("contexts", total=len(contexts))
-        for context in contexts:
-            bar.update(counted, description=str(context.name))
-            wanted = [
-                (name, seed)
-                for name in names
-                for seed in range(1 if agents.is_deterministic(name) else seeds)
-                if (context.name, name, seed) not in done
-            ]
-            rows += [_trial(context, name, seed, names[name], weights) for name, seed in wanted]
-            if wanted:
-                save(out, rows)
-            bar.advance(counted)
+    known = {rows.key(row): row for row in rows.load(out)}
+    jobs = []
+    for context in contexts:
+        missing = tuple(trial for trial in trials if not _is_done(known, context, trial))
+        if missing:
+            jobs.append(OnContext(context, missing))
+
+    def hear(_: OnContext, news: Sequence[Row]) -> None:
+        known.update({rows.key(row): row for row in news})
+        rows.save(out, known.values())
+
+    def said(job: OnContext, seconds: float) -> str:
+        return escape(f"{job}: {len(job.trials)} trials, {seconds:.0f} s")
+
+    return carry_out(jobs, executor, console, said, ("contexts", "evaluations"), hear=hear)
 
 
-def _trial(context: Context, name: str, seed: int, episodes: int, weights: Path | None) -> Row:
-    env = env_of(context)
-    arguments = {"weights": weights} if weights is not None and name == "amc-policy" else {}
-    result = agents.make(name, env, seed, **arguments).learn(episodes)
+def _is_done(known: Mapping[rows.Key, Row], context: Context, trial: Trial) -> bool:
+    row = known.get((str(context.name), trial.agent, trial.policy, trial.seed))
+    return row is not None and row["code"] == trial.code and rows.reaches(row, trial.episodes)
+
+
+def work(job: OnContext, told: Told) -> float:
+    """Carry out trials and tell of each one's row; return their seconds."""
+    spent, seconds = 0, 0.0
+    for trial in job.trials:
+        before = spent
+        row = _row(job.context, trial, lambda steps, before=before: told(before + steps))
+        spent += trial.episodes
+        seconds += row["seconds"]
+        told(spent, row)
+    return seconds
+
+
+def _row(context: Context, trial: Trial, told: Any) -> Row:
+    env, episodes = env_of(context), trial.episodes
+    given = {} if trial.weights is None else {"weights": trial.weights}
+    result = agents.make(trial.agent, env, trial.seed, **given).learn(episodes, None, told)
     best = best_so_far(History.of(result.history), episodes)
     return {
         "context": context.name,
         "network": context.network,
         "group": context.group or "",
-        "agent": name,
-        "seed": seed,
+        "agent": trial.agent,
+        "policy": trial.policy,
+        "code": trial.code,
+        "seed": trial.seed,
         **{f"after {n}": float(best[n - 1]) if n <= episodes else None for n in AFTER},
         "seconds": result.seconds,
     }
-
-
-def load(path: Path) -> list[Row]:
-    """Rows of a file; none where there is no file."""
-    return parquet.read_table(path).to_pylist() if path.exists() else []
-
-
-def save(path: Path, rows: Iterable[Row]) -> None:
-    """Write all rows, or leave the file as it is."""
-    buffer = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist([*map(dict, rows)], SCHEMA), buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, buffer.getvalue())

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from agents.amc_policy import WEIGHTS
 from amc_gym.suites.context import Context
 from amc_gym.suites.suite import Suite
-from benchmarks.transfer import logs, table, trials
+from benchmarks.__main__ import main
+from benchmarks.reports.statistics import iqm
+from benchmarks.studies.executor import Event, Finished, Progressed
+from benchmarks.studies.runs import BenchmarkError
+from benchmarks.transfer import intervals, logs, policies, rows, table, trials
+from benchmarks.transfer.rows import Row
 from benchmarks.transfer.training import fit
 
 
@@ -55,16 +64,123 @@ def test_the_middle_budgets_are_chosen_first() -> None:
     assert trials.some(contexts, None) == contexts
 
 
-def test_trials_go_on_where_they_were(suite: Suite, tmp_path: Path) -> None:
+class Serial:
+    """An executor in this process."""
+
+    def __init__(self) -> None:
+        self.jobs: list[trials.OnContext] = []
+
+    def __call__(self, jobs: Sequence[trials.OnContext]) -> Generator[Event, None, None]:
+        for job in jobs:
+            self.jobs.append(job)
+            told: list[tuple[Any, ...]] = []
+            seconds = trials.work(job, lambda *news, told=told: told.append(news))
+            steps = [each[0] for each in told]
+            assert steps == sorted(steps)
+            yield Progressed(job, steps[-1], tuple(each[1] for each in told if len(each) > 1))
+            yield Finished(job, seconds)
+
+
+def test_trials_go_on_where_they_were(suite: Suite, tmp_path: Path, console: Console) -> None:
+    file, executor = tmp_path / "trials.parquet", Serial()
+    wanted = trials.trials_of({"uniform": 1, "error-allocation": 4}, 2)
+    assert trials.run(suite.contexts[:1], wanted, file, executor, console)
+    first = rows.load(file)
+    assert trials.run(suite.contexts, wanted, file, executor, console)
+    found = rows.load(file)
+    assert found[:3] == first
+    assert len(found) == 6
+    assert [len(job.trials) for job in executor.jobs] == [3, 3]
+    assert all(row["after 1"] == 0 for row in found if row["agent"] == "uniform")
+    header, lines = table.cells(found, "x")
+    assert header == ["best relative reward after", "1", "4"]
+    assert [line[0] for line in lines] == ["error-allocation", "uniform"]
+    assert lines[1][1:] == ["0.00", ""]
+
+    # More evaluations and another policy are other trials, and so is an agent whose code changed.
+    rows.save(file, [{**row, "code": "0" * 16} for row in found])
+    again = trials.trials_of({"uniform": 1}, 1)
+    assert trials.run(suite.contexts, again, file, executor, console)
+    more = trials.trials_of({"error-allocation": 10}, 1)
+    assert trials.run(suite.contexts, more, file, executor, console)
+    assert [len(job.trials) for job in executor.jobs[2:]] == [1, 1, 1, 1]
+    assert len(rows.load(file)) == 6
+    assert [row["after 10"] is not None for row in rows.load(file)] == 2 * [False, True, False]
+
+
+def test_each_training_is_judged(suite: Suite, tmp_path: Path, console: Console) -> None:
+    paths = [tmp_path / f"mine-n20-s{i}.safetensors" for i in range(2)]
+    for path in paths:
+        path.write_bytes(WEIGHTS.read_bytes())
+    wanted = trials.trials_of({"uniform": 1, "amc-policy": 1}, 1, paths)
+    assert [trial.policy for trial in wanted] == ["", "mine-n20-s0", "mine-n20-s1"]
     file = tmp_path / "trials.parquet"
-    trials.run(suite.contexts[:1], {"uniform": 1, "error-allocation": 4}, 2, file)
-    first = trials.load(file)
-    trials.run(suite.contexts, {"uniform": 1, "error-allocation": 4}, 2, file)
-    rows = trials.load(file)
-    assert rows[:3] == first
-    assert len(rows) == 6
-    assert all(row["after 1"] == 0 for row in rows if row["agent"] == "uniform")
-    lines = table.made(rows, "x")
-    assert lines[0].startswith("| best relative reward after | 1 | 4 |")
-    assert lines[2].startswith("| error-allocation |")
-    assert lines[3].startswith("| uniform | 0.00 [0.00, 0.00] |")
+    assert trials.run(suite.contexts[:1], wanted, file, Serial(), console)
+    found = rows.load(file)
+    assert found[1]["after 1"] == found[2]["after 1"]
+    assert list(policies.by_label(found)) == ["uniform", "mine"]
+    assert policies.networks(found[1]["policy"]) == 20
+    with pytest.raises(BenchmarkError, match="two files of one name"):
+        trials.trials_of({"amc-policy": 1}, 1, [paths[0], tmp_path / "x" / paths[0].name])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--agents", "uniform"], "AGENT=EVALUATIONS"),
+        (["--agents", "uniforn=1"], "uniform"),
+        (["--groups", "member"], "members"),
+        (["--workers", "0"], "at least 1"),
+        (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
+    ],
+)
+def test_bad_words_are_one_line(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transfer", "run", "--out", str(tmp_path), *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def row(context: str, network: str, policy: str, seed: int, value: float | None) -> Row:
+    found = {"context": context, "network": network, "agent": "a", "policy": policy, "seed": seed}
+    return {**found, "after 1": value}
+
+
+def test_intervals_are_over_networks_and_trainings() -> None:
+    rng = np.random.default_rng(0)
+    worth = rng.normal(size=(12, 5))
+    found = [
+        row(f"{n}/{b}", str(n), f"p-s{t}", seed, worth[n, t] + b)
+        for n in range(12)
+        for b in range(2)
+        for t in range(5)
+        for seed in range(2)
+    ]
+    all_of = intervals.scores(found, 1)
+    assert all_of.values.shape == (24, 5)
+    estimate = intervals.estimate(all_of)
+    assert estimate.value == pytest.approx(iqm(np.concatenate([worth.mean(1), worth.mean(1) + 1])))
+    assert estimate.low < estimate.value < estimate.high
+    # Trainings that differ widen it, and so do fewer networks.
+    shifted = [{**r, "after 1": r["after 1"] + 3 * int(r["policy"][-1])} for r in found]
+    wide = intervals.estimate(intervals.scores(shifted, 1))
+    assert wide.high - wide.low > 2 * (estimate.high - estimate.low)
+    few = intervals.estimate(intervals.scores([r for r in found if int(r["network"]) < 4], 1))
+    assert few.high - few.low > estimate.high - estimate.low
+    # An agent minus itself is nothing.
+    nothing = intervals.estimate(
+        intervals.scores([r for r in found if r["policy"] == "p-s0"], 1).minus(
+            intervals.scores([r for r in found if r["policy"] == "p-s0"], 1)
+        )
+    )
+    assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
+
+
+def test_weighted_means_are_those_of_values_written_out() -> None:
+    rng = np.random.default_rng(0)
+    values, times = rng.normal(size=(50, 9)), rng.integers(0, 4, size=(50, 9))
+    found = intervals._weighted_iqm(values, times)
+    wanted = [iqm(np.repeat(v, t)) for v, t in zip(values, times, strict=True)]
+    np.testing.assert_allclose(found, wanted)

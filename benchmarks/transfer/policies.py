@@ -1,0 +1,49 @@
+"""What the name of a policy's file tells: NAME[-nNETWORKS][-sSEED].
+
+Several trainings of a policy differ in their seed alone, so that an interval can be over them:
+amc-policy-n20-s0 and amc-policy-n20-s1 are two trainings on 20 networks each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from benchmarks.transfer.rows import Row
+
+_NAME = re.compile(r"(?P<name>.+?)(?:-n(?P<networks>\d+))?(?:-s\d+)?")
+
+
+def label(row: Row) -> str:
+    """Name an agent as tables do: by its policy, or by itself if it has none."""
+    return _parts(row["policy"])[0] or row["agent"]
+
+
+def networks(policy: str) -> int | None:
+    """How many networks a policy was trained on; ``None``: its name does not tell."""
+    return _parts(policy)[1]
+
+
+def _parts(policy: str) -> tuple[str, int | None]:
+    match = _NAME.fullmatch(policy)
+    if match is None:
+        return "", None
+    return match["name"], None if match["networks"] is None else int(match["networks"])
+
+
+def by_label(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of each agent; of a policy only trainings on the most networks.
+
+    Trainings of which the name does not tell how many are taken to be on all.
+    """
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[label(row)].append(row)
+    return {name: _largest(mine) for name, mine in found.items()}
+
+
+def _largest(rows: Sequence[Row]) -> list[Row]:
+    known = {policy: networks(policy) for policy in {row["policy"] for row in rows}}
+    most = max((n for n in known.values() if n is not None), default=None)
+    return [row for row in rows if known[row["policy"]] in (None, most)]
