@@ -25,7 +25,7 @@ from .registry import (
     register,
 )
 
-PARTS = {"noise", "replay", "vec_env"}
+PARTS = {"noise", "replay", "sb3_suite", "vec_env"}
 """Parts of Stable-Baselines3's learners, who import them when they are made: they need it."""
 
 import_modules(__name__, without=PARTS)

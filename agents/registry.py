@@ -30,16 +30,17 @@ class Learner(Protocol):
 Factory = Callable[..., Learner]
 """(environment, seed, keyword arguments of its own) -> learner."""
 
-Kind = Literal["rule", "searcher", "learner"]
+Kind = Literal["rule", "searcher", "learner", "policy"]
 """Kind of an agent.
 
 * A rule knows one family of networks, of which the budget says where it is cut: it evaluates that
   plan and is done.
 * A searcher proposes whole plans, and learns nothing that is of use for another network.
 * A learner learns a policy, which decides unit by unit.
+* A policy was learnt before, on other networks, and comes in a file, its argument ``weights``.
 """
 
-GROUPS: dict[str, Kind] = {f"{kind}s": kind for kind in get_args(Kind)}
+GROUPS: dict[str, Kind] = {f"{kind}s": kind for kind in get_args(Kind) if kind != "policy"}
 """Names of all agents of a kind where agents are named: "rules", "searchers", "learners"."""
 
 
@@ -96,7 +97,7 @@ def register(
 
     Args:
         name: what it is called.
-        kind: "rule", "searcher" or "learner".
+        kind: "rule", "searcher", "learner" or "policy".
         deterministic: whether it does the same with every seed, and so runs once; None: rules do.
         needs: modules that must be installed to make one, such as "optuna".
 

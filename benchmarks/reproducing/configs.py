@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "weight-stages": ("benchmarks.weight_stages",),
     "bench-latency": ("amc_gym", "bench-latency"),
     "train": ("amc_gym.zoo.recipes",),
+    "transfer": ("benchmarks", "transfer"),
 }
 """Name in a config -> what follows ``python -m``."""
 

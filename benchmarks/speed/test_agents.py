@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import agents
+from agents import kind_of
 from benchmarks.speed import tables
 from benchmarks.speed.conftest import Row
 from benchmarks.speed.timing import clock
@@ -51,7 +52,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", sorted(agents.FACTORIES))
+@pytest.mark.parametrize("name", sorted(n for n in agents.FACTORIES if kind_of(n) != "policy"))
 def test_agent(name: str, row: Row) -> None:
     """No plan is remembered at the start; those that come again are not evaluated again."""
     env = Clocked(gym.make(ENV, disable_env_checker=True))

@@ -2,6 +2,7 @@
 
 logs       plans of many networks that were evaluated
 training   an ensemble that foretells what plans are worth, by regression on them
+learners   trainings of policies, by that or by Stable-Baselines3
 trials     agents on the contexts of test suites
 rows       what an agent came to on a context
 policies   what the name of a policy's file tells

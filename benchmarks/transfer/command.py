@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from rich.console import Console
 from tyro.conf import Positional, arg
 
 from amc_gym._utils.names import choose
 from amc_gym.cli.console import printer
-from benchmarks.arguments import executors, split
+from benchmarks.arguments import MakeExecutor, executors, json_object, split
 from benchmarks.studies.runs import BenchmarkError
 
 Step = Literal["log", "train", "run", "report"]
+Learner = Literal["amc-policy", "sb3-sac", "sb3-td3", "sb3-ddpg", "sb3-ppo"]
 
 
 def transfer(
@@ -22,7 +23,13 @@ def transfer(
     train: str = "zoo-train-v1",
     test: Annotated[str, arg(metavar="A,B,...")] = "zoo-test-v1,cifar10-v1",
     plans: int = 100,
+    learner: Learner = "amc-policy",
+    trainings: int = 1,
+    networks: int | None = None,
     members: int = 5,
+    episodes: int = 1500,
+    hyperparams: Path | None = None,
+    learner_args: Annotated[str, arg(metavar="JSON")] = "{}",
     agents: Annotated[str, arg(metavar="A=N,...")] = (
         "uniform=1,error-allocation=40,loss-allocation=40,random-shares=100,gp=40,cma-es=400,"
         "amc-policy=40"
@@ -39,7 +46,8 @@ def transfer(
     The steps, in order, each of which goes on where it was stopped:
 
     log: evaluate plans on every context of the suite to learn from.
-    train: fit an ensemble to them, into OUT/amc-policy.safetensors.
+    train: fit an ensemble to them, or let Stable-Baselines3 learn on the suite, into
+    OUT/LEARNER.safetensors.
     run: agents on every context of the test suites, into OUT/trials.parquet.
     report: print a table for each group of contexts.
 
@@ -49,7 +57,16 @@ def transfer(
         train: Suite to learn from.
         test: Suites to judge on.
         plans: Plans of each context to learn from.
-        members: Networks in the ensemble.
+        learner: What learns: amc-policy from evaluated plans, the others from episodes.
+        trainings: How often, each with another seed; the files of several are called LEARNER-s0,
+            LEARNER-s1 and so on.
+        networks: Learn from so many networks of the suite, drawn by the seed, as the file's name
+            then tells (LEARNER-n20); by default from all.
+        members: Networks in the ensemble of amc-policy.
+        episodes: That the other learners are trained for.
+        hyperparams: Folder of their rows in rl_zoo3's schema, sac.yml and so on; by default
+            agents/hyperparams/suite.
+        learner_args: Entries of the row with other values, as in '{"learning_starts": 500}'.
         agents: Agents and the evaluations that each may spend.
         seeds: Of each agent that is not deterministic.
         groups: Of contexts of the test suites; "budgets" is known networks at other budgets.
@@ -57,8 +74,8 @@ def transfer(
         weights: Files of policies to judge instead of those that come with the agents.  Trainings
             of one policy are called NAME-s0, NAME-s1 and so on, and NAME-n20-s0 those on 20
             networks; intervals are over networks and trainings.
-        workers: Contexts at a time on this machine, each in a process of its own; by default, as
-            many as there are cores.
+        workers: Contexts or trainings at a time on this machine, each in a process of its own; by
+            default, as many as there are cores.
         ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
             running on this machine, or else on this machine alone.  See docs/clusters.md.
     """
@@ -69,28 +86,25 @@ def transfer(
         logs.write(suite_of(train), out / "logs", plans)
         return 0
     if step == "train":
-        return _train(out, members)
+        size = members if learner == "amc-policy" else episodes
+        changes = json_object(learner_args, "--learner-args")
+        given = (train, networks, out, size, trainings > 1, hyperparams, changes)
+        return _train(learner, trainings, given, executors(workers, ray))
     if step == "run":
         contexts = _contexts(split(test), split(groups), budgets)
-        return _run(contexts, split(agents), seeds, split(weights), out, workers, ray)
+        return _run(contexts, split(agents), seeds, split(weights), out, executors(workers, ray))
     return _report(out)
 
 
-def _train(out: Path, members: int) -> int:
-    from safetensors.torch import save
+def _train(
+    learner: Learner, trainings: int, given: tuple[Any, ...], make_executor: MakeExecutor
+) -> int:
+    from benchmarks.transfer import learners
 
-    from agents.amc_policy import named
-    from amc_gym._utils.files import write_whole
-    from amc_gym._utils.progress import counter
-    from benchmarks.transfer.logs import read
-    from benchmarks.transfer.training import EPOCHS, fit
-
-    known = list(read(out / "logs"))
-    with counter() as bar:
-        counted = bar.add_task("epochs", total=members * EPOCHS)
-        fitted = [fit(known, seed, lambda _: bar.advance(counted)) for seed in range(members)]
-    write_whole(out / "amc-policy.safetensors", save(named(fitted)))
-    return 0
+    if trainings < 1:
+        raise BenchmarkError(f"--trainings must be at least 1, not {trainings}")
+    wanted = [learners.Training(learner, seed, *given) for seed in range(trainings)]
+    return 0 if learners.run(wanted, make_executor(learners.work), Console(stderr=True)) else 1
 
 
 def _contexts(test: list[str], groups: list[str], budgets: int | None) -> list:
@@ -110,14 +124,13 @@ def _run(
     seeds: int,
     weights: list[str],
     out: Path,
-    workers: int | None,
-    ray: tuple[str, ...] | None,
+    make_executor: MakeExecutor,
 ) -> int:
     from benchmarks.studies.execution import modules_in
     from benchmarks.transfer import trials
 
     spent = dict(map(_budget, agents))
-    executor = executors(workers, ray)(trials.work, modules_in(spent))
+    executor = make_executor(trials.work, modules_in(spent))
     wanted = trials.trials_of(spent, seeds, [Path(path) for path in weights])
     file, progress = out / "trials.parquet", Console(stderr=True)
     return 0 if trials.run(contexts, wanted, file, executor, progress) else 1

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import agents
+from agents.policy_loaders import LOADERS, is_for
 from amc_gym.suites.context import Context
 from benchmarks.reports.statistics import best_so_far
 from benchmarks.studies.execution import Told
@@ -104,9 +105,16 @@ def trials_of(
     """
     if len({path.stem for path in weights}) < len(weights):
         raise BenchmarkError("--weights names two files of one name: rows are told apart by it")
+    judged = {agent: _policies(agent, weights) for agent in budgets}
+    for path in weights:
+        if not any(path.resolve() in paths for paths in judged.values()):
+            raise BenchmarkError(
+                f"--agents names none that carries out {path}: those of policies are "
+                f"{', '.join(f'{agent}=1' for agent in LOADERS.values())}"
+            )
     found = []
     for agent, episodes in budgets.items():
-        for path in _policies(agent, weights):
+        for path in judged[agent]:
             given = {} if path is None else {"weights": path}
             code = agents.fingerprint(agent, **given)
             for seed in range(1 if agents.is_deterministic(agent) else seeds):
@@ -119,7 +127,10 @@ def _policies(agent: str, weights: Sequence[Path]) -> Sequence[Path | None]:
     taken = inspect.signature(agents.FACTORIES[agent].factory).parameters.get("weights")
     if taken is None:
         return [None]
-    return [path.resolve() for path in weights] or [Path(taken.default)]
+    mine = [path.resolve() for path in weights if is_for(path, agent)]
+    if mine or taken.default is taken.empty:
+        return mine
+    return [Path(taken.default)]
 
 
 def run(

@@ -10,23 +10,33 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.amc_policy import WEIGHTS
+from agents.amc_policy import WEIGHTS, ensemble
+from agents.policy_loaders import declared
 from amc_gym.suites.context import Context
 from amc_gym.suites.suite import Suite
 from benchmarks.__main__ import main
 from benchmarks.reports.statistics import iqm
 from benchmarks.studies.executor import Event, Finished, Progressed
 from benchmarks.studies.runs import BenchmarkError
-from benchmarks.transfer import intervals, logs, policies, rows, table, trials
+from benchmarks.transfer import (
+    intervals,
+    learners,
+    logs,
+    policies,
+    rows,
+    table,
+    training,
+    trials,
+)
 from benchmarks.transfer.rows import Row
 from benchmarks.transfer.training import fit
+
+CONTEXTS = [Context("MobileNet", ratio, group="x") for ratio in (0.2, 0.3)]
 
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    return Suite(
-        "two", [Context("MobileNet", 0.2, group="x"), Context("MobileNet", 0.3, group="x")]
-    )
+    return Suite("two", CONTEXTS)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +151,46 @@ def test_bad_words_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_trainings_become_files_once(
+    known: list[logs.Log], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EPOCHS", 1)
+    monkeypatch.setattr(learners, "suite_of", lambda name: Suite(name, CONTEXTS))
+    monkeypatch.setattr(logs, "read", lambda folder: known)
+    wanted = [
+        learners.Training("amc-policy", 3, "x", 1, tmp_path, 1, apart=True),
+        learners.Training(
+            "sb3-sac", 0, "x", 1, tmp_path, 2, changes={"policy_kwargs": {"net_arch": [4]}}
+        ),
+    ]
+
+    asked: list[learners.Training] = []
+
+    def execute(jobs: Sequence[learners.Training]) -> Generator[Event, None, None]:
+        asked.extend(jobs)
+        for job in jobs:
+            yield Finished(job, learners.work(job, lambda *_: None))
+
+    assert learners.run(wanted, execute, console)
+    first, second = (
+        tmp_path / f"{name}.safetensors" for name in ("amc-policy-n1-s3", "sb3-sac-n1")
+    )
+    assert len(ensemble(str(first))) == 1
+    assert declared(second) == "sb3"
+    times = [path.stat().st_mtime_ns for path in (first, second)]
+    assert learners.run(wanted, execute, console)
+    assert [path.stat().st_mtime_ns for path in (first, second)] == times
+    assert [job.steps for job in asked] == [1, 2]
+
+    judged = trials.trials_of({"sb3-policy": 1, "amc-policy": 1}, 1, [first, second])
+    assert [(t.agent, t.policy) for t in judged] == [
+        ("sb3-policy", "sb3-sac-n1"),
+        ("amc-policy", "amc-policy-n1-s3"),
+    ]
+    with pytest.raises(BenchmarkError, match="names none that carries out"):
+        trials.trials_of({"amc-policy": 1}, 1, [second])
 
 
 def row(context: str, network: str, policy: str, seed: int, value: float | None) -> Row:

@@ -1,0 +1,162 @@
+"""Trainings of policies on the networks of a suite, each a job and then a file.
+
+| learner                                | learns from                                            |
+|----------------------------------------|--------------------------------------------------------|
+| amc-policy                             | plans in OUT/logs, by regression, see `training`       |
+| sb3-sac, sb3-td3, sb3-ddpg, sb3-ppo    | episodes on the suite, see ``agents.sb3_suite``        |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from amc_gym._utils.files import write_whole
+from amc_gym.suites.suite import Suite, suite_of
+from benchmarks.studies.execution import Told
+from benchmarks.studies.executor import Executor
+from benchmarks.studies.progress import carry_out
+from benchmarks.studies.runs import BenchmarkError
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training of a policy, a job for an executor.
+
+    Attributes:
+        learner: what learns, see above.
+        seed: of all that it draws, the networks to learn from included.
+        suite: name or file of the suite to learn from.
+        networks: how many of its networks; ``None``: all.
+        out: folder of the logs and of the policy's file.
+        size: members of the ensemble, or episodes.
+        apart: whether the file's name tells the seed.
+        hyperparams: folder of SB3's rows; ``None``: those that come with the agents.
+        changes: entries of the row with other values.
+    """
+
+    learner: str
+    seed: int
+    suite: str
+    networks: int | None
+    out: Path
+    size: int
+    apart: bool = False
+    hyperparams: Path | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Stem of the policy's file, see `policies`."""
+        some = "" if self.networks is None else f"-n{self.networks}"
+        return f"{self.learner}{some}{f'-s{self.seed}' if self.apart else ''}"
+
+    @property
+    def path(self) -> Path:
+        """The policy's file."""
+        return self.out / f"{self.name}.safetensors"
+
+    @property
+    def steps(self) -> int:
+        """Epochs of all members, or episodes."""
+        if self.learner != "amc-policy":
+            return self.size
+        from benchmarks.transfer.training import EPOCHS
+
+        return self.size * EPOCHS
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def run(trainings: Sequence[Training], executor: Executor, console: Console) -> bool:
+    """Carry out trainings whose files are not there yet.
+
+    Args:
+        trainings: which.
+        executor: how to carry them out, by ``work``.
+        console: where to show progress.
+
+    Returns:
+        Whether none failed.
+    """
+    missing = [each for each in trainings if not each.path.exists()]
+    for each in trainings:
+        if each not in missing:
+            said = f"{each.path} is there and stays; to train it again, remove it"
+            console.print(said, highlight=False, soft_wrap=True, markup=False)
+
+    def keep(training: Training, content: bytes) -> str:
+        training.out.mkdir(parents=True, exist_ok=True)
+        return escape(f"{write_whole(training.path, content)}: {len(content):,} bytes")
+
+    steps_are = "epochs" if all(each.learner == "amc-policy" for each in trainings) else "episodes"
+    return carry_out(missing, executor, console, keep, ("trainings", steps_are))
+
+
+def work(training: Training, told: Told) -> bytes:
+    """Train a policy, and return the content of its file."""
+    suite = _part(suite_of(training.suite), training.networks, training.seed)
+    if training.learner == "amc-policy":
+        return _ensemble(training, suite, told)
+    from agents.sb3_suite import FOLDER, trained
+
+    algorithm = training.learner.removeprefix("sb3-")
+    hyperparams = training.hyperparams or FOLDER
+    return trained(
+        algorithm,
+        suite,
+        training.size,
+        training.seed,
+        hyperparams=hyperparams,
+        changes=training.changes,
+        tell=told,
+    )
+
+
+def _ensemble(training: Training, suite: Suite, told: Told) -> bytes:
+    from safetensors.torch import save
+
+    from agents.amc_policy import named
+    from benchmarks.transfer.logs import read
+    from benchmarks.transfer.training import EPOCHS, fit
+
+    known = [log for log in read(training.out / "logs") if log.network in suite.networks]
+    if not known:
+        raise BenchmarkError(f"no plans in {training.out / 'logs'}: transfer log evaluates some")
+    members, first = training.size, training.seed * training.size
+    return save(
+        named(
+            [
+                fit(known, first + i, lambda epoch, i=i: told(i * EPOCHS + epoch))
+                for i in range(members)
+            ]
+        )
+    )
+
+
+def _part(suite: Suite, networks: int | None, seed: int) -> Suite:
+    """Return contexts of so many networks, those that the seed draws.
+
+    More networks of one seed are those of fewer, and others.
+
+    Raises:
+        BenchmarkError: there are not so many.
+    """
+    if networks is None:
+        return suite
+    if not 1 <= networks <= len(suite.networks):
+        raise BenchmarkError(
+            f"--networks must be from 1 to {len(suite.networks)}, those of {suite.name}, not "
+            f"{networks}"
+        )
+    order = np.random.default_rng(seed).permutation(len(suite.networks))
+    chosen = {suite.networks[place] for place in order[:networks]}
+    contexts = [context for context in suite.contexts if context.network in chosen]
+    return Suite(f"{suite.name}, {networks} networks", contexts, suite.summary)
