@@ -37,7 +37,7 @@ def transfer(
     seeds: int = 3,
     groups: Annotated[str, arg(metavar="A,B,...")] = "members,family,cifar10",
     budgets: int | None = None,
-    weights: Annotated[str, arg(metavar="A,B,...")] = "",
+    weights: Annotated[tuple[str, ...], arg(metavar="A,B,...")] = (),
     workers: int | None = None,
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
 ) -> int:
@@ -92,7 +92,9 @@ def transfer(
         return _train(learner, trainings, given, executors(workers, ray))
     if step == "run":
         contexts = _contexts(split(test), split(groups), budgets)
-        return _run(contexts, split(agents), seeds, split(weights), out, executors(workers, ray))
+        return _run(
+            contexts, split(agents), seeds, split(",".join(weights)), out, executors(workers, ray)
+        )
     return _report(out)
 
 

@@ -27,6 +27,7 @@ from benchmarks.search_signal.__main__ import study as search_signal
 from benchmarks.signals import main as signals
 from benchmarks.studies.execution import import_modules
 from benchmarks.studies.runs import BenchmarkError
+from benchmarks.transfer.command import transfer
 from benchmarks.weight_stages import study as weight_stages
 
 FUNCTIONS = {
@@ -40,6 +41,7 @@ FUNCTIONS = {
     "weight-stages": weight_stages,
     "bench-latency": bench_latency,
     "train": train,
+    "transfer": transfer,
 }
 RESULTS = CONFIGS.parent / "results"
 
@@ -80,7 +82,7 @@ def test_configs_name_what_there_is(name: str) -> None:
         there = finished(step)
         assert there is None or there[1] > 0
         if "agents" in step.options:
-            assert agents.named(step.options["agents"])
+            assert agents.named(word.partition("=")[0] for word in step.options["agents"])
         if step.command == "train":
             assert step.arguments in RECIPES
     assert FUNCTIONS.keys() == COMMANDS.keys()
