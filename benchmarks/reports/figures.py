@@ -24,6 +24,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)))
 """One per round of colours, so that agents differ without colour too."""
 
+MARKERS = ("o", "s", "D", "^")
+"""Likewise, where agents are points."""
+
 GREY, FAINT = "#555555", "#E6E6E6"
 STYLE: dict[Any, Any] = {
     "font.size": 11,
@@ -132,14 +135,21 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
     axes.set_title(judged, loc="right", fontsize=9, color=GREY)
 
 
-def save_picture(figure: Figure, path: Path) -> None:
-    """Write a figure as a small PNG, whole or not at all."""
+def save_picture(figure: Figure, path: Path, *, bands: bool = False) -> None:
+    """Write a figure as a small PNG, whole or not at all.
+
+    Args:
+        figure: what is drawn.
+        path: of the PNG.
+        bands: whether bands of many agents blend, into more shades than lines have.
+    """
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=DPI, format="png")
+    shades, method = SHADES, Image.Quantize.MAXCOVERAGE
+    if bands:
+        shades, method = 256, Image.Quantize.MEDIANCUT  # the closest on average
     with Image.open(drawn) as image:
-        few = image.convert("RGB").quantize(
-            SHADES, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
+        few = image.convert("RGB").quantize(shades, method=method, dither=Image.Dither.NONE)
     with replacing(path) as file:
         few.save(file, "PNG", optimize=True)
 
@@ -165,6 +175,14 @@ def looks_of(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
         agent: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
         for i, agent in enumerate(sorted(agents))
     }
+
+
+def marker_of(look: tuple[str, Any]) -> dict[str, Any]:
+    """Return how an agent's points are drawn: filled in the first round of colours, then hollow."""
+    colour, dashes = look
+    later = DASHES.index(dashes)
+    face = "white" if later else colour
+    return {"marker": MARKERS[later], "color": colour, "markerfacecolor": face}
 
 
 def new_figure(height: float) -> Figure:

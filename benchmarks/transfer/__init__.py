@@ -7,6 +7,10 @@ trials     agents on the contexts of test suites
 rows       what an agent came to on a context
 policies   what the name of a policy's file tells
 intervals  means over contexts, with intervals over networks and trainings
-table      what came of it
+summary    what the rows come to
+table      that as tables
+figures    that as pictures
+plots      that as plots of a page
+report     all of these, in a folder
 command    all of that, from the command line
 """

@@ -49,7 +49,7 @@ def transfer(
     train: fit an ensemble to them, or let Stable-Baselines3 learn on the suite, into
     OUT/LEARNER.safetensors.
     run: agents on every context of the test suites, into OUT/trials.parquet.
-    report: print a table for each group of contexts.
+    report: tables for each group of contexts, pictures, report.md and report.html, into OUT.
 
     Args:
         step: What to do.
@@ -95,7 +95,10 @@ def transfer(
         return _run(
             contexts, split(agents), seeds, split(",".join(weights)), out, executors(workers, ray)
         )
-    return _report(out)
+    from benchmarks.transfer.report import write
+
+    write(out, printer())
+    return 0
 
 
 def _train(
@@ -147,14 +150,3 @@ def _budget(words: str) -> tuple[str, int]:
         raise BenchmarkError(f"--agents takes AGENT=EVALUATIONS, as in cma-es=400, not {words!r}")
     (name,) = names_of([agent])
     return name, int(evaluations)
-
-
-def _report(out: Path) -> int:
-    from benchmarks.transfer import table
-    from benchmarks.transfer.rows import load
-
-    console, rows = printer(), load(out / "trials.parquet")
-    for group in dict.fromkeys(row["group"] for row in rows):
-        networks = {row["network"] for row in rows if row["group"] == group}
-        console.print(f"{group}: {len(networks)} networks", *table.made(rows, group), sep="\n")
-    return 0

@@ -1,17 +1,17 @@
-"""The table of `python -m benchmarks transfer`: agents over groups of contexts."""
+"""Tables of `python -m benchmarks transfer`: agents over groups of contexts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from amc_gym._utils.names import choose
 from benchmarks.reports.statistics import Estimate
 from benchmarks.reports.tables import markdown
-from benchmarks.transfer.intervals import estimate, scores
-from benchmarks.transfer.policies import by_label
-from benchmarks.transfer.rows import AFTER, Row, load
+from benchmarks.transfer.rows import AFTER, load
+from benchmarks.transfer.summary import Summary, counted
 
 FILE = Path(__file__).parents[1] / "results" / "transfer" / "trials.parquet"
 """Committed rows."""
@@ -19,41 +19,59 @@ FILE = Path(__file__).parents[1] / "results" / "transfer" / "trials.parquet"
 RANKED = 40
 """Evaluations after which agents are put in order, or as many as they had."""
 
+Cells = tuple[list[str], list[list[str]]]
+"""Header and lines."""
 
-def transfer(group: str) -> list[str]:
-    """Interquartile means of the relative reward over a group's contexts, with intervals.
+
+def transfer(group: str, kind: str = "scores") -> list[str]:
+    """Return a table of the committed rows over a group's contexts.
+
+    Args:
+        group: of contexts.
+        kind: "scores" of agents, or "differences" between a policy and others.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    summary = Summary([row for row in load(FILE) if row["group"] == group])
+    choose("group", group, summary.groups)
+    if choose("kind of table", kind, ("scores", "differences")) == "scores":
+        return markdown(*score_cells(summary, group))
+    return markdown(*difference_cells(summary, group), words=2)
+
+
+def score_cells(summary: Summary, group: str) -> Cells:
+    """Interquartile means of the relative reward, with intervals.
 
     Agents are in the order of their best after 40 evaluations, or after as many as they had.
     """
-    return made(load(FILE), group)
-
-
-def made(rows: Sequence[Row], group: str) -> list[str]:
-    """The table of some rows; see ``transfer``."""
-    return markdown(*cells(rows, group))
-
-
-def cells(rows: Sequence[Row], group: str) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of the table."""
-    found = {
-        name: {n: found for n in AFTER if len((found := scores(mine, n)).values)}
-        for name, mine in by_label([row for row in rows if row["group"] == group]).items()
-    }
+    found = summary.curves[group]
     shown = [n for n in AFTER if any(n in each for each in found.values())]
-    estimates = {name: {n: estimate(s) for n, s in each.items()} for name, each in found.items()}
-    ranked = sorted(estimates, key=lambda name: -_rank(estimates[name]))
-    lines = [[name, *(_cell(estimates[name].get(n)) for n in shown)] for name in ranked]
+    ranked = sorted(found, key=lambda name: -_rank(found[name]))
+    lines = [[name, *(cell(found[name].get(n)) for n in shown)] for name in ranked]
     return ["best relative reward after", *map(str, shown)], lines
 
 
-def _rank(estimates: dict[int, Estimate]) -> float:
+def difference_cells(summary: Summary, group: str) -> Cells:
+    """Compare policies with what they are to be as good as; intervals are of the difference."""
+    lines = [
+        [_after(policy, n), _after(agent, other), str(nets), cell(found, "+")]
+        for (policy, n, agent, other), (found, nets) in summary.differences[group].items()
+    ]
+    return ["policy", "against", "networks", "difference"], lines
+
+
+def _after(name: str, evaluations: int) -> str:
+    return f"{name}, {counted(evaluations, 'evaluation')}"
+
+
+def _rank(estimates: Mapping[int, Estimate]) -> float:
     return max((float(e.value) for n, e in estimates.items() if n <= RANKED), default=-np.inf)
 
 
-def _cell(estimate: Estimate | None) -> str:
+def cell(estimate: Estimate | None, sign: str = "-") -> str:
     """Interquartile mean and its interval."""
     if estimate is None:
         return ""
-    if np.isnan(estimate.low):
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    value, low, high = (f"{float(x):{sign}.2f}" for x in vars(estimate).values())
+    return value if np.isnan(estimate.low) else f"{value} [{low}, {high}]"

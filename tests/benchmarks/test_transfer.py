@@ -29,6 +29,7 @@ from benchmarks.transfer import (
     trials,
 )
 from benchmarks.transfer.rows import Row
+from benchmarks.transfer.summary import Summary
 from benchmarks.transfer.training import fit
 
 CONTEXTS = [Context("MobileNet", ratio, group="x") for ratio in (0.2, 0.3)]
@@ -102,7 +103,7 @@ def test_trials_go_on_where_they_were(suite: Suite, tmp_path: Path, console: Con
     assert len(found) == 6
     assert [len(job.trials) for job in executor.jobs] == [3, 3]
     assert all(row["after 1"] == 0 for row in found if row["agent"] == "uniform")
-    header, lines = table.cells(found, "x")
+    header, lines = table.score_cells(Summary(found), "x")
     assert header == ["best relative reward after", "1", "4"]
     assert [line[0] for line in lines] == ["error-allocation", "uniform"]
     assert lines[1][1:] == ["0.00", ""]

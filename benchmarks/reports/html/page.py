@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
 from benchmarks.reports.html.curves import curves, curves_in_time
+from benchmarks.reports.html.document import document, listed, plot
 from benchmarks.reports.html.pareto import SIZES, frame, pareto, thinning
 from benchmarks.reports.html.policies import policies
 from benchmarks.reports.html.style import Style, styles
@@ -28,13 +26,6 @@ from benchmarks.reports.sections import (
 from benchmarks.reports.statistics import Row
 from benchmarks.studies.records import Record
 
-_HERE = Path(__file__).parent
-
-# The browser itself refuses whatever would need a network.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
-
 
 def page(
     sections: Sequence[Section], foreign: Mapping[Path, str], unfinished: Sequence[str] = ()
@@ -48,8 +39,6 @@ def page(
     """
     records = [record for section in sections for record in section.records]
     style = styles(record.run.label for record in records)
-    css = (_HERE / "page.css").read_text(encoding="utf-8")
-    js = (_HERE / "page.js").read_text(encoding="utf-8")
     body = ["<h1>Agents compared</h1>", _contents(sections)]
     if unfinished:
         items = "".join(f"<li>{escape(line)}</li>" for line in unfinished)
@@ -61,21 +50,7 @@ def page(
         items = (f"<li><code>{escape(p.name)}</code>: {escape(w)}</li>" for p, w in foreign.items())
         body += ["<h2>Files that do not count</h2>", f"<ul>{''.join(items)}</ul>"]
     body += _measured(records)
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<link rel="icon" href="data:,">',
-            "<title>Agents compared</title>",
-            f"<style>\n{css}</style>",
-            f"<script>{get_plotlyjs()}</script>",
-            "</head><body>",
-            *body,
-            f"<script>\n{js}</script>",
-            "</body></html>\n",
-        ]
-    )
+    return document("Agents compared", body)
 
 
 def _contents(sections: Sequence[Section]) -> str:
@@ -123,8 +98,8 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
         "95\u00a0% bootstrap interval as a band; n is the number of seeds. The second plot has the "
         "time it took, with a dot where the slowest run of an agent had spent its evaluations.</p>",
         '<div class="pair">',
-        _plot(curves(section.rows, style), f"{id_}-curves"),
-        _plot(curves_in_time(section.rows, style), f"{id_}-seconds"),
+        plot(curves(section.rows, style), f"{id_}-curves"),
+        plot(curves_in_time(section.rows, style), f"{id_}-seconds"),
         "</div>",
         "<h3>Size against accuracy</h3>",
         f'<p class="soft">Large: the best plan of each run on {full.test_images} test images. '
@@ -135,13 +110,13 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
         '<p class="soft">Kept share of each layer. Bars: the plan with the highest reward of all '
         "seeds; circles: the best plans of the other seeds.</p>",
         _choices(f"{id_}-policies", "agent", _agents(section.rows)),
-        _plot(policies(section.rows, style), f"{id_}-policies"),
+        plot(policies(section.rows, style), f"{id_}-policies"),
         "<h3>Runs and their plans</h3>",
         runs_table(section.records),
         '<p class="soft">A run is the file beside this page with all its episodes; '
         "<code>amc-gym validate</code> replays a downloaded plan.</p>",
         "<details><summary>Task and options</summary>",
-        _list(
+        listed(
             {
                 "task": ", ".join(f"{k} {v}" for k, v in setting.source.items() if v)
                 or "made from objects",
@@ -187,7 +162,7 @@ def _pareto(
         }
         for size, name in sorted(SIZES.items(), key=lambda item: item[0] != shown)
     }
-    return _choices(id_, "x axis", choices) + _plot(figure, id_)
+    return _choices(id_, "x axis", choices) + plot(figure, id_)
 
 
 def _choices(plot: str, what: str, choices: Mapping[str, object]) -> str:
@@ -197,17 +172,6 @@ def _choices(plot: str, what: str, choices: Mapping[str, object]) -> str:
         for label, value in choices.items()
     )
     return f'<select data-plot="{plot}" aria-label="{what}">{"".join(options)}</select>'
-
-
-def _plot(figure: go.Figure, id_: str) -> str:
-    markup = figure.to_html(
-        config={"responsive": True, "displaylogo": False, "displayModeBar": False},
-        include_plotlyjs=False,
-        full_html=False,
-        div_id=id_,
-        default_width="100%",
-    )
-    return f"<figure>{markup}</figure>"
 
 
 def _measured(records: Sequence[Record]) -> list[str]:
@@ -223,11 +187,4 @@ def _measured(records: Sequence[Record]) -> list[str]:
     facts["runs ended"] = f"{min(dates)} to {max(dates)}"
     agents = len({record.run.label for record in records})
     facts["runs"] = f"{len(records)}, of {agents} agents"
-    return ["<h2>Machine and versions</h2>", _list(facts)]
-
-
-def _list(facts: Mapping[str, str]) -> str:
-    items: Iterable[str] = (
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()
-    )
-    return f"<dl>{''.join(items)}</dl>"
+    return ["<h2>Machine and versions</h2>", listed(facts)]

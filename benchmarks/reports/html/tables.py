@@ -23,6 +23,11 @@ def agents_table(header: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
     return _table(header, others, fixed=full)
 
 
+def sortable_table(header: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of plain text that is sorted by a click on a column's name."""
+    return _table(header, (_row([_cell(text) for text in row]) for row in rows))
+
+
 def runs_table(records: Sequence[Record]) -> str:
     """One line per run, the most accurate first, with its file and its best plan."""
     full, score = records[0].full, records[0].best.plan.score_name

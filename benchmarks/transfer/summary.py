@@ -1,0 +1,199 @@
+"""What rows of trials come to: scores of agents over groups, families and numbers of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+
+import numpy as np
+
+from amc_gym.zoo.small import store
+from benchmarks.reports.statistics import Estimate
+from benchmarks.transfer.intervals import Scores, estimate, scores
+from benchmarks.transfer.policies import by_label, label, networks
+from benchmarks.transfer.rows import AFTER, Row
+
+GROUPS = {
+    "train": "networks and budgets that policies were trained on",
+    "budgets": "known networks at other budgets",
+    "members": "new members of known families",
+    "family": "a family never seen",
+    "cifar10": "networks for CIFAR-10",
+}
+"""Group of contexts -> what it is, from near to far."""
+
+ZERO_SHOT = {"error-allocation": 1, "loss-allocation": 1, "random-shares": 100}
+"""Agents that one plan of a policy is compared with -> their evaluations."""
+
+COMPARED = (
+    (1, "uniform", 1),
+    (1, "deep", 1),
+    (1, "error-allocation", 1),
+    (1, "loss-allocation", 1),
+    (1, "random-shares", 100),
+    (4, "gp", 40),
+    (10, "loss-allocation", 40),
+    (40, "cma-es", 400),
+)
+"""Evaluations of a policy, and what it is to be as good as: an agent and its evaluations."""
+
+
+def groups_of(rows: Sequence[Row]) -> list[str]:
+    """Groups in rows, from near to far; others behind, as they come."""
+    found = dict.fromkeys(row["group"] for row in rows)
+    return [*(g for g in GROUPS if g in found), *(g for g in found if g not in GROUPS)]
+
+
+def titled(group: str) -> str:
+    """Return what a group is, as titles say it."""
+    return f"{group}: {GROUPS[group]}" if group in GROUPS else group
+
+
+def counted(n: int, what: str) -> str:
+    """Return "1 network" or "2 networks"."""
+    return f"{n} {what}{'s'[: n != 1]}"
+
+
+def policies_of(rows: Sequence[Row]) -> list[str]:
+    """Labels of what carries out a policy, as they come."""
+    return list(dict.fromkeys(label(row) for row in rows if row["policy"]))
+
+
+Curves = Mapping[str, Mapping[int, Estimate]]
+"""Agent, or another line's name -> evaluations, or networks -> score."""
+
+Difference = tuple[str, int, str, int]
+"""A policy and its evaluations, and an agent and its."""
+
+
+class Summary:
+    """What rows come to, each part worked out when it is first asked for.
+
+    Args:
+        rows: of trials.
+
+    Attributes:
+        rows: these.
+        groups: of contexts, from near to far.
+        policies: labels of what carries out a policy.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self.groups = groups_of(rows)
+        self.policies = policies_of(rows)
+
+    def of(self, group: str) -> list[Row]:
+        """Return the rows of a group."""
+        return [row for row in self.rows if row["group"] == group]
+
+    @cached_property
+    def curves(self) -> dict[str, Curves]:
+        """Group -> agent -> evaluations -> score over its contexts."""
+        return {group: _curves(self.of(group)) for group in self.groups}
+
+    @cached_property
+    def zero_shot(self) -> dict[str, dict[str, Scores]]:
+        """Family -> agent -> scores of a policy's one plan, and of what it is compared with.
+
+        A network that is of no family of the zoo is its own; families that were seen in training
+        come first.
+        """
+        tested = [row for row in self.rows if row["group"] not in ("train", "budgets")]
+        agents = {**dict.fromkeys(self.policies, 1), **ZERO_SHOT}
+        found: dict[str, dict[str, Scores]] = {}
+        for group in groups_of(tested):
+            mine = [row for row in tested if row["group"] == group]
+            for family in dict.fromkeys(family_of(row["network"]) for row in mine):
+                some = by_label([row for row in tested if family_of(row["network"]) == family])
+                known = {name: scores(some[name], n) for name, n in agents.items() if name in some}
+                found[family] = {name: each for name, each in known.items() if len(each.values)}
+        return {family: each for family, each in found.items() if each}
+
+    @cached_property
+    def gap(self) -> dict[str, dict[str, Estimate]]:
+        """Agent -> group -> score of a policy's one plan, and of what it is compared with."""
+        agents = {**dict.fromkeys(self.policies, 1), **ZERO_SHOT}
+        found: dict[str, dict[str, Estimate]] = {name: {} for name in agents}
+        for group, curve in self.curves.items():
+            for name, n in agents.items():
+                if n in curve.get(name, {}):
+                    found[name][group] = curve[name][n]
+        return {name: each for name, each in found.items() if each}
+
+    @cached_property
+    def sizes(self) -> dict[str, Curves]:
+        """Policy -> group -> training networks -> score of one plan.
+
+        Trainings whose names do not tell are left out, and so is a policy that was trained on one
+        number of networks only.
+        """
+        found: dict[str, dict[str, dict[int, Estimate]]] = {}
+        told = [row for row in self.rows if networks(row["policy"]) is not None]
+        for name in policies_of(told):
+            mine = [row for row in told if label(row) == name]
+            known = sorted({networks(row["policy"]) or 0 for row in mine})
+            if len(known) < 2:
+                continue
+            for group in groups_of(mine):
+                for size in known:
+                    some = [r for r in mine if r["group"] == group]
+                    each = scores([r for r in some if networks(r["policy"]) == size], 1)
+                    if len(each.values):
+                        found.setdefault(name, {}).setdefault(group, {})[size] = estimate(each)
+        return dict(found)
+
+    @cached_property
+    def differences(self) -> dict[str, dict[Difference, tuple[Estimate, int]]]:
+        """Group -> what is compared -> interquartile mean difference, and over how many networks.
+
+        Differences are on the contexts that both have.
+        """
+        return {group: _differences(self.of(group)) for group in self.groups}
+
+    def incomplete(self, group: str) -> list[str]:
+        """Agents that lack contexts of a group which others have: their means are of fewer."""
+        mine = by_label(self.of(group))
+        everything = {row["context"] for found in mine.values() for row in found}
+        return [
+            f"{name} has {n} of {len(everything)} contexts"
+            for name, found in mine.items()
+            if (n := len({row["context"] for row in found})) < len(everything)
+        ]
+
+
+def _curves(rows: Sequence[Row]) -> Curves:
+    found: dict[str, dict[int, Estimate]] = {}
+    for name, mine in by_label(rows).items():
+        known = {n: scores(mine, n) for n in AFTER}
+        found[name] = {n: estimate(each) for n, each in known.items() if len(each.values)}
+    return found
+
+
+def _differences(rows: Sequence[Row]) -> dict[Difference, tuple[Estimate, int]]:
+    mine, found = by_label(rows), {}
+    for policy in policies_of(rows):
+        for n, agent, other in COMPARED:
+            if agent in mine:
+                rest = scores(mine[policy], n).minus(scores(mine[agent], other))
+                if len(rest.values):
+                    found[policy, n, agent, other] = estimate(rest), len(set(rest.networks))
+    return found
+
+
+@cache
+def _families() -> dict[str, str]:
+    return {name: card.family for name, card in store.read().networks.items()}
+
+
+def family_of(network: str) -> str:
+    """Return the family of a small network; another one's is its name."""
+    return _families().get(network, network)
+
+
+def within(estimate: Estimate) -> tuple[float, float, float]:
+    """Value and ends of the interval; both are the value where there is none."""
+    value = float(estimate.value)
+    if np.isnan(estimate.low):
+        return value, value, value
+    return value, float(estimate.low), float(estimate.high)
