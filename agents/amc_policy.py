@@ -19,6 +19,8 @@ import numpy as np
 from safetensors.torch import load_file
 from scipy.stats import norm
 
+from amc_gym.envs.batched_budget import BatchedBudget
+
 from .plan_value import PlanValue, Units, foretold
 from .plans import amc, execute
 from .registry import register
@@ -34,6 +36,9 @@ DRAWN, BEST, ROUNDS = 192, 24, 5
 CAUTION = 0.5
 """Standard deviations of the ensemble that a plan's value is lowered by: where its members differ,
 nobody knows."""
+
+NOISE = 0.4
+"""Largest standard deviation of log-factors around mixtures of the plans known before."""
 
 AROUND = (0.05, 0.1, 0.2, 0.4)
 """Standard deviations of log-factors that candidates are drawn with around the best plans."""
@@ -79,7 +84,8 @@ class AMCPolicy:
         reward of 0 is.
         """
         problem = amc(self.env).problem
-        self._units, self._budget = Units(problem), problem.budget
+        self._units, self._channels = Units(problem), np.array(problem.budget.channels)
+        self._budgets = BatchedBudget(problem.budget, problem.cost.totals)
         tried = [self._proposal()]
         rewards = [execute(self.env, tried[0])[0]]
         if episodes == 1:
@@ -101,25 +107,21 @@ class AMCPolicy:
 
     def _plans(self, logs: np.ndarray) -> np.ndarray:
         """Counts of log-shares (n, T), each plan once."""
-        return np.unique([self._budget.scaled(np.exp(each)) for each in logs], axis=0)
+        return np.unique(self._budgets.scaled(np.exp(logs)), axis=0)
 
     def _value(self, counts: np.ndarray) -> np.ndarray:
-        mean, deviation = foretold(self._ensemble, self._units.rows(counts))
+        mean, deviation = foretold(self._ensemble, self._units.rows(counts), self._units.uniform)
         return mean - CAUTION * deviation
-
-    def _mixtures(self, n: int) -> np.ndarray:
-        """Log-shares between the known plans, with noise, (n, T)."""
-        logs = np.log(self._units.anchors)
-        mixed = self._rng.dirichlet(np.full(len(logs), 0.5), n) @ logs
-        return mixed + self._rng.normal(size=mixed.shape) * self._rng.uniform(0, 0.4, (n, 1))
 
     def _proposal(self) -> tuple[int, ...]:
         """The plan of the best foretold value, by the cross-entropy method."""
-        logs = np.vstack([np.log(self._units.anchors), self._mixtures(DRAWN)])
+        logs = np.vstack(
+            [np.log(self._units.anchors), self._units.mixtures(DRAWN, NOISE, self._rng)]
+        )
         for _ in range(ROUNDS):
             counts = self._plans(logs)
             best = np.argsort(-self._value(counts))[:BEST]
-            elite = np.log(counts[best] / self._budget.channels)
+            elite = np.log(counts[best] / self._channels)
             mean, deviation = elite.mean(0), elite.std(0) + 0.02
             logs = np.vstack([elite, self._rng.normal(mean, deviation, (DRAWN, len(mean)))])
         counts = self._plans(logs)
@@ -133,11 +135,11 @@ class AMCPolicy:
             tried: counts (n, T).
             rewards: their relative rewards (n,).
         """
-        channels = np.array(self._budget.channels)
+        channels = self._channels
         order = np.argsort(-rewards)[:3]
         around = np.log(tried[order] / channels)
         spread = np.repeat(AROUND, 24)[:, None]
-        logs = [self._mixtures(64)]
+        logs = [self._units.mixtures(64, NOISE, self._rng)]
         logs += [row + spread * self._rng.normal(size=(len(spread), len(row))) for row in around]
         counts = self._plans(np.vstack(logs))
         known = {tuple(row) for row in tried.tolist()}
@@ -192,19 +194,22 @@ def ensemble(path: str) -> tuple[PlanValue, ...]:
         OSError: the file cannot be read, or holds something else.
     """
     try:
-        tensors = load_file(path)
+        members: dict[int, dict[str, Any]] = {}
+        for name, tensor in load_file(path).items():
+            number, _, rest = name.partition(".")
+            members.setdefault(int(number), {})[rest] = tensor.float()
+        return tuple(_member(members[number]) for number in sorted(members))
     except Exception as error:
-        raise OSError(f"{path} is no file of a policy's weights: {error}") from error
-    members: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        number, _, rest = name.partition(".")
-        members.setdefault(int(number), {})[rest] = tensor.float()
-    made: list[PlanValue] = []
-    for number in sorted(members):
-        member = PlanValue()
-        member.load_state_dict(members[number])
-        made.append(member.eval())
-    return tuple(made)
+        raise OSError(
+            f"{path} is no file of this version's weights: {error}; train it anew "
+            "(python -m benchmarks transfer train)"
+        ) from error
+
+
+def _member(tensors: dict[str, Any]) -> PlanValue:
+    member = PlanValue()
+    member.load_state_dict(tensors)
+    return member.eval()
 
 
 def named(members: Sequence[PlanValue]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """PlanValue: what a plan is worth, foretold from a network's units before anything is evaluated.
 
-A small transformer reads one row for each unit: what the unit is, what the budget is, and what the
-plan does to it.  It answers with the relative reward, 0 for the uniform plan and 1 for the full
-network, and is trained by regression on plans of many networks that were evaluated
-(`benchmarks/transfer`).  Several of them, begun from other weights, make an ensemble.
+A layer of attention reads one row for each unit: what the unit is, what the budget is, and what the
+plan does to it.  It answers with what is lost there, and all of that together, against what the
+uniform plan loses, is the relative reward: 0 for the uniform plan, 1 for the full network.  It is
+trained by regression on plans of many networks that were evaluated (`benchmarks/transfer`).
+Several of them, begun from other weights, make an ensemble.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amc_gym.engine import ablation
 from amc_gym.envs.observations.facts import SHARES, Facts
 from amc_gym.envs.observations.features import EPISODE, UNIT, EpisodeFeatures, unit_table
 from amc_gym.envs.problem import Problem
 
-ANCHORS = ("uniform", "least error", "between", "least loss")
-"""Plans that are known before: one share of all units, and least errors weighted in three ways."""
+ANCHORS = ("uniform", "least error", "between", "least loss", "least output error")
+"""Plans that are known before: one share of all units, least errors of layers weighted in three
+ways, and least errors of the outputs."""
 
-PLANNED = 4 + len(ANCHORS)
+PLANNED = 6 + len(ANCHORS)
 """Features of what a plan does to a unit."""
 
-SIZE = len(EPISODE) + len(UNIT) + PLANNED
+SIZE = len(EPISODE) + len(UNIT) + len(ablation.SHARES) + PLANNED
 
 
 class Units:
@@ -34,7 +37,8 @@ class Units:
         problem: of channels, with a budget.
 
     Attributes:
-        anchors: shares that the plans ``ANCHORS`` keep, (4, T).
+        anchors: shares that the plans ``ANCHORS`` keep, (5, T).
+        uniform: rows of the uniform plan, (1, T, SIZE).
 
     Raises:
         ValueError: the problem prunes single weights, or has no budget.
@@ -46,11 +50,27 @@ class Units:
         facts = Facts(allocation, "this agent")
         self._channels, ends = facts.channels, np.ones((len(facts.channels), 1))
         self._curves = np.hstack([ends, facts.errors, 0 * ends])  # at no channels, and at all
+        self._ablated = allocation.ablated
         self._loss = facts.sensitivity
-        self.anchors = np.stack([facts.uniform, facts.least_error, facts.between, facts.least_loss])
+        plans = [facts.uniform, facts.least_error, facts.between, facts.least_loss]
+        self.anchors = np.stack([*plans, np.array(allocation.least_ablated) / facts.channels])
         episode = EpisodeFeatures(allocation, facts).table(np.empty((1, 0), dtype=np.int64))
-        units = unit_table(facts)
+        units = np.hstack([unit_table(facts), _decades(problem.engine.ablations)])
         self._constant = np.hstack([np.repeat(episode, len(units), axis=0), units])
+        self.uniform = self.rows(np.array([allocation.uniform]))
+
+    def mixtures(self, n: int, noise: float, rng: np.random.Generator) -> np.ndarray:
+        """Draw plans between the anchors and around, log-shares (n, T).
+
+        Each mixes the anchors' logarithms and adds noise to every unit.
+
+        Args:
+            n: how many.
+            noise: largest standard deviation of the log-factors; it differs from plan to plan.
+            rng: what is drawn with.
+        """
+        mixed = rng.dirichlet(np.full(len(self.anchors), 0.5), n) @ np.log(self.anchors)
+        return mixed + rng.normal(size=mixed.shape) * rng.uniform(0, noise, (n, 1))
 
     def rows(self, counts: np.ndarray) -> np.ndarray:
         """Features of plans, counts (n, T) -> (n, T, SIZE) float32."""
@@ -60,7 +80,9 @@ class Units:
             [np.interp(shares[:, t], places, curve) for t, curve in enumerate(self._curves)], axis=1
         )
         loss = self._loss * errors**2
+        ablated = np.stack([curve[counts[:, t]] for t, curve in enumerate(self._ablated)], axis=1)
         planned = [shares, errors, np.log10(loss + 1e-6) / 8, loss / (1 + loss)]
+        planned += [_decades(ablated), ablated / (1 + ablated)]
         planned += [np.log(shares / anchor) for anchor in self.anchors]
         rows = np.empty((*shares.shape, SIZE), dtype=np.float32)
         rows[..., :-PLANNED] = self._constant
@@ -68,47 +90,71 @@ class Units:
         return rows
 
 
+def _decades(errors: np.ndarray) -> np.ndarray:
+    """Scale relative squared errors: 1e-4 is 0 and 1 is 1, by the logarithm."""
+    return 1 + np.log10(np.maximum(errors, 1e-4)) / 4
+
+
 class PlanValue(nn.Module):
-    """Rows of units -> relative reward.
+    """Rows of units -> what a plan loses, as a logarithm.
+
+    Every unit adds to it what depends on all of them, and the scale cancels out: the relative
+    reward is 1 less the share of what the uniform plan loses.
 
     Args:
         width: of the rows inside.
-        layers: of attention over the units.
-        heads: of each layer.
+        heads: of the layer of attention over the units.
+        dropout: in that layer, while training.
     """
 
-    def __init__(self, width: int = 64, layers: int = 2, heads: int = 4) -> None:
+    def __init__(self, width: int = 64, heads: int = 4, dropout: float = 0.1) -> None:
         super().__init__()
         self.enter = nn.Linear(SIZE, width)
-        layer = nn.TransformerEncoderLayer(
-            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True,
-            norm_first=True,
-        )  # fmt: skip
-        self.units = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.value = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width), nn.GELU())
-        self.out = nn.Linear(width, 1)
+        self.units = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.lost = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1)
+        )
 
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Foretell relative rewards.
+        """Foretell what plans lose.
 
         Args:
             rows: (n, T, SIZE).
             mask: (n, T) bool, true where there is a unit; ``None``: everywhere.
 
         Returns:
-            (n,) relative rewards.
+            (n,) logarithms, in a unit of the network's own.
         """
         if mask is None:
             mask = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
         units = self.units(self.enter(rows), src_key_padding_mask=~mask)
-        weight = mask.unsqueeze(-1).float()
-        mean = (units * weight).sum(1) / weight.sum(1)
-        most = units.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
-        return self.out(self.value(torch.cat([mean, most], 1))).squeeze(1)
+        return self.lost(units).squeeze(2).masked_fill(~mask, -torch.inf).logsumexp(1)
 
 
-def foretold(ensemble: Sequence[PlanValue], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of an ensemble's answers, (n, T, SIZE) -> (n,), (n,)."""
+def relative(lost: Tensor, uniform: Tensor) -> Tensor:
+    """Relative rewards of plans, (n,), of what they and the uniform plan lose, logarithms.
+
+    0 for the uniform plan, 1 for nothing lost; where e^2 times as much is lost it ends.
+    """
+    return 1 - torch.exp((lost - uniform).clamp(max=2))
+
+
+def foretold(
+    ensemble: Sequence[PlanValue], rows: np.ndarray, uniform: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of an ensemble's relative rewards.
+
+    Args:
+        ensemble: in eval mode.
+        rows: of plans, (n, T, SIZE).
+        uniform: of the uniform plan, (1, T, SIZE).
+
+    Returns:
+        (n,) and (n,).
+    """
     with torch.inference_mode():
-        answers = torch.stack([each(torch.from_numpy(rows)) for each in ensemble])
+        plans, base = torch.from_numpy(rows), torch.from_numpy(uniform)
+        answers = torch.stack([relative(each(plans), each(base)) for each in ensemble])
     return answers.mean(0).double().numpy(), answers.std(0).double().numpy()

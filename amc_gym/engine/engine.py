@@ -15,13 +15,14 @@ from torch import nn
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
 from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
-from amc_gym.compression.evaluation.evaluator import PRECISIONS, Evaluator, batch_size
+from amc_gym.compression.evaluation.evaluator import PRECISIONS, Batches, Evaluator, batch_size
 from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.agreement import agrees, halves, outputs_at
 from amc_gym.compression.pruning.candidates import RecoveredNetwork, SwappedNetwork
 from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.engine import ablation
 from amc_gym.engine.analysis import Analysis
 from amc_gym.engine.options import EngineOptions
 from amc_gym.tasks.task import CompressionTask
@@ -155,6 +156,28 @@ class Engine:
         if new:
             self._errors |= dict(zip(new, self.pruning.errors(new), strict=True))
         return [self._errors[curvature] for curvature in curvatures]
+
+    @cached_property
+    @recorded
+    def ablations(self) -> np.ndarray:
+        """Errors of the outputs when each unit alone keeps few channels, (T, shares) float64.
+
+        See ``ablation.ablations``.  Measuring takes one pass of at most ``ablation.IMAGES``
+        calibration images for each unit and share, once for all budgets.
+
+        Raises:
+            ValueError: single weights are pruned, or outputs cannot be compared.
+        """
+        if self.options.granularity != "channel":
+            raise ValueError("single weights are pruned: only units of channels are ablated")
+        like = {
+            "device": device_of(self.options.device),
+            "dtype": PRECISIONS[self.options.precision],
+        }
+        few = self.task.calibration.first(min(ablation.IMAGES, len(self.task.calibration)))
+        size = batch_size(self.graph, len(few), like["device"].type)
+        batches = Batches(few, size, **like, channels_last=self.form.channels_last)
+        return ablation.ablations(self.evaluator.network, self.graph.full, batches, self.task.part)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
         """Content of the plan of these counts: ``kept`` by unit, or ``weights`` by layer."""

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from amc_gym.compression.cost import Cost
+from amc_gym.engine import ablation
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.rules import largest
@@ -125,6 +126,28 @@ class Allocation:
     def least_error(self) -> tuple[int, ...]:
         """Counts of small total error within the budget: `error-allocation`'s first plan."""
         return self.least(0.0)
+
+    @cached_property
+    def ablated(self) -> list[np.ndarray]:
+        """Errors of the outputs when each unit alone keeps 0, 1, ... channels, (channels + 1,).
+
+        Between the measured shares linearly, see ``Engine.ablations``; without any channel half as
+        much again as with the fewest that were measured.
+        """
+        places = [0.0, *ablation.SHARES, 1.0]
+        measured = self.engine.ablations
+        curves = np.hstack([1.5 * measured[:, :1], measured, 0 * measured[:, :1]])
+        curves = np.maximum.accumulate(curves[:, ::-1], axis=1)[:, ::-1]
+        return [
+            np.interp(np.arange(channels + 1) / channels, places, curve)
+            for channels, curve in zip(self.engine.graph.full, curves, strict=True)
+        ]
+
+    @cached_property
+    def least_ablated(self) -> tuple[int, ...]:
+        """Counts of small total error of the outputs, as if every unit were pruned alone."""
+        assert self.budget.limit is not None, "see demand_budget"
+        return allocate(self.budget, self.cost, self.ablated, self.budget.limit)
 
     def least(self, curvature: float) -> tuple[int, ...]:
         """Return counts of small total weighted error within the budget.

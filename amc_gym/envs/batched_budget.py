@@ -1,22 +1,23 @@
-"""Algorithm 1 for several episodes that stand at the same unit: `Budget`'s rules, row by row."""
+"""Several plans at once within one budget: `Budget`'s rules, row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from amc_gym.envs.budget import Budget
+from amc_gym.envs.budget import HALVINGS, LEAST_SHARE, Budget
 
 Totals = Callable[[np.ndarray], np.ndarray]
 """Plans (n, units) -> whole networks' costs (n,), int64; see `Cost.totals`."""
 
 
 class BatchedBudget:
-    """`Budget.clamp` and `Budget.feasible` for n episodes in a few calls.
+    """`Budget.clamp` and `Budget.feasible` for n episodes, `Budget.scaled` for n plans.
 
-    Most of a step's time goes into costs of whole networks, and n of them take hardly longer than
-    one.  ``executed`` is (n, t) int64 throughout: the counts before unit t, within the budget.
+    Most of the time goes into costs of whole networks, and n of them take hardly longer than one.
+    ``executed`` is (n, t) int64 throughout: the counts before unit t, within the budget.
 
     Args:
         budget: the rules of one episode.
@@ -60,6 +61,36 @@ class BatchedBudget:
         t, caps = executed.shape[1], self.cap(executed).tolist()
         pairs = zip(caps, actions, strict=True)
         return np.array([self._budget.between(t, cap, action) for cap, action in pairs])
+
+    def scaled(self, shares: np.ndarray) -> np.ndarray:
+        """`Budget.scaled` of each row, (n, units) -> counts (n, units) int64."""
+        budget, at_least = self._budget, np.maximum(shares, LEAST_SHARE)
+        if budget.limit is None:
+            return self._nearest(at_least, np.ones(len(shares)))
+        low, high = np.zeros(len(shares)), 1 / at_least.min(1)
+        whole = self._totals(self._nearest(at_least, high)) <= budget.limit
+        low[whole] = high[whole]
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            fits = self._totals(self._nearest(at_least, middle)) <= budget.limit
+            low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+        return self._nearest(at_least, low)
+
+    def _nearest(self, shares: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Admissible counts nearest to multiples of shares, of two equally near the larger."""
+        wanted = times[:, None] * shares * np.array(self._budget.channels)
+        counts = np.empty(wanted.shape, dtype=np.int64)
+        for unit, choices in enumerate(self._choices):
+            right = np.searchsorted(choices, wanted[:, unit])
+            below = choices[np.maximum(right - 1, 0)]
+            above = choices[np.minimum(right, len(choices) - 1)]
+            nearer = above - wanted[:, unit] <= wanted[:, unit] - below
+            counts[:, unit] = np.where(nearer, above, below)
+        return counts
+
+    @cached_property
+    def _choices(self) -> list[np.ndarray]:
+        return [np.array(counts) for counts in self._budget.admissible]
 
     def _smallest(self, executed: np.ndarray) -> np.ndarray:
         """(n, units): what was executed, and of the later units the least."""

@@ -24,6 +24,12 @@ from amc_gym._utils.arguments import real
 
 TotalCost = Callable[[Sequence[int]], int]
 
+LEAST_SHARE = 1e-3
+"""Share that a unit is asked to keep at least when shares are scaled."""
+
+HALVINGS = 30
+"""Steps of the search for the largest multiple of shares that fits."""
+
 
 def exact(ratio: float) -> Fraction:
     """Return the decimal that the user wrote, not the binary number nearest to it: 0.2 is 1/5."""
@@ -137,15 +143,15 @@ class Budget:
         is 1.
 
         Args:
-            shares: of each unit; those below 0.001 count as 0.001.
+            shares: of each unit; those below ``LEAST_SHARE`` count as that.
         """
-        at_least = [max(float(share), 1e-3) for share in shares]
+        at_least = [max(float(share), LEAST_SHARE) for share in shares]
         if self.limit is None:
             return self._nearest(at_least, 1.0)
         low, high = 0.0, 1 / min(at_least)  # every unit's least, every unit's all
         if self.admits(self._nearest(at_least, high)):
             return self._nearest(at_least, high)
-        for _ in range(30):
+        for _ in range(HALVINGS):
             middle = (low + high) / 2
             if self.admits(self._nearest(at_least, middle)):
                 low = middle

@@ -1,7 +1,8 @@
 """Plans of many networks that were evaluated: what a policy learns from.
 
-One safetensors file for each network.  Of each budget it holds `RATIO/rows` (n, T, features),
-float16, and `RATIO/rewards` (n,), relative ones.
+One safetensors file for each network.  Of each budget it holds `RATIO/counts` (n, T), int32,
+`RATIO/rows` (n, T, features) and `RATIO/uniform` (1, T, features) of the uniform plan, float16, and
+`RATIO/rewards` (n,), relative ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file, save
 from agents.plan_value import Units
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.progress import counter
+from amc_gym.envs.batched_budget import BatchedBudget
 from amc_gym.envs.problem import Problem
 from amc_gym.suites.context import Context
 from amc_gym.suites.environment import SuiteEnv
@@ -33,11 +35,13 @@ class Log:
     Attributes:
         network: of the context.
         rows: what ``Units.rows`` says of the plans, (n, T, features) float32.
-        rewards: their relative rewards, (n,) float32.
+        uniform: the same of the uniform plan, (1, T, features) float32.
+        rewards: relative rewards of the plans, (n,) float32.
     """
 
     network: str
     rows: np.ndarray
+    uniform: np.ndarray
     rewards: np.ndarray
 
 
@@ -54,13 +58,8 @@ def drawn(units: Units, problem: Problem, n: int, rng: np.random.Generator) -> n
     The known ones come first.  Each other one mixes their logarithms and adds noise to each unit,
     whose strength differs from plan to plan.
     """
-    logs = np.log(units.anchors)
-    wanted = [*logs]
-    while len(wanted) < n:
-        weights = rng.dirichlet(np.full(len(logs), 0.5))
-        noise = rng.normal(size=logs.shape[1]) * rng.uniform(0, NOISE)
-        wanted.append(weights @ logs + noise)
-    return np.array([problem.budget.scaled(np.exp(each)) for each in wanted[:n]])
+    logs = np.vstack([np.log(units.anchors), units.mixtures(n, NOISE, rng)])[:n]
+    return BatchedBudget(problem.budget, problem.cost.totals).scaled(np.exp(logs))
 
 
 def relative(problem: Problem, counts: np.ndarray) -> np.ndarray:
@@ -92,6 +91,8 @@ def _tensors(contexts: Sequence[Context], plans: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(zlib.crc32(str(context.name).encode()))
         counts = drawn(units, problem, plans, rng)
         ratio = context.preserve_ratio
+        found[f"{ratio}/counts"] = counts.astype(np.int32)
+        found[f"{ratio}/uniform"] = units.uniform.astype(np.float16)
         found[f"{ratio}/rows"] = units.rows(counts).astype(np.float16)
         found[f"{ratio}/rewards"] = relative(problem, counts).astype(np.float32)
     return found
@@ -102,5 +103,7 @@ def read(folder: Path) -> Iterator[Log]:
     for path in sorted(folder.glob("*.safetensors")):
         tensors = load_file(path)
         for ratio in sorted({name.partition("/")[0] for name in tensors}):
-            rows, rewards = (tensors[f"{ratio}/{name}"] for name in ("rows", "rewards"))
-            yield Log(path.stem, rows.astype(np.float32), rewards)
+            rows, uniform = (
+                tensors[f"{ratio}/{name}"].astype(np.float32) for name in ("rows", "uniform")
+            )
+            yield Log(path.stem, rows, uniform, tensors[f"{ratio}/rewards"])

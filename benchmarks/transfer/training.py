@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.plan_value import SIZE, PlanValue
+from agents.plan_value import SIZE, PlanValue, relative
 from benchmarks.transfer.logs import Log
 
-EPOCHS, BATCH = 24, 256
+EPOCHS, BATCH = 12, 256
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
 LOW, HIGH = -2.0, 1.1
 """Relative rewards beyond are alike: a plan that loses three times as much as the uniform one is
@@ -20,6 +19,47 @@ as useless as one that loses more."""
 
 GOOD = 2.0
 """Weight more of plans that are better than the uniform one: it is among those that one chooses."""
+
+
+class Examples:
+    """Plans of many contexts, padded to the most units.
+
+    Attributes:
+        rows: (n, T, SIZE) float32.
+        mask: (n, T) bool, true where there is a unit.
+        uniform: of each plan's uniform plan, (n,), places in ``bases``.
+        bases: rows of the uniform plans, (contexts, T, SIZE), and their masks (contexts, T).
+        rewards: (n,) clipped relative rewards.
+    """
+
+    def __init__(self, logs: Sequence[Log]) -> None:
+        most = max(log.rows.shape[1] for log in logs)
+        self.rows, self.mask = _padded([log.rows for log in logs], most)
+        self.bases = _padded([log.uniform for log in logs], most)
+        sizes = torch.tensor([len(log.rewards) for log in logs])
+        self.uniform = torch.repeat_interleave(torch.arange(len(logs)), sizes)
+        rewards = np.concatenate([log.rewards for log in logs])
+        self.rewards = torch.from_numpy(rewards.clip(LOW, HIGH))
+
+    def batch(self, chosen: Tensor) -> tuple[Tensor, ...]:
+        """Return rows, mask, the uniform plan's rows and mask of plans, cut to the most units."""
+        mask, base = self.mask[chosen], self.uniform[chosen]
+        units = int(mask.sum(1).max())
+        found = self.rows[chosen], mask, *(each[base] for each in self.bases)
+        return tuple(each[:, :units] for each in found)
+
+
+def _padded(rows: Sequence[np.ndarray], most: int) -> tuple[Tensor, Tensor]:
+    """Stack (n, T, SIZE) of several T -> (all n, most, SIZE) and masks (all n, most)."""
+    total = sum(map(len, rows))
+    padded, mask = torch.zeros(total, most, SIZE), torch.zeros(total, most, dtype=torch.bool)
+    start = 0
+    for each in rows:
+        n, units, _ = each.shape
+        padded[start : start + n, :units] = torch.from_numpy(each)
+        mask[start : start + n, :units] = True
+        start += n
+    return padded, mask
 
 
 def fit(
@@ -37,19 +77,19 @@ def fit(
         epochs: passes over all plans.
     """
     torch.manual_seed(seed)
-    rng, net = np.random.default_rng(seed), PlanValue()
-    where = np.array([(c, i) for c, log in enumerate(logs) for i in range(len(log.rewards))])
-    steps = max(len(where) // BATCH, 1)
+    examples, net = Examples(logs), PlanValue()
+    n = len(examples.rewards)
+    steps = max(n // BATCH, 1)
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=epochs * steps, pct_start=0.1
     )
     for epoch in range(epochs):
-        order = rng.permutation(where)
-        cuts = np.linspace(0, len(order), steps + 1).astype(int)
-        for start, stop in pairwise(cuts):
-            rows, mask, rewards = _batch(logs, order[start:stop])
-            losses = nn.functional.huber_loss(net(rows, mask), rewards, reduction="none", delta=0.5)
+        for chosen in torch.randperm(n).tensor_split(steps):
+            rows, mask, base, base_mask = examples.batch(chosen)
+            rewards = examples.rewards[chosen]
+            answers = relative(net(rows, mask), net(base, base_mask))
+            losses = nn.functional.huber_loss(answers, rewards, reduction="none", delta=0.5)
             loss = (losses * (1 + GOOD * (rewards > 0))).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -58,17 +98,3 @@ def fit(
             schedule.step()
         tell(epoch + 1)
     return net.eval()
-
-
-def _batch(logs: Sequence[Log], which: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows (n, T, features), mask (n, T) and clipped rewards (n,) of plans (n, 2): (log, plan)."""
-    most = max(logs[c].rows.shape[1] for c, _ in which)
-    rows = np.zeros((len(which), most, SIZE), dtype=np.float32)
-    mask = np.zeros((len(which), most), dtype=bool)
-    rewards = np.zeros(len(which), dtype=np.float32)
-    for place, (c, i) in enumerate(which):
-        units = logs[c].rows.shape[1]
-        rows[place, :units], mask[place, :units] = logs[c].rows[i], True
-        rewards[place] = logs[c].rewards[i]
-    clipped = rewards.clip(LOW, HIGH)
-    return torch.from_numpy(rows), torch.from_numpy(mask), torch.from_numpy(clipped)

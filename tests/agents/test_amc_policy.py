@@ -30,11 +30,14 @@ def test_rows_say_what_a_plan_does(env):
     units, allocation = Units(problem), problem.allocation
     plans = np.array([allocation.uniform, allocation.least_error, problem.engine.graph.full])
     rows = units.rows(plans)
+    np.testing.assert_array_equal(rows[:1], units.uniform)
     assert rows.shape == (3, len(problem), SIZE)
     assert np.isfinite(rows).all()
-    np.testing.assert_allclose(rows[0, :, -4], 0, atol=1e-6)  # the uniform plan is itself
-    np.testing.assert_allclose(rows[1, :, -3], 0, atol=1e-6)
-    np.testing.assert_allclose(rows[2, :, -7], 0, atol=1e-6)  # the full network has no errors
+    np.testing.assert_allclose(rows[0, :, -5], 0, atol=1e-6)  # the uniform plan is itself
+    np.testing.assert_allclose(rows[1, :, -4], 0, atol=1e-6)
+    np.testing.assert_allclose(
+        rows[2, :, [-10, -6]], 0, atol=1e-6
+    )  # the full network has no errors
 
 
 def test_padding_changes_nothing():
@@ -78,7 +81,7 @@ def test_what_it_does_not_know_is_refused(keywords, message):
 
 def test_files_that_are_none_are_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
-    with pytest.raises(OSError, match="no file of a policy's weights"):
+    with pytest.raises(OSError, match="no file of this version's weights"):
         ensemble(str(tmp_path / "x.safetensors"))
     assert len(ensemble(str(WEIGHTS))) >= 3
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from amc_gym.envs.batched_budget import BatchedBudget
 from amc_gym.envs.budget import Budget, admissible, nearest, smallest_ratio
 
 
@@ -155,3 +156,16 @@ def test_unconstrained_means_every_count():
     assert budget.limit is None
     assert budget.cap([]) == 10
     assert np.isclose(budget.feasible([], 0.5), 6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(chain=chains(), bounded=st.booleans(), data=st.data())
+def test_plans_are_scaled_together_as_one_by_one(chain, bounded, data):
+    budget = build(chain if bounded else (chain[0], chain[1], None, *chain[3:]))
+    share = st.floats(0, 2)
+    rows = data.draw(st.lists(st.lists(share, min_size=6, max_size=6), min_size=1, max_size=4))
+    shares = np.array(rows)[:, : len(chain[1])]
+    batched = BatchedBudget(budget, lambda plans: np.array([chain[0](x) for x in plans.tolist()]))
+    found = batched.scaled(shares)
+    assert [tuple(row) for row in found.tolist()] == [budget.scaled(row) for row in shares.tolist()]
+    assert all(budget.admits(row) for row in found.tolist())

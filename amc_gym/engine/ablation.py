@@ -1,0 +1,96 @@
+"""Ablation: how far a network's outputs are off when one unit alone keeps few of its channels.
+
+Errors of layers (`Engine.errors`) are told where a unit is read.  What becomes of them on the way
+to the outputs is measured here: each unit in turn keeps a share of its channels, all others stay
+whole, and the outputs on some calibration images are compared with the full network's.  Neither
+targets nor reward images are read, and what is found serves every budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amc_gym._utils.nests import Nest, leaves
+from amc_gym.compression.evaluation.evaluator import NetworkSource
+from amc_gym.compression.pruning.agreement import outputs_at
+
+SHARES = (0.125, 0.25, 0.5, 0.75)
+"""Shares of its channels that a unit keeps alone."""
+
+IMAGES = 128
+"""Calibration images at most whose outputs are compared."""
+
+
+def ablations(
+    network: NetworkSource,
+    full: Sequence[int],
+    batches: Iterable[tuple[Nest, Nest]],
+    part: str = "",
+) -> np.ndarray:
+    """Measure relative squared errors of the outputs when each unit alone is pruned.
+
+    The squared difference of the outputs, as a share of their own variance over the samples; of
+    several output tensors the mean of their errors.
+
+    Args:
+        network: counts -> the network that keeps them.
+        full: counts of the original network, (T,).
+        batches: inputs and targets of some calibration samples.
+        part: module whose outputs are compared; "": the network.
+
+    Returns:
+        Errors at ``SHARES``, (T, shares) float64.
+
+    Raises:
+        ValueError: plans change how many outputs there are, so that they cannot be compared.
+    """
+    inputs = [each for each, _ in batches]
+
+    def outputs(counts: Sequence[int]) -> list[list[Tensor]]:
+        ready = network(tuple(counts))
+        return [leaves(outputs_at(ready, each, part)) for each in inputs]
+
+    expected = outputs(full)
+    variance = _variances(expected)
+    errors = np.empty((len(full), len(SHARES)))
+    for unit, channels in enumerate(full):
+        for place, share in enumerate(SHARES):
+            counts = list(full)
+            counts[unit] = max(round(share * channels), 1)
+            errors[unit, place] = _error(outputs(counts), expected, variance)
+    return errors
+
+
+def _variances(batches: list[list[Tensor]]) -> list[float]:
+    """Sum over samples and numbers of squared distances from the samples' mean, by tensor."""
+    found = []
+    for tensors in zip(*batches, strict=True):
+        if len({tensor.shape[1:] for tensor in tensors}) > 1:
+            raise _incomparable()
+        whole = torch.cat([tensor.double() for tensor in tensors])
+        found.append(float((whole - whole.mean(0)).square().sum()))
+    return found
+
+
+def _error(
+    actual: list[list[Tensor]], expected: list[list[Tensor]], variance: list[float]
+) -> float:
+    lost = np.zeros(len(variance))
+    for mine, theirs in zip(actual, expected, strict=True):
+        if [each.shape for each in mine] != [each.shape for each in theirs]:
+            raise _incomparable()
+        pairs = zip(mine, theirs, strict=True)
+        lost += [float((a.double() - b.double()).square().sum()) for a, b in pairs]
+    return float(np.mean(lost / np.maximum(variance, np.finfo(float).tiny)))
+
+
+def _incomparable() -> ValueError:
+    return ValueError(
+        "outputs of pruned networks are compared with the full network's, and here plans change "
+        "how many there are: name a part of the network whose outputs are tensors of one shape "
+        "(part=...)"
+    )
