@@ -16,13 +16,16 @@ That is `error-allocation`.  `loss-allocation` also weights each layer's error b
 reacts to it (`compression/ranking/sensitivity.py`): in full, by its square root, and not at all.
 Which of the three is right depends on the network, by a lot where there are shortcuts, so all
 three plans are evaluated, and the process looks around the best.
+
+`output-allocation` goes by what becomes of a unit's pruning at the network's outputs, which is
+measured once, every unit alone, on calibration images (`Engine.ablations`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -39,6 +42,9 @@ RANGE = 0.7
 DRAWN = 5
 """Plans drawn around the first one before the process is asked."""
 
+Errors = float | Literal["outputs"]
+"""Errors of layers, weighted by that power of the loss's sensitivity, or those of the outputs."""
+
 CURVATURES = (1.0, 0.5, 0.0)
 """Powers of the loss's sensitivity that loss-allocation weights errors by."""
 
@@ -52,8 +58,9 @@ class ErrorAllocation:
     Args:
         env: an AMC environment that prunes channels, in either action mode.
         seed: of the draws and the process.
-        curvatures: how the errors are weighted, see ``Engine.errors``.  Of several the one whose
-            plan has the best reward is taken, at an evaluation each.
+        by: which errors: "outputs", or those of layers by how they are weighted, see
+            ``Engine.errors``.  Of several those whose plan has the best reward are taken, at an
+            evaluation each.
         prior: whether the errors say where to begin; otherwise it is at the uniform plan.
         process: whether the Gaussian process chooses; otherwise plans around the start are drawn.
 
@@ -61,21 +68,24 @@ class ErrorAllocation:
         ValueError: the environment prunes single weights.
     """
 
+    by: Errors
+    """Errors that plans go by now."""
+
     def __init__(
         self,
         env: gym.Env[Any, Any],
         seed: int,
         *,
-        curvatures: Sequence[float] = (0.0,),
+        by: Sequence[Errors] = (0.0,),
         prior: bool = True,
         process: bool = True,
     ) -> None:
         self._optuna = quiet_optuna()
         self.env, self.prior = env, prior
-        self.errors = dict(zip(curvatures, amc(env).engine.errors(*curvatures), strict=True))
-        # Allocated once for each power; without a budget they depend on the size.
-        self.starts = {curvature: self._start(curvature) for curvature in curvatures}
-        self.curvature = curvatures[0]
+        self.errors: dict[Errors, list[np.ndarray]] = {each: self._errors(each) for each in by}
+        # Allocated once for each; without a budget they depend on the size.
+        self.starts = {each: self._start(each) for each in by}
+        self.by = by[0]
         self.sampler = (
             gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
             if process
@@ -89,28 +99,33 @@ class ErrorAllocation:
         size = None
         if amc(self.env).budget.limit is None:
             size = first["size"] = 0.5
-        rewards: dict[float, float] = {}
-        for curvature in [*self.errors][:episodes]:
-            self.curvature = curvature
+        rewards: dict[Errors, float] = {}
+        for each in list(self.errors)[:episodes]:
+            self.by = each
             plan = self.plan([0.0] * len(names), size)
-            rewards[curvature] = execute(self.env, plan)[0]
-        self.curvature = max(rewards, key=rewards.__getitem__)
+            rewards[self.by] = execute(self.env, plan)[0]
+        self.by = max(rewards, key=rewards.__getitem__)
 
         def objective(trial: Any) -> float:
             factors = [trial.suggest_float(name, -RANGE, RANGE) for name in names]
             size = trial.suggest_float("size", 0.0, 1.0) if "size" in first else None
             if trial.number == 0:  # told, not evaluated again
-                return rewards[self.curvature]
+                return rewards[self.by]
             return execute(self.env, self.plan(factors, size))[0]
 
         maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
 
-    def _start(self, curvature: float) -> tuple[int, ...] | None:
+    def _errors(self, by: Errors) -> list[np.ndarray]:
+        if by == "outputs":
+            return amc(self.env).problem.allocation.ablated
+        return amc(self.env).engine.errors(by)[0]
+
+    def _start(self, by: Errors) -> tuple[int, ...] | None:
         """Return the plan that factors are of, if it is the same for all sizes."""
         budget = amc(self.env).budget
         if not self.prior:
             return budget.scaled(np.ones(len(budget.channels)))
-        return None if budget.limit is None else self.least_error(curvature)
+        return None if budget.limit is None else self.least_error(by)
 
     def plan(self, factors: Sequence[float], size: float | None = None) -> tuple[int, ...]:
         """Return counts of the plan that log-factors name.
@@ -120,11 +135,11 @@ class ErrorAllocation:
             size: where there is no budget, from 0, the smallest admissible cost, to 1, the full.
         """
         budget = amc(self.env).budget
-        start = self.starts[self.curvature] or self.least_error(self.curvature, size)
+        start = self.starts[self.by] or self.least_error(self.by, size)
         shares = np.array(start) / budget.channels * np.exp(factors)
         return budget.scaled(shares)
 
-    def least_error(self, curvature: float, size: float | None = None) -> tuple[int, ...]:
+    def least_error(self, by: Errors, size: float | None = None) -> tuple[int, ...]:
         """Counts of the plan of least total error within the budget; without one, of a size."""
         inner = amc(self.env)
         limit = inner.budget.limit
@@ -132,9 +147,10 @@ class ErrorAllocation:
             assert size is not None, "without a budget a size is needed"
             least = inner.cost.total([counts[0] for counts in inner.budget.admissible])
             limit = int(least + size * (inner.cost.full - least))
-        return allocate(inner.budget, inner.cost, self.errors[curvature], limit)
+        return allocate(inner.budget, inner.cost, self.errors[by], limit)
 
 
-register("loss-allocation", kind="searcher", needs=NEEDS)(
-    partial(ErrorAllocation, curvatures=CURVATURES)
+register("loss-allocation", kind="searcher", needs=NEEDS)(partial(ErrorAllocation, by=CURVATURES))
+register("output-allocation", kind="searcher", needs=NEEDS)(
+    partial(ErrorAllocation, by=("outputs",))
 )

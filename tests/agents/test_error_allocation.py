@@ -84,16 +84,16 @@ def test_a_residual_network_begins_better_by_the_loss() -> None:
 
 def test_it_looks_around_the_best_of_its_beginnings(make_env: Any) -> None:
     env = make_env(weights="bundled", recovery="reconstruct", reward_images=100)
-    learner = ErrorAllocation(env, 0, curvatures=CURVATURES)
+    learner = ErrorAllocation(env, 0, by=CURVATURES)
     zeros = [0.0] * len(amc(env).budget.channels)
     begun = []
     for curvature in CURVATURES:
-        learner.curvature = curvature
+        learner.by = curvature
         begun.append(learner.plan(zeros))
     result = agents.make("loss-allocation", env, 0).learn(5)
     assert [episode.channels for episode in result.history[:3]] == begun
     best = max(result.history[:3], key=lambda episode: episode.reward)
-    learner.curvature = CURVATURES[begun.index(best.channels)]
+    learner.by = CURVATURES[begun.index(best.channels)]
     assert learner.plan(zeros) == best.channels
     assert len({episode.channels for episode in result.history}) == 5
 
@@ -123,3 +123,13 @@ def test_without_its_parts_it_is_something_else(make_env: Any) -> None:
     assert type(ErrorAllocation(env, 0, process=False).sampler).__name__ == "RandomSampler"
     assert type(whole.sampler) is type(uniform.sampler)
     assert type(whole.sampler).__name__ == "GPSampler"
+
+
+def test_a_residual_network_begins_best_by_its_outputs() -> None:
+    """What becomes of errors on the way to the outputs is measured, not foretold."""
+    env = gym.make("AMC-ResNet56-v0", preserve_ratio=0.5)
+    by_error = agents.make("error-allocation", env, 0).learn(1)
+    by_outputs = agents.make("output-allocation", env, 0).learn(2)
+    allocation = amc(env).problem.allocation
+    assert by_outputs.history[0].channels == allocation.least_ablated
+    assert by_outputs.best_episode.accuracy > by_error.best_episode.accuracy + 0.1
