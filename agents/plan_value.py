@@ -157,4 +157,5 @@ def foretold(
     with torch.inference_mode():
         plans, base = torch.from_numpy(rows), torch.from_numpy(uniform)
         answers = torch.stack([relative(each(plans), each(base)) for each in ensemble])
-    return answers.mean(0).double().numpy(), answers.std(0).double().numpy()
+    deviation = answers.std(0, correction=min(len(answers) - 1, 1))  # of one member 0
+    return answers.mean(0).double().numpy(), deviation.double().numpy()

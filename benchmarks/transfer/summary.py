@@ -22,7 +22,12 @@ GROUPS = {
 }
 """Group of contexts -> what it is, from near to far."""
 
-ZERO_SHOT = {"error-allocation": 1, "loss-allocation": 1, "random-shares": 100}
+ZERO_SHOT = {
+    "error-allocation": 1,
+    "loss-allocation": 1,
+    "output-allocation": 1,
+    "random-shares": 100,
+}
 """Agents that one plan of a policy is compared with -> their evaluations."""
 
 COMPARED = (
@@ -30,6 +35,7 @@ COMPARED = (
     (1, "deep", 1),
     (1, "error-allocation", 1),
     (1, "loss-allocation", 1),
+    (1, "output-allocation", 1),
     (1, "random-shares", 100),
     (4, "gp", 40),
     (10, "loss-allocation", 40),
