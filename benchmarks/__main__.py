@@ -12,7 +12,13 @@ from tyro.conf import Positional, arg
 from amc_gym.cli.console import printer
 from benchmarks.arguments import executors, json_object, run_command, split
 from benchmarks.filling.command import fill
-from benchmarks.leaderboard.commands import leaderboard, submit, validate
+from benchmarks.leaderboard.commands import (
+    leaderboard,
+    leaderboard_policies,
+    submit,
+    submit_policy,
+    validate,
+)
 from benchmarks.networks.command import networks
 from benchmarks.reproducing.command import reproduce
 from benchmarks.studies.runs import BenchmarkError
@@ -167,6 +173,8 @@ COMMANDS = {
     "submit": submit,
     "validate": validate,
     "leaderboard": leaderboard,
+    "submit-policy": submit_policy,
+    "leaderboard-policies": leaderboard_policies,
     "networks": networks,
     "transfer": transfer,
     "zoo": zoo,

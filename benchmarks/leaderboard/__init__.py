@@ -9,5 +9,8 @@ is made anew from the registry, every plan is replayed, and nothing of it is imp
     submit       a submission made from a results folder
     ranking      the table over accepted submissions
     commands     validate, submit and leaderboard of ``python -m benchmarks``
+    policy_submission  a policy for many networks: policy.json and its file
+    policy_ranking     what policies come to on networks to test on, and the table over them
+    policies/    policies that were handed in, and README.md, the table
     submissions/ what was handed in, and README.md, the table
 """

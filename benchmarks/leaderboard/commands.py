@@ -1,4 +1,4 @@
-"""validate, submit and leaderboard of ``python -m benchmarks``."""
+"""validate, submit and leaderboard of ``python -m benchmarks``, of plans and of policies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from amc_gym._utils.files import write_whole
 from amc_gym.cli.console import printer
-from benchmarks.arguments import split
+from benchmarks.arguments import executors, split
 from benchmarks.reports.escaping import terminal_text
 from benchmarks.studies.runs import BenchmarkError
 
@@ -18,18 +18,38 @@ if TYPE_CHECKING:
     from benchmarks.leaderboard.validation import Ruling
 
 SUBMISSIONS = Path(__file__).parent / "submissions"
+POLICIES = Path(__file__).parent / "policies"
+POLICY = "policy.json"
 
 
 def validate(folder: Positional[Path], data_root: Path | None = None) -> int:
     """Replay every plan of a submission; the exit status is 0 if all are accepted, 1 if not.
 
+    Of a policy's submission, one episode is played.
+
     Args:
         folder: The submission; 2 is the exit status if it is none.
         data_root: Folder of data sets that are read from disk.
     """
+    if (folder / POLICY).is_file():
+        return _validate_policy(folder)
     ruling = _validated(folder, data_root)
     _say(ruling, printer())
     return 0 if ruling.accepted else 1
+
+
+def _validate_policy(folder: Path) -> int:
+    """See that a policy is read, and plays on one context; the leaderboard judges it on all."""
+    from benchmarks.leaderboard.policy_ranking import check, contexts
+    from benchmarks.leaderboard.policy_submission import PolicySubmission
+
+    submission, (context, *_) = PolicySubmission.read(folder), contexts()
+    check(folder, submission, context)
+    said = (
+        f"accepted {submission.file}: the loader {submission.loader!r} plays it on {context.name}"
+    )
+    printer().print(said, highlight=False, markup=False, soft_wrap=True)
+    return 0
 
 
 def submit(
@@ -92,6 +112,77 @@ def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> in
     write_whole(table, markdown(rulings, refused))
     console.print(f"written to {table}", highlight=False, markup=False)
     return 0 if not refused and all(ruling.accepted for ruling in rulings.values()) else 1
+
+
+def submit_policy(
+    file: Positional[Path],
+    out: Path,
+    authors: Annotated[str, arg(metavar="A,B,...")],
+    how: str,
+    name: str = "",
+    loader: str = "",
+) -> int:
+    """Make a submission of a policy for many networks.
+
+    Args:
+        file: safetensors or ONNX, see docs/leaderboard.md.
+        out: The submission's folder; new or empty.
+        authors: Who trained it, joined by commas.
+        how: How it was trained, and on what.
+        name: Of the row in the table; by default, the file's.
+        loader: amc-policy, sb3 or onnx; by default, what the file says itself.
+    """
+    from benchmarks.leaderboard.policy_submission import submit_policy as making
+
+    making(file, out, split(authors), name=name, how=how, loader=loader)
+    said = f"written to {out}; next: python -m benchmarks validate {out}"
+    printer().print(said, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def leaderboard_policies(
+    folder: Path = POLICIES,
+    workers: int | None = None,
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
+) -> int:
+    """Judge every submitted policy on networks to test on, and rank them in README.md.
+
+    What was judged stays in trials.parquet beside it, and is not judged again.
+
+    Args:
+        folder: The folder of submissions.
+        workers: Contexts at a time on this machine; by default, as many as there are cores.
+        ray: Run on a Ray cluster instead; see docs/clusters.md.
+    """
+    from benchmarks.leaderboard import policy_ranking
+    from benchmarks.leaderboard.policy_submission import PolicySubmission
+    from benchmarks.leaderboard.submission import SubmissionError
+    from benchmarks.transfer import trials
+
+    console, on = printer(), policy_ranking.contexts()
+    executor = executors(workers, ray)(trials.work)
+    folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not folders:
+        raise BenchmarkError(f"{folder} holds no policy: python -m benchmarks submit-policy")
+    known, refused = {}, {}
+    for path in folders:
+        try:
+            known[path] = PolicySubmission.read(path)
+            policy_ranking.check(path, known[path], on[0])
+        except SubmissionError as error:
+            known.pop(path, None)
+            refused[path.name] = str(error)
+            said = f"[red]left out[/] {terminal_text(path.name)}: {terminal_text(str(error))}"
+            console.print(said, highlight=False, soft_wrap=True)
+    file = folder / "trials.parquet"
+    found = policy_ranking.judge(known, on, file, executor, Console(stderr=True))
+    by_name = {path.name: submission for path, submission in known.items()}
+    failed = policy_ranking.unfinished(found, by_name, len(on))
+    found = [row for row in found if row["policy"] not in failed]
+    refused |= failed
+    write_whole(folder / "README.md", policy_ranking.table(found, by_name, refused))
+    console.print(f"written to {folder / 'README.md'}", highlight=False, markup=False)
+    return 1 if refused else 0
 
 
 def _validated(folder: Path, data_root: Path | None) -> Ruling:

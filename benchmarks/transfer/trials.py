@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Trial:
         episodes: evaluations that it may spend.
         weights: file of the policy that is judged; ``None``: the agent has none.
         code: ``agents.fingerprint`` of its code and weights.
+        called: what the policy is called, if not by its file.
     """
 
     agent: str
@@ -43,11 +44,12 @@ class Trial:
     episodes: int
     weights: Path | None
     code: str
+    called: str = ""
 
     @property
     def policy(self) -> str:
         """Name of the policy that is judged; empty where there is none."""
-        return "" if self.weights is None else self.weights.stem
+        return self.called or ("" if self.weights is None else self.weights.stem)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,9 +189,7 @@ def work(job: OnContext, told: Told) -> float:
 
 
 def _row(context: Context, trial: Trial, told: Any) -> Row:
-    env, episodes = env_of(context), trial.episodes
-    given = {} if trial.weights is None else {"weights": trial.weights}
-    result = agents.make(trial.agent, env, trial.seed, **given).learn(episodes, None, told)
+    result, episodes = played(context, trial, told), trial.episodes
     best = best_so_far(History.of(result.history), episodes)
     return {
         "context": context.name,
@@ -202,3 +202,10 @@ def _row(context: Context, trial: Trial, told: Any) -> Row:
         **{f"after {n}": float(best[n - 1]) if n <= episodes else None for n in AFTER},
         "seconds": result.seconds,
     }
+
+
+def played(context: Context, trial: Trial, told: Callable[[int], None] | None) -> agents.Result:
+    """Carry out a trial on a context; ``told``: called after each evaluation."""
+    given = {} if trial.weights is None else {"weights": trial.weights}
+    agent = agents.make(trial.agent, env_of(context), trial.seed, **given)
+    return agent.learn(trial.episodes, None, told)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import pickle
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from benchmarks.studies.execution import execute
-from benchmarks.studies.executor import Event, Failed, Finished
+from benchmarks.studies.executor import Event, Failed, Finished, Progressed
 from benchmarks.studies.records import Best, History, Record
 from benchmarks.studies.runs import Run
 
@@ -27,6 +29,25 @@ class Serial:
                 yield Finished(run, execute(run))
             except RuntimeError as error:
                 yield Failed(run, str(error))
+
+
+class InProcess:
+    """An executor in this process that sends jobs and news as others do; ``jobs`` it was given."""
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self.work, self.jobs = work, []
+
+    def __call__(self, jobs: Sequence[Any]) -> Generator[Event, None, None]:
+        for job in jobs:
+            self.jobs.append(job)
+            told: list[tuple[Any, ...]] = []
+            result = self.work(
+                pickle.loads(pickle.dumps(job)), lambda *news, told=told: told.append(news)
+            )
+            steps = [each[0] for each in told]
+            assert steps == sorted(steps)
+            yield Progressed(job, max(steps, default=0), tuple(n[1] for n in told if len(n) > 1))
+            yield Finished(job, pickle.loads(pickle.dumps(result)))
 
 
 def variant(record: Record, agent: str, seed: int, accuracy: float, episodes: int = 3) -> Record:

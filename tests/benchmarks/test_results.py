@@ -25,7 +25,8 @@ LARGEST = 25_000_000
 
 ZOO = (
     *("amc_gym/zoo/small/", "amc_gym/zoo/datasets/", "amc_gym/suites/", "agents/weights/"),
-    *("benchmarks/zoo/", "benchmarks/transfer/", "docs/glyphs.png"),
+    *("benchmarks/zoo/", "benchmarks/transfer/", "benchmarks/leaderboard/policies/"),
+    "docs/glyphs.png",
     *("benchmarks/results/transfer/", "benchmarks/results/comparison-digits-residual/"),
     *(
         "benchmarks/results/mobilenet-digits-residual/",
