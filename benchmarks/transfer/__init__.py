@@ -1,6 +1,7 @@
 """One policy for many networks: learnt from plans of some, judged on others.
 
 logs       plans of many networks that were evaluated
+evaluations  that in several processes
 training   an ensemble that foretells what plans are worth, by regression on them
 learners   trainings of policies, by that or by Stable-Baselines3
 trials     agents on the contexts of test suites

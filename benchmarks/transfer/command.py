@@ -74,17 +74,13 @@ def transfer(
         weights: Files of policies to judge instead of those that come with the agents.  Trainings
             of one policy are called NAME-s0, NAME-s1 and so on, and NAME-n20-s0 those on 20
             networks; intervals are over networks and trainings.
-        workers: Contexts or trainings at a time on this machine, each in a process of its own; by
-            default, as many as there are cores.
+        workers: Networks, contexts or trainings at a time on this machine, each in a process of its
+            own; by default, as many as there are cores.
         ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
             running on this machine, or else on this machine alone.  See docs/clusters.md.
     """
     if step == "log":
-        from amc_gym.suites.suite import suite_of
-        from benchmarks.transfer import logs
-
-        logs.write(suite_of(train), out / "logs", plans)
-        return 0
+        return _log(train, plans, out / "logs", executors(workers, ray))
     if step == "train":
         size = members if learner == "amc-policy" else episodes
         changes = json_object(learner_args, "--learner-args")
@@ -99,6 +95,14 @@ def transfer(
 
     write(out, printer())
     return 0
+
+
+def _log(suite: str, plans: int, folder: Path, make_executor: MakeExecutor) -> int:
+    from benchmarks.transfer import evaluations
+
+    jobs = evaluations.jobs_of(suite, plans, folder)
+    executor = make_executor(evaluations.work)
+    return 0 if evaluations.run(jobs, executor, Console(stderr=True)) else 1
 
 
 def _train(

@@ -18,6 +18,7 @@ from benchmarks.__main__ import main
 from benchmarks.reports.statistics import iqm
 from benchmarks.studies.runs import BenchmarkError
 from benchmarks.transfer import (
+    evaluations,
     intervals,
     learners,
     logs,
@@ -56,6 +57,21 @@ def test_plans_come_with_relative_rewards(known: list[logs.Log], suite: Suite) -
     np.testing.assert_allclose(known[0].rewards[0], 0, atol=1e-6)  # uniform
     (least,) = logs.relative(problem, np.array([problem.allocation.least_error]))
     assert known[0].rewards[1] == pytest.approx(least)
+
+
+def test_networks_are_jobs(tmp_path: Path, console: Console) -> None:
+    folder, executor = tmp_path / "logs", InProcess(evaluations.work)
+    suite = tmp_path / "one.toml"
+    suite.write_text(
+        'format = 1\nname = "one"\nsummary = "One."\n[[networks]]\nnetwork = "vgg-digits-0"\n'
+        "preserve_ratios = [0.5]\n"
+    )
+    jobs = evaluations.jobs_of(str(suite), 3, folder)
+    assert [(job.network, job.steps) for job in jobs] == [("vgg-digits-0", 3)]
+    assert evaluations.run(jobs, executor, console)
+    (log,) = logs.read(folder)
+    assert (log.network, len(log.rewards)) == ("vgg-digits-0", 3)
+    assert not evaluations.jobs_of(str(suite), 3, folder)
 
 
 def test_an_ensemble_learns_them(known: list[logs.Log]) -> None:
