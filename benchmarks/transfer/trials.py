@@ -165,10 +165,12 @@ def run(
         known.update({rows.key(row): row for row in news})
         rows.save(out, known.values())
 
-    def said(job: OnContext, seconds: float) -> str:
-        return escape(f"{job}: {len(job.trials)} trials, {seconds:.0f} s")
+    def finish(job: OnContext, found: Sequence[Row]) -> str:
+        hear(job, found)  # the last news of a job may not have been passed on
+        seconds = sum(row["seconds"] for row in found)
+        return escape(f"{job}: {len(found)} trials, {seconds:.0f} s")
 
-    return carry_out(jobs, executor, console, said, ("contexts", "evaluations"), hear=hear)
+    return carry_out(jobs, executor, console, finish, ("contexts", "evaluations"), hear=hear)
 
 
 def _is_done(known: Mapping[rows.Key, Row], context: Context, trial: Trial) -> bool:
@@ -176,16 +178,16 @@ def _is_done(known: Mapping[rows.Key, Row], context: Context, trial: Trial) -> b
     return row is not None and row["code"] == trial.code and rows.reaches(row, trial.episodes)
 
 
-def work(job: OnContext, told: Told) -> float:
-    """Carry out trials and tell of each one's row; return their seconds."""
-    spent, seconds = 0, 0.0
+def work(job: OnContext, told: Told) -> list[Row]:
+    """Carry out trials, tell of each one's row as it comes, and return all."""
+    spent, found = 0, []
     for trial in job.trials:
         before = spent
         row = _row(job.context, trial, lambda steps, before=before: told(before + steps))
         spent += trial.episodes
-        seconds += row["seconds"]
+        found.append(row)
         told(spent, row)
-    return seconds
+    return found
 
 
 def _row(context: Context, trial: Trial, told: Any) -> Row:

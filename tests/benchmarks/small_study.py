@@ -32,7 +32,10 @@ class Serial:
 
 
 class InProcess:
-    """An executor in this process that sends jobs and news as others do; ``jobs`` it was given."""
+    """An executor in this process that sends jobs and news as others do; ``jobs`` it was given.
+
+    As on a cluster, the last news of a job are not passed on.
+    """
 
     def __init__(self, work: Callable[..., Any]) -> None:
         self.work, self.jobs = work, []
@@ -46,7 +49,9 @@ class InProcess:
             )
             steps = [each[0] for each in told]
             assert steps == sorted(steps)
-            yield Progressed(job, max(steps, default=0), tuple(n[1] for n in told if len(n) > 1))
+            yield Progressed(
+                job, max(steps, default=0), tuple(n[1] for n in told if len(n) > 1)[:-1]
+            )
             yield Finished(job, pickle.loads(pickle.dumps(result)))
 
 
