@@ -26,7 +26,10 @@ LARGEST = 25_000_000
 ZOO = (
     *("amc_gym/zoo/small/", "amc_gym/zoo/datasets/", "amc_gym/suites/", "agents/weights/"),
     *("benchmarks/zoo/", "benchmarks/transfer/", "benchmarks/leaderboard/policies/"),
-    "docs/glyphs.png",
+    *("docs/glyphs.png", "benchmarks/leaderboard/policy_", "agents/hyperparams/suite/"),
+    *("agents/onnx_policy.py", "agents/sb3_policy.py", "agents/sb3_suite.py"),
+    *("tests/agents/test_onnx_policy.py", "tests/agents/test_sb3_policy.py"),
+    *("tests/benchmarks/test_transfer", "tests/benchmarks/test_policy_leaderboard.py"),
     *("benchmarks/results/transfer/", "benchmarks/results/comparison-digits-residual/"),
     *(
         "benchmarks/results/mobilenet-digits-residual/",
