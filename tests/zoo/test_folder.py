@@ -15,6 +15,7 @@ from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
 from amc_gym.zoo.datasets import _load, cache, load
 from amc_gym.zoo.datasets.folder import imagenet
+from amc_gym.zoo.datasets.sort import sort
 from amc_gym.zoo.resolving import resolve
 
 
@@ -143,3 +144,49 @@ def test_missing_folders_and_classes_are_named(root: Path, tmp_path: Path) -> No
         file.unlink()
     with pytest.raises(OSError, match="holds 0 images"):
         fresh(root)
+
+
+def flattened(val: Path) -> dict[str, str]:
+    """Take images out of their classes' folders; name -> class."""
+    classes = {}
+    for file in sorted(val.glob("*/*.png")):
+        place = val / f"{file.parent.name}{file.name}"
+        classes[place.name] = file.parent.name
+        file.rename(place)
+    for directory in ("cat", "dog"):
+        (val / directory).rmdir()
+    return classes
+
+
+@pytest.mark.parametrize("style", ["names", "numbers", "csv"])
+def test_a_flat_folder_is_refused_with_the_command_that_sorts_it(root: Path, style: str) -> None:
+    before = fresh(root)
+    val = root / "val"
+    classes = flattened(val)
+    with pytest.raises(OSError, match=r"python -m amc_gym\.zoo\.datasets\.sort .*val LOC_val"):
+        fresh(root)
+    labels = root / ("labels.csv" if style == "csv" else "labels.txt")
+    lines = {
+        "names": [f"{name} {label}" for name, label in classes.items()],
+        "numbers": [f"{name} {['cat', 'dog'].index(label)}" for name, label in classes.items()],
+        "csv": ["ImageId,PredictionString"]
+        + [f"{Path(name).stem},{label} 1 2 3 4 " for name, label in classes.items()],
+    }[style]
+    labels.write_text("\n".join([lines[0], *lines[2:]]))
+    if style != "csv":  # whose first line names the columns
+        with pytest.raises(ValueError, match=r"no line for 'cat1\.png': nothing was moved"):
+            sort(val, labels, root / "train")
+    labels.write_text("\n".join(lines))
+    assert sort(val, labels, root / "train") == len(classes) == 16
+    after = fresh(root)
+    for split in ("reward", "test"):
+        assert sorted(colours(getattr(after, split))) == sorted(colours(getattr(before, split)))
+
+
+def test_labels_of_unknown_classes_move_nothing(root: Path) -> None:
+    classes = flattened(root / "val")
+    labels = root / "labels.txt"
+    labels.write_text("\n".join(f"{name} {label}" for name, label in classes.items()) + "\nx.png 2")
+    with pytest.raises(ValueError, match="there is no class '2' among the 2 folders"):
+        sort(root / "val", labels, root / "train")
+    assert len(list((root / "val").glob("*.png"))) == 16

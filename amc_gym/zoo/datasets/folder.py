@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def folder(
     train = whole("train", train, at_least=1)
 
     classes = _classes(root / "train")
+    _refuse_flat(root / "val")
     if unknown := set(_classes(root / "val")) - set(classes):
         raise ValueError(f"{root / 'val'} has classes that train has not: {sorted(unknown)[:5]}")
     decoding = Decoding(resize, size)
@@ -118,6 +120,26 @@ def _classes(directory: Path) -> dict[str, int]:
         raise OSError(
             f"{directory} must be a folder with one folder of images for each class: {error}"
         ) from error
+
+
+def _refuse_flat(directory: Path) -> None:
+    """Refuse a folder of images that are not sorted, as ILSVRC ships them.
+
+    Raises:
+        OSError: its message has the command that sorts them.
+    """
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    if not directory.is_dir():
+        return  # who looks for its classes says so
+    with os.scandir(directory) as entries:
+        loose = next((e.name for e in entries if e.name.lower().endswith(IMG_EXTENSIONS)), None)
+    if loose is not None:
+        raise OSError(
+            f"{directory} has images that lie in no class's folder, such as {loose!r}: sort them "
+            f"by their labels with 'python -m amc_gym.zoo.datasets.sort {directory} "
+            "LOC_val_solution.csv', or move them away"
+        )
 
 
 def _chosen(
