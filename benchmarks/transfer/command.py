@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,9 +72,10 @@ def transfer(
         seeds: Of each agent that is not deterministic.
         groups: Of contexts of the test suites; "budgets" is known networks at other budgets.
         budgets: At most so many of each network's, the middle one first; by default all.
-        weights: Files of policies to judge instead of those that come with the agents.  Trainings
-            of one policy are called NAME-s0, NAME-s1 and so on, and NAME-n20-s0 those on 20
-            networks; intervals are over networks and trainings.
+        weights: Files of policies to judge instead of those that come with the agents; asterisks
+            stand for anything, as in 'runs/transfer/*-s*.safetensors'.  Trainings of one policy are
+            called NAME-s0, NAME-s1 and so on, and NAME-n20-s0 those on 20 networks; intervals are
+            over networks and trainings.
         workers: Networks, contexts or trainings at a time on this machine, each in a process of its
             own; by default, as many as there are cores.
         ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
@@ -140,9 +142,23 @@ def _run(
 
     spent = dict(map(_budget, agents))
     executor = make_executor(trials.work, modules_in(spent))
-    wanted = trials.trials_of(spent, seeds, [Path(path) for path in weights])
+    wanted = trials.trials_of(spent, seeds, [file for each in weights for file in _files(each)])
     file, progress = out / "trials.parquet", Console(stderr=True)
     return 0 if trials.run(contexts, wanted, file, executor, progress) else 1
+
+
+def _files(pattern: str) -> list[Path]:
+    """Files that a name or a pattern with asterisks is for, in order.
+
+    Raises:
+        BenchmarkError: a pattern is for none.
+    """
+    if "*" not in pattern:
+        return [Path(pattern)]
+    found = sorted(Path(each) for each in glob(pattern))
+    if not found:
+        raise BenchmarkError(f"--weights: no file is called {pattern}; transfer train makes some")
+    return found
 
 
 def _budget(words: str) -> tuple[str, int]:

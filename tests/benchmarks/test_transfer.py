@@ -138,6 +138,7 @@ def test_each_training_is_judged(suite: Suite, tmp_path: Path, console: Console)
         (["--groups", "member"], "members"),
         (["--workers", "0"], "at least 1"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--weights", "nowhere-s*.safetensors"], "no file is called"),
     ],
 )
 def test_bad_words_are_one_line(
