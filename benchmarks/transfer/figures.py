@@ -56,12 +56,15 @@ Looks = Mapping[str, tuple[str, Any]]
 
 
 def scores(summary: Summary, looks: Looks, path: Path) -> bool:
-    """Best score so far against evaluations, a panel for each group."""
-    groups = summary.groups
+    """Best score so far against evaluations, a panel for each group with more than one."""
+    curves = summary.curves
+    groups = [g for g in summary.groups if any(len(each) > 1 for each in curves[g].values())]
+    if not groups:
+        return False
     figure = new_figure(0.5 + (PANEL + 0.4) * len(groups))
     panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     for axes, group in zip(panels, groups, strict=True):
-        found = summary.curves[group]
+        found = curves[group]
         for name, each in found.items():
             _line(axes, each, looks[name])
         _score_axis(axes, "y")

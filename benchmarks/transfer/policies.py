@@ -35,7 +35,7 @@ def _parts(policy: str) -> tuple[str, int | None]:
 def by_label(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows of each agent; of a policy only trainings on the most networks.
 
-    Trainings of which the name does not tell how many are taken to be on all.
+    Trainings of which the name does not tell how many are on all.
     """
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -45,5 +45,6 @@ def by_label(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _largest(rows: Sequence[Row]) -> list[Row]:
     known = {policy: networks(policy) for policy in {row["policy"] for row in rows}}
-    most = max((n for n in known.values() if n is not None), default=None)
-    return [row for row in rows if known[row["policy"]] in (None, most)]
+    counts = set(known.values())
+    most = None if None in counts else max(n for n in counts if n is not None)
+    return [row for row in rows if known[row["policy"]] == most]

@@ -32,7 +32,7 @@ def test_the_pages_with_results_have_filled_tables() -> None:
         "latency.md": 4,
         "hand-over.md": 1,
         "networks.md": 4,
-        "suites.md": 6,
+        "suites.md": 10,
         "zoo.md": 2,
         "deploy.md": 2,
         "objectives.md": 1,

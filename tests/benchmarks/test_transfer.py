@@ -189,6 +189,12 @@ def row(context: str, network: str, policy: str, seed: int, value: float | None)
     return {**found, "after 1": value}
 
 
+def test_policies_whose_name_tells_no_number_are_on_all_networks() -> None:
+    found = [row("a", "a", name, 0, 0.5) for name in ("mine-s0", "mine-n40-s0", "other-n5-s0")]
+    names = {name: [r["policy"] for r in each] for name, each in policies.by_label(found).items()}
+    assert names == {"mine": ["mine-s0"], "other": ["other-n5-s0"]}
+
+
 def test_intervals_are_over_networks_and_trainings() -> None:
     rng = np.random.default_rng(0)
     worth = rng.normal(size=(12, 5))
