@@ -19,6 +19,7 @@ from benchmarks.reports.escaping import (
     markdown_text,
     terminal_text,
 )
+from benchmarks.reports.html.extra import needing_plotly
 from benchmarks.reports.sections import (
     REWARDS,
     Section,
@@ -98,14 +99,8 @@ def write(folder: Path, console: Console, against: Path | None = None) -> list[S
 def _write_page(
     sections: Sequence[Section], foreign: dict[Path, str], unfinished: Sequence[str], path: Path
 ) -> None:
-    try:
+    with needing_plotly():
         from benchmarks.reports.html.page import page
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "plotly":
-            raise
-        raise BenchmarkError(
-            "report.html needs plotly: pip install -e '.[benchmarks]'; all else is written"
-        ) from error
     write_whole(path, page(sections, foreign, unfinished))
 
 

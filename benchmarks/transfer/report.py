@@ -10,6 +10,7 @@ from rich.console import Console
 
 from amc_gym._utils.files import write_whole
 from benchmarks.reports.escaping import markdown_text, terminal_text
+from benchmarks.reports.html.extra import needing_plotly
 from benchmarks.reports.tables import markdown, terminal
 from benchmarks.studies.runs import BenchmarkError
 from benchmarks.transfer import figures
@@ -113,17 +114,11 @@ def _markdown(summary: Summary, drawn: Sequence[str]) -> str:
 
 
 def _page(summary: Summary) -> str:
-    try:
+    with needing_plotly():
         from benchmarks.reports.html.document import document, plot
         from benchmarks.reports.html.style import styles
         from benchmarks.reports.html.tables import sortable_table
         from benchmarks.transfer import plots
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "plotly":
-            raise
-        raise BenchmarkError(
-            "report.html needs plotly: pip install -e '.[benchmarks]'; all else is written"
-        ) from error
     style = styles(label(row) for row in summary.rows)
     body = [f"<h1>{TITLE}</h1>", f"<p class='soft'>{escape(NOTES)}</p>"]
     body += [f"<p class='soft'>{escape(line)}</p>" for line in _trainings(summary)]

@@ -7,6 +7,7 @@
     policies     what the best plans keep of each layer
     style        colours of agents, and what else these plots share
     tables       agents and runs, sortable, with links to runs and plans
+    extra        what to say where plotly is missing
     page.css     what it looks like, light and dark
     page.js      sorting, choosing what a plot shows, colours of the plots
 
