@@ -30,10 +30,11 @@ ZOO = (
     *("agents/onnx_policy.py", "agents/sb3_policy.py", "agents/sb3_suite.py"),
     *("tests/agents/test_onnx_policy.py", "tests/agents/test_sb3_policy.py"),
     *("tests/benchmarks/test_transfer", "tests/benchmarks/test_policy_leaderboard.py"),
-    *("benchmarks/results/transfer/", "benchmarks/results/comparison-digits-residual/"),
+    "benchmarks/results/transfer/",
     *(
-        "benchmarks/results/mobilenet-digits-residual/",
-        "benchmarks/results/plain20-digits-residual/",
+        f"benchmarks/results/{what}-digits-{mode}/"
+        for what in ("comparison", "mobilenet", "plain20")
+        for mode in ("residual", "feasible")
     ),
 )
 """Small networks, what they read, suites of them, policies learnt on these, what they come to."""
