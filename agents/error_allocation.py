@@ -25,11 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from amc_gym.engine.engine import By
 from amc_gym.envs.allocation import allocate
 
 from .black_box import NEEDS, SAMPLERS, gaussian_process, maximise, quiet_optuna
@@ -41,9 +42,6 @@ RANGE = 0.7
 
 DRAWN = 5
 """Plans drawn around the first one before the process is asked."""
-
-Errors = float | Literal["outputs"]
-"""Errors of layers, weighted by that power of the loss's sensitivity, or those of the outputs."""
 
 CURVATURES = (1.0, 0.5, 0.0)
 """Powers of the loss's sensitivity that loss-allocation weights errors by."""
@@ -58,9 +56,8 @@ class ErrorAllocation:
     Args:
         env: an AMC environment that prunes channels, in either action mode.
         seed: of the draws and the process.
-        by: which errors: "outputs", or those of layers by how they are weighted, see
-            ``Engine.errors``.  Of several those whose plan has the best reward are taken, at an
-            evaluation each.
+        by: which errors, see ``Engine.errors``.  Of several those whose plan has the best reward
+            are taken, at an evaluation each.
         prior: whether the errors say where to begin; otherwise it is at the uniform plan.
         process: whether the Gaussian process chooses; otherwise plans around the start are drawn.
 
@@ -68,7 +65,7 @@ class ErrorAllocation:
         ValueError: the environment prunes single weights.
     """
 
-    by: Errors
+    by: By
     """Errors that plans go by now."""
 
     def __init__(
@@ -76,13 +73,13 @@ class ErrorAllocation:
         env: gym.Env[Any, Any],
         seed: int,
         *,
-        by: Sequence[Errors] = (0.0,),
+        by: Sequence[By] = (0.0,),
         prior: bool = True,
         process: bool = True,
     ) -> None:
         self._optuna = quiet_optuna()
         self.env, self.prior = env, prior
-        self.errors: dict[Errors, list[np.ndarray]] = {each: self._errors(each) for each in by}
+        self.errors = dict(zip(by, amc(env).engine.errors(*by), strict=True))
         # Allocated once for each; without a budget they depend on the size.
         self.starts = {each: self._start(each) for each in by}
         self.by = by[0]
@@ -99,7 +96,7 @@ class ErrorAllocation:
         size = None
         if amc(self.env).budget.limit is None:
             size = first["size"] = 0.5
-        rewards: dict[Errors, float] = {}
+        rewards: dict[By, float] = {}
         for each in list(self.errors)[:episodes]:
             self.by = each
             plan = self.plan([0.0] * len(names), size)
@@ -115,12 +112,7 @@ class ErrorAllocation:
 
         maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
 
-    def _errors(self, by: Errors) -> list[np.ndarray]:
-        if by == "outputs":
-            return amc(self.env).problem.allocation.ablated
-        return amc(self.env).engine.errors(by)[0]
-
-    def _start(self, by: Errors) -> tuple[int, ...] | None:
+    def _start(self, by: By) -> tuple[int, ...] | None:
         """Return the plan that factors are of, if it is the same for all sizes."""
         budget = amc(self.env).budget
         if not self.prior:
@@ -139,7 +131,7 @@ class ErrorAllocation:
         shares = np.array(start) / budget.channels * np.exp(factors)
         return budget.scaled(shares)
 
-    def least_error(self, by: Errors, size: float | None = None) -> tuple[int, ...]:
+    def least_error(self, by: By, size: float | None = None) -> tuple[int, ...]:
         """Counts of the plan of least total error within the budget; without one, of a size."""
         inner = amc(self.env)
         limit = inner.budget.limit

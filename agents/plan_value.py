@@ -50,10 +50,10 @@ class Units:
         facts = Facts(allocation, "this agent")
         self._channels, ends = facts.channels, np.ones((len(facts.channels), 1))
         self._curves = np.hstack([ends, facts.errors, 0 * ends])  # at no channels, and at all
-        self._ablated = allocation.ablated
+        (self._ablated,) = problem.engine.errors("outputs")
         self._loss = facts.sensitivity
         plans = [facts.uniform, facts.least_error, facts.between, facts.least_loss]
-        self.anchors = np.stack([*plans, np.array(allocation.least_ablated) / facts.channels])
+        self.anchors = np.stack([*plans, np.array(allocation.least("outputs")) / facts.channels])
         episode = EpisodeFeatures(allocation, facts).table(np.empty((1, 0), dtype=np.int64))
         units = np.hstack([unit_table(facts), _decades(problem.engine.ablations)])
         self._constant = np.hstack([np.repeat(episode, len(units), axis=0), units])

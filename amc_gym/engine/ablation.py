@@ -65,6 +65,25 @@ def ablations(
     return errors
 
 
+def curves(measured: np.ndarray, full: Sequence[int]) -> list[np.ndarray]:
+    """Errors of the outputs when a unit keeps 0, 1, ... channels, (channels + 1,) each.
+
+    Between the measured shares linearly, and never rising with what is kept; without any channel
+    half as much again as with the fewest that were measured.
+
+    Args:
+        measured: what ``ablations`` returns, (T, shares).
+        full: counts of the original network, (T,).
+    """
+    places = [0.0, *SHARES, 1.0]
+    ends = np.hstack([1.5 * measured[:, :1], measured, 0 * measured[:, :1]])
+    falling = np.maximum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    return [
+        np.interp(np.arange(channels + 1) / channels, places, curve)
+        for channels, curve in zip(full, falling, strict=True)
+    ]
+
+
 def _variances(batches: list[list[Tensor]]) -> list[float]:
     """Sum over samples and numbers of squared distances from the samples' mean, by tensor."""
     found = []

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 REFITTED_TOLERANCE = 1e-2
 """Tolerance as a share of the largest output, of two solutions of one least-squares problem."""
+
+
+By = float | Literal["outputs"]
+"""Which errors: those of layers, weighted by that power of the loss's sensitivity, or outputs'."""
 
 
 class Engine:
@@ -74,11 +78,12 @@ class Engine:
                 "granularity='channel', or a task of that part"
             )
         self.analysis, self.options = analysis, options
-        self._errors: dict[float, list[np.ndarray]] = {}
+        self._errors: dict[By, list[np.ndarray]] = {}
         folded, graph = (analysis.form or PLAIN).fold(task.model, analysis.graph)
         self.pruning = options.pruning(analysis, options.importance, options.chain)
         source = self.pruning.source(folded, graph)
         like = {"device": device_of(options.device), "dtype": PRECISIONS[options.precision]}
+        self._like = like
         _warn_of_slow_arithmetic(options.precision, like["device"])
         form, swaps = analysis.form, not self.pruning.per_plan
         if swaps and isinstance(source, Pruner):
@@ -136,26 +141,31 @@ class Engine:
         return self.costs.get(resource.name) or self.pruning.cost(resource)
 
     @recorded
-    def errors(self, *curvatures: float) -> list[list[np.ndarray]]:
-        """Errors of layers when a unit keeps k channels, unit by unit for each curvature.
+    def errors(self, *by: By) -> list[list[np.ndarray]]:
+        """Errors when a unit keeps k channels, unit by unit for each of what they are told by.
 
-        See ``Pruner.errors``.
+        See ``Pruner.errors`` and ``ablation.curves``.
 
-        It costs no evaluation: only the calibration statistics are asked, whatever the recovery.
-        The arrays are remembered, and not to be written to.
+        It costs no evaluation: of layers only the calibration statistics are asked, whatever the
+        recovery; of outputs see ``ablations``.  The arrays are remembered, and not to be written
+        to.
 
         Args:
-            curvatures: what powers of the loss's sensitivity to a layer's output its error is
+            by: of layers, what powers of the loss's sensitivity to a layer's output its error is
                 weighted by.  0: relative errors, all layers alike; 1: the expected rise of the loss
-                to second order, which is right for small errors of single layers.
+                to second order, which is right for small errors of single layers.  "outputs":
+                relative errors of the network's outputs.
 
         Raises:
-            ValueError: single weights are pruned.
+            ValueError: single weights are pruned, or outputs cannot be compared.
         """
-        new = [curvature for curvature in curvatures if curvature not in self._errors]
-        if new:
-            self._errors |= dict(zip(new, self.pruning.errors(new), strict=True))
-        return [self._errors[curvature] for curvature in curvatures]
+        new = [each for each in by if each not in self._errors]
+        powers = [each for each in new if not isinstance(each, str)]
+        if powers:
+            self._errors |= dict(zip(powers, self.pruning.errors(powers), strict=True))
+        if "outputs" in new:
+            self._errors["outputs"] = ablation.curves(self.ablations, self.graph.full)
+        return [self._errors[each] for each in by]
 
     @cached_property
     @recorded
@@ -170,13 +180,9 @@ class Engine:
         """
         if self.options.granularity != "channel":
             raise ValueError("single weights are pruned: only units of channels are ablated")
-        like = {
-            "device": device_of(self.options.device),
-            "dtype": PRECISIONS[self.options.precision],
-        }
         few = self.task.calibration.first(min(ablation.IMAGES, len(self.task.calibration)))
-        size = batch_size(self.graph, len(few), like["device"].type)
-        batches = Batches(few, size, **like, channels_last=self.form.channels_last)
+        size = batch_size(self.graph, len(few), self._like["device"].type)
+        batches = Batches(few, size, **self._like, channels_last=self.form.channels_last)
         return ablation.ablations(self.evaluator.network, self.graph.full, batches, self.task.part)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from amc_gym.compression.cost import Cost
-from amc_gym.engine import ablation
-from amc_gym.engine.engine import Engine
+from amc_gym.engine.engine import By, Engine
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.rules import largest
 
@@ -84,7 +83,7 @@ class Allocation:
 
     def __init__(self, engine: Engine, cost: Cost, budget: Budget) -> None:
         self.engine, self.cost, self.budget = engine, cost, budget
-        self._least: dict[float, tuple[int, ...]] = {}
+        self._least: dict[By, tuple[int, ...]] = {}
 
     def demand_budget(self, who: str) -> None:
         """Refuse problems without a budget, of which there is no such plan.
@@ -127,38 +126,14 @@ class Allocation:
         """Counts of small total error within the budget: `error-allocation`'s first plan."""
         return self.least(0.0)
 
-    @cached_property
-    def ablated(self) -> list[np.ndarray]:
-        """Errors of the outputs when each unit alone keeps 0, 1, ... channels, (channels + 1,).
-
-        Between the measured shares linearly, see ``Engine.ablations``; without any channel half as
-        much again as with the fewest that were measured.
-        """
-        places = [0.0, *ablation.SHARES, 1.0]
-        measured = self.engine.ablations
-        curves = np.hstack([1.5 * measured[:, :1], measured, 0 * measured[:, :1]])
-        curves = np.maximum.accumulate(curves[:, ::-1], axis=1)[:, ::-1]
-        return [
-            np.interp(np.arange(channels + 1) / channels, places, curve)
-            for channels, curve in zip(self.engine.graph.full, curves, strict=True)
-        ]
-
-    @cached_property
-    def least_ablated(self) -> tuple[int, ...]:
-        """Counts of small total error of the outputs, as if every unit were pruned alone."""
-        assert self.budget.limit is not None, "see demand_budget"
-        return allocate(self.budget, self.cost, self.ablated, self.budget.limit)
-
-    def least(self, curvature: float) -> tuple[int, ...]:
-        """Return counts of small total weighted error within the budget.
+    def least(self, by: By) -> tuple[int, ...]:
+        """Return counts of small total error within the budget.
 
         Args:
-            curvature: power of the loss's sensitivity that errors are weighted by, see
-                ``Engine.errors``.
+            by: which errors, see ``Engine.errors``.
         """
         assert self.budget.limit is not None, "see demand_budget"
-        if curvature not in self._least:
-            (errors,) = self.engine.errors(curvature)
-            limit = self.budget.limit
-            self._least[curvature] = allocate(self.budget, self.cost, errors, limit)
-        return self._least[curvature]
+        if by not in self._least:
+            (errors,) = self.engine.errors(by)
+            self._least[by] = allocate(self.budget, self.cost, errors, self.budget.limit)
+        return self._least[by]

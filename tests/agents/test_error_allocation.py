@@ -131,5 +131,5 @@ def test_a_residual_network_begins_best_by_its_outputs() -> None:
     by_error = agents.make("error-allocation", env, 0).learn(1)
     by_outputs = agents.make("output-allocation", env, 0).learn(2)
     allocation = amc(env).problem.allocation
-    assert by_outputs.history[0].channels == allocation.least_ablated
+    assert by_outputs.history[0].channels == allocation.least("outputs")
     assert by_outputs.best_episode.accuracy > by_error.best_episode.accuracy + 0.1
