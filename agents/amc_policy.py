@@ -19,8 +19,6 @@ import numpy as np
 from safetensors.torch import load_file
 from scipy.stats import norm
 
-from amc_gym.envs.batched_budget import BatchedBudget
-
 from .plan_value import PlanValue, Units, foretold
 from .plans import amc, execute
 from .registry import register
@@ -85,7 +83,6 @@ class AMCPolicy:
         """
         problem = amc(self.env).problem
         self._units, self._channels = Units(problem), np.array(problem.budget.channels)
-        self._budgets = BatchedBudget(problem.budget, problem.cost.totals)
         tried = [self._proposal()]
         rewards = [execute(self.env, tried[0])[0]]
         if episodes == 1:
@@ -107,7 +104,7 @@ class AMCPolicy:
 
     def _plans(self, logs: np.ndarray) -> np.ndarray:
         """Counts of log-shares (n, T), each plan once."""
-        return np.unique(self._budgets.scaled(np.exp(logs)), axis=0)
+        return np.unique(self._units.counts(logs), axis=0)
 
     def _value(self, counts: np.ndarray) -> np.ndarray:
         mean, deviation = foretold(self._ensemble, self._units.rows(counts), self._units.uniform)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from amc_gym._utils import documents
@@ -23,7 +22,7 @@ from .step_policy import LARGEST, Act, StepPolicy, Trained
 OBSERVATION, ACTION_MODE = "comparable", "residual"
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-"""Of operators that are ONNX's own."""
+"""Domains of operators that are ONNX's own."""
 
 OUTSIDE = "its weights are in another file: save them with it (torch.onnx: external_data=False)"
 
@@ -153,10 +152,4 @@ class ONNXPolicy(StepPolicy):
         ImportError: ONNX or ONNX Runtime is not installed.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], seed: int, *, weights: str | Path) -> None:
-        super().__init__(env, *read(Path(weights)))
-
-    @staticmethod
-    def hyperparameter_files(*, weights: str | Path, **_: Any) -> list[Path]:
-        """Return the file of its graph: with another it is another agent."""
-        return [Path(weights)]
+    read = staticmethod(read)

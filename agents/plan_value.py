@@ -31,7 +31,7 @@ SIZE = len(EPISODE) + len(UNIT) + len(ablation.SHARES) + PLANNED
 
 
 class Units:
-    """What is known of the units of a problem, and of what plans do to them.
+    """Tells what is known of the units of a problem, and of what plans do to them.
 
     Args:
         problem: of channels, with a budget.
@@ -52,6 +52,7 @@ class Units:
         self._curves = np.hstack([ends, facts.errors, 0 * ends])  # at no channels, and at all
         (self._ablated,) = problem.engine.errors("outputs")
         self._loss = facts.sensitivity
+        self._budget = problem.mode.batched
         plans = [facts.uniform, facts.least_error, facts.between, facts.least_loss]
         self.anchors = np.stack([*plans, np.array(allocation.least("outputs")) / facts.channels])
         episode = EpisodeFeatures(allocation, facts).table(np.empty((1, 0), dtype=np.int64))
@@ -71,6 +72,10 @@ class Units:
         """
         mixed = rng.dirichlet(np.full(len(self.anchors), 0.5), n) @ np.log(self.anchors)
         return mixed + rng.normal(size=mixed.shape) * rng.uniform(0, noise, (n, 1))
+
+    def counts(self, logs: np.ndarray) -> np.ndarray:
+        """Counts of the plans within the budget that log-shares (n, T) name, (n, T) int64."""
+        return self._budget.scaled(np.exp(logs))
 
     def rows(self, counts: np.ndarray) -> np.ndarray:
         """Features of plans, counts (n, T) -> (n, T, SIZE) float32."""

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -156,10 +155,4 @@ class SB3Policy(StepPolicy):
         OSError: the file cannot be read, or is none of these.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], seed: int, *, weights: str | Path) -> None:
-        super().__init__(env, *read(Path(weights)))
-
-    @staticmethod
-    def hyperparameter_files(*, weights: str | Path, **_: Any) -> list[Path]:
-        """Return the file of its weights: with others it is another agent."""
-        return [Path(weights)]
+    read = staticmethod(read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ LARGEST = 64 * 2**20
 
 @dataclass(frozen=True)
 class Trained:
-    """What a policy was trained on, and so can be asked about.
+    """Tells what a policy was trained on, and so can be asked about.
 
     Attributes:
         observation: name of what it sees.
@@ -59,21 +60,37 @@ class Trained:
             )
 
 
-class StepPolicy:
-    """Plays one episode by a function from observations to actions.
+class StepPolicy(ABC):
+    """Plays one episode by the function from observations to actions that a file holds.
 
     Args:
         env: an AMC environment like the one that it was trained on.
-        act: from observations to actions.
-        trained: what it was trained on.
+        seed: of nothing.
+        weights: the file.
 
     Raises:
         ValueError: the environment is another one.
+        OSError: the file cannot be read, or holds something else.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], act: Act, trained: Trained) -> None:
+    def __init__(self, env: gym.Env[Any, Any], seed: int, *, weights: str | Path) -> None:
+        self.act, trained = self.read(Path(weights))
         trained.check(env)
-        self.env, self.act = env, act
+        self.env = env
+
+    @staticmethod
+    @abstractmethod
+    def read(path: Path, /) -> tuple[Act, Trained]:
+        """Read a file.
+
+        Raises:
+            OSError: it cannot be read, or holds something else.
+        """
+
+    @staticmethod
+    def hyperparameter_files(*, weights: str | Path, **_: Any) -> list[Path]:
+        """Return the file: with another it is another agent."""
+        return [Path(weights)]
 
     def learn(self, episodes: int) -> None:
         """Play one episode: with more there is nothing to gain, since it would be the same."""

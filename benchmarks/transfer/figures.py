@@ -26,7 +26,7 @@ from benchmarks.reports.figures import (
 from benchmarks.reports.statistics import Estimate, iqm
 from benchmarks.transfer.policies import label
 from benchmarks.transfer.rows import AFTER
-from benchmarks.transfer.summary import ZERO_SHOT, Summary, counted, titled, within
+from benchmarks.transfer.summary import Summary, counted, evaluated, titled, within
 
 SCORE = "relative reward (0: uniform, 1: full network)"
 FLOOR = -0.5
@@ -85,7 +85,7 @@ def scores(summary: Summary, looks: Looks, path: Path) -> bool:
 def _line(axes: Axes, curve: Mapping[int, Estimate], look: tuple[str, Any]) -> None:
     colour, dashes = look
     x = list(curve)
-    values, lows, highs = np.maximum(np.array([within(curve[n]) for n in x]).T, FLOOR)
+    values, lows, highs = within(curve.values(), FLOOR)
     axes.plot(x, values, color=colour, linestyle=dashes, linewidth=2)
     axes.fill_between(x, lows, highs, color=colour, alpha=0.1, linewidth=0)
     axes.plot(x[-1], values[-1], markersize=5, **marker_of(look))
@@ -166,9 +166,8 @@ def families(summary: Summary, looks: Looks, path: Path) -> bool:
 def _legend(figure: Any, names: Sequence[str], looks: Looks) -> None:
     """Name agents below the picture, with what was evaluated of each."""
     for name in names:
-        after = ZERO_SHOT.get(name, 1)
-        said = f"{name}, " + (f"best of {after}" if after > 1 else "first plan")
-        figure.axes[0].plot([], [], linewidth=3, label=picture_text(said), **marker_of(looks[name]))
+        said = picture_text(evaluated(name))
+        figure.axes[0].plot([], [], linewidth=3, label=said, **marker_of(looks[name]))
     figure.legend(loc="outside lower left", ncols=3, fontsize=10)
 
 
@@ -182,7 +181,7 @@ def gaps(summary: Summary, looks: Looks, path: Path) -> bool:
     for i, (name, each) in enumerate(found.items()):
         colour = looks[name][0]
         x = np.array([groups.index(g) for g in each]) + 0.11 * (i - (len(found) - 1) / 2)
-        values, low, high = np.maximum(np.array([within(e) for e in each.values()]).T, FLOOR)
+        values, low, high = within(each.values(), FLOOR)
         axes.vlines(x, low, high, color=colour, linewidth=6, alpha=0.3)
         axes.plot(x, values, linestyle="", **marker_of(looks[name]))
     axes.set_xticks(range(len(groups)), [picture_text(group) for group in groups])

@@ -18,7 +18,6 @@ from safetensors.numpy import load_file, save
 from agents.plan_value import Units
 from amc_gym._utils.files import write_whole
 from amc_gym._utils.progress import counter
-from amc_gym.envs.batched_budget import BatchedBudget
 from amc_gym.envs.problem import Problem
 from amc_gym.suites.context import Context
 from amc_gym.suites.environment import SuiteEnv
@@ -52,14 +51,14 @@ def env_of(context: Context) -> SuiteEnv:
     return env
 
 
-def drawn(units: Units, problem: Problem, n: int, rng: np.random.Generator) -> np.ndarray:
+def drawn(units: Units, n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw plans around and between those that are known before, counts (n, T) int64.
 
     The known ones come first.  Each other one mixes their logarithms and adds noise to each unit,
     whose strength differs from plan to plan.
     """
     logs = np.vstack([np.log(units.anchors), units.mixtures(n, NOISE, rng)])[:n]
-    return BatchedBudget(problem.budget, problem.cost.totals).scaled(np.exp(logs))
+    return units.counts(logs)
 
 
 def relative(problem: Problem, counts: np.ndarray) -> np.ndarray:
@@ -89,7 +88,7 @@ def _tensors(contexts: Sequence[Context], plans: int) -> dict[str, np.ndarray]:
         problem = env_of(context).problem
         units = Units(problem)
         rng = np.random.default_rng(zlib.crc32(str(context.name).encode()))
-        counts = drawn(units, problem, plans, rng)
+        counts = drawn(units, plans, rng)
         ratio = context.preserve_ratio
         found[f"{ratio}/counts"] = counts.astype(np.int32)
         found[f"{ratio}/uniform"] = units.uniform.astype(np.float16)

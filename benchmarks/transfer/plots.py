@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import plotly.graph_objects as go
 
 from benchmarks.reports.escaping import plotly_text
@@ -12,7 +11,7 @@ from benchmarks.reports.html.style import GREY, Style, faint, new_figure, styles
 from benchmarks.reports.statistics import Estimate
 from benchmarks.transfer.figures import FLOOR, SCORE
 from benchmarks.transfer.rows import AFTER
-from benchmarks.transfer.summary import ZERO_SHOT, Summary, within
+from benchmarks.transfer.summary import Summary, evaluated, within
 
 Styles = Mapping[str, Style]
 
@@ -46,7 +45,7 @@ def families(summary: Summary, style: Styles) -> go.Figure | None:
             x=[max(value, FLOOR) for _, _, value in points],
             y=[list(found).index(family) + place for family, _, _ in points],
             customdata=[[network, value] for _, network, value in points],
-            name=plotly_text(_evaluated(name)),
+            name=plotly_text(evaluated(name)),
             mode="markers",
             marker={"color": style[name][0], "symbol": style[name][2], "size": 8, "opacity": 0.7},
             hovertemplate=f"{plotly_text(name)} on %{{customdata[0]}}: %{{customdata[1]:.2f}}"
@@ -69,7 +68,7 @@ def gaps(summary: Summary, style: Styles) -> go.Figure | None:
         return None
     figure = new_figure("", "relative reward", 420)
     for name, each in found.items():
-        values, low, high = np.maximum(np.array([within(e) for e in each.values()]).T, FLOOR)
+        values, low, high = within(each.values(), FLOOR)
         figure.add_scatter(
             x=list(map(plotly_text, each)),
             y=values.tolist(),
@@ -78,7 +77,7 @@ def gaps(summary: Summary, style: Styles) -> go.Figure | None:
                 "arrayminus": (values - low).tolist(),
                 "color": style[name][0],
             },
-            name=plotly_text(_evaluated(name)),
+            name=plotly_text(evaluated(name)),
             mode="lines+markers",
             line={"color": style[name][0], "dash": style[name][1], "width": 1.2},
             marker={"symbol": style[name][2], "size": 9},
@@ -106,7 +105,7 @@ def _curve(
 ) -> None:
     colour, dash, symbol = style
     x = list(curve)
-    values, low, high = np.maximum(np.array([within(curve[n]) for n in x]).T, FLOOR)
+    values, low, high = within(curve.values(), FLOOR)
     figure.add_scatter(
         x=[*x, *x[::-1]],
         y=[*high.tolist(), *low[::-1].tolist()],
@@ -139,8 +138,3 @@ def _framed(figure: go.Figure) -> go.Figure:
 
 def _values(curve: Mapping[int, Estimate]) -> list[float]:
     return [float(each.value) for each in curve.values()]
-
-
-def _evaluated(name: str) -> str:
-    after = ZERO_SHOT.get(name, 1)
-    return f"{name}, best of {after}" if after > 1 else f"{name}, first plan"

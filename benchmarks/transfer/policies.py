@@ -1,4 +1,4 @@
-"""What the name of a policy's file tells: NAME[-nNETWORKS][-sSEED].
+"""Names of policies' files, and what they tell: NAME[-nNETWORKS][-sSEED].
 
 Several trainings of a policy differ in their seed alone, so that an interval can be over them:
 amc-policy-n20-s0 and amc-policy-n20-s1 are two trainings on 20 networks each.

@@ -1,8 +1,8 @@
-"""What rows of trials come to: scores of agents over groups, families and numbers of networks."""
+"""Summaries of trials: scores of agents over groups, families and numbers of networks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 
 import numpy as np
@@ -60,6 +60,12 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}{'s'[: n != 1]}"
 
 
+def evaluated(name: str) -> str:
+    """Name an agent with what was evaluated of it where one plan of a policy is compared."""
+    after = ZERO_SHOT.get(name, 1)
+    return f"{name}, best of {after}" if after > 1 else f"{name}, first plan"
+
+
 def policies_of(rows: Sequence[Row]) -> list[str]:
     """Labels of what carries out a policy, as they come."""
     return list(dict.fromkeys(label(row) for row in rows if row["policy"]))
@@ -73,7 +79,7 @@ Difference = tuple[str, int, str, int]
 
 
 class Summary:
-    """What rows come to, each part worked out when it is first asked for.
+    """Sums up rows, each part worked out when it is first asked for.
 
     Args:
         rows: of trials.
@@ -88,6 +94,7 @@ class Summary:
         self.rows = rows
         self.groups = groups_of(rows)
         self.policies = policies_of(rows)
+        self._one_plan = {**dict.fromkeys(self.policies, 1), **ZERO_SHOT}
 
     def of(self, group: str) -> list[Row]:
         """Return the rows of a group."""
@@ -106,23 +113,25 @@ class Summary:
         come first.
         """
         tested = [row for row in self.rows if row["group"] not in ("train", "budgets")]
-        agents = {**dict.fromkeys(self.policies, 1), **ZERO_SHOT}
         found: dict[str, dict[str, Scores]] = {}
         for group in groups_of(tested):
             mine = [row for row in tested if row["group"] == group]
             for family in dict.fromkeys(family_of(row["network"]) for row in mine):
                 some = by_label([row for row in tested if family_of(row["network"]) == family])
-                known = {name: scores(some[name], n) for name, n in agents.items() if name in some}
+                known = {
+                    name: scores(some[name], n)
+                    for name, n in self._one_plan.items()
+                    if name in some
+                }
                 found[family] = {name: each for name, each in known.items() if len(each.values)}
         return {family: each for family, each in found.items() if each}
 
     @cached_property
     def gap(self) -> dict[str, dict[str, Estimate]]:
         """Agent -> group -> score of a policy's one plan, and of what it is compared with."""
-        agents = {**dict.fromkeys(self.policies, 1), **ZERO_SHOT}
-        found: dict[str, dict[str, Estimate]] = {name: {} for name in agents}
+        found: dict[str, dict[str, Estimate]] = {name: {} for name in self._one_plan}
         for group, curve in self.curves.items():
-            for name, n in agents.items():
+            for name, n in self._one_plan.items():
                 if n in curve.get(name, {}):
                     found[name][group] = curve[name][n]
         return {name: each for name, each in found.items() if each}
@@ -197,9 +206,10 @@ def family_of(network: str) -> str:
     return _families().get(network, network)
 
 
-def within(estimate: Estimate) -> tuple[float, float, float]:
-    """Value and ends of the interval; both are the value where there is none."""
-    value = float(estimate.value)
-    if np.isnan(estimate.low):
-        return value, value, value
-    return value, float(estimate.low), float(estimate.high)
+def within(estimates: Iterable[Estimate], floor: float) -> np.ndarray:
+    """Values and ends of the intervals, none below ``floor``, (3, n).
+
+    Both ends are the value where there is no interval.
+    """
+    found = np.array([(float(e.value), float(e.low), float(e.high)) for e in estimates]).T
+    return np.maximum(np.where(np.isnan(found), found[0], found), floor)
