@@ -20,7 +20,7 @@ DEVELOPER := .venv/.installed-dev
 ONNX := .venv/.installed-onnx
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 zoo lint type format clean
+.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 weights-imagenette zoo lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -62,6 +62,8 @@ help:
 	@echo '                                                           an hour'
 	@echo '  make weights-cifar10  those for CIFAR-10, from AMC_DATA_ROOT: a night with'
 	@echo '                    WEIGHTS_ARGS="--set train.epochs=40"   a day; minutes on a GPU'
+	@echo '  make weights-imagenette  networks for Imagenette, from AMC_DATA_ROOT'
+	@echo '                                                           days; the small ones hours'
 	@echo '  make zoo          train the small networks that suites are made of, into runs/zoo'
 	@echo '                                                           an hour'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
@@ -159,6 +161,9 @@ weights-cifar10: $(INSTALLED)
 	$(REPRODUCE) weights-cifar10 $(WEIGHTS_ARGS)
 
 # One thread is as quick as two: the networks are small.
+weights-imagenette: $(INSTALLED)
+	$(REPRODUCE) weights-imagenette $(WEIGHTS_ARGS)
+
 zoo: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks zoo
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+WIDEST = 4 / 3
+"""Largest ratio of the sides of what is cut out, either way."""
 
 
-def augment(images: Tensor, shift: int, flip: bool) -> Tensor:
-    """Each image moved by up to ``shift`` pixels along both axes, and mirrored or not.
+def augment(images: Tensor, shift: int, flip: bool, crop: float = 1.0) -> Tensor:
+    """Return each image cut out, moved along both axes and mirrored, all at random.
 
     Draws from torch's global generator. What moves in is black: the least value each channel has
     in the batch.
@@ -16,12 +22,15 @@ def augment(images: Tensor, shift: int, flip: bool) -> Tensor:
         images: ``(N, C, H, W)``.
         shift: largest move in pixels; 0 draws nothing.
         flip: whether to mirror left to right at random.
+        crop: least share of the area that is cut out; 1 draws nothing.
 
     Returns:
         ``(N, C, H, W)``; the images themselves if there is nothing to do.
     """
     count, channels, height, width = images.shape
     device = images.device
+    if crop < 1:
+        images = cut_out(images, crop)
     if shift:
         black = images.amin(dim=(0, 2, 3)).view(1, channels, 1, 1)
         padded = black.repeat(count, 1, height + 2 * shift, width + 2 * shift)
@@ -36,3 +45,20 @@ def augment(images: Tensor, shift: int, flip: bool) -> Tensor:
         mirrored = torch.rand(count, 1, 1, 1, device=device) < 0.5
         images = torch.where(mirrored, images.flip(3), images)
     return images
+
+
+def cut_out(images: Tensor, least: float) -> Tensor:
+    """Return a random part of each image, brought to full size (Szegedy et al., 2015).
+
+    Args:
+        images: ``(N, C, H, W)``.
+        least: smallest share of the area, in (0, 1).
+    """
+    count, device = len(images), images.device
+    area = torch.empty(count, device=device).uniform_(least, 1)
+    ratio = torch.empty(count, device=device).uniform_(-1, 1).mul(math.log(WIDEST) / 2).exp()
+    sides = torch.stack([area.sqrt() * ratio, area.sqrt() / ratio], 1).clamp_max(1)  # x, y
+    centre = torch.empty(count, 2, device=device).uniform_(-1, 1) * (1 - sides)
+    maps = torch.cat([torch.diag_embed(sides), centre[:, :, None]], 2)
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)

@@ -8,7 +8,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +141,10 @@ def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: 
         raise ValueError("distillation needs a teacher: the network before its compression")
     objective.loss.smoothed(recipe.label_smoothing)
     if not isinstance(split, Split) or not objective.classifies:
-        if recipe.shift or recipe.flip:
+        if recipe.shift or recipe.flip or recipe.crop < 1:
             raise ValueError(
-                "shift and flip are for images that are classified, whose labels stay what they "
-                "are: leave them at 0 and False"
+                "shift, flip and crop are for images that are classified, whose labels stay what "
+                "they are: leave them at 0, False and 1"
             )
         return
     height, width = split.images.shape[2:]
@@ -184,7 +184,7 @@ def _prepared(
         make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe)),
         recipe,
         objective,
-        {**asdict(recipe), "images": split.fingerprint, "origin": origin},
+        {**recipe.described(), "images": split.fingerprint, "origin": origin},
         layout,
         _masks(model) if keep_zeros else (),
     )
@@ -317,8 +317,8 @@ class _Run:
             order = torch.randperm(len(split)).to(device_of(split.batch(slice(1))))
             for chosen in order[: steps * recipe.batch_size].chunk(steps):
                 inputs = placed(split.batch(chosen), device)
-                if recipe.shift or recipe.flip:
-                    inputs = augment(inputs, recipe.shift, recipe.flip)
+                if recipe.shift or recipe.flip or recipe.crop < 1:
+                    inputs = augment(inputs, recipe.shift, recipe.flip, recipe.crop)
                 inputs = laid_out(inputs, self.layout)
                 targets = placed(split.targets_of(chosen), device)
                 if self.step is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -40,6 +40,8 @@ class Recipe:
             labels (Hinton et al., 2015), in [0, 1].
         temperature: how much these are softened, above 0.
         shift: images move by up to this many pixels along each axis.
+        crop: least share of an image's area that is cut out at random and brought to full size
+            (Szegedy et al., 2015), in (0, 1]; 1 leaves images whole.
         flip: images are mirrored left to right half of the time.
         precision: "float32", "bf16" for autocast, or "auto": bf16 where it is fast.
         seed: of order and augmentation, and of the initial weights where this module makes them;
@@ -63,6 +65,7 @@ class Recipe:
     temperature: float = 4.0
     shift: int = 0
     flip: bool = False
+    crop: float = 1.0
     precision: Precision = "float32"
     seed: int = 0
 
@@ -77,6 +80,14 @@ class Recipe:
             put(name, real(name, getattr(self, name), **bounds))
         put("flip", truth("flip", self.flip))
 
+    def described(self) -> dict[str, Any]:
+        """Return the fields as files name them: without later ones that change nothing."""
+        fields = asdict(self)
+        return {name: fields[name] for name in fields if fields[name] != LATER.get(name, ...)}
+
+
+LATER: dict[str, Any] = {"crop": 1.0}
+"""Fields that recipes in earlier files have not -> value under which these are the same recipes."""
 
 WHOLE: dict[str, dict[str, Any]] = {
     "epochs": {"at_least": 1},
@@ -94,6 +105,7 @@ REAL: dict[str, dict[str, Any]] = {
     "label_smoothing": {"at_least": 0, "below": 1},
     "distillation": {"at_least": 0, "at_most": 1},
     "temperature": {"above": 0},
+    "crop": {"above": 0, "at_most": 1},
 }
 """Fields of a recipe that are real numbers -> bounds."""
 

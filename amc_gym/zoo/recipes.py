@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -43,6 +43,18 @@ CIFAR10 = Recipe(
 TAUGHT = replace(CIFAR10, epochs=100, label_smoothing=0.0, distillation=0.9)
 """Answers of a better network tell a small one more than smoothed labels do."""
 
+IMAGENETTE = Recipe(
+    epochs=80,
+    batch_size=64,
+    learning_rate=0.1,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    flip=True,
+    crop=0.35,
+    precision="auto",
+)
+"""About a minute an epoch on one processor core at 96 x 96 and half width."""
+
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("MobileNet", "digits"): DIGITS,
     ("MobileNetV2", "digits"): DIGITS,
@@ -53,6 +65,12 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("ResNet56", "cifar10"): CIFAR10,
     ("Plain20", "cifar10"): TAUGHT,
     ("MobileNet", "cifar10"): TAUGHT,
+    ("MobileNet", "imagenette"): IMAGENETTE,
+    ("MobileNetV2", "imagenette"): IMAGENETTE,
+    ("ResNet50", "imagenette"): IMAGENETTE,
+    ("VGG16", "imagenette"): IMAGENETTE,
+    ("MobileNet", "imagenette96"): IMAGENETTE,
+    ("MobileNetV2", "imagenette96"): IMAGENETTE,
 }
 """(network, data set) -> recipe; those with distillation are taught by ``TEACHERS``."""
 
@@ -117,7 +135,7 @@ def main(
             "fingerprints": {
                 name: getattr(splits, name).fingerprint for name in ("train", "reward", "test")
             },
-            "recipe": asdict(recipe),
+            "recipe": recipe.described(),
         },
         directory=out,
     )

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class FineTuning:
         # Whose plan names the full network's task differs from call to call: it does not decide.
         subject = self.plan.fingerprints if full else self._identity
         recovery = None if full else self.recovery
-        decided = [full, subject, asdict(self.recipe), recovery]
+        decided = [full, subject, self.recipe.described(), recovery]
         digest = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:8]
         return f"{self._source}-{digest}"
 
@@ -199,7 +199,7 @@ def work(job: FineTuning, progressed: Callable[[int], None]) -> Outcome:
         agent=job.agent,
         search_seed=job.search_seed,
         finetuning_seed=job.recipe.seed,
-        recipe=asdict(job.recipe),
+        recipe=job.recipe.described(),
         recovery=job.recovery,
         plan=plan if compressed else None,
         macs_ratio=job.macs_ratio,

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from agents import kind_of
 from amc_gym._utils.files import write_whole
+from amc_gym.training.recipe import LATER
 from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
@@ -150,6 +151,7 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     shown = ("epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
     shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
     start = plan.options["recovery"] if any_one.recovery is None else any_one.recovery
+    shown += tuple(name for name in LATER if name in recipe)
     settings = ", ".join(f"{name} {recipe[name]}" for name in shown)
     rule = best_rule(outcomes)
     the_rule = "" if rule is None else f"The rule compared with is the best one: {rule}. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,7 +119,7 @@ def pareto(
         if not _finetuned(jobs, workers, console):
             return 1
     outcomes = load_all(out / "finetuned") if finetune else []
-    outcomes = [outcome for outcome in outcomes if outcome.recipe == asdict(recipe)]
+    outcomes = [outcome for outcome in outcomes if outcome.recipe == recipe.described()]
     plans = {name_of(record.best.plan): record.best.plan for record in records}
     latencies = measured(
         task,

@@ -113,7 +113,7 @@ def judged(member: Member, model: nn.Module, recipe: Recipe, seconds: float) -> 
         "fingerprints": {
             name: getattr(splits, name).fingerprint for name in ("train", "reward", "test")
         },
-        "recipe": asdict(recipe),
+        "recipe": recipe.described(),
         "seconds": round(seconds, 1),
         "sha256": digest(kept(model)),
         "versions": versions(),

@@ -327,6 +327,23 @@ def test_augment_shifts_and_mirrors_whole_images() -> None:
     assert augment(images, shift=0, flip=False) is images
 
 
+def test_augment_cuts_out_parts_of_the_area_that_is_asked_for() -> None:
+    size = 64
+    ramp = torch.linspace(-1, 1, size).expand(200, 1, size, size)
+    images = torch.cat([ramp, ramp.mT], 1)  # each pixel says where it came from
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        cut = augment(images, shift=0, flip=False, crop=0.3)
+    width = (cut[:, 0, 32, -1] - cut[:, 0, 32, 0]) / 2
+    height = (cut[:, 1, -1, 32] - cut[:, 1, 0, 32]) / 2
+    area = width * height
+    assert 0.25 < area.min() < 0.4
+    assert 0.8 < area.max() <= 1.001
+    assert (width / height).log().abs().max() < 0.35
+    assert cut.shape == images.shape
+    assert torch.equal(augment(images, shift=0, flip=False, crop=1.0), images)
+
+
 def test_augment_fills_with_the_darkest_value() -> None:
     images = torch.full((50, 1, 4, 4), 3.0)
     images[0, 0, 0, 0] = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from amc_gym._utils.paths import cache_root
 from amc_gym.engine.cache import engines
 from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
-from amc_gym.zoo.datasets import _load, cache, load
+from amc_gym.zoo.datasets import _load, cache, imagenette, load
 from amc_gym.zoo.datasets.folder import imagenet
 from amc_gym.zoo.datasets.sort import sort
 from amc_gym.zoo.resolving import resolve
@@ -128,6 +129,39 @@ def test_a_registered_network_takes_the_folders_classes(root: Path) -> None:
     assert dict(task.source)["dataset"] == "folder?size=16"
     made = Engine(engines.analysis(task), EngineOptions())
     assert made.evaluator(made.graph.full).images == 8
+
+
+def test_reward_images_may_be_named(root: Path) -> None:
+    splits = fresh(root, "&reward=13")
+    assert (len(splits.reward), len(splits.test)) == (13, 3)
+    assert sorted(splits.reward.labels.bincount().tolist()) == [6, 7]
+    assert len(fresh(root, "&reward=0").reward) == 8
+    with pytest.raises(ValueError, match=r"reward must be less than the 16 images of .*val.* 16"):
+        fresh(root, "&reward=16")
+
+
+def test_classes_without_validation_images_count_as_wrong_answers(root: Path) -> None:
+    shutil.rmtree(root / "val" / "cat")
+    splits = fresh(root)
+    assert splits.classes == 2
+    assert set(splits.reward.labels.tolist()) == {1}  # "dog" keeps its place behind "cat"
+    task = resolve("Plain20", dataset="folder?size=16", data_root=root, weights="random")
+    made = Engine(engines.analysis(task), EngineOptions())
+    answers = task.model(task.reward.batch(slice(None))).argmax(1)
+    assert made.evaluator(made.graph.full).score == pytest.approx(
+        float((answers == 1).float().mean())
+    )
+
+
+def test_imagenette_has_all_training_images_and_a_thousand_reward_images(
+    root: Path, monkeypatch
+) -> None:
+    root.rename(root.with_name("imagenette2-160"))
+    monkeypatch.setattr(imagenette, "REWARD", 10)
+    for name, size in (("imagenette", 160), ("imagenette96", 96)):
+        splits = load(name, root.parent)
+        assert [len(s) for s in (splits.train, splits.reward, splits.test)] == [12, 10, 6]
+        assert splits.train.images.shape[1:] == (3, size, size)
 
 
 def test_missing_folders_and_classes_are_named(root: Path, tmp_path: Path) -> None:

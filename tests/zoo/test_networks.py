@@ -55,6 +55,8 @@ def test_every_setting_builds_and_maps_its_images_to_its_classes(network: str) -
         ("digits", (1, 16, 16), 10),
         ("cifar10", (3, 32, 32), 10),
         ("imagenet", (3, 224, 224), 1000),
+        ("imagenette", (3, 160, 160), 10),
+        ("imagenette96", (3, 96, 96), 10),
         ("folder", (3, 64, 64), 7),
     ):
         if dataset not in (*models.NETWORKS[network].variants, "folder"):

@@ -37,14 +37,15 @@ def folder(
     size: int = 224,
     resize: int | None = None,
     train: int = CALIBRATION,
+    reward: int = 0,
     unreadable: str = "refuse",
 ) -> Splits:
     """Return a user's images in ``root/train/<class>`` and ``root/val/<class>``.
 
-    Reward is 3,000 images of val, at most half of them, and test the rest; calibration is 3,000
-    images of train. All choices are seeded and stratified. The images are decoded once, into a
-    cache, see ``amc_gym.zoo.datasets.cache``; they stay bytes in a mapped file and are
-    normalised in flight with ImageNet's mean and deviation.
+    Reward is 3,000 images of val, at most half of them unless their number is named, and test the
+    rest; calibration is 3,000 images of train. All choices are seeded and stratified. The images
+    are decoded once, into a cache, see ``amc_gym.zoo.datasets.cache``; they stay bytes in a mapped
+    file and are normalised in flight with ImageNet's mean and deviation.
 
     Args:
         root: the folder.
@@ -52,6 +53,8 @@ def folder(
         resize: length of the shorter side before the centre is cut out; None: 8/7 of ``size``.
         train: how many training images are decoded, for fine-tuning; at least as many as
             calibration images, which are the first of them.
+        reward: how many images of val are reward images, at least one and not all; 0: 3,000, at
+            most half.
         unreadable: "refuse" files that are no images, or "skip" them; both name them.
 
     Raises:
@@ -75,9 +78,9 @@ def folder(
         return Split(images, torch.from_numpy(labels[readable]), MEAN, STD)
 
     (training,) = _chosen(root / "train", classes, [max(train, CALIBRATION)])
-    reward, test = _chosen(root / "val", classes, [REWARD, None])
+    judging, test = _chosen(root / "val", classes, [whole("reward", reward, at_least=0), None])
     tidy()
-    parts = [files for files, _ in (training, reward, test)]
+    parts = [files for files, _ in (training, judging, test)]
     count = sum(len(files) for files in parts if not is_decoded(files, root, decoding))
     require_disk(
         f"{count:,} images of {size} x {size} pixels",
@@ -89,14 +92,16 @@ def folder(
     return Splits(
         train=trained,
         calibration=trained.first(CALIBRATION),
-        reward=split(*reward),
+        reward=split(*judging),
         test=split(*test),
         classes=len(classes),
     )
 
 
 @register("imagenet")
-def imagenet(root: Path, *, train: int = CALIBRATION, unreadable: str = "refuse") -> Splits:
+def imagenet(
+    root: Path, *, train: int = CALIBRATION, reward: int = 0, unreadable: str = "refuse"
+) -> Splits:
     """ImageNet (ILSVRC 2012) in ``root/imagenet`` or ``root``, at 224 x 224: see ``folder``.
 
     Raises:
@@ -107,7 +112,7 @@ def imagenet(root: Path, *, train: int = CALIBRATION, unreadable: str = "refuse"
     root = inner if inner.is_dir() else root
     found = len(_classes(root / "train"))
     require(found == 1000, f"ImageNet has 1,000 classes; {root / 'train'} must have them", found)
-    return folder(root, train=train, unreadable=unreadable)
+    return folder(root, train=train, reward=reward, unreadable=unreadable)
 
 
 def _classes(directory: Path) -> dict[str, int]:
@@ -150,7 +155,11 @@ def _chosen(
     Args:
         directory: the folder.
         classes: class -> index.
-        sizes: of each part; None: what is left.  A part that others follow gets at most half.
+        sizes: of each part; None: what is left, 0: ``REWARD`` or half, whichever is less.
+
+    Raises:
+        OSError: there are too few images.
+        ValueError: a named size leaves nothing to the parts behind it.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
@@ -162,7 +171,13 @@ def _chosen(
     order = stratified_order(labels, SEED)
     parts = []
     for size in sizes:
-        limit = len(order) // 2 if len(sizes) > 1 else len(order)
-        mine, order = (order, order[:0]) if size is None else np.split(order, [min(size, limit)])
+        if size == 0:
+            size = min(REWARD, len(order) // 2)
+        elif size is not None and len(sizes) > 1 and size >= len(order):
+            raise ValueError(
+                f"reward must be less than the {len(order)} images of {directory}, of which at "
+                f"least one is a test image, not {size}"
+            )
+        mine, order = np.split(order, [size if size is not None else len(order)])
         parts.append(([Path(samples[i][0]) for i in mine], labels[mine]))
     return parts

@@ -145,6 +145,8 @@ register(
                 {"num_classes": 10, "width": 0.75, "stem_stride": 1}, channel_multiple=8
             ),
             "imagenet": Variant(channel_multiple=8),
+            "imagenette": Variant({"num_classes": 10}, channel_multiple=8),
+            "imagenette96": Variant({"num_classes": 10, "width": 0.5}, channel_multiple=8),
         },
         rename=from_published,
     )

@@ -64,6 +64,10 @@ register(
                 channel_multiple=8,
             ),
             "imagenet": Variant(preserve_ratio=0.7, channel_multiple=8),
+            "imagenette": Variant({"num_classes": 10}, preserve_ratio=0.7, channel_multiple=8),
+            "imagenette96": Variant(
+                {"num_classes": 10, "width": 0.5}, preserve_ratio=0.7, channel_multiple=8
+            ),
         },
         torchvision="MobileNet_V2_Weights.IMAGENET1K_V1",
     )

@@ -60,6 +60,7 @@ register(
             "digits": Variant(GREY | {"small_images": True, "width": 0.125}, preserve_ratio=0.35),
             "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
             "imagenet": Variant(channel_multiple=8),
+            "imagenette": Variant({"num_classes": 10}, channel_multiple=8),
         },
         torchvision="ResNet50_Weights.IMAGENET1K_V1",
     )

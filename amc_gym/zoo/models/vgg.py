@@ -90,6 +90,9 @@ register(
             ),
             "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
             "imagenet": Variant(preserve_ratio=0.2, channel_multiple=8),
+            "imagenette": Variant(
+                {"num_classes": 10, "small_images": True}, preserve_ratio=0.25, channel_multiple=8
+            ),
         },
         torchvision="VGG16_Weights.IMAGENET1K_V1",
     )
