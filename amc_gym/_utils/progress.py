@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def counter(*, shown: bool = True) -> Progress:
     """Return a bar on stderr: what is done, how many of how many, and the time that is left.
 
+    What is finished shows the time that it took.
+
     Args:
         shown: whether there is a bar; without it all calls do nothing.
     """
@@ -16,7 +18,7 @@ def counter(*, shown: bool = True) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         console=Console(stderr=True),
         disable=not shown,
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from amc_gym._utils.nests import Nest, placed
+from amc_gym._utils.progress import counter
 from amc_gym.compression.evaluation.form import FORMS, PLAIN, Form
 from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.graph import ChannelGraph, Layer
@@ -19,10 +23,14 @@ from amc_gym.compression.ranking.sensitivity import sensitivities
 from amc_gym.compression.recovery.statistics import can_refit, grams, only_measurable, saliencies
 from amc_gym.compression.recovery.targets import Targets
 from amc_gym.compression.tracing import trace
+from amc_gym.engine.kept import SMALLEST, kept
+from amc_gym.tasks.objectives.classification import CrossEntropy
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import finetune_steps
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCH = 128
 
@@ -90,27 +98,32 @@ class Analysis:
 
         (groups, columns, columns) float64 each, see ``statistics.grams``.
         """
-        return self._grams(can_refit)
+        return self._grams("grams", can_refit)
 
     @cached_property
     def measured(self) -> dict[str, Tensor]:
         """Gram matrices of layers with too few calibration samples to be re-fitted."""
         images = len(self.task.calibration)
         wanted = (only_measurable(layer, images) for layer in self.graph.layers.values())
-        return self._grams(only_measurable) if any(wanted) else {}
+        return self._grams("measured", only_measurable) if any(wanted) else {}
 
-    def _grams(self, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
-        form = self.form or PLAIN
-        folded, _ = form.fold(self.model, self.graph)
-        return grams(
-            self.model,
-            self.graph,
-            self.images(),
-            n_images=len(self.task.calibration),
-            fast=form.lay_out(folded, self.device, torch.float32),
-            lay=form.lay,
-            wanted=wanted,
-        )
+    def _grams(self, name: str, wanted: Callable[[Layer, int], bool]) -> dict[str, Tensor]:
+        form, n = self.form or PLAIN, len(self.task.calibration)
+
+        def made() -> dict[str, Tensor]:
+            folded, _ = form.fold(self.model, self.graph)
+            return grams(
+                self.model,
+                self.graph,
+                self._watched(self.images(), "statistics of the layers"),
+                n_images=n,
+                fast=form.lay_out(folded, self.device, torch.float32),
+                lay=form.lay,
+                wanted=wanted,
+            )
+
+        layers = [layer for layer in self.graph.layers.values() if wanted(layer, n)]
+        return kept(name, self.task, f"{form} {[layer.name for layer in layers]}", made)
 
     @cached_property
     def targets(self) -> Targets:
@@ -124,14 +137,47 @@ class Analysis:
     @cached_property
     def saliency(self) -> tuple[Tensor, ...]:
         """First-order Taylor importance of each unit's channels, (channels,) each."""
-        return saliencies(self.model, self.graph, self._batches(), self.task.objective.summed)
+
+        def made() -> dict[str, Tensor]:
+            batches = self._watched(self._batches(), "importance of the channels")
+            found = saliencies(self.model, self.graph, batches, self.task.objective.summed)
+            return {str(index): each for index, each in enumerate(found)}
+
+        found = self._of_loss("saliency", made)
+        return tuple(found[str(index)] for index in range(len(self.graph.units)))
 
     @cached_property
     def sensitivity(self) -> dict[str, float]:
         """How much the loss reacts to each layer's output on the first calibration images."""
-        batches = islice(self._batches(), -(-SENSITIVITY_IMAGES // BATCH))
-        expected = self.task.objective.expected
-        return sensitivities(self.model, self.graph, batches, loss=expected)
+        most = -(-SENSITIVITY_IMAGES // BATCH)
+
+        def made() -> dict[str, Tensor]:
+            batches = self._watched(self._batches(), "sensitivity of the loss", most)
+            loss = self.task.objective.expected
+            found = sensitivities(self.model, self.graph, batches, loss=loss)
+            return {name: torch.tensor(each, dtype=torch.float64) for name, each in found.items()}
+
+        found = self._of_loss("sensitivity", made)
+        return {name: float(each) for name, each in found.items()}
+
+    def _of_loss(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Statistics of the loss's gradients, kept where the loss is known by its name.
+
+        That of a user's own function may change without a sign.
+        """
+        loss = self.task.objective.loss
+        if not isinstance(loss, CrossEntropy):
+            return make()
+        return kept(name, self.task, f"{loss} {list(self.graph.layers)}", make)
+
+    def _watched(self, batches: Iterable[T], what: str, most: int | None = None) -> Iterator[T]:
+        """Count batches in a progress bar where they take long, and log the time they took."""
+        begun, calibration = time.perf_counter(), self.task.calibration
+        total = -(-len(calibration) // BATCH)
+        with counter(shown=calibration.nbytes >= SMALLEST and sys.stderr.isatty()) as bar:
+            total = total if most is None else min(most, total)
+            yield from bar.track(islice(batches, total), total, description=what)
+        logger.info("%s: %.1f s", what, time.perf_counter() - begun)
 
     def images(self) -> Iterator[Nest]:
         """Return inputs of calibration on the network's device, such as images (B, C, H, W)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -129,7 +129,20 @@ class Split:
     def first(self, n: int) -> Split:
         """Return the split of the first ``n`` images, at least one, which shares their memory."""
         n = whole("n", n, at_least=1)
+        if n >= len(self):
+            return self  # what is known of its content need not be found out again
         return self._with(self.images[:n], self.labels[:n])
+
+    def recalling(self, fingerprint: str, image_hashes: Iterable[bytes]) -> Split:
+        """Return this split, whose hashes are known already and not computed again.
+
+        Args:
+            fingerprint: as ``fingerprint`` would say.
+            image_hashes: as ``image_hashes`` would hold.
+        """
+        # Where a cached property keeps what it has computed.
+        vars(self).update(fingerprint=fingerprint, image_hashes=frozenset(image_hashes))
+        return self
 
     def to(self, device: torch.device | str) -> Split:
         """Move images and labels to a device.

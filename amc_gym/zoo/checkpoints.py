@@ -72,13 +72,17 @@ def _unwrapped(content: Any) -> dict[str, Any]:
     return dict(content) if isinstance(content, Mapping) else {}
 
 
-def put(state: Mapping[str, Tensor], model: nn.Module, origin: str) -> None:
+def put(
+    state: Mapping[str, Tensor], model: nn.Module, origin: str, *, any_classes: bool = False
+) -> None:
     """Load tensors into a network, in place.
 
     Args:
         state: tensors by name.
-        model: the network.
+        model: the network; one on the meta device takes the tensors as they are.
         origin: where they come from, for the message.
+        any_classes: whether the last layer may be for another number of classes; it is then left
+            as it is.
 
     Raises:
         ValueError: the names or shapes are another network's, or the number of classes differs.
@@ -86,14 +90,16 @@ def put(state: Mapping[str, Tensor], model: nn.Module, origin: str) -> None:
     own = model.state_dict()
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
     head = _last_linear(model)
-    if wrong and set(wrong) <= {f"{head}.weight", f"{head}.bias"}:
+    of_head = bool(wrong) and set(wrong) <= {f"{head}.weight", f"{head}.bias"}
+    if of_head and not any_classes:
         found, wanted = len(state[wrong[0]]), len(own[wrong[0]])
         raise ValueError(
             f"{origin} is for {found} classes ({wrong[0]}), and the data set has {wanted}"
         )
-    mismatch = model.load_state_dict(_of_right_shape(state, wrong), strict=False)
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    mismatch = model.load_state_dict(_of_right_shape(state, wrong), strict=False, assign=on_meta)
     problems = {
-        "of another shape": wrong,
+        "of another shape": [] if of_head else wrong,
         "missing": sorted(set(mismatch.missing_keys) - set(wrong)),
         "unexpected": mismatch.unexpected_keys,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from amc_gym.zoo import bundled, checkpoints, models
 RANDOM_SEED = 0
 
 
-def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Module:
+def pretrained(network: str, dataset: str, weights: str, classes: Callable[[], int]) -> nn.Module:
     """Return a registered network in evaluation mode.
 
     Args:
@@ -20,7 +21,8 @@ def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Mod
         dataset: what its variant is for, without options.
         weights: "bundled", "torchvision" (downloaded once, to torch's own cache), "random" (the
             same ones each time), or the path of a checkpoint, see ``checkpoints.read``.
-        classes: of the data set.
+        classes: tells how many the data set has.  It is asked last, since it may take long to
+            tell: weights that are missing or another network's are refused before.
 
     Raises:
         ValueError: a name is unknown, there are no such weights, or they are another network's.
@@ -34,11 +36,16 @@ def pretrained(network: str, dataset: str, weights: str, classes: int) -> nn.Mod
         state = None
     else:
         state = models.NETWORKS[network].rename(checkpoints.read(Path(weights)))
+    origin = f"weights={weights!r}"
+    if state is not None:
+        with torch.device("meta"):  # shapes alone
+            checkpoints.put(state, models.build(network, dataset), origin, any_classes=True)
+    known = classes()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
-        model = models.build(network, dataset, classes)
+        model = models.build(network, dataset, known)
     if state is not None:
-        checkpoints.put(state, model, f"weights={weights!r}")
+        checkpoints.put(state, model, origin)
     return model.eval()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,7 +18,7 @@ from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.names import nearest
 from amc_gym._utils.own_code import failing_as_one
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.zoo import bundled, datasets, models, small
+from amc_gym.zoo import datasets, models, small
 from amc_gym.zoo.pretrained import pretrained
 
 TaskLike = str | Callable[[], CompressionTask] | CompressionTask
@@ -70,8 +71,8 @@ def resolve(
         _check_known(task)
         models.variant(task, name)
         origin = str(path("weights", weights))
-        if origin == "bundled":
-            bundled.find(task, name)  # before the data, which may take long to load
+        if origin not in ("bundled", "torchvision", "random"):
+            origin = os.path.abspath(origin)  # plans say it, and are read in other folders
         root = datasets.find_root(dataset, data_root)
         return _network_task(str(task), str(dataset), root, origin)
     given = {"dataset": dataset, "data_root": data_root, "weights": weights}
@@ -107,9 +108,10 @@ def _network_task(
 ) -> CompressionTask:
     name = datasets.name_of(dataset)
     variant = models.variant(network, name)
+    model = pretrained(network, name, weights, lambda: datasets.load(dataset, data_root).classes)
     splits = datasets.load(dataset, data_root)
     return CompressionTask(
-        pretrained(network, name, weights, splits.classes),
+        model,
         splits.calibration,
         splits.reward,
         splits.test,

@@ -45,9 +45,10 @@ class Decoding:
 
     def finished(self, done: Done) -> None:
         assert done.returncode == 0, done.output
-        found = {path.name: path.read_bytes() for path in self.cache.iterdir()}
-        for path in self.cache.iterdir():
+        names = {path.name for path in self.cache.iterdir()}
+        assert len(names) == 6, sorted(names)  # images and cards of three splits
+        found = {path.name: path.read_bytes() for path in self.cache.glob("*.npy")}
+        for path in self.cache.iterdir():  # cards tell the time at which they were written
             path.unlink()
-        assert len(found) == 6, sorted(found)  # images and cards of three splits
         self._whole = self._whole or found
         assert found == self._whole, "other bits than those of another run"

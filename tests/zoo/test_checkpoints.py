@@ -105,6 +105,29 @@ def test_another_networks_weights_are_named_by_what_differs(plain, tmp_path: Pat
         resolve("Plain20", weights=tmp_path / "w.pt")
 
 
+def test_weights_are_judged_before_images_are_decoded(tmp_path: Path, monkeypatch) -> None:
+    """The folder has no images at all, so that whoever looks for them fails otherwise."""
+    other = models.build("Plain20", "cifar10").state_dict() | {"more.weight": torch.zeros(1)}
+    torch.save(other, tmp_path / "w.pt")
+    monkeypatch.chdir(tmp_path)
+    for weights, error, message in (
+        ("missing.pt", OSError, r"cannot read the weights .*/missing\.pt"),
+        ("w.pt", ValueError, r"another network \(unexpected: more\.weight\)"),
+    ):
+        with pytest.raises(error, match=message):
+            resolve("Plain20", dataset="folder?size=16", data_root=tmp_path, weights=weights)
+
+
+def test_a_plan_names_weights_by_a_path_that_holds_in_every_folder(
+    plain, tmp_path: Path, monkeypatch
+) -> None:
+    torch.save(plain.state_dict(), tmp_path / "w.pt")
+    monkeypatch.chdir(tmp_path)
+    task = resolve("Plain20", weights="w.pt")
+    monkeypatch.chdir("/")
+    assert resolve("Plain20", weights=dict(task.source)["weights"] or "") is task
+
+
 def test_checkpoints_without_a_channel_map_or_batch_counters_load(tmp_path: Path) -> None:
     network = models.build("ResNet56", "digits")
     state = {
@@ -157,7 +180,7 @@ def test_torchvisions_weights_are_fetched_or_the_way_out_is_named(monkeypatch) -
         return network.state_dict()
 
     monkeypatch.setattr(MobileNet_V2_Weights, "get_state_dict", fetch)
-    assert equal(pretrained("MobileNetV2", "imagenet", "torchvision", 1000), network)
+    assert equal(pretrained("MobileNetV2", "imagenet", "torchvision", lambda: 1000), network)
     assert fetched == [("IMAGENET1K_V1", True)]
 
     def fail(self, **options):
@@ -165,7 +188,7 @@ def test_torchvisions_weights_are_fetched_or_the_way_out_is_named(monkeypatch) -
 
     monkeypatch.setattr(MobileNet_V2_Weights, "get_state_dict", fail)
     with pytest.raises(OSError, match=r"cannot fetch https://.*no route.*pass its path"):
-        pretrained("MobileNetV2", "imagenet", "torchvision", 1000)
+        pretrained("MobileNetV2", "imagenet", "torchvision", lambda: 1000)
 
 
 def test_damaged_files_are_refused_whatever_the_damage(plain, tmp_path: Path) -> None:

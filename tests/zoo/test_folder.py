@@ -14,7 +14,7 @@ from amc_gym._utils.paths import cache_root
 from amc_gym.engine.cache import engines
 from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
-from amc_gym.zoo.datasets import _load, cache, imagenette, load
+from amc_gym.zoo.datasets import _load, cache, imagenette, listing, load
 from amc_gym.zoo.datasets.folder import imagenet
 from amc_gym.zoo.datasets.sort import sort
 from amc_gym.zoo.resolving import resolve
@@ -74,6 +74,56 @@ def test_the_second_time_nothing_is_decoded(root: Path, monkeypatch) -> None:
     assert again.reward is not first.reward
     assert again.reward.fingerprint == first.reward.fingerprint
     assert again.calibration.fingerprint == first.calibration.fingerprint
+
+
+def test_the_second_time_no_content_is_hashed(root: Path, monkeypatch) -> None:
+    first = fresh(root)
+
+    class Untouched:
+        def __getattr__(self, name: str):
+            raise AssertionError(f"{name} is computed again")
+
+    monkeypatch.setattr("amc_gym.tasks.split.hashlib", Untouched())
+    monkeypatch.setattr(cache, "_checksum", None)
+    again = fresh(root)
+    for name in ("train", "calibration", "reward", "test"):
+        one, other = getattr(first, name), getattr(again, name)
+        assert one.fingerprint == other.fingerprint
+        assert one.image_hashes == other.image_hashes
+
+
+def test_hashes_in_a_damaged_card_are_not_believed(root: Path) -> None:
+    fingerprint = fresh(root).test.fingerprint
+    for file in cache_root().glob("*.json"):
+        file.write_text(file.read_text().replace(fingerprint, "0" * 64))
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert fresh(root).test.fingerprint == fingerprint
+
+
+def test_files_are_listed_again_only_where_a_folder_has_changed(root: Path, monkeypatch) -> None:
+    monkeypatch.setattr(listing, "MANY", 0)
+    monkeypatch.setattr(listing, "SETTLED", 0)
+    first = fresh(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "_found", None)
+        assert fresh(root).reward.fingerprint == first.reward.fingerprint
+    Image.new("RGB", (9, 9), (7, 7, 7)).save(root / "val" / "cat" / "new.png")
+    again = fresh(root)
+    assert len(again.reward) + len(again.test) == 17
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_classes_without_validation_images_are_no_harm(root: Path, empty: bool) -> None:
+    for name in ("bat", "eel"):
+        (root / "train" / name).mkdir()
+        Image.new("RGB", (9, 9), (200, 7, len(name))).save(root / "train" / name / f"{name}.png")
+        if empty:
+            (root / "val" / name).mkdir()
+    splits = fresh(root)
+    assert splits.classes == 4
+    assert set(splits.reward.labels.tolist()) == set(splits.test.labels.tolist()) == {1, 2}
+    task = resolve("Plain20", dataset="folder?size=16", data_root=root, weights="random")
+    assert task.model(task.example).shape == (1, 4)
 
 
 def test_a_changed_file_or_another_size_is_decoded_anew(root: Path) -> None:

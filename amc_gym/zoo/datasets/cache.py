@@ -13,20 +13,29 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from pydantic import Field
 
+from amc_gym._utils import documents
+from amc_gym._utils.documents import Schema, Sha256
 from amc_gym._utils.files import replacing, sweep, write_json
 from amc_gym._utils.paths import cache_root
 from amc_gym._utils.progress import counter
 from amc_gym._utils.shared_memory import mapped_tensor
+from amc_gym.tasks.split import Split
 
 UNREADABLE = ("refuse", "skip")
+SHA1 = 20
+"""Bytes of the hash of an image."""
+
 VERSION = 1  # of what is written: raise it when decoding changes
 
 OURS = re.compile(r"[0-9a-f]{32}\.(npy|json)")
@@ -34,6 +43,26 @@ OURS = re.compile(r"[0-9a-f]{32}\.(npy|json)")
 
 AHEAD = 64
 """Images that are decoded before they are written."""
+
+
+class HashesSchema(Schema):
+    """Hashes of a split's content: ``Split.fingerprint``, and of its images one after the other."""
+
+    split: Sha256
+    images: Annotated[str, Field(pattern=r"^([0-9a-f]{40})*$")]
+
+
+class CardSchema(Schema):
+    """Read the card of a file of decoded images."""
+
+    sha256: Sha256
+    unreadable: list[Annotated[int, Field(ge=0)]]
+    files: Annotated[int, Field(ge=0)]
+    decoding: dict[str, int]
+    stamp: list[int] | None = None
+    seal: Sha256 | None = None
+    hashes: dict[Sha256, HashesSchema] = Field(default_factory=dict)
+
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -78,53 +107,91 @@ def tidy() -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def is_decoded(paths: Sequence[Path], root: Path, decoding: Decoding) -> bool:
-    """Whether the images of files are in the cache, damaged perhaps."""
-    return _place(paths, root, decoding).exists()
+class Decoded:
+    """Images of files, from the cache, or decoded in parallel and put there when first asked for.
 
-
-def decoded(
-    paths: Sequence[Path], root: Path, decoding: Decoding, unreadable: str = "refuse"
-) -> tuple[Tensor, list[int]]:
-    """Return the images of files, from the cache, or decoded in parallel and put there.
-
-    What is in the cache belongs to the files' names, sizes and times of change; its checksum is
-    compared before use, and what is damaged is decoded again.
+    What is in the cache belongs to the files' names, sizes and times of change.  Its checksum is
+    compared where its own size or time is another than when it was written, and what is damaged is
+    decoded again.
 
     Args:
         paths: the files.
         root: the folder they are in; a cache outlives its being moved.
         decoding: how.
-        unreadable: "refuse" files that are no images, or "skip" them; both name them.
-
-    Returns:
-        Images, uint8 ``(M, 3, size, size)`` mapped from a file, and which of ``paths`` they are.
-
-    Raises:
-        OSError: files are no images and ``unreadable`` is "refuse", or there is no room.
     """
-    path = _place(paths, root, decoding)
-    card = _read_card(path)
-    if card is None:
-        card = _decode(paths, decoding, path)
-    broken = [paths[i] for i in card["unreadable"]]
-    if broken:
+
+    def __init__(self, paths: Sequence[Path], root: Path, decoding: Decoding) -> None:
+        self._paths, self._decoding = paths, decoding
+        self._file = cache_root() / f"{_key(paths, root, decoding)}.npy"
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the images are in the cache, damaged perhaps."""
+        return self._file.exists()
+
+    def split(
+        self,
+        labels: NDArray[np.int64],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        unreadable: str = "refuse",
+    ) -> Split:
+        """Return the images with their labels; what is known of their content is not hashed again.
+
+        Args:
+            labels: of each file.
+            mean: of each channel, to normalise by.
+            std: likewise.
+            unreadable: "refuse" files that are no images, or "skip" them; both name them.
+
+        Returns:
+            Images, uint8 ``(M, 3, size, size)``, mapped from a file.
+
+        Raises:
+            OSError: files are no images and ``unreadable`` is "refuse", or there is no room.
+        """
+        card = _read_card(self._file)
+        if card is None:
+            card = _decode(self._paths, self._decoding, self._file)
+        self._complain(card["unreadable"], unreadable)
+        readable = np.delete(np.arange(len(self)), card["unreadable"])
+        # Copy on write: mapped like a file that is only read, and torch does not mind.
+        images = mapped_tensor(np.load(self._file, mmap_mode="c"))
+        images = images[: len(readable)]  # the rows of unreadable files are left over, last
+        made = Split(images, torch.from_numpy(labels[readable]), mean, std)
+        return self._recalled(made, card)
+
+    def _complain(self, unreadable: Sequence[int], choice: str) -> None:
+        broken = [self._paths[i] for i in unreadable]
+        if not broken:
+            return
         names = ", ".join(str(name) for name in broken[:5]) + ", ..." * (len(broken) > 5)
-        if unreadable == "refuse" or len(broken) == len(paths):
+        if choice == "refuse" or len(broken) == len(self):
             raise OSError(
-                f"{len(broken)} of {len(paths)} files cannot be read as images: {names}. "
+                f"{len(broken)} of {len(self)} files cannot be read as images: {names}. "
                 "Remove or replace them, or leave them out with the option unreadable=skip"
             )
-        warnings.warn(f"left out {len(broken)} unreadable images: {names}", stacklevel=2)
-    skipped = set(card["unreadable"])
-    readable = [i for i in range(len(paths)) if i not in skipped]
-    # Copy on write: mapped like a file that is only read, and torch does not mind.
-    images = mapped_tensor(np.load(path, mmap_mode="c"))
-    return images[: len(readable)], readable  # the rows of unreadable files are left over, last
+        warnings.warn(f"left out {len(broken)} unreadable images: {names}", stacklevel=3)
 
-
-def _place(paths: Sequence[Path], root: Path, decoding: Decoding) -> Path:
-    return cache_root() / f"{_key(paths, root, decoding)}.npy"
+    def _recalled(self, split: Split, card: dict) -> Split:
+        """Give a split the hashes of its content, or the card those that it lacks."""
+        told = (split.labels.tolist(), split.mean, split.std)
+        name = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        known = card.setdefault("hashes", {}).get(name)
+        if known is None:
+            images = "".join(sorted(each.hex() for each in split.image_hashes))
+            card["hashes"][name] = {"split": split.fingerprint, "images": images}
+            card["stamp"] = _stamp(self._file)
+            with suppress(OSError):  # they are found out again the next time
+                write_json(self._file.with_suffix(".json"), card | {"seal": _sealed(card)})
+            return split
+        images = bytes.fromhex(known["images"])
+        return split.recalling(
+            known["split"], (images[i : i + SHA1] for i in range(0, len(images), SHA1))
+        )
 
 
 def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
@@ -136,15 +203,31 @@ def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
     return digest.hexdigest()[:32]
 
 
+def _sealed(card: dict) -> str:
+    """Return the checksum of a card: hashes in a damaged one would be believed."""
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of change of a file: as long as they stay, nobody has written to it."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
 def _read_card(path: Path) -> dict | None:
     """Return the card of a file in the cache, or None if it is to be decoded (again)."""
     try:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        if _checksum(path) == card["sha256"]:
+        documents.check(CardSchema, card)
+        stamp, seal = _stamp(path), card.pop("seal", None)
+        whole = seal == _sealed(card) if seal or card.get("hashes") else True
+        if whole and card.get("stamp") == stamp:
             return card
+        if whole and _checksum(path) == card["sha256"]:
+            return card | {"stamp": stamp}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         pass
     warnings.warn(f"{path} is damaged: its images are decoded again", stacklevel=3)
     return None

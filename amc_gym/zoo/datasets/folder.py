@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
 from amc_gym._utils.paths import cache_root
 from amc_gym.tasks.room import require_disk, side
-from amc_gym.tasks.split import Split, Splits, require, stratified_order
-from amc_gym.zoo.datasets.cache import (
-    UNREADABLE,
-    Decoding,
-    decoded,
-    is_decoded,
-    tidy,
-)
+from amc_gym.tasks.split import Splits, require
+from amc_gym.zoo.datasets.cache import UNREADABLE, Decoded, Decoding, tidy
 from amc_gym.zoo.datasets.cifar10 import MEAN, STD
+from amc_gym.zoo.datasets.listing import listed
 from amc_gym.zoo.datasets.registry import register
 
 REWARD = 3000  # as in the paper, for ImageNet
 CALIBRATION = 3000  # as in the authors' code: 60 batches of 50
-SEED = 0
 
 
 @register("folder")
@@ -73,27 +62,27 @@ def folder(
         raise ValueError(f"{root / 'val'} has classes that train has not: {sorted(unknown)[:5]}")
     decoding = Decoding(resize, size)
 
-    def split(files: Sequence[Path], labels: NDArray[np.int64]) -> Split:
-        images, readable = decoded(files, root, decoding, unreadable)
-        return Split(images, torch.from_numpy(labels[readable]), MEAN, STD)
-
-    (training,) = _chosen(root / "train", classes, [max(train, CALIBRATION)])
-    judging, test = _chosen(root / "val", classes, [whole("reward", reward, at_least=0), None])
+    training = listed(root / "train", classes, max(train, CALIBRATION))
+    if not training[0]:
+        raise OSError(f"{root / 'train'} holds 0 images: too few")
+    files, labels = listed(root / "val", classes)
+    n = _judging(len(files), whole("reward", reward, at_least=0), root / "val")
     tidy()
-    parts = [files for files, _ in (training, judging, test)]
-    count = sum(len(files) for files in parts if not is_decoded(files, root, decoding))
+    chosen = (training, (files[:n], labels[:n]), (files[n:], labels[n:]))
+    parts = [(Decoded(files, root, decoding), labels) for files, labels in chosen]
+    count = sum(len(files) for files, _ in parts if not files.is_there)
     require_disk(
         f"{count:,} images of {size} x {size} pixels",
         count * 3 * size * size,
         cache_root(),
         "choose a smaller size=, or make room",
     )
-    trained = split(*training)
+    splits = [files.split(labels, MEAN, STD, unreadable) for files, labels in parts]
     return Splits(
-        train=trained,
-        calibration=trained.first(CALIBRATION),
-        reward=split(*judging),
-        test=split(*test),
+        train=splits[0],
+        calibration=splits[0].first(CALIBRATION),
+        reward=splits[1],
+        test=splits[2],
         classes=len(classes),
     )
 
@@ -147,37 +136,18 @@ def _refuse_flat(directory: Path) -> None:
         )
 
 
-def _chosen(
-    directory: Path, classes: dict[str, int], sizes: Sequence[int | None]
-) -> list[tuple[list[Path], NDArray[np.int64]]]:
-    """Files and labels of disjoint parts of a folder, seeded and stratified.
-
-    Args:
-        directory: the folder.
-        classes: class -> index.
-        sizes: of each part; None: what is left, 0: ``REWARD`` or half, whichever is less.
+def _judging(total: int, wanted: int, directory: Path) -> int:
+    """Return how many of so many images are reward images; of 0: ``REWARD`` or half, the lesser.
 
     Raises:
         OSError: there are too few images.
-        ValueError: a named size leaves nothing to the parts behind it.
+        ValueError: none would be left to test on.
     """
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-
-    samples = make_dataset(str(directory), classes, extensions=IMG_EXTENSIONS, allow_empty=True)
-    if len(samples) < len(sizes):
-        raise OSError(f"{directory} holds {len(samples)} images: too few")
-    samples.sort()  # the order in which a file system lists them is its own
-    labels = np.array([label for _, label in samples], dtype=np.int64)
-    order = stratified_order(labels, SEED)
-    parts = []
-    for size in sizes:
-        if size == 0:
-            size = min(REWARD, len(order) // 2)
-        elif size is not None and len(sizes) > 1 and size >= len(order):
-            raise ValueError(
-                f"reward must be less than the {len(order)} images of {directory}, of which at "
-                f"least one is a test image, not {size}"
-            )
-        mine, order = np.split(order, [size if size is not None else len(order)])
-        parts.append(([Path(samples[i][0]) for i in mine], labels[mine]))
-    return parts
+    if total < 2:
+        raise OSError(f"{directory} holds {total} images: too few")
+    if wanted >= total:
+        raise ValueError(
+            f"reward must be less than the {total} images of {directory}, of which at least one "
+            f"is a test image, not {wanted}"
+        )
+    return wanted or min(REWARD, total // 2)
