@@ -79,7 +79,7 @@ def put(
 
     Args:
         state: tensors by name.
-        model: the network; one on the meta device takes the tensors as they are.
+        model: the network.
         origin: where they come from, for the message.
         any_classes: whether the last layer may be for another number of classes; it is then left
             as it is.
@@ -96,8 +96,7 @@ def put(
         raise ValueError(
             f"{origin} is for {found} classes ({wrong[0]}), and the data set has {wanted}"
         )
-    on_meta = any(tensor.is_meta for tensor in own.values())
-    mismatch = model.load_state_dict(_of_right_shape(state, wrong), strict=False, assign=on_meta)
+    mismatch = model.load_state_dict(_of_right_shape(state, wrong), strict=False)
     problems = {
         "of another shape": [] if of_head else wrong,
         "missing": sorted(set(mismatch.missing_keys) - set(wrong)),
@@ -110,6 +109,12 @@ def put(
 
 def _of_right_shape(state: Mapping[str, Tensor], wrong: Iterable[str]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if name not in set(wrong)}
+
+
+def classes_of(model: nn.Module) -> int | None:
+    """Return how many classes the last linear layer tells apart; None if there is none."""
+    head = _last_linear(model)
+    return None if head is None else len(model.get_parameter(f"{head}.weight"))
 
 
 def _last_linear(model: nn.Module) -> str | None:

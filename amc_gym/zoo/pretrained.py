@@ -36,17 +36,23 @@ def pretrained(network: str, dataset: str, weights: str, classes: Callable[[], i
         state = None
     else:
         state = models.NETWORKS[network].rename(checkpoints.read(Path(weights)))
+    if state is None:
+        return _random(network, dataset, classes())
     origin = f"weights={weights!r}"
-    if state is not None:
-        with torch.device("meta"):  # shapes alone
-            checkpoints.put(state, models.build(network, dataset), origin, any_classes=True)
+    model = _random(network, dataset, None)
+    checkpoints.put(state, model, origin, any_classes=True)
     known = classes()
+    if known != checkpoints.classes_of(model):
+        model = _random(network, dataset, known)
+    checkpoints.put(state, model, origin)
+    return model
+
+
+def _random(network: str, dataset: str, classes: int | None) -> nn.Module:
+    """Return the network with random weights, always the same, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
-        model = models.build(network, dataset, known)
-    if state is not None:
-        checkpoints.put(state, model, origin)
-    return model.eval()
+        return models.build(network, dataset, classes).eval()
 
 
 def _torchvision(network: str, dataset: str) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("benchmarks", "run"),
     "report": ("benchmarks", "report"),
+    "best-plans": ("benchmarks.best_plans",),
     "compare": ("benchmarks", "compare"),
     "finetuning": ("benchmarks.finetuning",),
     "pareto": ("benchmarks.pareto",),

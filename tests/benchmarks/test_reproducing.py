@@ -19,6 +19,7 @@ from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.recipes import RECIPES
 from amc_gym.zoo.recipes import main as train
 from benchmarks.__main__ import main
+from benchmarks.best_plans import judge
 from benchmarks.finetuning.__main__ import finetune
 from benchmarks.pareto.__main__ import pareto
 from benchmarks.reproducing.configs import COMMANDS, CONFIGS, Stage, changed, load, names, read
@@ -33,6 +34,7 @@ from benchmarks.weight_stages import study as weight_stages
 FUNCTIONS = {
     "run": benchmarks_main.run,
     "report": benchmarks_main.report,
+    "best-plans": judge,
     "compare": benchmarks_main.compare,
     "finetuning": finetune,
     "pareto": pareto,

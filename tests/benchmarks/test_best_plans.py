@@ -1,0 +1,65 @@
+"""Best plans image by image: what the records say, and no plan twice."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from benchmarks import best_plans
+from benchmarks.best_plans import Judged, judge
+from benchmarks.studies.execution import execute, setting_of
+from benchmarks.studies.records import Store
+from benchmarks.studies.runs import BenchmarkError, Run
+
+PLANS = "best-plans"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bootstrap of a few resamples."""
+    monkeypatch.setattr("benchmarks.finetuning.paired.RESAMPLES", 99)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of three plans, not judged yet."""
+    store = Store(tmp_path_factory.mktemp("study"))
+    setting = setting_of("AMC-MobileNet-v0", {}, episodes=1)
+    for agent in ("uniform", "deep", "random"):
+        store.save(execute(Run(setting, agent, 0)))
+    return store.folder
+
+
+def test_files_agree_with_the_records(folder: Path) -> None:
+    assert not judge(folder)
+    for record in Store(folder).load()[0]:
+        found = Judged.read(folder / PLANS / f"{record.run.name}.images.json")
+        assert found.agent == record.run.agent
+        assert found.right["reward top1"].accuracy == pytest.approx(record.best.reward_accuracy)
+        assert found.right["test top1"].accuracy == pytest.approx(record.best.test_accuracy)
+        within = found.right["test top5"].array
+        assert within[found.right["test top1"].array].all()
+        assert 0.4 < within.mean() <= 1
+
+
+def test_the_table_has_a_line_for_each_agent_and_the_full_network(folder: Path) -> None:
+    assert not judge(folder)
+    with (folder / "best-plans.csv").open() as file:
+        rows = {row["agent"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"full network", "uniform", "deep", "random"}
+    for name, row in rows.items():
+        low, mean, high = (float(row[f"test_top1{end}"]) for end in ("_low", "", "_high"))
+        assert low <= mean <= high
+        assert (row["test_top1_to_uniform"] == "") == (name in ("full network", "uniform"))
+    assert float(rows["full network"]["test_top1"]) > float(rows["uniform"]["test_top1"])
+
+
+def test_what_is_judged_stays_and_what_is_not_there_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(best_plans, "_right", None)
+    assert not judge(folder)
+    with pytest.raises(BenchmarkError, match="no finished runs"):
+        judge(tmp_path)
