@@ -15,6 +15,7 @@ from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say
 from amc_gym.cli.plans import SavedPlan
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.latency.checking import check
+from amc_gym.compression.latency.load import BUSIEST, OtherLoad
 from amc_gym.compression.latency.measurement import build
 from amc_gym.compression.latency.table import LatencyTable
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS, measure, pinned
@@ -100,6 +101,7 @@ def bench_latency(
     batch: int = 1,
     rounds: int = 50,
     noisiest: float = NOISIEST,
+    busiest: float = BUSIEST,
     device: str = "auto",
 ) -> None:
     """Time the original and the compressed network side by side on this machine.
@@ -112,6 +114,7 @@ def bench_latency(
         batch: images at a time.
         rounds: how often each is timed, by turns.
         noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
+        busiest: share of the cores that other programs may take meanwhile, up to 1.
         device: auto, cpu, cuda, ... of the torch runtimes.
     """
     loaded, original = saved.open()
@@ -122,9 +125,11 @@ def bench_latency(
         engines.analysis(original), runtime, threads=threads, batch=batch, device=device
     )
     networks = {"original": original.model, "compressed": small}
+    others = OtherLoad()
     with pinned(threads):
         passes = {name: subject.prepare(net, subject.images) for name, net in networks.items()}
         timings = measure(passes, rounds=rounds, noisiest=noisiest)
+    others.refuse(busiest)
     example = original.example[:1]
     shown = Table(title=f"{subject.device}, {rounds} rounds by turns", title_justify="left")
     for i, name in enumerate(("network", "MACs", "parameters", "ms [quartiles]", "faster")):
