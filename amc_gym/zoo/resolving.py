@@ -18,7 +18,7 @@ from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.names import nearest
 from amc_gym._utils.own_code import failing_as_one
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.zoo import datasets, models, small
+from amc_gym.zoo import bundled, datasets, models, small
 from amc_gym.zoo.pretrained import pretrained
 
 TaskLike = str | Callable[[], CompressionTask] | CompressionTask
@@ -71,7 +71,9 @@ def resolve(
         _check_known(task)
         models.variant(task, name)
         origin = str(path("weights", weights))
-        if origin not in ("bundled", "torchvision", "random"):
+        if origin == "bundled":
+            bundled.find(task, name)  # before the folder, which need not be named for nothing
+        elif origin not in ("torchvision", "random"):
             origin = os.path.abspath(origin)  # plans say it, and are read in other folders
         root = datasets.find_root(dataset, data_root)
         return _network_task(str(task), str(dataset), root, origin)
