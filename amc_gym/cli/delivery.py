@@ -6,16 +6,19 @@ import importlib
 from pathlib import Path
 from typing import Literal
 
+from torch import Tensor
+
 from amc_gym._utils.own_code import failing_as_one
-from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say, watched
+from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say
 from amc_gym.cli.plans import SavedPlan
 from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
-from amc_gym.tasks.gathering import Data, data_of
+from amc_gym.tasks.gathering import Data, training_data_of
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import finished_epochs, score
 from amc_gym.training.recipe import Recipe
 from amc_gym.workflows import compression as api
+from amc_gym.zoo.datasets.folder import photographs
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
 
@@ -78,8 +81,9 @@ def finetune(
         out: file for the weights (.safetensors); their description goes beside it.
         recipe: how to train.
         train: package.module:function that returns training images: an amc_gym.Split, (images,
-            labels), or whatever else a split of the task may be. Registered networks need none,
-            they have their data set's.
+            labels), or whatever else a split of the task may be. Or a folder of photographs, at
+            any depth and without labels, for --recipe.distillation 1. Registered networks need
+            none, they have their data set's.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
     """
@@ -89,7 +93,7 @@ def finetune(
     finished = finished_epochs(checkpoint) >= recipe.epochs
     refuse_to_overwrite(out, force=force or finished, suffixes=SAFETENSORS)
     loaded, subject = saved.open()
-    images = _imported(train, subject) if train else api.training_images(subject, saved.data_root)
+    images = _training(train, subject, saved.data_root)
     small = api.finetune(
         subject,
         loaded,
@@ -97,7 +101,6 @@ def finetune(
         recipe,
         checkpoint=checkpoint,
         device=device,
-        progress=watched(),
     )
     before = api.compress(subject, loaded)
     _said(api.export(small, subject, out, overwrite=force or holds(out, small)))
@@ -116,6 +119,25 @@ def _said(exported: Exported) -> None:
     )
 
 
+def _training(name: str | None, task: CompressionTask, data_root: Path | None) -> Data:
+    """Return the images to train on.
+
+    Raises:
+        CommandError: a folder is named whose photographs do not suit the network.
+    """
+    if name is None:
+        return api.training_images(task, data_root)
+    if not Path(name).is_dir():
+        return _imported(name, task)
+    size = task.example.shape[1:] if isinstance(task.example, Tensor) else ()
+    if not (task.objective.classifies and len(size) == 3 and size[0] == 3 and size[1] == size[2]):
+        raise CommandError(
+            f"--train {name}: photographs are for networks that classify square colour images; "
+            "name a package.module:function that returns inputs of this network"
+        )
+    return photographs(Path(name), size[1])
+
+
 def _imported(name: str, task: CompressionTask) -> Data:
     own_code(name)
     module, _, function = name.partition(":")
@@ -124,4 +146,4 @@ def _imported(name: str, task: CompressionTask) -> Data:
             made = getattr(importlib.import_module(module), function)()
         except (ImportError, AttributeError, ValueError) as error:
             raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
-        return data_of("--train", made, task.objective)
+        return training_data_of("--train", made, task.objective)

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from amc_gym._utils.arguments import described
 from amc_gym._utils.nests import Nest, mapped
 from amc_gym.tasks.collecting import SplitLike, is_pair, loader_of, seeded, split_of
 from amc_gym.tasks.objectives.objective import Objective
 from amc_gym.tasks.samples import Samples, plain
-from amc_gym.tasks.split import Split
+from amc_gym.tasks.split import UNLABELLED, Split
 
 Data = Split | Samples
 """Inputs and targets of a task."""
@@ -55,6 +56,45 @@ def data_of(name: str, data: Any, objective: Objective) -> Data:
     if objective.classifies and not (_is_item(first) and _is_nest(first[0])):
         return split_of(name, data)
     return _gathered(name, loader, own=_has_own_collate(data), listed=objective.lists)
+
+
+def training_data_of(name: str, data: Any, objective: Objective) -> Data:
+    """Return what ``data_of`` does; images that are classified need no labels here.
+
+    Args:
+        name: of the argument, as the user writes it.
+        data: as in ``data_of``; or images alone: a tensor or array (N, C, H, W), or a map-style
+            data set of images.
+        objective: of the task.
+
+    Raises:
+        TypeError, ValueError: as ``data_of``.
+    """
+    if not objective.classifies or isinstance(data, Split | Samples) or is_pair(data):
+        return data_of(name, data, objective)
+    if isinstance(data, Tensor | np.ndarray):
+        try:
+            return Split.unlabelled(data)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
+    loader = loader_of(name, data)
+    first = loader.dataset[next(iter(loader.sampler))]  # pyright: ignore[reportArgumentType]
+    if isinstance(first, Tensor | np.ndarray) and not isinstance(data, DataLoader):
+        return data_of(name, _WithoutLabels(data), objective)
+    return data_of(name, data, objective)
+
+
+class _WithoutLabels(Dataset[tuple[Any, int]]):
+    """A data set of images alone, as one of pairs."""
+
+    def __init__(self, images: Any) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self._images[index], UNLABELLED
 
 
 def _is_nest(inputs: Any) -> bool:

@@ -18,6 +18,9 @@ from amc_gym._utils.arguments import described, real, whole
 from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym._utils.machine import device_of
 
+UNLABELLED = -1
+"""Label of images that have none."""
+
 CHUNK = 128
 """Images that are looked at together: bounds the copy of those that lie in a file."""
 
@@ -88,8 +91,28 @@ class Split:
             object.__setattr__(self, name, values)
         require(min(self.std or ()) > 0, "std must be positive", self.std)
 
+    @classmethod
+    def unlabelled(
+        cls,
+        images: Any,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+    ) -> Split:
+        """Return images without labels, which only a teacher's answers can teach.
+
+        Raises:
+            TypeError, ValueError: as ``Split``.
+        """
+        found = _tensor("images", images)
+        return cls(found, torch.full((len(found),), UNLABELLED), mean, std)
+
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Whether the images have labels."""
+        return not bool((self.labels == UNLABELLED).all())
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.images.shape[1:]))

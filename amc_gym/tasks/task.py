@@ -113,8 +113,13 @@ class CompressionTask:
                     f"the {one} and {other} splits share {shared} images; they must be disjoint"
                 )
 
-    def check_fits(self, name: str, split: Data) -> None:
+    def check_fits(self, name: str, split: Data, *, unlabelled: bool = False) -> None:
         """Refuse inputs of another shape than the reward split's, and targets that do not fit.
+
+        Args:
+            name: what the user calls the split.
+            split: the inputs and targets.
+            unlabelled: whether it may be of images without labels.
 
         Raises:
             ValueError: the split, which the user calls ``name``, does not fit.
@@ -130,6 +135,13 @@ class CompressionTask:
                 )
         if not self.objective.classifies:
             check_targets(self.objective, self.model, name, split)
+            return
+        if isinstance(split, Split) and not split.labelled:
+            if not unlabelled:
+                raise ValueError(
+                    f"the {name} images have no labels: only the training images of fine-tuning "
+                    "may do without"
+                )
             return
         labels = split.targets_of(slice(None))
         if not (isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()):

@@ -139,6 +139,11 @@ def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: 
         )
     if recipe.distillation and not taught:
         raise ValueError("distillation needs a teacher: the network before its compression")
+    if isinstance(split, Split) and not split.labelled and recipe.distillation < 1:
+        raise ValueError(
+            f"distillation={recipe.distillation}: the training images have no labels, so that a "
+            "teacher's answers alone can teach; set distillation=1.0, or pass labels"
+        )
     objective.loss.smoothed(recipe.label_smoothing)
     if not isinstance(split, Split) or not objective.classifies:
         if recipe.shift or recipe.flip or recipe.crop < 1:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
-from torch import nn
+from torch import Tensor, nn
 
 from amc_gym._utils.arguments import described, function, truth
 from amc_gym._utils.arguments import path as path_of
@@ -26,7 +26,7 @@ from amc_gym.compression.recovery import Chain, RecoveryLike, chain
 from amc_gym.compression.recovery.chain import is_own
 from amc_gym.engine.cache import engines
 from amc_gym.tasks.admission import unwrapped
-from amc_gym.tasks.gathering import DataLike, data_of
+from amc_gym.tasks.gathering import DataLike, training_data_of
 from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask
@@ -130,7 +130,7 @@ def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, Compre
 def finetune(
     task: CompressionTask,
     plan: CompressionPlan,
-    train_split: DataLike,
+    train_split: DataLike | Tensor,
     recipe: Recipe = FINETUNING,
     *,
     recovery: RecoveryLike | None = None,
@@ -151,8 +151,11 @@ def finetune(
         task: what was compressed.
         plan: how.
         train_split: training images, or other samples, as the splits of a task;
-            ``training_images(task)`` are those of registered networks.
-        recipe: how to train, by the task's objective; that by default distils where it can be done.
+            ``training_images(task)`` are those of registered networks.  Images alone will do, a
+            tensor (N, C, H, W), a data set of them or ``Split.unlabelled``, where the recipe goes
+            by the original network's answers alone, ``distillation=1.0``.
+        recipe: how to train, by the task's objective; that by default distils where it can be done,
+            and does nothing else where there are no labels.
         recovery: of the weights to begin with, as in ``compress``.
         checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
         device: where to train, and where the network then is; "auto": a GPU if there is one.
@@ -174,8 +177,8 @@ def finetune(
         recovery = chain(recovery)
     checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)
     progress, where = truth("progress", progress), device_of(device)
-    train_split = data_of("train_split", train_split, task.objective)
-    task.check_fits("train_split", train_split)
+    train_split = training_data_of("train_split", train_split, task.objective)
+    task.check_fits("train_split", train_split, unlabelled=True)
     for name in ("reward", "test"):
         split = getattr(task, name)
         shared = len(train_split.image_hashes & split.image_hashes)
@@ -200,6 +203,8 @@ def finetune(
         )
     if recipe == FINETUNING and not task.objective.loss.distils:
         recipe = replace(recipe, distillation=0.0)
+    if recipe == FINETUNING and isinstance(train_split, Split) and not train_split.labelled:
+        recipe = replace(recipe, distillation=1.0)
     return train(
         compress(task, plan, recovery).to(where),
         train_split,

@@ -219,6 +219,49 @@ def test_impossible_recipes_are_refused(change: dict[str, object], message: str)
 
 
 @pytest.mark.thorough
+class Images(torch.utils.data.Dataset[Tensor]):
+    """A data set of images alone."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.images[index]
+
+
+def test_images_without_labels_are_taught_by_the_original_alone(plain_task) -> None:
+    env = make_env(plain_task)
+    env.execute(env.budget.scaled([0.5] * len(env.budget.channels)))
+    labelled = Split(torch.randn(64, 3, 8, 8), torch.zeros(64, dtype=torch.int64))
+    recipe = Recipe(2, 16, learning_rate=0.01, schedule="cosine", distillation=1.0)
+    tuned = [
+        amc_gym.finetune(plain_task, env.plan, images, recipe, progress=False)
+        for images in (
+            labelled,
+            labelled.images,
+            labelled.images.numpy(),
+            Split.unlabelled(labelled.images),
+            Images(labelled.images),
+        )
+    ]
+    for other in tuned[1:]:
+        assert same(tuned[0], other)
+    with pytest.raises(ValueError, match=r"have no labels.*set distillation=1\.0"):
+        amc_gym.finetune(
+            plain_task, env.plan, labelled.images, replace(recipe, distillation=0.5), progress=False
+        )
+    with pytest.raises(ValueError, match="the reward images have no labels"):
+        CompressionTask(
+            plain_task.model,
+            plain_task.calibration,
+            Split.unlabelled(plain_task.reward.images),
+            plain_task.test,
+        )
+
+
 def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
     digits_task: CompressionTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from amc_gym.engine.cache import engines
 from amc_gym.engine.engine import Engine
 from amc_gym.engine.options import EngineOptions
 from amc_gym.zoo.datasets import _load, cache, imagenette, listing, load
-from amc_gym.zoo.datasets.folder import imagenet
+from amc_gym.zoo.datasets.folder import imagenet, photographs
 from amc_gym.zoo.datasets.sort import sort
 from amc_gym.zoo.resolving import resolve
 
@@ -124,6 +124,14 @@ def test_classes_without_validation_images_are_no_harm(root: Path, empty: bool) 
     assert set(splits.reward.labels.tolist()) == set(splits.test.labels.tolist()) == {1, 2}
     task = resolve("Plain20", dataset="folder?size=16", data_root=root, weights="random")
     assert task.model(task.example).shape == (1, 4)
+
+
+def test_photographs_of_a_folder_need_no_labels(root: Path) -> None:
+    found = photographs(root / "val", 8)
+    assert not found.labelled
+    assert sorted(colours(found)) == list(range(65, 141, 5))
+    with pytest.raises(OSError, match="holds no images"):
+        photographs(cache_root(), 8)
 
 
 def test_a_changed_file_or_another_size_is_decoded_anew(root: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
 from amc_gym._utils.paths import cache_root
 from amc_gym.tasks.room import require_disk, side
-from amc_gym.tasks.split import Splits, require
+from amc_gym.tasks.split import UNLABELLED, Split, Splits, require
 from amc_gym.zoo.datasets.cache import UNREADABLE, Decoded, Decoding, tidy
 from amc_gym.zoo.datasets.cifar10 import MEAN, STD
 from amc_gym.zoo.datasets.listing import listed
@@ -102,6 +104,30 @@ def imagenet(
     found = len(_classes(root / "train"))
     require(found == 1000, f"ImageNet has 1,000 classes; {root / 'train'} must have them", found)
     return folder(root, train=train, reward=reward, unreadable=unreadable)
+
+
+def photographs(root: Path, size: int, *, unreadable: str = "refuse") -> Split:
+    """Return all images below a folder, without labels, in the order of their names.
+
+    They are resized, cut out, normalised and kept in the cache as those of ``folder``.
+
+    Args:
+        root: the folder.
+        size: side of the square images, in pixels.
+        unreadable: "refuse" files that are no images, or "skip" them; both name them.
+
+    Raises:
+        OSError: there are no images, or a file is none and is refused.
+    """
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    files = sorted(path for path in root.rglob("*") if path.name.lower().endswith(IMG_EXTENSIONS))
+    if not files:
+        raise OSError(f"{root} holds no images")
+    labels = np.full(len(files), UNLABELLED, dtype=np.int64)
+    return Decoded(files, root, Decoding(round(size * 8 / 7), size)).split(
+        labels, MEAN, STD, unreadable
+    )
 
 
 def _classes(directory: Path) -> dict[str, int]:
