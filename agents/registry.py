@@ -10,9 +10,11 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import gymnasium as gym
 
+from amc_gym._utils.arguments import truth
 from amc_gym._utils.names import choose
 
 from . import sources
+from .plans import amc, execute
 from .recording import BudgetSpent, Episode, Recorder, Result
 
 
@@ -167,11 +169,36 @@ def _imported(word: str) -> str:
 
 
 class Agent:
-    """A learner whose episodes are counted and recorded; made by ``make``."""
+    """A learner whose episodes are counted and recorded; made by ``make``.
 
-    def __init__(self, name: str, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> None:
+    Args:
+        name: of a registered agent.
+        env: what it learns on.
+        seed: of everything that it draws.
+        uniform_first: whether the uniform plan is evaluated first, of which the learner is not
+            told: so no search ends below it.  Results of an agent with and without it are kept
+            apart, as those of all arguments are.
+        arguments: keyword arguments of the agent's own.
+
+    Raises:
+        TypeError: the agent takes no such argument.
+        ValueError: there is no budget for the uniform plan to meet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        env: gym.Env[Any, Any],
+        seed: int,
+        *,
+        uniform_first: bool = False,
+        **arguments: Any,
+    ) -> None:
         self.name = name
         self.seed = seed
+        self.uniform_first = truth("uniform_first", uniform_first)
+        if self.uniform_first and amc(env).budget.limit is None:
+            raise ValueError("uniform_first is for searches within a budget: set preserve_ratio")
         self.recorder = Recorder(env)
         self.learner = FACTORIES[name](self.recorder, seed, **arguments)
 
@@ -200,7 +227,11 @@ class Agent:
         began = time.perf_counter()
         stopped = False
         try:
-            self.learner.learn(episodes)
+            if self.uniform_first:
+                budget = amc(self.recorder).budget
+                execute(self.recorder, budget.scaled([1.0] * len(budget.channels)))
+            if episodes > self.uniform_first:
+                self.learner.learn(episodes - self.uniform_first)
         except BudgetSpent:
             stopped = True
         seconds = time.perf_counter() - began
@@ -219,7 +250,8 @@ def make(name: str, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> Agen
         name: of a registered agent.
         env: what it learns on.
         seed: of everything that it draws.
-        arguments: keyword arguments of the agent's own, such as hyper-parameters.
+        arguments: keyword arguments of the agent's own, such as hyper-parameters, and
+            ``uniform_first``, see ``Agent``.
 
     Raises:
         ValueError: an unknown name, with the near match.
@@ -242,4 +274,5 @@ def fingerprint(name: str, **arguments: Any) -> str:
         OSError: a file that the agent says it reads cannot be read.
     """
     choose("agent", name, FACTORIES)
-    return sources.fingerprint(FACTORIES[name].factory, arguments)
+    own = {key: value for key, value in arguments.items() if key != "uniform_first"}
+    return sources.fingerprint(FACTORIES[name].factory, own)

@@ -42,6 +42,29 @@ def test_agent_of_ones_own_in_three_lines(make_env: Any) -> None:
     assert result.best.counts == result.history[0].channels
 
 
+def test_no_search_ends_below_the_uniform_plan_where_it_is_evaluated_first(make_env: Any) -> None:
+    @agents.register("worst")
+    class Worst:
+        def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
+            self.env = env
+
+        def learn(self, episodes: int) -> None:
+            for _ in range(episodes):
+                play(self.env, [1.0])
+
+    uniform = agents.make("uniform", make_env(), seed=0).learn(1).history[0]
+    result = agents.make("worst", make_env(), seed=0, uniform_first=True).learn(3)
+    assert result.evaluations == len(result.history) == 3
+    assert result.history[0].channels == uniform.channels
+    assert max(each.reward for each in result.history) >= uniform.reward
+    assert agents.make("worst", make_env(), seed=0, uniform_first=True).learn(1).evaluations == 1
+    assert agents.fingerprint("uniform", uniform_first=True) == agents.fingerprint("uniform")
+    with pytest.raises(TypeError, match="uniform_first"):
+        agents.make("worst", make_env(), seed=0, uniform_first="yes")
+    with pytest.raises(ValueError, match="uniform_first is for searches within a budget"):
+        agents.make("worst", make_env(preserve_ratio=None), seed=0, uniform_first=True)
+
+
 class Spendthrift:
     """Goes on for ever, whatever is raised."""
 
