@@ -15,8 +15,9 @@ from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
 from amc_gym.tasks.gathering import Data, training_data_of
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import finished_epochs, score
+from amc_gym.training.checkpoints import finished_epochs
 from amc_gym.training.recipe import Recipe
+from amc_gym.training.scores import score
 from amc_gym.workflows import compression as api
 from amc_gym.zoo.datasets.folder import photographs
 

@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import math
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn, optim
+from torch import nn
 
-from amc_gym._utils.arguments import described, whole
-from amc_gym._utils.files import replacing
 from amc_gym._utils.grad_mode import recorded
-from amc_gym._utils.names import choose
-from amc_gym._utils.nests import device_of, placed
+from amc_gym._utils.nests import placed
 from amc_gym._utils.progress import counter
 from amc_gym.compression.evaluation.folding import fold_norms
-from amc_gym.compression.evaluation.hits import METRICS
-from amc_gym.compression.evaluation.layout import fastest_layout, laid_out
-from amc_gym.compression.evaluation.scoring import scored
+from amc_gym.compression.evaluation.layout import fastest_layout
 from amc_gym.compression.graph import GraphError
+from amc_gym.compression.pruning.cut import Cut
 from amc_gym.compression.tracing import trace
-from amc_gym.tasks.admission import classes_of
-from amc_gym.tasks.gathering import Data, DataLike, data_of
-from amc_gym.tasks.heads import train_mode
-from amc_gym.tasks.objectives import Objective, classification, objective_of
+from amc_gym.tasks.gathering import Data
+from amc_gym.tasks.objectives import Objective, objective_of
 from amc_gym.tasks.split import Split
-from amc_gym.training.augmentation import augment
-from amc_gym.training.gradients import ForwardBackward, Gradients, fastest
-from amc_gym.training.recipe import Recipe, make_optimizer, make_scheduler
+from amc_gym.training.recipe import Recipe
+from amc_gym.training.run import Run
+from amc_gym.training.scores import CLASSES, score
 
 RESIDENT = 2**30
 """Bytes of images that move to the device once; more of them move batch by batch."""
-
-
-CLASSES = "classification"
-"""The objective where none is named."""
 
 
 class DivergedError(ValueError):
@@ -60,6 +47,7 @@ def train(
     origin: str = "",
     evaluate_on: Data | None = None,
     keep_zeros: bool = False,
+    cut: Cut | None = None,
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
@@ -80,24 +68,32 @@ def train(
         origin: where the model comes from; a checkpoint only fits a run of equal origin.
         evaluate_on: samples whose score the progress bar shows after each epoch.
         keep_zeros: weights of convolutions and linear layers that are zero, pruned ones, stay so.
+        cut: what is shrunk and then cut, for recipes that shrink.
         progress: whether there is a progress bar.
         on_epoch: told of the number of finished epochs after each, and where a run goes on.
 
     Returns:
-        The same model, channels last where it runs so, in evaluation mode.
+        The same model, channels last where it runs so, in evaluation mode; after a cut, or where
+        weights are averaged, another one.
 
     Raises:
         DivergedError: the loss is no finite number any more.
         ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
             its warm-up, images would be shifted out of sight, the recipe distils and there is no
-            teacher, or it asks for what the objective does not have.
+            teacher, or shrinks and there is no cut, or it asks for what the objective does not
+            have.
     """
     objective = objective_of(objective)
     _check_recipe(recipe, objective, split, taught=teacher is not None)
+    if recipe.shrink and cut is None:
+        raise ValueError(
+            f"shrink={recipe.shrink}: nothing says what to shrink; amc_gym.finetune takes it "
+            "from a plan, and elsewhere shrink must be 0"
+        )
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_(True)
-    run = _prepared(model, split, recipe, objective, teacher, origin, keep_zeros=keep_zeros)
+    run = _prepared(model, split, recipe, objective, teacher, origin, cut, keep_zeros=keep_zeros)
     on_device = split.to(next(model.parameters()).device) if split.nbytes <= RESIDENT else split
     done = run.resume(checkpoint) if checkpoint and checkpoint.exists() else 0
 
@@ -112,18 +108,19 @@ def train(
                     f"training has diverged in epoch {epoch + 1}, its loss is {loss}: lower "
                     f"learning_rate={recipe.learning_rate}, or raise temperature or batch_size"
                 )
+            run.shrunk(epoch + 1, split)
             shown = f"loss {loss:.3f}"
             if checkpoint:
                 run.save(checkpoint, epoch + 1)
             if evaluate_on is not None:
-                found = score(model, evaluate_on, objective)
+                found = score(run.result, evaluate_on, objective)
                 shown += f", {'accuracy' if objective.classifies else 'score'} {found:.2%}"
             bar.update(task, completed=epoch + 1, description=shown)
             if progress and not bar.console.is_terminal:  # a log, where no bar moves
                 bar.console.print(f"epoch {epoch + 1} of {recipe.epochs}: {shown}")
             if on_epoch is not None:
                 on_epoch(epoch + 1)
-    return model.eval()
+    return run.result.eval()
 
 
 def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: bool) -> None:
@@ -167,9 +164,10 @@ def _prepared(
     objective: Objective,
     teacher: nn.Module | None,
     origin: str,
+    cut: Cut | None,
     *,
     keep_zeros: bool,
-) -> _Run:
+) -> Run:
     """The run of a training before its first step; networks are laid out as they run fastest."""
     device = next(model.parameters()).device
     example = placed(split.batch(slice(1)), device)
@@ -181,17 +179,16 @@ def _prepared(
             layout = torch.contiguous_format
         guide.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     model.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
-    optimizer = make_optimizer(model, recipe)
-    return _Run(
+    return Run(
         model,
         guide,
-        optimizer,
-        make_scheduler(optimizer, recipe, recipe.epochs * _steps(len(split), recipe)),
         recipe,
         objective,
         {**recipe.described(), "images": split.fingerprint, "origin": origin},
         layout,
-        _masks(model) if keep_zeros else (),
+        steps=max(1, len(split) // recipe.batch_size),  # one smaller batch where images are few
+        keep_zeros=keep_zeros,
+        cut=cut,
     )
 
 
@@ -229,172 +226,6 @@ def finetune_steps(
         return network.eval()
 
 
-def finished_epochs(checkpoint: Path) -> int:
-    """How many epochs a run has behind it whose state is in a file; 0 if there is none.
-
-    Raises:
-        ValueError: the checkpoint is damaged.
-    """
-    return _read(checkpoint)["epoch"] if checkpoint.exists() else 0
-
-
-def score(
-    network: nn.Module, split: DataLike, objective: Any = CLASSES, batch_size: int = 256
-) -> float:
-    """Score in [0, 1], in evaluation mode; the network's mode is put back afterwards.
-
-    Args:
-        network: what the objective is about; one that classifies maps images ``(N, C, H, W)`` to
-            logits ``(N, classes)``.
-        split: inputs and targets, as the splits of a task.
-        objective: as of a task.
-        batch_size: samples at a time.
-
-    Raises:
-        TypeError: an argument is of a wrong type.
-        ValueError: an argument is unknown or out of range, the network does not classify the
-            images, as ``classes_of`` says, or the score is none.
-    """
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
-    objective = objective_of(objective)
-    split = data_of("split", split, objective)
-    batch_size = whole("batch_size", batch_size, at_least=1)
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        if objective.classifies:
-            classes_of(network, placed(split.batch(slice(2)), device), "network")
-        batches = (
-            (placed(inputs, device), placed(targets, device))
-            for inputs, targets in split.batches(batch_size)
-        )
-        return scored(network, batches, objective.score)
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def accuracy(
-    network: nn.Module, split: DataLike, metric: str = "top1", batch_size: int = 256
-) -> float:
-    """Accuracy in [0, 1] of a network that classifies: ``score`` by a metric.
-
-    Args:
-        network: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
-        split: labelled images, as the splits of a task.
-        metric: "top1" or "top5".
-        batch_size: images at a time.
-
-    Raises:
-        TypeError, ValueError: as ``score``.
-    """
-    top = METRICS[choose("metric", metric, METRICS)]
-    return score(network, split, classification(top), batch_size)
-
-
-@dataclass
-class _Run:
-    """State of a training run, and the parts that change it."""
-
-    model: nn.Module
-    teacher: nn.Module | None
-    optimizer: optim.Optimizer
-    scheduler: optim.lr_scheduler.LRScheduler
-    recipe: Recipe
-    objective: Objective
-    identity: dict[str, Any]  # what a resumed run must share with the one before it
-    layout: torch.memory_format  # of the images
-    masks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()  # weights, and where they may not be 0
-    step: ForwardBackward | None = None  # made with the first batch, whose shape the others have
-
-    def epoch(self, number: int, split: Data) -> float:
-        """Pass over the samples once; the mean loss of the steps."""
-        recipe, device = self.recipe, next(self.model.parameters()).device
-        steps = _steps(len(split), recipe)
-        total = torch.zeros((), device=device)
-        train_mode(self.model)
-        # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
-        # the caller's generator stays as it was.
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(recipe.seed * 1_000_003 + number)
-            order = torch.randperm(len(split)).to(device_of(split.batch(slice(1))))
-            for chosen in order[: steps * recipe.batch_size].chunk(steps):
-                inputs = placed(split.batch(chosen), device)
-                if recipe.shift or recipe.flip or recipe.crop < 1:
-                    inputs = augment(inputs, recipe.shift, recipe.flip, recipe.crop)
-                inputs = laid_out(inputs, self.layout)
-                targets = placed(split.targets_of(chosen), device)
-                if self.step is None:
-                    step = Gradients(self.model, self.teacher, recipe, self.objective)
-                    self.step = fastest(step, inputs, targets)
-                total += self.step(inputs, targets)
-                self.optimizer.step()
-                self.scheduler.step()
-                for weight, mask in self.masks:
-                    weight.data.mul_(mask)
-        return total.item() / steps
-
-    def save(self, path: Path, epoch: int) -> None:
-        """Write the state after ``epoch`` epochs: all of it or, if interrupted, nothing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "identity": self.identity,
-            "epoch": epoch,
-        }
-        with replacing(path) as file:
-            try:
-                torch.save(state, file)
-            except RuntimeError as error:  # torch's own, after what the system has said
-                if isinstance(error.__context__, OSError):
-                    raise error.__context__ from None
-                raise
-
-    def resume(self, path: Path) -> int:
-        """Load the state and return the number of epochs behind it."""
-        state = _read(path)
-        theirs = state["identity"]
-        differing = [key for key, own in self.identity.items() if theirs.get(key) != own]
-        if differing:
-            raise ValueError(
-                f"checkpoint {path} belongs to another run: it differs in {', '.join(differing)}. "
-                "Delete it, or name another file"
-            )
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.scheduler.load_state_dict(state["scheduler"])
-        except Exception as error:  # as what is in the file has it
-            raise ValueError(
-                f"checkpoint {path} belongs to another network. Delete it, or name another file"
-            ) from error
-        return state["epoch"]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a run's state.
-
-    Raises:
-        ValueError: the checkpoint is damaged.
-    """
-    content = io.BytesIO(path.read_bytes())
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that damage made
-            state = torch.load(content, map_location="cpu", weights_only=True)
-        if not isinstance(state["identity"], dict) or not state["epoch"] >= 0:
-            raise ValueError
-    except Exception as error:  # torch.load raises whatever it runs into
-        raise ValueError(
-            f"checkpoint {path} is damaged. Delete it, or name another file"
-        ) from error
-    return state
-
-
 def _teacher(network: nn.Module, split: Data) -> nn.Module:
     """Return a copy that answers only: its norms are folded, which halves its passes."""
     network = copy.deepcopy(network).cpu().eval()
@@ -402,14 +233,3 @@ def _teacher(network: nn.Module, split: Data) -> nn.Module:
     with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is
         network, _ = fold_norms(network, trace(network, example))
     return network
-
-
-def _steps(images: int, recipe: Recipe) -> int:
-    """Whole batches in an epoch; one smaller batch where there are too few images for one."""
-    return max(1, images // recipe.batch_size)
-
-
-def _masks(model: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Weights of convolutions and linear layers that hold zeros: those were pruned, and stay so."""
-    modules = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
-    return [(m.weight, m.weight.detach() != 0) for m in modules if (m.weight == 0).any()]

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from amc_gym._utils.arguments import real, truth, whole
 from amc_gym._utils.names import choose
@@ -43,6 +44,11 @@ class Recipe:
         crop: least share of an image's area that is cut out at random and brought to full size
             (Szegedy et al., 2015), in (0, 1]; 1 leaves images whole.
         flip: images are mirrored left to right half of the time.
+        shrink: epochs, of all, before the cut: all weights of the original network are trained, and
+            a growing L2 penalty takes away what the plan drops (GReg-1, Wang et al., 2021); 0 cuts
+            first.  Recovery is then left out, as the cut changes nothing.
+        averaging: share of all steps over which weights are averaged, in [0, 1): exponentially,
+            with a decay of 1 - 1 / (share x steps); 0 keeps the last ones.
         precision: "float32", "bf16" for autocast, or "auto": bf16 where it is fast.
         seed: of order and augmentation, and of the initial weights where this module makes them;
             from 0 to 2^32 - 1.
@@ -68,6 +74,8 @@ class Recipe:
     crop: float = 1.0
     precision: Precision = "float32"
     seed: int = 0
+    shrink: int = 0
+    averaging: float = 0.0
 
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)
@@ -79,6 +87,11 @@ class Recipe:
         for name, bounds in REAL.items():
             put(name, real(name, getattr(self, name), **bounds))
         put("flip", truth("flip", self.flip))
+        if self.shrink >= self.epochs:
+            raise ValueError(
+                f"shrink={self.shrink} must be less than epochs={self.epochs}: some are to be left "
+                "for the network after the cut"
+            )
 
     def described(self) -> dict[str, Any]:
         """Return the fields as files name them: without later ones that change nothing."""
@@ -86,7 +99,7 @@ class Recipe:
         return {name: fields[name] for name in fields if fields[name] != LATER.get(name, ...)}
 
 
-LATER: dict[str, Any] = {"crop": 1.0}
+LATER: dict[str, Any] = {"crop": 1.0, "shrink": 0, "averaging": 0.0}
 """Fields that recipes in earlier files have not -> value under which these are the same recipes."""
 
 WHOLE: dict[str, dict[str, Any]] = {
@@ -94,6 +107,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "batch_size": {"at_least": 1},
     "shift": {"at_least": 0},
     "seed": {"at_least": 0, "at_most": 2**32 - 1},
+    "shrink": {"at_least": 0},
 }
 """Fields of a recipe that are whole numbers -> bounds."""
 
@@ -106,6 +120,7 @@ REAL: dict[str, dict[str, Any]] = {
     "distillation": {"at_least": 0, "at_most": 1},
     "temperature": {"above": 0},
     "crop": {"above": 0, "at_most": 1},
+    "averaging": {"at_least": 0, "below": 1},
 }
 """Fields of a recipe that are real numbers -> bounds."""
 
@@ -188,3 +203,12 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
     return optim.SGD(
         groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
+
+
+def make_average(model: nn.Module, recipe: Recipe, total_steps: int) -> AveragedModel | None:
+    """Return the average of the model's weights and statistics, if the recipe has one."""
+    if not recipe.averaging:
+        return None
+    window = max(1.0, recipe.averaging * total_steps)
+    decay = get_ema_multi_avg_fn(1 - 1 / window)
+    return AveragedModel(model, multi_avg_fn=decay, use_buffers=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import os
@@ -22,6 +23,7 @@ from amc_gym._utils.provenance import versions
 from amc_gym.compression.handover import export as hand_over
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.pruning import PRUNINGS
+from amc_gym.compression.pruning.cut import Cut
 from amc_gym.compression.recovery import Chain, RecoveryLike, chain
 from amc_gym.compression.recovery.chain import is_own
 from amc_gym.engine.cache import engines
@@ -30,8 +32,9 @@ from amc_gym.tasks.gathering import DataLike, training_data_of
 from amc_gym.tasks.heads import left_out, returns_logits_in_training, without
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask
-from amc_gym.training.loop import score, train
+from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
+from amc_gym.training.scores import score
 from amc_gym.zoo import datasets, named_tasks
 from amc_gym.zoo.resolving import TaskLike, resolve
 
@@ -82,6 +85,17 @@ def compress(
         PlanError: the plan belongs to another network or other calibration images.
     """
     task, plan = pair(task, plan)
+    check_made_for(task, plan)
+    steps = recovery_of(plan) if recovery is None else chain(recovery)
+    return PRUNINGS[plan.options["granularity"]].replay(plan, engines.analysis(task), steps)
+
+
+def check_made_for(task: CompressionTask, plan: CompressionPlan) -> None:
+    """Refuse a plan of another task.
+
+    Raises:
+        PlanError: the plan belongs to another network or other calibration images.
+    """
     both = plan.fingerprints.keys() & task.fingerprints.keys()  # older plans lack the last two
     for what in ("model", "calibration", *({"logits", "outputs"} & both)):
         if plan.fingerprints.get(what) != task.fingerprints[what]:
@@ -89,8 +103,6 @@ def compress(
                 f"the plan was made for another {what} than the task's "
                 f"({plan.fingerprints.get(what)} is not {task.fingerprints[what]})"
             )
-    steps = recovery_of(plan) if recovery is None else chain(recovery)
-    return PRUNINGS[plan.options["granularity"]].replay(plan, engines.analysis(task), steps)
 
 
 def recovery_of(plan: CompressionPlan) -> Chain:
@@ -147,6 +159,9 @@ def finetune(
     Where the recipe says so, it distils from the original network.  All weights are trained, those
     that are frozen in the original too: what they were fitted to is no longer there.
 
+    Where the recipe shrinks, training begins with the original network, and the cut comes in
+    between.
+
     Args:
         task: what was compressed.
         plan: how.
@@ -157,6 +172,9 @@ def finetune(
         recipe: how to train, by the task's objective; that by default distils where it can be done,
             and does nothing else where there are no labels.
         recovery: of the weights to begin with, as in ``compress``.
+            ``training_images(task)`` are those of registered networks.
+        recipe: how to train, by the task's objective; that by default distils where it can be done.
+        recovery: of the weights to begin with, as in ``compress``; recipes that shrink have none.
         checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
         device: where to train, and where the network then is; "auto": a GPU if there is one.
         progress: whether there is a progress bar.
@@ -193,6 +211,11 @@ def finetune(
             "the task's model does not return logits (N, classes) in training mode, so it cannot "
             "be fine-tuned here: return them in both modes, or train what amc_gym.compress makes"
         )
+    if recipe.shrink and recovery is not None:
+        raise ValueError(
+            f"recovery={str(recovery)!r} makes up for a cut, and shrink={recipe.shrink} leaves "
+            "nothing to make up for: leave out one of them"
+        )
     frozen = [name for name, p in task.model.named_parameters() if not p.requires_grad]
     if frozen:
         logger.warning(
@@ -205,8 +228,9 @@ def finetune(
         recipe = replace(recipe, distillation=0.0)
     if recipe == FINETUNING and isinstance(train_split, Split) and not train_split.labelled:
         recipe = replace(recipe, distillation=1.0)
+    network, cut = beginning(task, plan, recipe, recovery)
     return train(
-        compress(task, plan, recovery).to(where),
+        network.to(where),
         train_split,
         recipe,
         objective=task.objective,
@@ -214,9 +238,34 @@ def finetune(
         checkpoint=checkpoint,
         origin=hashlib.sha256(f"{recovery}{plan.to_json()}".encode()).hexdigest(),
         keep_zeros=not PRUNINGS[plan.options["granularity"]].runs_faster,
+        cut=cut,
         progress=progress,
         on_epoch=on_epoch,
     )
+
+
+def beginning(
+    task: CompressionTask,
+    plan: CompressionPlan,
+    recipe: Recipe,
+    recovery: RecoveryLike | None = None,
+) -> tuple[nn.Module, Cut | None]:
+    """Return the network that training begins with, and what is yet to be cut, if anything.
+
+    Args:
+        task: what was compressed.
+        plan: how.
+        recipe: of the training; where it shrinks, that begins with a copy of the original network.
+        recovery: as in ``compress``, for recipes that do not shrink.
+
+    Raises:
+        PlanError: as ``compress``.
+    """
+    if not recipe.shrink:
+        return compress(task, plan, recovery), None
+    check_made_for(task, plan)
+    cut = PRUNINGS[plan.options["granularity"]].cut(plan, engines.analysis(task))
+    return copy.deepcopy(task.model), cut
 
 
 @recorded

@@ -32,7 +32,7 @@ from amc_gym.envs.rewards import REWARDS
 from amc_gym.envs.sparsity import per_unit
 from amc_gym.tasks.objectives import Objective
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import score
+from amc_gym.training.scores import score
 from amc_gym.workflows.compression import compress, pair
 
 IMAGES, SHARE = 2, 0.002

@@ -31,9 +31,10 @@ from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
 from amc_gym.tasks.gathering import Data, DataLike, data_of
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import score, train
+from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
-from amc_gym.workflows.compression import FINETUNING, compress
+from amc_gym.training.scores import score
+from amc_gym.workflows.compression import FINETUNING, beginning, compress
 from amc_gym.workflows.search import search
 from amc_gym.zoo.resolving import resolve
 
@@ -129,7 +130,7 @@ def prune_in_stages(
         "evaluations": evaluations,
         "seed": seed,
         "options": options,
-        "recipe": str(recipe),
+        "recipe": _text(recipe),
     }
     stages: list[Stage] = []
     current = task
@@ -180,9 +181,9 @@ def _finetuned(
         device: where to train.
         progress: whether there is a progress bar.
     """
-    network = compress(current, plan)
-    before = score(network, original.test, original.objective)
-    train(
+    before = score(compress(current, plan), original.test, original.objective)
+    network, cut = beginning(current, plan, recipe)
+    network = train(
         network.to(device_of(device)),
         training_images,
         recipe,
@@ -191,6 +192,7 @@ def _finetuned(
         checkpoint=None if path is None else path.with_suffix(".checkpoint"),
         origin=plan.to_json(),
         keep_zeros=True,
+        cut=cut,
         progress=progress,
     )
     network.cpu()
@@ -202,6 +204,11 @@ def _finetuned(
         plan=plan,
         network=network,
     )
+
+
+def _text(recipe: Recipe) -> str:
+    """Write a recipe as finished stages of all versions name it."""
+    return f"Recipe({', '.join(f'{name}={value!r}' for name, value in recipe.described().items())})"
 
 
 def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:

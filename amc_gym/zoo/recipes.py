@@ -13,8 +13,9 @@ import torch
 
 from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import choose
-from amc_gym.training.loop import accuracy, train
+from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
+from amc_gym.training.scores import accuracy
 from amc_gym.zoo import bundled, models
 from amc_gym.zoo.datasets import load
 

@@ -54,7 +54,8 @@ def finetune(
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
         modules: Modules to import first, which register agents of your own: they say which of
             them are rules.
-        recipe: How to train.
+        recipe: How to train; with `--recipe.shrink 10` plans are shrunk in the first 10 epochs,
+            and the full network is trained on for as many epochs in all.
     """
     import_modules(split(modules))
     console = Console(stderr=True)
@@ -64,6 +65,10 @@ def finetune(
         raise BenchmarkError(f"{folder} has no finished run of {', '.join(sorted(missing))}")
     if recovery is not None:
         chain(recovery)
+        if recipe.shrink:
+            raise BenchmarkError(
+                "--recovery makes up for a cut that --recipe.shrink makes harmless"
+            )
     records = [r for r in records if not wanted or r.run.agent in wanted]
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}; first: python -m benchmarks run")

@@ -22,8 +22,8 @@ def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
     after: dict[str, list[float]] = {}
     before: dict[str, list[float]] = {}
     for outcome in outcomes:
-        after.setdefault(outcome.agent, []).append(100 * outcome.after.accuracy)
-        before.setdefault(outcome.agent, []).append(100 * outcome.before.accuracy)
+        after.setdefault(outcome.label, []).append(100 * outcome.after.accuracy)
+        before.setdefault(outcome.label, []).append(100 * outcome.before.accuracy)
     agents = sorted(after, key=lambda agent: sum(after[agent]) / len(after[agent]))
     with mpl.rc_context(STYLE):
         figure = new_figure(1.3 + 0.42 * len(agents))

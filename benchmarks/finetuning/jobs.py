@@ -147,9 +147,15 @@ def jobs_of(
         for agent, run in chosen
     ]
     plans.insert(0, (FULL, 0, plans[0][2], 1.0, 1.0))
+    full = replace(recipe, shrink=0)  # of which nothing is dropped
     return [
         FineTuning(
-            *plan, replace(recipe, seed=recipe.seed + n), folder, n == 0, recovery, data_root
+            *plan,
+            replace(full if plan[0] == FULL else recipe, seed=recipe.seed + n),
+            folder,
+            n == 0,
+            recovery,
+            data_root,
         )
         for n in range(seeds)
         for plan in plans

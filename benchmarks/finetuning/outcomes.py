@@ -155,6 +155,11 @@ class Outcome:
     versions: dict[str, str]
     date: str
 
+    @property
+    def label(self) -> str:
+        """Whose plan it is, and whether what it drops was shrunk before the cut."""
+        return f"{self.agent}, shrunk" if self.recipe.get("shrink") else self.agent
+
     def to_content(self) -> dict[str, Any]:
         """Turn into a table for a file, without its format."""
         return asdict(self) | {"plan": None if self.plan is None else self.plan.to_dict()}

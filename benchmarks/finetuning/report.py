@@ -39,7 +39,7 @@ class Row:
     """One agent's plans, fine-tuned.
 
     Attributes:
-        agent: its name, or the full network.
+        agent: its name and whether plans were shrunk, see ``Outcome.label``; or the full network.
         macs: share of the full network's, mean over plans.
         params: likewise.
         before: test accuracy before fine-tuning, mean over plans.
@@ -71,14 +71,16 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
     """
     for what, values in (
         ("test images", {o.before.split for o in outcomes}),
-        ("recipes", {str(o.recipe | {"seed": None}) for o in outcomes}),
-        ("recoveries", {o.recovery for o in outcomes}),
+        # Of the full network nothing is shrunk, and what is shrunk is not recovered.
+        ("recipes", {str(o.recipe | {"seed": None, "shrink": 0}) for o in outcomes}),
+        ("shrinking", {o.recipe["shrink"] for o in outcomes if _shrinks(o)}),
+        ("recoveries", {o.recovery for o in outcomes if not _shrinks(o)}),
     ):
         if len(values) > 1:
             raise ValueError(f"the outcomes are of different {what}; give each its own --out")
     by_agent: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        by_agent.setdefault(outcome.agent, []).append(outcome)
+        by_agent.setdefault(outcome.label, []).append(outcome)
     if FULL not in by_agent:
         raise ValueError("the full network is not fine-tuned yet: nothing to compare with")
     bits = {agent: [o.after.array for o in theirs] for agent, theirs in by_agent.items()}
@@ -112,7 +114,7 @@ def best_rule(outcomes: Iterable[Outcome]) -> str | None:
     accuracies: dict[str, list[float]] = {}
     for outcome in outcomes:
         if kind_of(outcome.agent) == "rule":
-            accuracies.setdefault(outcome.agent, []).append(outcome.after.accuracy)
+            accuracies.setdefault(outcome.label, []).append(outcome.after.accuracy)
     return max(accuracies, key=lambda agent: _mean(accuracies[agent]), default=None)
 
 
@@ -145,14 +147,18 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     plan = next(o.plan for o in outcomes if o.plan is not None)
     task, ratio = plan.task, plan.options["preserve_ratio"]
     budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan.options['resource']}"
-    recipe, any_one = outcomes[0].recipe, outcomes[0]
+    any_one = next(o for o in outcomes if not _shrinks(o))
+    recipe = any_one.recipe
     where = " and on ".join(distinct(each.machine for each in outcomes))
     torches = " and ".join(sorted({each.versions["torch"] for each in outcomes}))
     shown = ("epochs", "batch_size", "learning_rate", "schedule", "weight_decay")
     shown += ("label_smoothing", "distillation", "shift", "flip", "precision")
-    start = plan.options["recovery"] if any_one.recovery is None else any_one.recovery
+    cut = [o.recovery for o in outcomes if o.agent != FULL and not _shrinks(o)]
+    start = (plan.options["recovery"] if cut[0] is None else cut[0]) if cut else "none"
     shown += tuple(name for name in LATER if name in recipe)
     settings = ", ".join(f"{name} {recipe[name]}" for name in shown)
+    shrunk = next((f"{o.recipe['shrink']} epochs" for o in outcomes if _shrinks(o)), None)
+    shrinking = f" Shrunk: in the first {shrunk}, then cut without recovery." if shrunk else ""
     rule = best_rule(outcomes)
     the_rule = "" if rule is None else f"The rule compared with is the best one: {rule}. "
     notes = (
@@ -160,10 +166,14 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
         "are means over plans and fine-tuning seeds; differences to the full network, trained on "
         "alike, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
         "loss: a mean of at least -0.2 points, and an interval that is not all below 0. "
-        f"{the_rule}Recovery before fine-tuning: {start}; fine-tuning: {settings}. Measured on "
-        f"{where}; torch {torches}."
+        f"{the_rule}Recovery before fine-tuning: {start}; fine-tuning: {settings}.{shrinking} "
+        f"Measured on {where}; torch {torches}."
     )
     return f"{task['task']} on {task['dataset']}{budget}: fine-tuned", notes
+
+
+def _shrinks(outcome: Outcome) -> bool:
+    return bool(outcome.recipe.get("shrink"))
 
 
 def _cells(row: Row) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def _networks(step: Stage) -> tuple[int, int, str]:
     """Networks of the step's agents, recipe and seeds; of each agent one plan."""
     folder, options = Path(step.arguments[0]), step.options
     names = options.get("agents") or sorted({r.run.agent for r in Store(folder).load()[0]})
-    recipe = asdict(RECIPE) | {
+    recipe = RECIPE.described() | {
         name.removeprefix("recipe.").replace("-", "_"): value
         for name, value in options.items()
         if name.startswith("recipe.")

@@ -16,8 +16,9 @@ from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
 from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.loop import accuracy, train
+from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
+from amc_gym.training.scores import accuracy
 from amc_gym.zoo.datasets import Splits, load, name_of
 from amc_gym.zoo.small.families import FAMILIES
 from amc_gym.zoo.small.generator import Member, build

@@ -9,7 +9,8 @@ import pytest
 import amc_gym
 from amc_gym.__main__ import main
 from amc_gym.cli import delivery
-from amc_gym.training.loop import finished_epochs, train
+from amc_gym.training.checkpoints import finished_epochs
+from amc_gym.training.loop import train
 from amc_gym.zoo.resolving import resolve
 
 RECIPE = ["--batch-size", "448", "--distillation", "0"]

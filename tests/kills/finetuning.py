@@ -7,7 +7,7 @@ from pathlib import Path
 
 import amc_gym
 from amc_gym.envs.factory import make_env
-from amc_gym.training.loop import finished_epochs
+from amc_gym.training.checkpoints import finished_epochs
 from amc_gym.zoo.resolving import resolve
 from tests.kills.harness import Done
 

@@ -18,8 +18,10 @@ from amc_gym.envs.factory import make_env
 from amc_gym.tasks.split import Split
 from amc_gym.training import loop as training
 from amc_gym.training.augmentation import augment
-from amc_gym.training.loop import _teacher, accuracy, train
+from amc_gym.training.loop import _teacher, train
 from amc_gym.training.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
+from amc_gym.training.run import Run
+from amc_gym.training.scores import accuracy
 from amc_gym.zoo import bundled
 from amc_gym.zoo.datasets import digits
 
@@ -272,14 +274,14 @@ def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
 
     checkpoint, epochs = tmp_path / "state.pt", []
 
-    def killed(run: training._Run, number: int, split: Split) -> float:
+    def killed(run: Run, number: int, split: Split) -> float:
         epochs.append(number)
         if len(epochs) == 3:
             raise KeyboardInterrupt
         return epoch(run, number, split)
 
-    epoch = training._Run.epoch
-    monkeypatch.setattr(training._Run, "epoch", killed)
+    epoch = Run.epoch
+    monkeypatch.setattr(Run, "epoch", killed)
     arguments = (digits_task, plan, images, recipe)
     with pytest.raises(KeyboardInterrupt):
         amc_gym.finetune(*arguments, checkpoint=checkpoint, progress=False)

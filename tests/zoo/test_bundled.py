@@ -12,8 +12,9 @@ import torch
 from small import same
 
 from amc_gym.compression.cost import counted_macs
-from amc_gym.training.loop import accuracy, train
+from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
+from amc_gym.training.scores import accuracy
 from amc_gym.zoo import bundled, models
 from amc_gym.zoo.datasets import digits, find_root, load
 from amc_gym.zoo.recipes import RECIPES, TEACHERS, main

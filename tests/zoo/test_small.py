@@ -13,7 +13,7 @@ from small import same
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym.compression.cost import counted_macs
-from amc_gym.training.loop import accuracy
+from amc_gym.training.scores import accuracy
 from amc_gym.zoo import small
 from amc_gym.zoo.datasets import load
 from amc_gym.zoo.named_tasks import task_of

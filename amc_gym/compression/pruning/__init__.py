@@ -7,6 +7,7 @@
 | weights      | weight pruning                                                             |
 | fine_grained | tensors and costs of networks of single weights                            |
 | slim_layers  | the tensors of one layer for any channel counts around it                  |
+| cut          | what a plan drops, as entries of parameters, and the network without it    |
 | pruner       | kept channels and tensors of all layers, remembered                        |
 | candidates   | the network that is evaluated: tensors swapped, or built anew              |
 | agreement    | whether it computes what the network that is handed over computes          |

@@ -13,6 +13,7 @@ from amc_gym._utils.nests import Nest
 from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.pruning.cut import Cut, channel_cut
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.pruning.pruning import Pruning, Statistics
 from amc_gym.compression.ranking.importance import Importance, ranking
@@ -95,6 +96,11 @@ class ChannelPruning(Pruning):
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
         """Return the slim network of the channels that the plan keeps."""
         return recovery.recover(plan.kept_channels(known.graph), known)
+
+    @classmethod
+    def cut(cls, plan: CompressionPlan, known: Calibration) -> Cut:
+        """Return the cut that leaves the channels that the plan keeps."""
+        return channel_cut(known.model, known.graph, plan.kept_channels(known.graph))
 
     @classmethod
     def count(

@@ -8,7 +8,7 @@ stage before has left.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -124,6 +124,11 @@ def nonzero_params(model: nn.Module) -> int:
     total = sum(parameter.numel() for parameter in model.parameters())
     layers = [m for m in model.modules() if isinstance(m, WEIGHTED)]
     return total - sum(int((layer.weight == 0).sum()) for layer in layers)
+
+
+def zeros(model: nn.Module, layers: Iterable[str]) -> dict[tuple[str, str], torch.Tensor]:
+    """Which weights of some layers are zero, by module and attribute."""
+    return {(name, "weight"): _weight(model, name) == 0 for name in layers}
 
 
 def densities(model: nn.Module, graph: ChannelGraph) -> dict[str, float]:

@@ -16,6 +16,7 @@ from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
 from amc_gym.compression.pruning.candidates import TensorSource
+from amc_gym.compression.pruning.cut import Cut
 from amc_gym.compression.ranking.importance import Importance
 from amc_gym.compression.recovery import Calibration, Chain
 
@@ -115,6 +116,15 @@ class Pruning(ABC):
     @abstractmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
         """Return the network of a plan that was made elsewhere, recovered.
+
+        Raises:
+            PlanError: it does not fit the network.
+        """
+
+    @classmethod
+    @abstractmethod
+    def cut(cls, plan: CompressionPlan, known: Calibration) -> Cut:
+        """Return what a plan that was made elsewhere takes from the network.
 
         Raises:
             PlanError: it does not fit the network.

@@ -13,11 +13,13 @@ from amc_gym._utils.nests import Nest
 from amc_gym.compression.cost import Cost, Resource
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.plan import CompressionPlan
+from amc_gym.compression.pruning.cut import Cut, weight_cut
 from amc_gym.compression.pruning.fine_grained import (
     SparsePruner,
     sparse,
     sparse_pruner,
     weight_graph,
+    zeros,
 )
 from amc_gym.compression.pruning.pruning import Pruning, Statistics
 from amc_gym.compression.ranking.importance import Importance
@@ -94,6 +96,12 @@ class WeightPruning(Pruning):
         """Return the sparse network of as many weights as the plan keeps."""
         kept = plan.kept_weights(weight_graph(known.model, known.graph))
         return recovery.apply(sparse(known.model, kept), None, known)
+
+    @classmethod
+    def cut(cls, plan: CompressionPlan, known: Calibration) -> Cut:
+        """Return the cut that sets to zero what the plan does not keep."""
+        kept = plan.kept_weights(weight_graph(known.model, known.graph))
+        return weight_cut(zeros(sparse(known.model, kept), kept))
 
     @classmethod
     def count(
