@@ -17,7 +17,8 @@ from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.recipe import Recipe
 from amc_gym.training.scores import accuracy, score
-from amc_gym.workflows.compression import compress, export, finetune, load, training_images
+from amc_gym.workflows.compression import compress, export, load
+from amc_gym.workflows.finetuning import finetune, training_images
 from amc_gym.workflows.search import search
 from amc_gym.workflows.validation import Validation, validate
 from amc_gym.zoo.named_tasks import task_of

@@ -19,6 +19,7 @@ from amc_gym.training.checkpoints import finished_epochs
 from amc_gym.training.recipe import Recipe
 from amc_gym.training.scores import score
 from amc_gym.workflows import compression as api
+from amc_gym.workflows import finetuning
 from amc_gym.zoo.datasets.folder import photographs
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
@@ -67,7 +68,7 @@ def export(
 def finetune(
     saved: SavedPlan,
     out: Path,
-    recipe: Recipe = api.FINETUNING,
+    recipe: Recipe = finetuning.FINETUNING,
     train: str | None = None,
     device: str = "auto",
     force: bool = False,
@@ -95,7 +96,7 @@ def finetune(
     refuse_to_overwrite(out, force=force or finished, suffixes=SAFETENSORS)
     loaded, subject = saved.open()
     images = _training(train, subject, saved.data_root)
-    small = api.finetune(
+    small = finetuning.finetune(
         subject,
         loaded,
         images,
@@ -127,7 +128,7 @@ def _training(name: str | None, task: CompressionTask, data_root: Path | None) -
         CommandError: a folder is named whose photographs do not suit the network.
     """
     if name is None:
-        return api.training_images(task, data_root)
+        return finetuning.training_images(task, data_root)
     if not Path(name).is_dir():
         return _imported(name, task)
     size = task.example.shape[1:] if isinstance(task.example, Tensor) else ()

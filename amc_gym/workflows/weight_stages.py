@@ -34,7 +34,8 @@ from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
 from amc_gym.training.scores import score
-from amc_gym.workflows.compression import FINETUNING, beginning, compress
+from amc_gym.workflows.compression import compress
+from amc_gym.workflows.finetuning import FINETUNING, beginning
 from amc_gym.workflows.search import search
 from amc_gym.zoo.resolving import resolve
 

@@ -317,6 +317,24 @@ def test_searches_are_compared_with_the_best_rule(uniform: Record, tmp_path: Pat
     assert all(row.against_rule is None for row in rows_of([full, searched]))
 
 
+def test_shrunk_plans_are_compared_with_those_cut_first_and_the_full_network_is_the_same(
+    uniform: Record, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=2, shrink=1)
+    full, shrunk = jobs_of([uniform], recipe, 1, tmp_path)
+    assert full == jobs_of([uniform], RECIPE, 1, tmp_path)[0]
+    outcome = work(shrunk, lambda epochs: None)
+    others = [
+        replace(outcome, agent=agent, recipe=full.recipe.described(), recovery="bn")
+        for agent in (FULL, "uniform")
+    ]
+    rows = rows_of([outcome, *others])
+    assert {row.agent for row in rows} == {FULL, "uniform", "uniform, shrunk"}
+    longer = replace(outcome, recipe=outcome.recipe | {"shrink": 2})
+    with pytest.raises(ValueError, match="different shrinking"):
+        rows_of([outcome, longer, *others])
+
+
 def test_what_cannot_be_compared_is_refused(uniform: Record, tmp_path: Path) -> None:
     job = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)[1]
     outcome = work(job, lambda epochs: None)

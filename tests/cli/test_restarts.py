@@ -104,7 +104,7 @@ def test_finetune_refuses_an_existing_file_before_it_trains(
     checkpoint = out.with_name(f"{out.name}.checkpoint.pt")
     train(network, images, recipe, checkpoint=checkpoint, progress=False)
     out.write_text("mine")
-    monkeypatch.setattr(amc_gym.workflows.compression, "finetune", killed)
+    monkeypatch.setattr(amc_gym.workflows.finetuning, "finetune", killed)
     assert finetune(plan, out, epochs=2) == 1  # one of two is done
     assert "exists: name another file" in capsys.readouterr().err
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
