@@ -65,18 +65,29 @@ def test_after_shrinking_the_cut_changes_nothing_and_before_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     networks: list[nn.Module] = []
-    cut = Run._cut
+    half: list[float] = []
+    cut, epoch = Run._cut, Run.epoch
 
     def seen(run: Run) -> None:
         networks.append(copy.deepcopy(run.model))
         cut(run)
         networks.append(copy.deepcopy(run.model))
 
+    def halfway(run: Run, number: int, split: Split) -> float:
+        loss = epoch(run, number, split)
+        if number == 0:
+            assert run.cut is not None
+            early = run.cut.make(run.model)
+            half.append(relative(answers(run.model, unseen), answers(early, unseen)))
+        return loss
+
     monkeypatch.setattr(Run, "_cut", seen)
+    monkeypatch.setattr(Run, "epoch", halfway)
     plan, unseen = plans[granularity], digits_task.test.images
     tuned = amc_gym.finetune(digits_task, plan, training_images, RECIPE, progress=False)
     shrunk, after = (answers(network, unseen) for network in networks)
     assert relative(shrunk, after) < 0.01
+    assert half[0] < 0.1  # it is no cut in the last step that does it
     at_once = amc_gym.compress(digits_task, plan, "none")
     assert relative(answers(digits_task.model, unseen), answers(at_once, unseen)) > 0.3
     assert [tensor.shape for tensor in tuned.parameters()] == [
