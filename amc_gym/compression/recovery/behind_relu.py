@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,8 @@ TURNS = 3
 SMALLEST_SCALE = 1e-6
 """Share of a norm's largest scale: below it an output is constant, and nothing is to be fitted."""
 
-Fit = Callable[[Tensor], Tensor]
-"""Wanted outputs -> those of the best weights, (groups, samples, outputs) each."""
+F = TypeVar("F", bound=Callable[[Tensor], Tensor])
+"""A fitted layer: (groups, samples, columns) -> (groups, samples, outputs)."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,39 @@ class Behind:
     shift: Tensor
     relu: bool
 
-    def fit(self, fit: Fit, aims: Tensor, plain: Tensor) -> None:
+    def part(self, chosen: slice) -> Behind:
+        """The way of some of the samples."""
+        shift = self.shift if self.shift.shape[1] == 1 else self.shift[:, chosen]
+        return Behind(self.scale, shift, self.relu)
+
+    def seen(self, outputs: Tensor) -> Tensor:
+        """What the next layer sees of outputs."""
+        return self.let_through(self.scale * outputs + self.shift)
+
+    def let_through(self, before: Tensor) -> Tensor:
+        """What the ReLU, if there is one, lets through."""
+        return before.clamp_min(0) if self.relu else before
+
+    def outputs(self, aims: Tensor, plain: Tensor) -> Tensor:
+        """Outputs of the layer that come to ``aims`` before the ReLU; ``plain`` without a scale."""
+        moves = self.scale.abs() > SMALLEST_SCALE * self.scale.abs().max()
+        return torch.where(moves, (aims - self.shift) / torch.where(moves, self.scale, 1.0), plain)
+
+    def fit(self, fit: Callable[[Tensor], F], rows: Tensor, aims: Tensor, plain: Tensor) -> F:
         """Fit by turns, beginning with plain least squares.
 
         Args:
-            fit: fits the layer; the last call's weights stay.
+            fit: wanted outputs, (groups, samples, outputs) -> the layer fitted to them.
+            rows: inputs, (groups, samples, columns).
             aims: what is wanted before the ReLU, (groups, samples, outputs).
             plain: wanted outputs of the layer where the norm has no scale.
         """
-        moves = self.scale.abs() > SMALLEST_SCALE * self.scale.abs().max()
-        scale = torch.where(moves, self.scale, 1.0)
-
-        def fitted(aims: Tensor) -> Tensor:
-            return self.scale * fit(torch.where(moves, (aims - self.shift) / scale, plain))
-
-        outputs = fitted(aims)
-        for _ in range(TURNS if self.relu else 0):
-            outputs = fitted(nearest_behind_relu(aims.clamp_min(0), outputs + self.shift))
+        found = fit(self.outputs(aims, plain))
+        for _ in range(TURNS):
+            predicted = self.scale * found(rows) + self.shift
+            nearest = nearest_behind_relu(aims.clamp_min(0), predicted)
+            found = fit(self.outputs(nearest, plain))
+        return found
 
 
 def nearest_behind_relu(seen: Tensor, predicted: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ of the slim one, whose earlier layers are re-fitted already:
     W = argmin |X~ W - X W0|^2 + ridge |W - W_kept|^2
       = (X~'X~ + ridge I)^-1 (X~' Y + ridge W_kept),   Y = X W0
 
-It costs one pass over the images for each plan: a layer is fitted the moment its inputs arrive,
-and its outputs, on which the next layer is fitted, are computed with the new weights.
+It begins with the weights of ``reconstruct`` and costs a pass over the images for each plan: a
+layer is fitted the moment its inputs arrive, and its outputs, on which the next layer is fitted,
+are computed with the new weights.  How far weights move is chosen on held-out images (`fitting`),
+layer by layer, and for the network as a whole.
 
 The nonlinear variant has an offset for each output as well, makes up for the errors of what the
 output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`behind_relu`).
@@ -15,21 +17,22 @@ output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import nn
 
+from amc_gym._utils.nests import Nest, called, leaves
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.recovery.behind_relu import Behind, add_offset, affine, has_offset
-from amc_gym.compression.recovery.reconstruction import RIDGE, as_matrix, as_weight
+from amc_gym.compression.recovery.fitting import Problem, best_fit
+from amc_gym.compression.recovery.reconstruction import Reconstruct, as_matrix, as_weight
 from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
-from amc_gym.compression.recovery.targets import Targets, grouped
+from amc_gym.compression.recovery.targets import Rows, Targets, grouped
 from amc_gym.compression.slim import Kept
-
-ROWS = 4096
-"""Whose products are summed in the images' own precision; the sums of these are in float64."""
 
 
 @register
@@ -40,15 +43,30 @@ class Sequential(Recovery):
     name = "sequential"
     summary = "least squares on the inputs that the pruned layers before really produce"
     order = 20
-    needs = frozenset({"targets"})
+    needs = frozenset({"grams", "targets"})
     nonlinear: ClassVar[bool] = False
 
+    def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, torch.Tensor]:
+        """Return what ``reconstruct`` comes to: the weights to begin with."""
+        return Reconstruct().weights(kept, calibration)
+
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
-        """Re-fit the layers of ``network`` in place, in execution order."""
+        """Re-fit the layers of ``network``, in execution order.
+
+        What comes of it is taken only where its outputs are nearer to the original ones, on images
+        that are held out, than those of the recovery that it builds on.
+        """
         assert kept is not None
-        graph, targets = calibration.graph, calibration.targets
-        refit_sequentially(network, graph, kept, targets, nonlinear=self.nonlinear)
-        return network
+        targets = calibration.targets
+        unseen = targets.held_out
+        least = distance(network, calibration.model, unseen)
+        best = network
+        for nonlinear in (False, True) if self.nonlinear else (False,):
+            fitted = copy.deepcopy(network)
+            refit_sequentially(fitted, calibration.graph, kept, targets, nonlinear=nonlinear)
+            if not (found := distance(fitted, calibration.model, unseen)) > least:
+                best, least = fitted, found
+        return best
 
 
 @register
@@ -75,78 +93,47 @@ def refit_sequentially(
         nonlinear: whether outputs have offsets and count behind their ReLU.
     """
 
-    def fit(
-        layer: Layer, rows: torch.Tensor, added: torch.Tensor | None, module: nn.Module
-    ) -> None:
+    def fit(layer: Layer, rows: Rows, module: nn.Module) -> None:
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
-        outputs = torch.from_numpy(layer.outputs.kept(kept)).to(rows.device)
+        groups = module.groups if isinstance(module, nn.Conv2d) else 1
+        outputs = torch.from_numpy(layer.outputs.kept(kept)).to(rows.inputs.device)
 
         def of_kept(full: torch.Tensor) -> torch.Tensor:
-            return grouped(full.transpose(0, 1).flatten(1)[:, outputs], layer.groups)
+            return grouped(full.transpose(0, 1).flatten(1)[:, outputs], groups)
 
-        wanted = of_kept(targets.outputs[layer.name])
         norm = None if layer.norm is None else network.get_submodule(layer.norm)
-        offset = nonlinear and has_offset(module, norm)
-        squares = LeastSquares(rows, as_matrix(weight, layer.groups).to(rows), offset=offset)
-        if not offset:
-            squares.fit(wanted)
-        else:
-            scale, shift = affine(module, norm, layer.groups)
+        problem = Problem(rows.inputs, of_kept(targets.outputs[layer.name]))
+        if nonlinear and has_offset(module, norm):
+            scale, shift = affine(module, norm, groups)
             relu, end, original = layer.relu, shift, shift
-            if added is not None:
+            if rows.added is not None:
                 relu = targets.shortcuts[layer.name].relu
-                end, original = shift + added, shift + of_kept(targets.added[layer.name])
+                end = shift + rows.added
+                original = shift + of_kept(targets.added[layer.name])
             behind = Behind(scale, end, relu=relu)
-            behind.fit(squares.fit, scale * wanted + original, wanted)
-        weight.data.copy_(as_weight(squares.weights, weight))
-        if offset:
-            add_offset(module, norm, squares.offset.flatten())
+            problem = replace(problem, behind=behind, aims=scale * problem.wanted + original)
+        start = as_matrix(weight, groups).to(rows.inputs)
+        found = best_fit(problem, start, rows.fitted)
+        if found is not None:
+            weight.data.copy_(as_weight(found.weights, weight))
+            if problem.behind is not None:
+                add_offset(module, norm, found.offset.flatten())
 
     targets.visit(network, fit)
 
 
-class LeastSquares:
-    """Weights near given ones that bring inputs to wanted outputs, factored once.
-
-    The change of the weights is fitted to what is missing, so that nothing changes where nothing
-    is missing, whatever the rounding.
-
-    Args:
-        rows: inputs, (groups, samples, columns).
-        start: the given weights, (groups, columns, outputs).
-        offset: whether outputs have one, which costs nothing.
-
-    Attributes:
-        weights: of the last fit, (groups, columns, outputs).
-        offset: of the last fit, (groups, 1, outputs).
-    """
-
-    def __init__(self, rows: torch.Tensor, start: torch.Tensor, *, offset: bool) -> None:
-        self._mean = rows.mean(1, keepdim=True) if offset else torch.zeros_like(rows[:, :1])
-        self._rows = rows - self._mean if offset else rows
-        self._start = start
-        self._predicted = self._rows @ start
-        gram = self._products(self._rows)
-        ridge = RIDGE * gram.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
-        ridge = torch.where(ridge > 0, ridge, 1.0)
-        self._factor = torch.linalg.lu_factor(gram + ridge * torch.eye(gram.shape[-1]).to(gram))
-        self._movable = offset
-        self.weights, self.offset = start, torch.zeros_like(start[:, :1])
-
-    def fit(self, wanted: torch.Tensor) -> torch.Tensor:
-        """Fit to wanted outputs, (groups, samples, outputs), and return those of the weights."""
-        missing = wanted - self._predicted
-        middle = missing.mean(1, keepdim=True) if self._movable else 0.0
-        change = torch.linalg.lu_solve(*self._factor, self._products(missing - middle))
-        self.weights = self._start + change.to(self._start)
-        if self._movable:
-            self.offset = middle - self._mean @ self.weights
-        return self._rows @ self.weights + middle
-
-    def _products(self, others: torch.Tensor) -> torch.Tensor:
-        """``rows' others`` in float64."""
-        total = torch.zeros(1, dtype=torch.float64, device=others.device)
-        for mine, other in zip(self._rows.split(ROWS, 1), others.split(ROWS, 1), strict=True):
-            total = total + (mine.mT @ other).double()
-        return total
+def distance(network: nn.Module, other: nn.Module, batches: Sequence[Nest]) -> float:
+    """Sum of squared differences of two networks' outputs; nan where these cannot be compared."""
+    total = 0.0
+    with torch.inference_mode():
+        for images in batches:
+            found, expected = (leaves(called(each, images)) for each in (network, other))
+            if [t.shape for t in found] != [t.shape for t in expected]:
+                return float("nan")
+            total += sum(
+                float((one - another).square().sum(dtype=torch.float64))
+                for one, another in zip(found, expected, strict=True)
+                if one.is_floating_point()
+            )
+    return total

@@ -220,16 +220,16 @@ def saliencies(
 def can_refit(layer: Layer, n_images: int, positions: int = POSITIONS_PER_IMAGE) -> bool:
     """Whether a unit feeds this layer and the calibration images determine its weights."""
     samples = n_images * layer.folds * min(positions, layer.sites // layer.folds)
-    return layer.refits and 0 < MIN_SAMPLES_PER_COLUMN * _pruned_columns(layer) <= samples
+    return layer.refits and 0 < MIN_SAMPLES_PER_COLUMN * pruned_columns(layer) <= samples
 
 
 def only_measurable(layer: Layer, n_images: int) -> bool:
     """Whether a unit feeds this layer, which is not re-fitted but small enough to be measured."""
-    fits = layer.refits and 0 < _pruned_columns(layer) <= MOST_COLUMNS
+    fits = layer.refits and 0 < pruned_columns(layer) <= MOST_COLUMNS
     return fits and not can_refit(layer, n_images)
 
 
-def _pruned_columns(layer: Layer) -> int:
+def pruned_columns(layer: Layer) -> int:
     """Columns of the layer's unfolded input; none if no unit feeds it."""
     if layer.inputs is None or not layer.inputs.units:
         return 0

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import nn
 
-from amc_gym._utils.nests import Nest, called, joined, samples, take
+from amc_gym._utils.nests import Nest, called, device_of, joined, samples, take
+from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
+from amc_gym.compression.recovery.lockstep import Arrive, lockstep
 from amc_gym.compression.recovery.reconstruction import as_matrix
 from amc_gym.compression.recovery.shortcuts import Calls, find
-from amc_gym.compression.recovery.statistics import can_refit, random_positions, rows_at
+from amc_gym.compression.recovery.statistics import (
+    MOST_COLUMNS,
+    pruned_columns,
+    random_positions,
+    rows_at,
+)
 
 IMAGE_BYTES = 256 * 2**20
-"""Activations of the widest layer that the images, which go through together, may take."""
+"""Activations that the images, which go through together, may take."""
 
 MOST_IMAGES = 1000
 """Three times as many, of a third of the positions each, were measured to fit no better."""
@@ -22,18 +32,67 @@ MOST_IMAGES = 1000
 POSITIONS = 30
 """Sampled for each image."""
 
-See = Callable[[Layer, torch.Tensor, torch.Tensor | None, nn.Module], None]
-"""Told (layer, inputs, what its output will be added to if anything, module) of each layer."""
+DEPTHWISE_POSITIONS = 6
+"""The same for depthwise convolutions, whose channels have a few weights each."""
+
+SAMPLES_PER_COLUMN = 0.5
+"""A layer with fewer is left as it is; held-out images say how far to go with few."""
+
+HELD_OUT = 5
+"""Every so manieth image is held out, to choose by."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What images bring to a layer, those to fit to before those that are held out.
+
+    Attributes:
+        inputs: (groups, samples, columns).
+        added: what the layer's output will be added to, if anything: (groups, samples, outputs).
+        fitted: how many of the samples are to be fitted to, at least one and not all.
+    """
+
+    inputs: torch.Tensor
+    added: torch.Tensor | None
+    fitted: int
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """What one batch brings to a layer.
+
+    Attributes:
+        inputs: (samples, columns).
+        added: what the output is added to, if anything, (samples, outputs).
+        held_out: which of its images are, (images,).
+    """
+
+    inputs: torch.Tensor
+    added: torch.Tensor | None
+    held_out: torch.Tensor
+
+
+See = Callable[[Layer, Rows, nn.Module], None]
+"""Told (layer, what images bring to it, module) of each layer before it runs."""
 
 
 class Targets:
     """Original outputs of each layer, without bias, at sampled positions.
 
+    As many images take part at a layer as fit into ``IMAGE_BYTES`` there and behind it: late
+    layers, which are narrow and have many weights, have more.
+
     Args:
         model: the original network, in eval mode.
         graph: its channel graph.
-        batches: calibration images; the first that fit into ``IMAGE_BYTES`` are used.
+        batches: calibration images; the first are used, at most ``MOST_IMAGES``.
         seed: of the sampled positions.
+
+    Attributes:
+        batches: images, those of every batch but the last equally many.
+        layers: which there are outputs of, in execution order.
+        outputs: by layer, (groups, samples, outputs); of those to fit to first, as in ``Rows``.
+        added: what they are added to, of the same shape, for layers with a shortcut.
     """
 
     def __init__(
@@ -43,76 +102,176 @@ class Targets:
         batches: Iterable[Nest],
         seed: int = 0,
     ) -> None:
-        widest = max(len(layer.outputs) * max(layer.sites, 1) for layer in graph.layers.values())
-        n = min(MOST_IMAGES, max(1, IMAGE_BYTES // (4 * widest)))
-        chosen: list[Nest] = []
-        for batch in batches:
-            chosen.append(take(batch, slice(n - sum(map(samples, chosen)))))
-            if sum(map(samples, chosen)) == n:
-                break
-        self.images = joined(chosen)
+        room = _images_at(graph)
+        self.batches = _split(batches, graph, max(room.values()))
+        ends = list(accumulate(map(samples, self.batches)))
         self._seed = seed
-        n = samples(self.images)
-        self.layers = [layer for layer in graph.layers.values() if can_refit(layer, n, POSITIONS)]
-        ends = {layer.name: layer.norm or layer.name for layer in self.layers}
-        self.shortcuts = find(model, take(self.images, slice(1)), ends)
+        self._takers: dict[str, int] = {}
+        for layer in graph.layers.values():
+            takers = max(1, sum(end <= room[layer.name] for end in ends))
+            if _fits(layer, ends[takers - 1]):
+                self._takers[layer.name] = takers
+        self.layers = [graph.layers[name] for name in self._takers]
+        last = {layer.name: layer.norm or layer.name for layer in self.layers}
+        self.shortcuts = find(model, take(self.batches[0], slice(1)), last)
         self.outputs: dict[str, torch.Tensor] = {}
         self.added: dict[str, torch.Tensor] = {}
 
-        def remember(
-            layer: Layer, rows: torch.Tensor, added: torch.Tensor | None, module: nn.Module
-        ) -> None:
+        def remember(layer: Layer, rows: Rows, module: nn.Module) -> None:
             weight = module.weight
             assert isinstance(weight, torch.Tensor)
-            self.outputs[layer.name] = rows @ as_matrix(weight, layer.groups).to(rows)
-            if added is not None:
-                self.added[layer.name] = added
+            matrix = as_matrix(weight, _groups(module)).to(rows.inputs)
+            self.outputs[layer.name] = rows.inputs @ matrix
+            if rows.added is not None:
+                self.added[layer.name] = rows.added
 
         self.visit(model, remember)
 
-    def visit(self, network: nn.Module, see: See) -> None:
-        """Run ``network``, and tell of each layer as its inputs reach it.
+    @property
+    def held_out(self) -> list[Nest]:
+        """Images that are held out, in batches."""
+        starts = accumulate(map(samples, self.batches), initial=0)
+        return [
+            take(batch, torch.nonzero(_held_out(start, samples(batch))).flatten())
+            for start, batch in zip(starts, self.batches, strict=False)
+        ]
 
-        Inputs, (groups, samples, columns), and what the output is added to, (groups, samples,
-        outputs), are at the layer's sampled positions: the same for every network.
+    def visit(self, network: nn.Module, see: See) -> None:
+        """Run ``network``, and tell of each layer when its inputs are there, before it runs.
+
+        Rows are at the layer's sampled positions: the same for every network.
         """
+
+        def run(number: int, arrive: Arrive) -> None:
+            self._run(network, number, arrive)
+
+        def meet(stop: int, brought: list[_Brought]) -> None:
+            layer = self.layers[stop]
+            module = network.get_submodule(layer.name)
+            with torch.inference_mode():
+                see(layer, _rows(brought, _groups(module)), module)
+
+        lockstep(run, list(self._takers.values()), meet)
+
+    def _run(self, network: nn.Module, number: int, arrive: Arrive) -> None:
+        """Run one batch, with a stop at each layer in which it takes part."""
         calls = Calls(frozenset(shortcut.call for shortcut in self.shortcuts.values()))
-        hooks = []
+        images, thread, hooks = self.batches[number], threading.get_ident(), []
         for index, layer in enumerate(self.layers):
+            if number >= self._takers[layer.name]:
+                continue
 
             def arrived(module, args, layer=layer, index=index):
-                with calls.paused():
-                    self._arrived(layer, index, module, args[0], calls.results, see)
+                if threading.get_ident() == thread:  # other batches run through the same modules
+                    with calls.paused():
+                        where = self._where(layer, index, number, len(args[0]))
+                        arrive(index, self._brought(number, layer, module, args[0], where, calls))
 
             hooks.append(network.get_submodule(layer.name).register_forward_pre_hook(arrived))
         try:
             with torch.inference_mode(), torch.no_grad(), calls:
-                called(network, self.images)
+                called(network, images)
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _arrived(
+    def _where(self, layer: Layer, index: int, number: int, images: int) -> torch.Tensor | None:
+        """Sampled output positions of a layer for one batch, (images, positions)."""
+        if layer.kind == "linear":
+            return None
+        seed = self._seed + index + number * len(self.layers)
+        generator = torch.Generator().manual_seed(seed)
+        sites = layer.sites // layer.folds
+        return random_positions(images, sites, generator, _positions(layer))
+
+    def _brought(
         self,
+        number: int,
         layer: Layer,
-        index: int,
         module: nn.Module,
         inputs: torch.Tensor,
-        results: Mapping[int, torch.Tensor],
-        see: See,
-    ) -> None:
-        generator = torch.Generator().manual_seed(self._seed + index)
-        where = added = None
-        if isinstance(module, nn.Conv2d):
-            sites = layer.sites // layer.folds
-            where = random_positions(len(inputs), sites, generator, POSITIONS)
-            if (shortcut := self.shortcuts.get(layer.name)) is not None:
-                maps = results[shortcut.call].flatten(2).transpose(1, 2)  # (images, sites, outputs)
-                image = torch.arange(len(maps))[:, None]
-                added = grouped(maps[image, where].flatten(0, 1), layer.groups)
-        see(layer, grouped(rows_at(module, inputs, where), layer.groups), added, module)
+        where: torch.Tensor | None,
+        calls: Calls,
+    ) -> _Brought:
+        added, shortcut = None, self.shortcuts.get(layer.name)
+        if where is not None and shortcut is not None:
+            maps = calls.results[shortcut.call].flatten(2).transpose(1, 2)  # (images, sites, ...)
+            added = maps[torch.arange(len(maps))[:, None], where].flatten(0, 1)
+        images = samples(self.batches[number])
+        start = number * samples(self.batches[0])
+        return _Brought(rows_at(module, inputs, where), added, _held_out(start, images))
 
 
 def grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
     """Return (samples, columns) -> (groups, samples, columns / groups)."""
     return rows.reshape(len(rows), groups, -1).transpose(0, 1)
+
+
+def _images_at(graph: ChannelGraph) -> dict[str, int]:
+    """How many images may take part at each layer: never fewer than before."""
+    layers = list(graph.layers.values())
+    sizes = [4 * len(layer.outputs) * max(layer.sites, 1) for layer in layers]
+    read = [sizes[0], *sizes[:-1]]  # what a layer reads is there until all have come
+    widest = list(accumulate(reversed(read), max, initial=sizes[-1]))[:0:-1]
+    return {
+        layer.name: min(MOST_IMAGES, max(1, IMAGE_BYTES // size))
+        for layer, size in zip(layers, widest, strict=True)
+    }
+
+
+def _split(batches: Iterable[Nest], graph: ChannelGraph, most: int) -> list[Nest]:
+    """Batches as an evaluation takes them of the first images of others, ``most`` of them."""
+    found: list[Nest] = []
+    count = 0
+    for batch in batches:
+        found.append(take(batch, slice(most - count)))
+        count += samples(found[-1])
+        if count == most:
+            break
+    images = joined(found)
+    size = batch_size(graph, count, device_of(images).type)
+    return [
+        channels_last(take(images, slice(start, start + size))) for start in range(0, count, size)
+    ]
+
+
+def _fits(layer: Layer, images: int) -> bool:
+    """Whether a layer is to be fitted to so many images."""
+    if images < HELD_OUT or not layer.refits:
+        return False
+    if layer.kind == "depthwise":
+        return True
+    found = images * layer.folds * min(POSITIONS, layer.sites // layer.folds)
+    columns = pruned_columns(layer)
+    return 0 < columns <= MOST_COLUMNS and SAMPLES_PER_COLUMN * columns <= found
+
+
+def _positions(layer: Layer) -> int:
+    return DEPTHWISE_POSITIONS if layer.kind == "depthwise" else POSITIONS
+
+
+def _groups(module: nn.Module) -> int:
+    return module.groups if isinstance(module, nn.Conv2d) else 1
+
+
+def _held_out(start: int, images: int) -> torch.Tensor:
+    """Which images of a batch, whose first has the number ``start``, are held out: (images,)."""
+    return torch.arange(start, start + images) % HELD_OUT == HELD_OUT - 1
+
+
+def _rows(brought: list[_Brought], groups: int) -> Rows:
+    """Put together what batches bring: all that is to be fitted to first."""
+    parts = [each.inputs for each in brought]
+    held = torch.cat(
+        [
+            each.held_out.repeat_interleave(len(part) // len(each.held_out))
+            for each, part in zip(brought, parts, strict=True)
+        ]
+    )
+    order = torch.argsort(held.byte(), stable=True)
+    added = [each.added for each in brought if each.added is not None]
+    return Rows(
+        grouped(torch.cat(parts)[order], groups),
+        grouped(torch.cat(added)[order], groups) if added else None,
+        int((~held).sum()),
+    )

@@ -11,7 +11,7 @@ from amc_gym.compression.recovery.behind_relu import (
     affine,
     nearest_behind_relu,
 )
-from amc_gym.compression.recovery.sequential import LeastSquares
+from amc_gym.compression.recovery.fitting import LeastSquares
 from amc_gym.compression.tracing import trace
 
 
@@ -63,12 +63,12 @@ def test_least_squares_with_an_offset_are_those_with_a_column_of_ones():
     rows = torch.randn(1, 500, 7, dtype=torch.float64) + 3
     wanted = torch.randn(1, 500, 2, dtype=torch.float64) + rows[..., :2] - 5
     squares = LeastSquares(rows, torch.zeros(1, 7, 2, dtype=torch.float64), offset=True)
-    outputs = squares.fit(wanted)
+    found = squares.fit(wanted)
     ones = torch.cat([rows, torch.ones_like(rows[..., :1])], -1)
     best = torch.linalg.lstsq(ones[0], wanted[0]).solution
-    torch.testing.assert_close(squares.weights[0], best[:7], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(squares.offset[0], best[7:], rtol=1e-3, atol=1e-2)
-    torch.testing.assert_close(outputs, rows @ squares.weights + squares.offset)
+    torch.testing.assert_close(found.weights[0], best[:7], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.offset[0], best[7:], rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(found(rows), rows @ found.weights + found.offset)
 
 
 def test_relus_are_found_behind_layers_and_norms():

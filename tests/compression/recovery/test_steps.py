@@ -10,7 +10,6 @@ from small import ExactCalibration, play
 import amc_gym
 from amc_gym.compression.recovery import BatchNorm, Finetune, Reconstruct, chain
 from amc_gym.compression.recovery.batch_norm import recalibrate
-from amc_gym.compression.recovery.targets import Targets
 from amc_gym.compression.slim import slim
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
@@ -83,11 +82,6 @@ def test_one_pruned_unit_is_the_nested_fit_and_two_are_better_sequentially(exact
         with torch.no_grad():
             errors.append(float((network(images) - exact.model(images)).square().mean()))
     assert errors == sorted(errors, reverse=True)
-
-
-def test_targets_use_as_many_images_as_fit(exact, monkeypatch):
-    monkeypatch.setattr("amc_gym.compression.recovery.targets.IMAGE_BYTES", 12 * 64 * 4 * 30)
-    assert len(Targets(exact.model, exact.graph, exact.images()).images) == 30
 
 
 @pytest.mark.parametrize("recovery", ["reconstruct+bn", "sequential", "nonlinear", "bn+finetune:3"])
