@@ -6,6 +6,8 @@
 | chain          | the option: steps joined by "+", taken one after the other               |
 | reconstruction | nested least squares: a layer reproduces its original output             |
 | sequential     | the same on what the pruned layers before it produce; behind a ReLU, too |
+| fitting        | how far a layer's weights move, chosen by samples that are held out      |
+| lockstep       | batches that wait for each other before each layer                       |
 | batch_norm     | statistics estimated anew                                                |
 | finetune       | a few steps of training                                                  |
 | statistics     | what calibration images tell: Gram matrices, saliencies                  |

@@ -229,6 +229,7 @@ def _split(batches: Iterable[Nest], graph: ChannelGraph, most: int) -> list[Nest
         if count == most:
             break
     images = joined(found)
+    found.clear()
     size = batch_size(graph, count, device_of(images).type)
     return [
         channels_last(take(images, slice(start, start + size))) for start in range(0, count, size)
