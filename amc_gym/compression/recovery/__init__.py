@@ -7,6 +7,7 @@
 | reconstruction | nested least squares: a layer reproduces its original output             |
 | sequential     | the same on what the pruned layers before it produce; behind a ReLU, too |
 | fitting        | how far a layer's weights move, chosen by samples that are held out      |
+| moments        | mean and deviation of outputs, which a fit shrinks, brought back         |
 | lockstep       | batches that wait for each other before each layer                       |
 | batch_norm     | statistics estimated anew                                                |
 | finetune       | a few steps of training                                                  |

@@ -3,9 +3,9 @@
 Least squares on few images fit those and destroy what the weights are for on all others, and the
 later the layer the fewer independent samples its many weights have: positions of one image are much
 alike.  So each layer is fitted in several ways to four fifths of the images, from weights that are
-good already: with ridges that pull ever more towards these, with and without an offset, behind the
-ReLU or not.  The way that errs least on the held-out fifth is then taken on all images, and if none
-errs less than the given weights, these stay.
+good already: with ridges that pull ever more towards these, behind the ReLU or not.  The way that
+errs least on the held-out fifth is taken, and if none errs less than the given weights, these stay.
+No fit ever sees that fifth: it can tell of the network as a whole, too.
 """
 
 from __future__ import annotations
@@ -126,32 +126,26 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
     Args:
         problem: samples to fit to, and behind them those that are held out.
         start: the weights that it has, (groups, columns, outputs).
-        fitted: how many samples are to be fitted to before a way is chosen.
+        fitted: how many samples are to be fitted to.
 
     Returns:
-        The fit to all samples, or ``None`` where the weights are to stay as they are.
+        The best fit, the given weights if none errs less; ``None`` where these are right.
     """
     seen, unseen = problem.part(slice(fitted)), problem.part(slice(fitted, None))
-    least = unseen.errors(Fitted(start, torch.zeros_like(start[:, :1])))
+    best = Fitted(start, torch.zeros_like(start[:, :1]))
+    least = unseen.errors(best)
     if not float(least.sum()) > 0:  # the network before is whole
         return None
-    chosen = None
-    for offset in (False, True) if problem.behind is not None else (False,):
-        squares = LeastSquares(seen.rows, start, offset=offset)
-        for ridge, found in zip(RIDGES, squares.fits(_plain(seen), RIDGES), strict=True):
-            if _clearly_less(errors := unseen.errors(found), least):
-                least, chosen = errors, (offset, ridge, False)
-        if offset and problem.behind is not None and problem.behind.relu:
-            ridge = RIDGES[0] if chosen is None else chosen[1]
-            if _clearly_less(unseen.errors(_behind_relu(seen, squares, ridge)), least):
-                chosen = (offset, ridge, True)
-    if chosen is None:
-        return None
-    offset, ridge, turns = chosen
-    squares = LeastSquares(problem.rows, start, offset=offset)
-    if turns:
-        return _behind_relu(problem, squares, ridge)
-    return squares.fit(_plain(problem), ridge)
+    squares = LeastSquares(seen.rows, start, offset=problem.behind is not None)
+    chosen = RIDGES[0]
+    for ridge, found in zip(RIDGES, squares.fits(_plain(seen), RIDGES), strict=True):
+        if _clearly_less(errors := unseen.errors(found), least):
+            least, best, chosen = errors, found, ridge
+    if problem.behind is not None and problem.behind.relu:
+        found = _behind_relu(seen, squares, chosen)
+        if _clearly_less(unseen.errors(found), least):
+            best = found
+    return best
 
 
 def _clearly_less(errors: Tensor, others: Tensor) -> bool:

@@ -9,7 +9,8 @@ of the slim one, whose earlier layers are re-fitted already:
 It begins with the weights of ``reconstruct`` and costs a pass over the images for each plan: a
 layer is fitted the moment its inputs arrive, and its outputs, on which the next layer is fitted,
 are computed with the new weights.  How far weights move is chosen on held-out images (`fitting`),
-layer by layer, and for the network as a whole.
+layer by layer, and for the network as a whole.  Outputs then get back the mean and deviation that
+they had (`moments`).
 
 The nonlinear variant has an offset for each output as well, makes up for the errors of what the
 output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`behind_relu`).
@@ -29,6 +30,7 @@ from amc_gym._utils.nests import Nest, called, leaves
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.recovery.behind_relu import Behind, add_offset, affine, has_offset
 from amc_gym.compression.recovery.fitting import Problem, best_fit
+from amc_gym.compression.recovery.moments import restored
 from amc_gym.compression.recovery.reconstruction import Reconstruct, as_matrix, as_weight
 from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
 from amc_gym.compression.recovery.targets import Rows, Targets, grouped
@@ -58,15 +60,11 @@ class Sequential(Recovery):
         """
         assert kept is not None
         targets = calibration.targets
-        unseen = targets.held_out
-        least = distance(network, calibration.model, unseen)
-        best = network
-        for nonlinear in (False, True) if self.nonlinear else (False,):
-            fitted = copy.deepcopy(network)
-            refit_sequentially(fitted, calibration.graph, kept, targets, nonlinear=nonlinear)
-            if not (found := distance(fitted, calibration.model, unseen)) > least:
-                best, least = fitted, found
-        return best
+        fitted = copy.deepcopy(network)
+        refit_sequentially(fitted, calibration.graph, kept, targets, nonlinear=self.nonlinear)
+        unseen, model = targets.held_out, calibration.model
+        worse = distance(fitted, model, unseen) > distance(network, model, unseen)
+        return network if worse else fitted
 
 
 @register
@@ -115,10 +113,13 @@ def refit_sequentially(
             problem = replace(problem, behind=behind, aims=scale * problem.wanted + original)
         start = as_matrix(weight, groups).to(rows.inputs)
         found = best_fit(problem, start, rows.fitted)
-        if found is not None:
-            weight.data.copy_(as_weight(found.weights, weight))
-            if problem.behind is not None:
-                add_offset(module, norm, found.offset.flatten())
+        if found is None:
+            return
+        if has_offset(module, norm):
+            chosen = slice(rows.fitted)
+            found = restored(found, rows.inputs[:, chosen], problem.wanted[:, chosen])
+            add_offset(module, norm, found.offset.flatten())
+        weight.data.copy_(as_weight(found.weights, weight))
 
     targets.visit(network, fit)
 
