@@ -39,7 +39,7 @@ SAMPLES_PER_COLUMN = 0.5
 """A layer with fewer is left as it is; held-out images say how far to go with few."""
 
 HELD_OUT = 5
-"""Every so manieth image is held out, to choose by."""
+"""One of so many images is held out, to choose by."""
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,15 @@ def _groups(module: nn.Module) -> int:
 
 
 def _held_out(start: int, images: int) -> torch.Tensor:
-    """Which images of a batch, whose first has the number ``start``, are held out: (images,)."""
-    return torch.arange(start, start + images) % HELD_OUT == HELD_OUT - 1
+    """Which images of a batch, whose first has the number ``start``, are held out: (images,).
+
+    One of every ``HELD_OUT`` in a row, by chance: where classes come in turn, every fifth image
+    would be of the same few, and no other image of those.
+    """
+    numbers = torch.arange(start, start + images)
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.randint(HELD_OUT, (MOST_IMAGES // HELD_OUT + 1,), generator=generator)
+    return numbers % HELD_OUT == chosen[numbers // HELD_OUT]
 
 
 def _rows(brought: list[_Brought], groups: int) -> Rows:
