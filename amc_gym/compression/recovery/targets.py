@@ -132,7 +132,7 @@ class Targets:
         """Images that are held out, in batches."""
         starts = accumulate(map(samples, self.batches), initial=0)
         return [
-            take(batch, torch.nonzero(_held_out(start, samples(batch))).flatten())
+            take(batch, torch.nonzero(is_held_out(start, samples(batch))).flatten())
             for start, batch in zip(starts, self.batches, strict=False)
         ]
 
@@ -199,7 +199,7 @@ class Targets:
             added = maps[torch.arange(len(maps))[:, None], where].flatten(0, 1)
         images = samples(self.batches[number])
         start = number * samples(self.batches[0])
-        return _Brought(rows_at(module, inputs, where), added, _held_out(start, images))
+        return _Brought(rows_at(module, inputs, where), added, is_held_out(start, images))
 
 
 def grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
@@ -255,7 +255,7 @@ def _groups(module: nn.Module) -> int:
     return module.groups if isinstance(module, nn.Conv2d) else 1
 
 
-def _held_out(start: int, images: int) -> torch.Tensor:
+def is_held_out(start: int, images: int) -> torch.Tensor:
     """Which images of a batch, whose first has the number ``start``, are held out: (images,).
 
     One of every ``HELD_OUT`` in a row, by chance: where classes come in turn, every fifth image

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from amc_gym.compression.recovery.lockstep import lockstep
-from amc_gym.compression.recovery.targets import HELD_OUT, Targets
+from amc_gym.compression.recovery.targets import HELD_OUT, Targets, is_held_out
 from amc_gym.compression.tracing import trace
 
 
@@ -52,14 +52,14 @@ def test_rows_of_several_batches_come_from_layers_as_they_are_by_then(network, i
     targets = Targets(network, trace(network, images[:1]), [images])
     changed, last = narrowing(), {}
 
-    def halve(layer, rows, module):
-        module.weight.data.mul_(0.5)
+    def double(layer, rows, module):
+        module.weight.data.mul_(2)
         last[layer.name] = rows.inputs
 
-    targets.visit(changed, halve)
+    targets.visit(changed, double)
     with torch.no_grad():
         pooled = changed[:-1](images)  # what the changed layers give all images
-    held = torch.arange(60) % HELD_OUT == HELD_OUT - 1
+    held = is_held_out(0, 60)
     torch.testing.assert_close(last["16"][0], torch.cat([pooled[~held], pooled[held]]))
     assert not any(module._forward_pre_hooks for module in changed.modules())
 
@@ -81,3 +81,12 @@ def test_an_error_ends_all(who):
     with pytest.raises(ValueError, match=f"{who} fails"):
         lockstep(run, [3, 3], meet)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10, 25])
+def test_images_are_held_out_of_every_class_though_classes_come_in_turn(classes: int) -> None:
+    held = is_held_out(0, 1000)
+    assert int(held.sum()) == 1000 // HELD_OUT
+    assert torch.equal(torch.cat([is_held_out(0, 64), is_held_out(64, 936)]), held)
+    shares = [float(held[first::classes].float().mean()) for first in range(classes)]
+    assert 0 < min(shares) <= max(shares) < 2.5 / HELD_OUT
