@@ -28,6 +28,7 @@ from amc_gym._utils.documents import Schema, Seconds, Share
 from amc_gym._utils.files import replacing_text, write_json, write_whole
 from amc_gym.cli.console import printer
 from amc_gym.compression.evaluation.hits import METRICS
+from amc_gym.compression.recovery import chain
 from benchmarks.arguments import run_command
 from benchmarks.finetuning.outcomes import Bits, BitsSchema
 from benchmarks.finetuning.paired import Difference, difference
@@ -38,6 +39,9 @@ from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
 FULL, UNIFORM = "full network", "uniform"
+
+UNDER = " under "
+"""What comes between an agent and the recovery that its plan is judged under once more."""
 
 SPLITS = ("reward", "test")
 
@@ -96,12 +100,15 @@ class Judged:
         return cls(**content, right=right)
 
 
-def judge(folder: Positional[Path]) -> int:
+def judge(folder: Positional[Path], recoveries: tuple[str, ...] = ()) -> int:
     """Judge the best plan of each finished run: best-plans.md and .csv, and a file for each plan.
 
     Args:
         folder: The results folder, as it was named by --out of run.
+        recoveries: Plans are judged under each of these as well, besides that of the search.
     """
+    for recovery in recoveries:
+        chain(recovery)
     records, _ = Store(folder).load()
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}: there is nothing to judge")
@@ -121,20 +128,26 @@ def judge(folder: Positional[Path]) -> int:
         _judged(folder / "best-plans" / f"{record.run.name}.images.json", task, record)
         for record in records
     ]
+    for recovery in recoveries:
+        for record in records:
+            path = folder / "best-plans" / f"{record.run.name}.{recovery}.images.json"
+            found.append(_judged(path, task, record, recovery))
     _write(folder, [full, *found], records, task)
     return 0
 
 
-def _judged(path: Path, task: CompressionTask, record: Record | None = None) -> Judged:
+def _judged(
+    path: Path, task: CompressionTask, record: Record | None = None, recovery: str | None = None
+) -> Judged:
     """Return what a file says, or judge a plan and write it."""
     if path.exists():
         return Judged.read(path)
     if record is None:
         made = Judged(FULL, 1.0, 0, 0.0, _right(task.model, task))
     else:
-        network = amc_gym.compress(task, record.best.plan)
+        network = amc_gym.compress(task, record.best.plan, recovery)
         made = Judged(
-            record.run.label,
+            record.run.label if recovery is None else record.run.label + UNDER + recovery,
             record.best.macs_ratio,
             record.evaluations,
             round(record.seconds, 3),
@@ -168,7 +181,8 @@ def _write(
     rows, lines = [], []
     for agent in dict.fromkeys(each.agent for each in judged):
         mine = [each for each in judged if each.agent == agent]
-        cells, numbers = _row(agent, mine, [each for each in judged if each.agent == UNIFORM])
+        uniform = UNIFORM + "".join(agent.partition(UNDER)[1:])
+        cells, numbers = _row(agent, mine, [each for each in judged if each.agent == uniform])
         rows.append(cells)
         lines.append(numbers)
     setting = records[0].run.setting
@@ -176,8 +190,8 @@ def _write(
     notes = (
         f"{sizes} images. Plans are built once more and judged before any training; several runs "
         "of an agent are averaged. In brackets the 95 % interval of a bootstrap over images and "
-        "runs, for differences in points with the same images for both sides. Seconds each: of "
-        "the search by its evaluations. Recovery: "
+        "runs, for differences in points with the same images for both sides, under one recovery. "
+        "Seconds each: of the search by its evaluations. Recovery, where no other is named: "
         f"`{setting.options['recovery']}`; budget: {setting.episodes} evaluations. Measured on "
         f"{described(records[0].machine)}."
     )
@@ -215,7 +229,7 @@ def _row(
         cells.append(_interval(share))
         numbers |= _numbers(what, share)
     for what in ("reward top1", "test top1"):
-        compared = agent not in (UNIFORM, FULL) and bool(uniform)
+        compared = agent != FULL and bool(uniform) and agent != uniform[0].agent
         share = difference(_bits(mine, what), _bits(uniform, what)) if compared else None
         cells.append("" if share is None else str(share))
         numbers |= _numbers(f"{what} to uniform", share)

@@ -56,6 +56,18 @@ def test_the_table_has_a_line_for_each_agent_and_the_full_network(folder: Path) 
     assert float(rows["full network"]["test_top1"]) > float(rows["uniform"]["test_top1"])
 
 
+def test_plans_are_judged_under_other_recoveries_beside_the_uniform_plan(folder: Path) -> None:
+    assert not judge(folder, ("reconstruct", "bn"))
+    with (folder / "best-plans.csv").open() as file:
+        rows = {row["agent"]: row for row in csv.DictReader(file)}
+    for agent in ("uniform", "deep", "random"):
+        same, other = rows[f"{agent} under reconstruct"], rows[f"{agent} under bn"]
+        assert same["test_top1"] == rows[agent]["test_top1"] != other["test_top1"]
+        assert (other["test_top1_to_uniform"] == "") == (agent == "uniform")
+    with pytest.raises(ValueError, match="recovery"):
+        judge(folder, ("reconstuct",))
+
+
 def test_what_is_judged_stays_and_what_is_not_there_is_said(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
