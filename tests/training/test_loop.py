@@ -220,7 +220,6 @@ def test_impossible_recipes_are_refused(change: dict[str, object], message: str)
         replace(RECIPE, **change)
 
 
-@pytest.mark.thorough
 class Images(torch.utils.data.Dataset[Tensor]):
     """A data set of images alone."""
 
@@ -264,6 +263,7 @@ def test_images_without_labels_are_taught_by_the_original_alone(plain_task) -> N
         )
 
 
+@pytest.mark.thorough
 def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
     digits_task: CompressionTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
