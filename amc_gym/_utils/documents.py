@@ -6,6 +6,7 @@ Nothing of them is code, and nothing is unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import reprlib
@@ -101,6 +102,11 @@ def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
     if status.st_size > largest or len(content) > largest:
         raise DocumentError(f"it has more than {largest:,} bytes")
     return content
+
+
+def checksum(content: Any) -> str:
+    """Return the SHA-256 of what a document says, whatever the order of its names."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse(text: str | bytes) -> Any:

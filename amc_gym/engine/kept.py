@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from amc_gym._utils import documents
 from amc_gym._utils.files import sweep, write_whole
 from amc_gym._utils.paths import cache_root
 from amc_gym._utils.provenance import versions
@@ -102,7 +103,7 @@ def _key(task: CompressionTask, variant: str) -> str:
         "outputs": of_outputs(task.model, task.few, task.part),
         "variant": variant,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return documents.checksum(content)[:32]
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

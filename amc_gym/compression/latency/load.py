@@ -42,7 +42,7 @@ class OtherLoad:
 
     @property
     def share(self) -> float | None:
-        """Of all cores that this program may use, in [0, 1]; None where the system does not say."""
+        """Share of the cores that this program may use, in [0, 1]; None where nobody can say."""
         began, own, busy = self._now()
         if busy is None or self._busy is None:
             return None

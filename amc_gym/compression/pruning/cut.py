@@ -18,7 +18,7 @@ Entries = Mapping[tuple[str, str], Tensor]
 
 @dataclass(frozen=True)
 class Cut:
-    """What a plan takes from a network, and how.
+    """Hold what a plan takes from a network, and how.
 
     Attributes:
         dropped: entries of parameters that the compressed network has no more.

@@ -38,43 +38,44 @@ class Behind:
         scale: (groups, 1, outputs); ones where there is no norm.
         shift: (groups, 1 or samples, outputs): with what is added, if anything.
         relu: whether there is a ReLU.
+        aims: what is wanted before it, (groups, samples, outputs).
     """
 
     scale: Tensor
     shift: Tensor
     relu: bool
+    aims: Tensor
 
     def part(self, chosen: slice) -> Behind:
-        """The way of some of the samples."""
+        """Return the way of some of the samples."""
         shift = self.shift if self.shift.shape[1] == 1 else self.shift[:, chosen]
-        return Behind(self.scale, shift, self.relu)
+        return Behind(self.scale, shift, self.relu, self.aims[:, chosen])
 
     def seen(self, outputs: Tensor) -> Tensor:
-        """What the next layer sees of outputs."""
+        """Return what the next layer sees of outputs."""
         return self.let_through(self.scale * outputs + self.shift)
 
     def let_through(self, before: Tensor) -> Tensor:
-        """What the ReLU, if there is one, lets through."""
+        """Return what the ReLU, if there is one, lets through."""
         return before.clamp_min(0) if self.relu else before
 
     def outputs(self, aims: Tensor, plain: Tensor) -> Tensor:
-        """Outputs of the layer that come to ``aims`` before the ReLU; ``plain`` without a scale."""
+        """Return outputs that come to ``aims`` before the ReLU; ``plain`` without a scale."""
         moves = self.scale.abs() > SMALLEST_SCALE * self.scale.abs().max()
         return torch.where(moves, (aims - self.shift) / torch.where(moves, self.scale, 1.0), plain)
 
-    def fit(self, fit: Callable[[Tensor], F], rows: Tensor, aims: Tensor, plain: Tensor) -> F:
-        """Fit by turns, beginning with plain least squares.
+    def fit(self, fit: Callable[[Tensor], F], found: F, rows: Tensor, plain: Tensor) -> F:
+        """Fit by turns.
 
         Args:
             fit: wanted outputs, (groups, samples, outputs) -> the layer fitted to them.
+            found: the layer fitted to the outputs that come to ``aims``, to begin with.
             rows: inputs, (groups, samples, columns).
-            aims: what is wanted before the ReLU, (groups, samples, outputs).
             plain: wanted outputs of the layer where the norm has no scale.
         """
-        found = fit(self.outputs(aims, plain))
         for _ in range(TURNS):
             predicted = self.scale * found(rows) + self.shift
-            nearest = nearest_behind_relu(aims.clamp_min(0), predicted)
+            nearest = nearest_behind_relu(self.aims.clamp_min(0), predicted)
             found = fit(self.outputs(nearest, plain))
         return found
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -98,25 +99,29 @@ class Problem:
         rows: inputs, (groups, samples, columns).
         wanted: outputs without the layer's bias, (groups, samples, outputs).
         behind: way of the output to what counts of it; ``None``: the output itself counts.
-        aims: what is wanted at the end of this way, before the ReLU.
     """
 
     rows: Tensor
     wanted: Tensor
     behind: Behind | None = None
-    aims: Tensor | None = None
 
     def part(self, chosen: slice) -> Problem:
-        """Some of the samples."""
+        """Return the problem of some of the samples."""
         behind = None if self.behind is None else self.behind.part(chosen)
-        aims = None if self.aims is None else self.aims[:, chosen]
-        return Problem(self.rows[:, chosen], self.wanted[:, chosen], behind, aims)
+        return Problem(self.rows[:, chosen], self.wanted[:, chosen], behind)
+
+    @property
+    def plain(self) -> Tensor:
+        """Outputs that are wanted of the layer itself, by what is wanted behind it if anything."""
+        if self.behind is None:
+            return self.wanted
+        return self.behind.outputs(self.behind.aims, self.wanted)
 
     def errors(self, fitted: Fitted) -> Tensor:
-        """Squared error of what counts of the outputs, of each sample."""
+        """Return the squared error of what counts of the outputs, of each sample."""
         found, wanted = fitted(self.rows), self.wanted
-        if self.behind is not None and self.aims is not None:
-            found, wanted = self.behind.seen(found), self.behind.let_through(self.aims)
+        if self.behind is not None:
+            found, wanted = self.behind.seen(found), self.behind.let_through(self.behind.aims)
         return (found - wanted).square().sum((0, 2), dtype=torch.float64)
 
 
@@ -136,13 +141,15 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
     least = unseen.errors(best)
     if not float(least.sum()) > 0:  # the network before is whole
         return None
-    squares = LeastSquares(seen.rows, start, offset=problem.behind is not None)
-    chosen = RIDGES[0]
-    for ridge, found in zip(RIDGES, squares.fits(_plain(seen), RIDGES), strict=True):
+    squares = LeastSquares(seen.rows, start, offset=seen.behind is not None)
+    nearest = None  # the best of the fits, or the one that moves weights least
+    for ridge, found in zip(RIDGES, squares.fits(seen.plain, RIDGES), strict=True):
         if _clearly_less(errors := unseen.errors(found), least):
-            least, best, chosen = errors, found, ridge
-    if problem.behind is not None and problem.behind.relu:
-        found = _behind_relu(seen, squares, chosen)
+            least, best, nearest = errors, found, (ridge, found)
+        nearest = nearest or (ridge, found)
+    if seen.behind is not None and seen.behind.relu and nearest is not None:
+        fit = partial(squares.fit, ridge=nearest[0])
+        found = seen.behind.fit(fit, nearest[1], seen.rows, seen.wanted)
         if _clearly_less(unseen.errors(found), least):
             best = found
     return best
@@ -152,18 +159,3 @@ def _clearly_less(errors: Tensor, others: Tensor) -> bool:
     """Whether errors are less than others of the same samples by more than chance may do."""
     less = others - errors
     return float(less.mean()) > float(less.std()) / len(less) ** 0.5
-
-
-def _plain(problem: Problem) -> Tensor:
-    """Outputs that are wanted of the layer itself, by what is wanted behind it if anything is."""
-    if problem.behind is None or problem.aims is None:
-        return problem.wanted
-    return problem.behind.outputs(problem.aims, problem.wanted)
-
-
-def _behind_relu(problem: Problem, squares: LeastSquares, ridge: float) -> Fitted:
-    assert problem.behind is not None
-    assert problem.aims is not None
-    return problem.behind.fit(
-        lambda wanted: squares.fit(wanted, ridge), problem.rows, problem.aims, problem.wanted
-    )

@@ -33,7 +33,7 @@ from amc_gym.compression.recovery.fitting import Problem, best_fit
 from amc_gym.compression.recovery.moments import restored
 from amc_gym.compression.recovery.reconstruction import Reconstruct, as_matrix, as_weight
 from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
-from amc_gym.compression.recovery.targets import Rows, Targets, grouped
+from amc_gym.compression.recovery.targets import Rows, Targets, grouped, groups_of
 from amc_gym.compression.slim import Kept
 
 
@@ -62,9 +62,9 @@ class Sequential(Recovery):
         targets = calibration.targets
         fitted = copy.deepcopy(network)
         refit_sequentially(fitted, calibration.graph, kept, targets, nonlinear=self.nonlinear)
-        unseen, model = targets.held_out, calibration.model
-        worse = distance(fitted, model, unseen) > distance(network, model, unseen)
-        return network if worse else fitted
+        unseen = targets.held_out
+        before, after = (distance(each, unseen, targets.answers) for each in (network, fitted))
+        return network if after > before else fitted
 
 
 @register
@@ -94,7 +94,7 @@ def refit_sequentially(
     def fit(layer: Layer, rows: Rows, module: nn.Module) -> None:
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
-        groups = module.groups if isinstance(module, nn.Conv2d) else 1
+        groups = groups_of(module)
         outputs = torch.from_numpy(layer.outputs.kept(kept)).to(rows.inputs.device)
 
         def of_kept(full: torch.Tensor) -> torch.Tensor:
@@ -109,8 +109,8 @@ def refit_sequentially(
                 relu = targets.shortcuts[layer.name].relu
                 end = shift + rows.added
                 original = shift + of_kept(targets.added[layer.name])
-            behind = Behind(scale, end, relu=relu)
-            problem = replace(problem, behind=behind, aims=scale * problem.wanted + original)
+            behind = Behind(scale, end, relu, aims=scale * problem.wanted + original)
+            problem = replace(problem, behind=behind)
         start = as_matrix(weight, groups).to(rows.inputs)
         found = best_fit(problem, start, rows.fitted)
         if found is None:
@@ -124,12 +124,21 @@ def refit_sequentially(
     targets.visit(network, fit)
 
 
-def distance(network: nn.Module, other: nn.Module, batches: Sequence[Nest]) -> float:
-    """Sum of squared differences of two networks' outputs; nan where these cannot be compared."""
+def distance(network: nn.Module, batches: Sequence[Nest], answers: Sequence[Nest]) -> float:
+    """Return the sum of squared differences between a network's outputs and given answers.
+
+    Args:
+        network: in eval mode.
+        batches: what it is asked.
+        answers: to each batch.
+
+    Returns:
+        The sum over all tensors of floats; nan where the outputs have other shapes.
+    """
     total = 0.0
     with torch.inference_mode():
-        for images in batches:
-            found, expected = (leaves(called(each, images)) for each in (network, other))
+        for images, answer in zip(batches, answers, strict=True):
+            found, expected = leaves(called(network, images)), leaves(answer)
             if [t.shape for t in found] != [t.shape for t in expected]:
                 return float("nan")
             total += sum(

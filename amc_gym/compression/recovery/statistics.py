@@ -217,10 +217,15 @@ def saliencies(
     return tuple(total / max(images, 1) for total in totals)
 
 
-def can_refit(layer: Layer, n_images: int, positions: int = POSITIONS_PER_IMAGE) -> bool:
+def can_refit(layer: Layer, n_images: int) -> bool:
     """Whether a unit feeds this layer and the calibration images determine its weights."""
-    samples = n_images * layer.folds * min(positions, layer.sites // layer.folds)
+    samples = samples_of(layer, n_images)
     return layer.refits and 0 < MIN_SAMPLES_PER_COLUMN * pruned_columns(layer) <= samples
+
+
+def samples_of(layer: Layer, images: int, positions: int = POSITIONS_PER_IMAGE) -> int:
+    """Return how many samples a layer has at so many positions of each image, or all of fewer."""
+    return images * layer.folds * min(positions, layer.sites // layer.folds)
 
 
 def only_measurable(layer: Layer, n_images: int) -> bool:

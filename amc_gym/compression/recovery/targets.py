@@ -21,6 +21,7 @@ from amc_gym.compression.recovery.statistics import (
     pruned_columns,
     random_positions,
     rows_at,
+    samples_of,
 )
 
 IMAGE_BYTES = 256 * 2**20
@@ -33,7 +34,7 @@ POSITIONS = 30
 """Sampled for each image."""
 
 DEPTHWISE_POSITIONS = 6
-"""The same for depthwise convolutions, whose channels have a few weights each."""
+"""Sampled for each image at depthwise convolutions, whose channels have a few weights each."""
 
 SAMPLES_PER_COLUMN = 0.5
 """A layer with fewer is left as it is; held-out images say how far to go with few."""
@@ -44,7 +45,7 @@ HELD_OUT = 5
 
 @dataclass(frozen=True)
 class Rows:
-    """What images bring to a layer, those to fit to before those that are held out.
+    """Hold what images bring to a layer, those to fit to before those that are held out.
 
     Attributes:
         inputs: (groups, samples, columns).
@@ -59,7 +60,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Brought:
-    """What one batch brings to a layer.
+    """Hold what one batch brings to a layer.
 
     Attributes:
         inputs: (samples, columns).
@@ -93,6 +94,7 @@ class Targets:
         layers: which there are outputs of, in execution order.
         outputs: by layer, (groups, samples, outputs); of those to fit to first, as in ``Rows``.
         added: what they are added to, of the same shape, for layers with a shortcut.
+        answers: outputs of the network itself, to each batch of ``held_out``.
     """
 
     def __init__(
@@ -120,12 +122,14 @@ class Targets:
         def remember(layer: Layer, rows: Rows, module: nn.Module) -> None:
             weight = module.weight
             assert isinstance(weight, torch.Tensor)
-            matrix = as_matrix(weight, _groups(module)).to(rows.inputs)
+            matrix = as_matrix(weight, groups_of(module)).to(rows.inputs)
             self.outputs[layer.name] = rows.inputs @ matrix
             if rows.added is not None:
                 self.added[layer.name] = rows.added
 
         self.visit(model, remember)
+        with torch.inference_mode():
+            self.answers = [called(model, images) for images in self.held_out]
 
     @property
     def held_out(self) -> list[Nest]:
@@ -149,7 +153,7 @@ class Targets:
             layer = self.layers[stop]
             module = network.get_submodule(layer.name)
             with torch.inference_mode():
-                see(layer, _rows(brought, _groups(module)), module)
+                see(layer, _rows(brought, groups_of(module)), module)
 
         lockstep(run, list(self._takers.values()), meet)
 
@@ -242,8 +246,8 @@ def _fits(layer: Layer, images: int) -> bool:
         return False
     if layer.kind == "depthwise":
         return True
-    found = images * layer.folds * min(POSITIONS, layer.sites // layer.folds)
     columns = pruned_columns(layer)
+    found = samples_of(layer, images, POSITIONS)
     return 0 < columns <= MOST_COLUMNS and SAMPLES_PER_COLUMN * columns <= found
 
 
@@ -251,15 +255,19 @@ def _positions(layer: Layer) -> int:
     return DEPTHWISE_POSITIONS if layer.kind == "depthwise" else POSITIONS
 
 
-def _groups(module: nn.Module) -> int:
+def groups_of(module: nn.Module) -> int:
+    """Return a module's own groups, of which a slim depthwise one has fewer than its layer."""
     return module.groups if isinstance(module, nn.Conv2d) else 1
 
 
 def is_held_out(start: int, images: int) -> torch.Tensor:
-    """Which images of a batch, whose first has the number ``start``, are held out: (images,).
+    """Return which images of a batch, whose first has the number ``start``, are held out.
 
     One of every ``HELD_OUT`` in a row, by chance: where classes come in turn, every fifth image
     would be of the same few, and no other image of those.
+
+    Returns:
+        (images,), bool.
     """
     numbers = torch.arange(start, start + images)
     generator = torch.Generator().manual_seed(0)

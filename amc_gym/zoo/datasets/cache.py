@@ -186,7 +186,9 @@ class Decoded:
             card["hashes"][name] = {"split": split.fingerprint, "images": images}
             card["stamp"] = _stamp(self._file)
             with suppress(OSError):  # they are found out again the next time
-                write_json(self._file.with_suffix(".json"), card | {"seal": _sealed(card)})
+                write_json(
+                    self._file.with_suffix(".json"), card | {"seal": documents.checksum(card)}
+                )
             return split
         images = bytes.fromhex(known["images"])
         return split.recalling(
@@ -203,11 +205,6 @@ def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
     return digest.hexdigest()[:32]
 
 
-def _sealed(card: dict) -> str:
-    """Return the checksum of a card: hashes in a damaged one would be believed."""
-    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
-
-
 def _stamp(path: Path) -> list[int]:
     """Size and time of change of a file: as long as they stay, nobody has written to it."""
     status = path.stat()
@@ -220,7 +217,7 @@ def _read_card(path: Path) -> dict | None:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
         documents.check(CardSchema, card)
         stamp, seal = _stamp(path), card.pop("seal", None)
-        whole = seal == _sealed(card) if seal or card.get("hashes") else True
+        whole = seal == documents.checksum(card) if seal or card.get("hashes") else True
         if whole and card.get("stamp") == stamp:
             return card
         if whole and _checksum(path) == card["sha256"]:

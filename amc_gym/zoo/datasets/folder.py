@@ -54,7 +54,7 @@ def folder(
     """
     choose("option unreadable", unreadable, UNREADABLE)
     size = side("size", size)
-    resize = round(size * 8 / 7) if resize is None else side("resize", resize)
+    resize = _shorter_side(size) if resize is None else side("resize", resize)
     require(resize >= size, f"resize must be at least the size of {size}", resize)
     train = whole("train", train, at_least=1)
 
@@ -125,9 +125,14 @@ def photographs(root: Path, size: int, *, unreadable: str = "refuse") -> Split:
     if not files:
         raise OSError(f"{root} holds no images")
     labels = np.full(len(files), UNLABELLED, dtype=np.int64)
-    return Decoded(files, root, Decoding(round(size * 8 / 7), size)).split(
+    return Decoded(files, root, Decoding(_shorter_side(size), size)).split(
         labels, MEAN, STD, unreadable
     )
+
+
+def _shorter_side(size: int) -> int:
+    """Return what images are resized to before their centre is cut out, as torchvision does."""
+    return round(size * 8 / 7)
 
 
 def _classes(directory: Path) -> dict[str, int]:

@@ -6,7 +6,6 @@ so what was chosen is kept as long as no folder in it has changed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from amc_gym._utils.documents import checksum
 from amc_gym._utils.files import write_json
 from amc_gym._utils.paths import cache_root
 from amc_gym.tasks.split import stratified_order
@@ -66,8 +66,8 @@ def _found(
 
 
 def _place(directory: Path, classes: Mapping[str, int], most: int | None) -> Path:
-    key = json.dumps([str(directory), dict(classes), most, SEED])
-    return cache_root() / "listings" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    key = checksum([str(directory), dict(classes), most, SEED])
+    return cache_root() / "listings" / f"{key[:32]}.json"
 
 
 def _known(file: Path, directory: Path) -> tuple[list[Path], NDArray[np.int64]] | None:
@@ -75,7 +75,7 @@ def _known(file: Path, directory: Path) -> tuple[list[Path], NDArray[np.int64]] 
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         content = json.loads(file.read_text("utf-8"))
         seal = content.pop("sha256")
-        if seal == _checksum(content) and all(
+        if seal == checksum(content) and all(
             (directory / name).stat().st_mtime_ns == then for name, then in content["folders"]
         ):
             files = [directory / name for name in content["files"]]
@@ -96,8 +96,4 @@ def _keep(file: Path, directory: Path, files: list[Path], labels: NDArray[np.int
             "files": [each.relative_to(directory).as_posix() for each in files],
             "labels": labels.tolist(),
         }
-        write_json(file, content | {"sha256": _checksum(content)})
-
-
-def _checksum(content: dict) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        write_json(file, content | {"sha256": checksum(content)})
