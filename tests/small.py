@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -84,7 +84,7 @@ class ExactCalibration:
     def targets(self) -> Targets:
         return Targets(self.model, self.graph, [self._images])
 
-    def images(self) -> list[torch.Tensor]:
+    def images(self) -> Iterable[torch.Tensor]:
         return [self._images]
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:

@@ -112,9 +112,10 @@ class AMCEnv(CompressionEnv):
     `"none"` or steps joined by `+`, in this order: `reconstruct` (least squares, remembered for
     every count), `sequential` (least squares on what the pruned layers really produce), `nonlinear`
     (the same with offsets, making up for errors of shortcuts, towards what each ReLU lets through),
-    `bn` (statistics estimated anew), `finetune:STEPS`.  All but the first cost a pass or more over
-    the calibration images in every episode.  A step may be a function that is given a small network
-    and what is known of the original (`Calibration`), alone or in a list: `["reconstruct", mine]`.
+    `bn` (statistics estimated anew, with `bn:IMAGES` on so many), `finetune:STEPS`.  All but the
+    first cost a pass or more over the calibration images in every episode.  A step may be a
+    function that is given a small network and what is known of the original (`Calibration`), alone
+    or in a list: `["reconstruct", mine]`.
 
     With `granularity="weight"` each convolution and linear layer is a step, first and last
     included; weights of least magnitude become zero, `resource="params"` counts those that are

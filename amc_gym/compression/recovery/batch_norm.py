@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from amc_gym._utils.nests import Nest, called
+from amc_gym._utils.nests import Nest, called, samples, take
 from amc_gym.compression.evaluation.evaluator import channels_last
-from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
+from amc_gym.compression.recovery.recovery import Calibration, Recovery, amount_of, register
 from amc_gym.compression.slim import Kept
+
+MOST_IMAGES = 1_000_000
+"""Within one evaluation."""
 
 PHOTOGRAPH = 3 * 96 * 96
 """Numbers of an image from which on its layout in memory decides."""
@@ -20,17 +23,50 @@ PHOTOGRAPH = 3 * 96 * 96
 @register
 @dataclass(frozen=True)
 class BatchNorm(Recovery):
-    """Estimate batch norm statistics anew on the calibration images."""
+    """Estimate batch norm statistics anew on the calibration images.
+
+    Attributes:
+        images: of these, the first so many, in which classes have their shares; ``None``: all.
+            Each plan costs a pass over them, and averages of positions settle with few images.
+    """
 
     name = "bn"
-    summary = "batch norm statistics estimated anew on the calibration images"
+    summary = "batch norm statistics estimated anew on the calibration images, or on bn:IMAGES"
     order = 40
     sparse = True
 
+    images: int | None = None
+
+    @classmethod
+    def parse(cls, amount: str | None) -> BatchNorm:
+        """Return the step that "bn" or "bn:IMAGES" means.
+
+        Raises:
+            ValueError: IMAGES is no whole number from 2 to ``MOST_IMAGES``.
+        """
+        if amount is None:
+            return cls()
+        return cls(amount_of(cls.name, amount, "images", MOST_IMAGES, least=2))
+
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
         """Recalibrate ``network`` in place."""
-        recalibrate(network, map(_fastest, calibration.images()))
+        recalibrate(network, map(_fastest, _first(calibration.images(), self.images)))
         return network
+
+    def __str__(self) -> str:
+        return self.name if self.images is None else f"{self.name}:{self.images}"
+
+
+def _first(batches: Iterable[Nest], most: int | None) -> Iterator[Nest]:
+    """Batches of the first ``most`` samples; no batch is asked for beyond these."""
+    left = most
+    for batch in batches:
+        if left is None or samples(batch) < left:
+            yield batch
+            left = None if left is None else left - samples(batch)
+        else:
+            yield take(batch, slice(left))
+            return
 
 
 def _fastest(images: Nest) -> Nest:
@@ -43,15 +79,25 @@ def _fastest(images: Nest) -> Nest:
 
 
 def recalibrate(network: nn.Module, batches: Iterable[Nest]) -> None:
-    """Estimate batch norm statistics anew, in place: the averages over all batches."""
+    """Estimate batch norm statistics anew, in place: averages over batches, by their samples.
+
+    A lone sample behind others is left out: where a norm reads a single position it has no
+    variance, and torch refuses it.
+    """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a cumulative average
         norm.train()
+    seen = 0
     with torch.no_grad():
         for inputs in batches:
+            count = samples(inputs)
+            if seen and count == 1:
+                continue
+            seen += count
+            for norm in norms:
+                norm.momentum = count / seen  # of the average so far
             called(network, inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

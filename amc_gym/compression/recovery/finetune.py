@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from amc_gym._utils.arguments import shown
-from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
+from amc_gym.compression.recovery.recovery import Calibration, Recovery, amount_of, register
 from amc_gym.compression.slim import Kept
 
 STEPS = 100
@@ -42,12 +41,7 @@ class Finetune(Recovery):
         """
         if amount is None:
             return cls()
-        if not (amount.isdecimal() and len(amount) <= 9 and 1 <= int(amount) <= MOST_STEPS):
-            raise ValueError(
-                f"recovery {shown(f'finetune:{amount}')}: finetune takes a number of steps, as in "
-                f"finetune:100, at most {MOST_STEPS}"
-            )
-        return cls(int(amount))
+        return cls(amount_of(cls.name, amount, "steps", MOST_STEPS))
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
         """Train ``network``; training itself is not this package's business."""

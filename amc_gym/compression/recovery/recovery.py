@@ -90,8 +90,8 @@ class Recovery(ABC):
         """
         if amount is not None:
             raise ValueError(
-                f"recovery {shown(f'{cls.name}:{amount}')}: {cls.name} takes no number, only "
-                "finetune does, as in finetune:100"
+                f"recovery {shown(f'{cls.name}:{amount}')}: {cls.name} takes no number, only bn "
+                "and finetune do, as in bn:200 and finetune:100"
             )
         return cls()
 
@@ -120,6 +120,27 @@ RECOVERIES: dict[str, type[Recovery]] = {}
 """Name -> registered recovery, in ascending order."""
 
 R = TypeVar("R", bound=type[Recovery])
+
+
+def amount_of(step: str, amount: str, what: str, most: int, least: int = 1) -> int:
+    """Return the number in ``step:amount``.
+
+    Args:
+        step: name of the recovery.
+        amount: what stands behind the colon.
+        what: it counts, in the plural.
+        most: the largest that is taken.
+        least: the smallest.
+
+    Raises:
+        ValueError: it is no whole number from ``least`` to ``most``.
+    """
+    if not (amount.isdecimal() and len(amount) <= 9 and least <= int(amount) <= most):
+        raise ValueError(
+            f"recovery {shown(f'{step}:{amount}')}: {step} takes a number of {what}, as in "
+            f"{step}:100, from {least} to {most}"
+        )
+    return int(amount)
 
 
 def register(recovery: R) -> R:

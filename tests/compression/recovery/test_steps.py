@@ -20,6 +20,8 @@ def test_parsing():
     assert chain("reconstruct+bn").steps == (Reconstruct(), BatchNorm())
     assert chain("bn+finetune:7").steps[-1] == Finetune(7)
     assert chain("finetune").steps == (Finetune(100),)
+    assert chain("bn:200").steps == (BatchNorm(200),)
+    assert str(chain("reconstruct+bn:200")) == "reconstruct+bn:200"
     assert chain(["reconstruct", Finetune(3)]) == chain("reconstruct+finetune:3")
 
 
@@ -30,7 +32,9 @@ def test_parsing():
         ("bn+reconstruct", r"write the steps in the order 'reconstruct\+bn'"),
         ("bn+bn", "name each step once"),
         ("none+bn", "'none' stands alone"),
-        ("bn:3", "bn takes no number, only finetune does"),
+        ("nonlinear:3", "nonlinear takes no number, only bn and finetune do"),
+        ("bn:1", "bn takes a number of images, as in bn:100"),
+        ("bn:", "bn takes a number of images"),
         ("finetune:0", "finetune takes a number of steps"),
         ("finetune:x", "finetune takes a number of steps"),
         ("", "unknown recovery step"),
@@ -45,12 +49,32 @@ def test_recalibrated_statistics_are_those_of_the_images():
     torch.manual_seed(0)
     norm = torch.nn.BatchNorm2d(3).eval()
     network = torch.nn.Sequential(norm)
-    batches = [3 + 2 * torch.randn(64, 3, 5, 5) for _ in range(4)]
-    recalibrate(network, batches)
-    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
-    torch.testing.assert_close(norm.running_mean, means)
+    images = 3 + 2 * torch.randn(201, 3, 5, 5)
+    recalibrate(network, images.split(64))  # the last one of nine
+    torch.testing.assert_close(norm.running_mean, images.mean((0, 2, 3)))
+    within = sum(len(batch) * batch.var((0, 2, 3)) for batch in images.split(64)) / len(images)
+    torch.testing.assert_close(norm.running_var, within)
     assert norm.momentum == 0.1
     assert not norm.training
+
+
+@pytest.mark.parametrize(("most", "seen"), [(4, 4), (5, 4), (6, 6), (8, 8), (100, 12)])
+def test_batch_norms_see_so_many_images_and_no_batch_beyond_them(exact, most, seen):
+    images, asked = next(iter(exact.images()))[:12], []
+
+    class Few(ExactCalibration):
+        def images(self):
+            for batch in images.split(4):
+                asked.append(len(batch))
+                yield batch
+
+    few = Few(exact.model, images)
+    by_some = BatchNorm(most).apply(copy.deepcopy(exact.model), None, few)
+    by_first = copy.deepcopy(exact.model)
+    recalibrate(by_first, images[:seen].split(4))
+    for name, found in by_some.state_dict().items():
+        torch.testing.assert_close(found, by_first.state_dict()[name], msg=name)
+    assert sum(asked) == min(-(-most // 4) * 4, 12)
 
 
 @pytest.fixture(scope="module")
