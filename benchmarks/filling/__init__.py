@@ -10,6 +10,7 @@ tables      what a table's name stands for
 reports     tables copied from reports in Markdown
 accuracies  what agents reach, from CSV files
 progress    how searches rise
+paper       the paper's tables, ours beside them
 studies     all studies and their results
 cells       how figures are written
 command     all pages of this checkout

@@ -16,6 +16,7 @@ from benchmarks.filling.cells import (
     table_of,
     whole,
 )
+from benchmarks.filling.paper import figures_of
 from benchmarks.reports import tables
 
 
@@ -71,7 +72,7 @@ def tuned(*folders: str) -> list[str]:
 def _tuned(folder: str) -> Iterator[list[str]]:
     searched = {row["agent"]: row for row in table_of(folder, "report.csv")}
     after = {row["agent"]: row for row in table_of(folder, "finetuned/finetuned.csv")}
-    paper = study_of(folder).figures
+    paper = figures_of(folder)
     order = [*after, *(agent for agent in searched if agent not in after)]
     for agent in order:
         first, last = searched[agent], after.get(agent)

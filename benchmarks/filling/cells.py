@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agents import kind_of
-from benchmarks.reproducing.configs import Study, load, names
+from benchmarks.reproducing.configs import CONFIGS, Study, load, names
+from benchmarks.studies.runs import BenchmarkError
 
 RESULTS = Path(__file__).parents[1] / "results"
 FULL = "full network"
@@ -60,5 +61,15 @@ def first_searched(path: Path) -> Row:
 
 
 def study_of(folder: str) -> Study:
-    """Find the study whose results a folder holds."""
-    return next(study for study in map(load, names()) if study.result == folder)
+    """Find the study whose results a folder holds, or one above it.
+
+    Raises:
+        BenchmarkError: there is none.
+    """
+    found = next(
+        (s for s in map(load, names()) if s.result and f"{folder}/".startswith(f"{s.result}/")),
+        None,
+    )
+    if found is None:
+        raise BenchmarkError(f"no study of {CONFIGS} has its results in {folder}")
+    return found

@@ -16,6 +16,7 @@
 | ``zoo all|families``             | small networks, and what the uniform plan costs them       |
 | ``features episode|unit|decided``  | what is observed in suites                                 |
 | ``suites``                       | suites of the package                                      |
+| ``paper TABLE``                  | claims of the paper, and what was measured beside them     |
 | ``studies``                      | every study of `benchmarks/configs`, and its result        |
 """
 
@@ -25,6 +26,7 @@ from collections.abc import Callable, Sequence
 
 from amc_gym._utils.names import choose
 from benchmarks.filling.accuracies import agents, headlines, scores, tuned
+from benchmarks.filling.paper import paper
 from benchmarks.filling.progress import progress
 from benchmarks.filling.reports import copy, reference, rows, signal
 from benchmarks.filling.studies import studies
@@ -66,5 +68,6 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "zoo": zoo,
     "features": features,
     "suites": suites,
+    "paper": paper,
     "studies": studies,
 }

@@ -55,7 +55,6 @@ class StudySchema(Schema):
     paper: Name | None = None
     needs: Name | None = None
     result: Name | None = None
-    figures: dict[Name, Name] = Field(default_factory=dict)
     steps: Annotated[list[StageSchema], Field(min_length=1, max_length=100)]
 
 
@@ -102,7 +101,6 @@ class Study:
         paper: figure or table of the paper that it is about.
         needs: what has to be there before, beside the package.
         result: committed results of it, a folder below benchmarks/results.
-        figures: the paper's, by agent.
         steps: in order.
     """
 
@@ -112,7 +110,6 @@ class Study:
     paper: str | None
     needs: str | None
     result: str | None
-    figures: Mapping[str, str]
     steps: tuple[Stage, ...]
 
 
@@ -148,7 +145,7 @@ def read(path: Path) -> Study:
         Stage(each.command, tuple(each.arguments), each.options, each.writes, each.prints)
         for each in schema.steps
     )
-    fields = ("title", "cost", "paper", "needs", "result", "figures")
+    fields = ("title", "cost", "paper", "needs", "result")
     return Study(path.stem, **{name: getattr(schema, name) for name in fields}, steps=steps)
 
 

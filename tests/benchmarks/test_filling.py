@@ -13,6 +13,7 @@ from benchmarks.filling import cells
 from benchmarks.filling.cells import RESULTS
 from benchmarks.filling.command import pages
 from benchmarks.filling.markers import BEGIN, END, filled
+from benchmarks.filling.paper import FILE, figures_of, paper
 from benchmarks.filling.tables import table
 from benchmarks.studies.runs import BenchmarkError
 
@@ -28,6 +29,7 @@ def test_the_pages_with_results_have_filled_tables() -> None:
     found = {page.name: len(BEGIN.findall(page.read_text("utf-8"))) for page in pages()}
     wanted = {"README.md": 3, "results.md": 13, "which-agent.md": 6, "performance.md": 8}
     wanted |= {
+        "paper.md": 8,
         "reproduce.md": 1,
         "latency.md": 4,
         "hand-over.md": 1,
@@ -109,3 +111,23 @@ def test_a_table_that_is_none_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_the_papers_figures_stand_beside_those_on_the_same_images_alone() -> None:
+    assert figures_of("cifar10/plain20-50")["error-allocation"] == "AMC 86.4 → 90.2"
+    assert figures_of("imagenette/mobilenet-50") == {}
+
+
+def test_what_the_paper_has_and_nobody_ran_is_said() -> None:
+    rows = [line for line in paper("vgg16") if "| AMC |" in line]
+    assert rows[0].startswith("| AMC | -1.4 | not run |")
+
+
+def test_a_claim_without_its_result_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = FILE.read_text("utf-8").replace('agent = "shallow"', 'agent = "shalow"')
+    monkeypatch.setattr("benchmarks.filling.paper.FILE", tmp_path / "paper.toml")
+    (tmp_path / "paper.toml").write_text(damaged, "utf-8")
+    with pytest.raises(BenchmarkError, match="plain20-50 has nothing of 'shalow'"):
+        paper("plain20")
