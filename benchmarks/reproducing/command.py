@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +30,7 @@ ENOUGH = 1
 def reproduce(
     studies: Positional[tuple[str, ...]] = (),
     dry_run: bool = False,
+    jobs: int = 1,
     settings: Annotated[tuple[str, ...], arg(name="set", metavar="COMMAND.OPTION=VALUE")] = (),
 ) -> int:
     """Carry out studies of benchmarks/configs, step by step; without a name, list them.
@@ -38,9 +41,12 @@ def reproduce(
     Args:
         studies: Their names.
         dry_run: Only show what would be run, what it costs, and what is finished already.
+        jobs: Studies at a time; one network seldom fills a GPU.
         settings: Other options than the config's, for all steps of a command, as in
             run.seeds=2 or finetuning.recipe.epochs=5.
     """
+    if jobs < 1:
+        raise BenchmarkError(f"--jobs {jobs}: should be at least 1")
     console = printer()
     if not studies:
         rows = [(each.name, each.title, each.cost) for each in map(load, names())]
@@ -51,7 +57,8 @@ def reproduce(
         for study in chosen:
             _show(study, console)
         return 0
-    return max(_carry_out(study, console) for study in chosen)
+    with ThreadPoolExecutor(jobs) as side_by_side:
+        return max(side_by_side.map(partial(_carry_out, console=console), chosen))
 
 
 def _show(study: Study, console: Console) -> None:

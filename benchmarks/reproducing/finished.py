@@ -67,7 +67,7 @@ def _networks(step: Stage) -> tuple[int, int, str]:
     wanted = {(agent, seed) for agent in (FULL, *names) for seed in seeds}
     done: set[tuple[str, Any]] = {
         (outcome.agent, outcome.finetuning_seed)
-        for outcome in load_all(folder / "finetuned")
+        for outcome in load_all(Path(options.get("out", folder / "finetuned")))
         if outcome.recipe | {"seed": 0} == recipe | {"seed": 0}
         and outcome.recovery in (options.get("recovery"), None)
     }

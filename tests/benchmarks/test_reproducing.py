@@ -140,6 +140,20 @@ def test_a_step_that_fails_ends_its_study(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("reachable")
+@pytest.mark.thorough
+def test_several_studies_are_carried_out_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        text = SMALL.replace("OUT", str(tmp_path / name)).replace('"uniform", "guess"', '"uniform"')
+        (tmp_path / f"{name}.toml").write_text(text)
+    monkeypatch.setattr("benchmarks.reproducing.configs.CONFIGS", tmp_path)
+    assert main(["reproduce", "first", "second", "--jobs", "2"]) == 0
+    for name in ("first", "second"):
+        assert b"uniform" in (tmp_path / name / "printed.txt").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -164,6 +178,7 @@ def test_a_config_with_a_mistake_is_refused(
     ("arguments", "message"),
     [
         (["cifar10-plain20"], "did you mean 'cifar10-plain20-50'"),
+        (["digits-agents", "--jobs", "0"], "--jobs 0: should be at least 1"),
         (["digits-agents", "--set", "seeds=1"], "COMMAND.OPTION=VALUE"),
         (["digits-agents", "--set", "run.seeds"], "COMMAND.OPTION=VALUE"),
         (["digits-agents", "--set", "pareto.seeds=1"], "a command of the study: run, report"),
