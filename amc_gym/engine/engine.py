@@ -20,11 +20,17 @@ from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.agreement import agrees, halves, outputs_at
-from amc_gym.compression.pruning.candidates import RecoveredNetwork, SwappedNetwork
+from amc_gym.compression.pruning.candidates import (
+    RecoveredNetwork,
+    SwappedNetwork,
+    TensorSource,
+)
 from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.pruning.resident import ResidentNetwork
 from amc_gym.engine import ablation
 from amc_gym.engine.analysis import Analysis
 from amc_gym.engine.options import EngineOptions
+from amc_gym.engine.resident import resident_network
 from amc_gym.tasks.task import CompressionTask
 
 logger = logging.getLogger(__name__)
@@ -85,21 +91,52 @@ class Engine:
         like = {"device": device_of(options.device), "dtype": PRECISIONS[options.precision]}
         self._like = like
         _warn_of_slow_arithmetic(options.precision, like["device"])
-        form, swaps = analysis.form, not self.pruning.per_plan
-        if swaps and isinstance(source, Pruner):
-            swaps = self._agreed(folded, source, form)
-        form = self.form = form or PLAIN
+        form = analysis.form
+        resident = self._resident(folded, source, form)
+        self.form = form or PLAIN
         self.evaluator = Evaluator(
-            SwappedNetwork(folded, source, form=form, **like)
-            if swaps
-            else RecoveredNetwork(self.pruning.build, analysis.graph, form=form, **like),
+            resident or self._candidates(folded, source, form),
             task.reward.first(n),
             self.objective.score,
             size=batch_size(graph, n, like["device"].type),
             device=like["device"],
             precision=options.precision,
-            channels_last=form.channels_last,
+            channels_last=self.form.channels_last,
+            stored=resident is not None,
         )
+
+    def _resident(
+        self, folded: nn.Module, source: TensorSource, form: Form | None
+    ) -> ResidentNetwork | None:
+        """Return the resident network, if candidates are to be written into one.
+
+        Raises:
+            ValueError: they are, and the network does not admit it.
+        """
+        asked, pruning = self.options.evaluation, self.pruning
+        wanted = asked == "resident" or (asked == "auto" and self._like["device"].type == "cuda")
+        if not wanted or pruning.per_plan or not isinstance(source, Pruner):
+            return None
+        try:
+            return resident_network(self.analysis, pruning, folded, source, form, **self._like)
+        except ValueError as error:
+            why = f"{type(self.task.model).__name__} cannot be evaluated resident: {error}"
+            if asked == "resident":
+                raise ValueError(f"{why}; choose evaluation='auto' or 'slim'") from error
+            logger.warning("%s: plans are evaluated as slim networks", why)
+            return None
+
+    def _candidates(
+        self, folded: nn.Module, source: TensorSource, form: Form | None
+    ) -> SwappedNetwork | RecoveredNetwork:
+        """Return what makes slim networks: by swapping tensors where that computes the same."""
+        swaps = not self.pruning.per_plan
+        if swaps and isinstance(source, Pruner):
+            swaps = self._agreed(folded, source, form)
+        if swaps:
+            return SwappedNetwork(folded, source, form=self.form, **self._like)
+        build, graph = self.pruning.build, self.analysis.graph
+        return RecoveredNetwork(build, graph, form=self.form, **self._like)
 
     def _agreed(self, folded: nn.Module, pruner: Pruner, form: Form | None) -> bool:
         """Whether swapping tensors gives what building the network gives.

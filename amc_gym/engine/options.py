@@ -16,6 +16,9 @@ from amc_gym.compression.pruning import PRUNINGS, Pruning
 from amc_gym.compression.ranking.importance import IMPORTANCES, Importance
 from amc_gym.compression.recovery import Chain, RecoveryLike, chain
 
+EVALUATIONS = ("auto", "slim", "resident")
+"""How candidates are evaluated, see ``amc_gym.engine.resident``."""
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -44,6 +47,10 @@ class EngineOptions:
     precision: str = "float32"
     """of the evaluation: "float32" or "bf16" """
 
+    evaluation: str = "auto"
+    """candidates as small networks, "slim", or written into one of full width, "resident";
+    "auto": the latter on a CUDA device, where the recovery and the network admit it"""
+
     device: str = "auto"
     """where candidates are evaluated: "auto", "cpu", "cuda", ..."""
 
@@ -52,6 +59,7 @@ class EngineOptions:
         for name, available in (
             ("granularity", PRUNINGS),
             ("precision", PRECISIONS),
+            ("evaluation", EVALUATIONS),
         ):
             put(name, choose(name, getattr(self, name), available))
         if self.metric is not None:
@@ -59,6 +67,7 @@ class EngineOptions:
         put("importance", _importance(self.importance))
         put("recovery", chain(self.recovery))
         self.pruning.check(self.importance, self.chain)
+        self._check_evaluation()
         if self.reward_images is not None:
             given = whole("reward_images", self.reward_images, at_least=1, otherwise=" or None")
             put("reward_images", given)
@@ -66,6 +75,21 @@ class EngineOptions:
             put("device", str(self.device))
         device_of(self.device)  # before anything is loaded
         put("device", str(self.device))
+
+    def _check_evaluation(self) -> None:
+        if self.evaluation != "resident":
+            return
+        if self.granularity != "channel":
+            raise ValueError(
+                "evaluation='resident' writes pruned channels into one network, and "
+                f"granularity={self.granularity!r} prunes none: choose evaluation='auto'"
+            )
+        if slow := [str(step) for step in self.chain.steps if step.per_plan]:
+            raise ValueError(
+                "evaluation='resident' runs no network of a plan before it is judged, as "
+                f"recovery {'+'.join(slow)!r} has to: choose recovery='none' or 'reconstruct', or "
+                "evaluation='auto'"
+            )
 
     @property
     def chain(self) -> Chain:

@@ -121,6 +121,13 @@ class AMCEnv(CompressionEnv):
     included; weights of least magnitude become zero, `resource="params"` counts those that are
     not, and `recovery` must be `"none"`, `"bn"` or `"finetune:STEPS"`.
 
+    `evaluation` says on what networks plans are judged. `"slim"` ones are small, and have new
+    shapes with every plan. `"resident"` is one of full width that stays on the device, in which no
+    layer reads a pruned channel: more to compute, but nothing to prepare anew, which takes longer
+    on GPUs. Both compute the same up to rounding. `"auto"` takes `"resident"` on CUDA devices and
+    `"slim"` elsewhere, and `"slim"` where the other is refused: for recoveries that run each plan's
+    network, for single weights, for pruned channels under layer norms or in attention.
+
     A `resource` may be a function of a `LayerSize` that returns a whole number, such as a layer's
     energy; a network needs the sum over its layers.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from amc_gym._utils.arguments import described, real, whole
 from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym._utils.machine import device_of
+from amc_gym.compression.evaluation.stored import normalised, per_channel
 
 UNLABELLED = -1
 """Label of images that have none."""
@@ -127,11 +128,9 @@ class Split:
         images = self.images[chosen]
         if self.mean is None:
             return images
-        mean, std = (
-            torch.tensor(values, device=images.device).view(1, -1, 1, 1)
-            for values in (self.mean, self.std)
-        )
-        return images.float().div_(255).sub_(mean).div_(std)
+        assert self.std is not None
+        mean, std = (per_channel(values, images.device) for values in (self.mean, self.std))
+        return normalised(images, mean, std)
 
     def targets_of(self, chosen: slice | Tensor) -> Tensor:
         """Labels of some of the images."""
@@ -178,10 +177,9 @@ class Split:
 
     def as_bytes(self, like: Split) -> Split:
         """The bytes that normalised floats were made of, if it was as in ``like``, of bytes."""
-        mean, std = (
-            torch.tensor(values, device=self.images.device).view(1, -1, 1, 1)
-            for values in (like.mean, like.std)
-        )
+        assert like.mean is not None
+        assert like.std is not None
+        mean, std = (per_channel(values, self.images.device) for values in (like.mean, like.std))
         images = torch.empty(self.images.shape, dtype=torch.uint8, device=self.images.device)
         for target, part in zip(images.split(CHUNK), self.images.split(CHUNK), strict=True):
             target.copy_(part.mul(std).add_(mean).mul_(255).round_().clamp_(0, 255))

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from amc_gym._utils.cuda_graph import warm_up
 from amc_gym._utils.nests import Nest, called, device_of, leaves, mapped, placed
 from amc_gym.tasks.objectives import Objective, classification
 from amc_gym.training.recipe import Recipe, training_loss, uses_bf16
 
 ForwardBackward = Callable[[Nest, Nest], Tensor]
 """(inputs, targets) -> loss, a scalar where they are; the model's parameters have its gradients."""
-
-WARM_UP = 3
-"""Passes before a recording, in which libraries choose algorithms and allocate what they keep."""
 
 
 class Gradients:
@@ -81,12 +80,7 @@ class Recorded:
     def __init__(self, step: Gradients, inputs: Nest, targets: Nest) -> None:
         self._inputs, self._targets = mapped(Tensor.clone, inputs), mapped(Tensor.clone, targets)
         kept = [(buffer, buffer.clone()) for buffer in step.model.buffers()]
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UP):
-                step(self._inputs, self._targets)
-        torch.cuda.current_stream().wait_stream(beside)
+        warm_up(partial(step, self._inputs, self._targets))
         self._graph = torch.cuda.CUDAGraph()
         step.model.zero_grad()
         try:

@@ -30,6 +30,7 @@ CONTRACT = set(
         "channel_multiple",
         "reward_images",
         "precision",
+        "evaluation",
         "runtime",
         "latency_table",
         "device",

@@ -167,6 +167,12 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"importance": "magnitud"}, "did you mean 'magnitude'"),
         ({"recovery": "none+reconstruct"}, "'none' stands alone"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
+        ({"evaluation": "fast"}, "unknown evaluation 'fast'"),
+        ({"evaluation": "resident", "recovery": "reconstruct+bn"}, "as recovery 'bn' has to"),
+        (
+            {"evaluation": "resident", "granularity": "weight", "recovery": "none"},
+            "granularity='weight' prunes none: choose evaluation='auto'",
+        ),
         ({"runtime": "onyx"}, "unknown runtime 'onyx'; did you mean 'onnx'"),
         ({"runtime": "onnx"}, "go with resource='latency'"),
         ({"latency_table": "table.json"}, "go with resource='latency'"),

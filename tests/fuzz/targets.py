@@ -186,6 +186,11 @@ ENV = {
     "precision": Argument(
         right=some(lambda: "float32"), maybe=some(lambda: "bf16"), wrong=names("float32")[1]
     ),
+    "evaluation": Argument(
+        right=names("auto", "slim")[0],
+        maybe=some(lambda: "resident"),
+        wrong=names("auto", "slim")[1],
+    ),
     "runtime": Argument(right=some(lambda: "torch"), wrong=names("onnx", "compile")[0]),
     "latency_table": Argument(right=some(lambda: None), wrong=some(lambda: "table.json")),
     "device": Argument(
@@ -213,6 +218,7 @@ ENV_RIGHT = {
     "channel_multiple": None,
     "reward_images": None,
     "precision": "float32",
+    "evaluation": "auto",
     "runtime": "torch",
     "latency_table": None,
     "device": "cpu",

@@ -16,6 +16,7 @@ from amc_gym._utils.nests import Nest, mapped, nbytes, placed
 from amc_gym.compression.evaluation import parallel
 from amc_gym.compression.evaluation.memory import Memory
 from amc_gym.compression.evaluation.scoring import Batch, Score, Scored, finished, on_batch
+from amc_gym.compression.evaluation.stored import as_bytes
 from amc_gym.compression.graph import ChannelGraph
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
@@ -91,6 +92,7 @@ class Batches:
         device: where they are to be.
         dtype: of the images.
         channels_last: whether channels lie last in memory.
+        stored: images that are bytes stay so, for networks that normalise them.
     """
 
     def __init__(
@@ -101,8 +103,10 @@ class Batches:
         device: torch.device,
         dtype: torch.dtype,
         channels_last: bool = True,
+        stored: bool = False,
     ) -> None:
         self._images, self._channels_last = images, channels_last
+        self._stored = as_bytes(images) if stored else None
         self._like = {"device": device, "dtype": dtype}
         self._parts = [slice(start, start + size) for start in range(0, len(images), size)]
         self._resident: list[Batch] | None = None
@@ -121,9 +125,13 @@ class Batches:
         return (self[number] for number in range(len(self)))
 
     def _ready(self, part: slice) -> Batch:
-        inputs, targets = self._images.batch(part), self._images.targets_of(part)
-        inputs = (channels_last if self._channels_last else placed)(inputs, **self._like)
-        return inputs, placed(targets, self._like["device"])
+        device, targets = self._like["device"], self._images.targets_of(part)
+        if self._stored is not None:
+            inputs = _laid(self._stored.images[part], self._channels_last, device=device)
+        else:
+            inputs = self._images.batch(part)
+            inputs = (channels_last if self._channels_last else placed)(inputs, **self._like)
+        return inputs, placed(targets, device)
 
 
 def channels_last(inputs: Nest, **like: Any) -> Nest:
@@ -136,10 +144,15 @@ def channels_last(inputs: Nest, **like: Any) -> Nest:
     def laid(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.ndim != 4 or not tensor.is_floating_point():
             return placed(tensor, **like)
-        made = torch.empty_like(tensor, memory_format=torch.channels_last, **like)
-        return made.copy_(tensor)
+        return _laid(tensor, **like)
 
     return mapped(laid, inputs)
+
+
+def _laid(tensor: torch.Tensor, last: bool = True, **like: Any) -> torch.Tensor:
+    """Return a copy of (N, C, H, W), channels last or first in memory."""
+    layout = torch.channels_last if last else torch.contiguous_format
+    return torch.empty_like(tensor, memory_format=layout, **like).copy_(tensor)
 
 
 def _resident_bytes(device: torch.device) -> int:
@@ -162,6 +175,7 @@ class Evaluator:
         device: where ``build``'s networks are.
         precision: of their weights, "float32" or "bf16".
         channels_last: how the networks want their images in memory.
+        stored: whether they take bytes where images are bytes.
     """
 
     def __init__(
@@ -174,6 +188,7 @@ class Evaluator:
         device: torch.device,
         precision: str = "float32",
         channels_last: bool = True,
+        stored: bool = False,
     ) -> None:
         self.network = build
         self._device, self._score, self._images = device, score, len(images)
@@ -183,6 +198,7 @@ class Evaluator:
             device=device,
             dtype=PRECISIONS[precision],
             channels_last=channels_last,
+            stored=stored,
         )
         self._remembered: Memory[Scored] = Memory()
 

@@ -35,9 +35,9 @@ def counted(logits: Tensor, labels: Tensor) -> Tensor:
     """Hits among the best one and the best five, and images: int64 (3,), where the logits are."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
     best &= ~logits.isnan().any(1, keepdim=True)  # which topk takes for the largest
-    return torch.stack(
-        [best[:, 0].sum(), best.sum(), best.new_tensor(len(labels), dtype=torch.int64)]
-    )
+    # Filled where it is: a GPU would be waited for before a number is copied to it.
+    images = best.new_full((), len(labels), dtype=torch.int64)
+    return torch.stack([best[:, 0].sum(), best.sum(), images])
 
 
 def total(counts: Sequence[Tensor]) -> Hits:

@@ -10,6 +10,8 @@
 | cut          | what a plan drops, as entries of parameters, and the network without it    |
 | pruner       | kept channels and tensors of all layers, remembered                        |
 | candidates   | the network that is evaluated: tensors swapped, or built anew              |
+| full_width   | the weight of one layer with zeros for pruned inputs, on a device          |
+| resident     | one network of full width into which plans are written, for GPUs           |
 | agreement    | whether it computes what the network that is handed over computes          |
 """
 

@@ -8,6 +8,7 @@ it was written for, and wrong for some.  So it is tried, on logits, before it is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -29,7 +30,15 @@ TOLERANCE = 1e-3
 
 def halves(graph: ChannelGraph) -> tuple[int, ...]:
     """Return counts of a plan that keeps half of each unit, rounded up to what its blocks admit."""
-    return tuple(unit.blocks * -(-unit.channels // (2 * unit.blocks)) for unit in graph.units)
+    return quarters(graph, [2])
+
+
+def quarters(graph: ChannelGraph, kept: Sequence[int]) -> tuple[int, ...]:
+    """Return counts that keep so many quarters of the units, over and over, rounded up likewise."""
+    return tuple(
+        unit.blocks * -(-unit.channels * quarter // (4 * unit.blocks))
+        for unit, quarter in zip(graph.units, cycle(kept), strict=False)
+    )
 
 
 def fastest_form(

@@ -10,6 +10,7 @@ from torch import nn
 
 from amc_gym.compression.cost.closed_form import kept_positions
 from amc_gym.compression.graph import Axis, ChannelGraph, Layer, Parameter
+from amc_gym.compression.pruning.full_width import FullWidth
 from amc_gym.compression.pruning.slim_layers import (
     IndexedLayer,
     Remembered,
@@ -148,6 +149,29 @@ class Pruner:
                 weight = 1.0 if weights is None else weights[name]
                 errors[unit] += weight * lost / max(lost[0], np.finfo(float).tiny)
         return errors
+
+    def places(self, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+        """Unit and rank in it of each position of an axis, as a full slim network has them.
+
+        A position stays where its unit keeps more channels than its rank; ``FIXED`` ones always.
+        """
+        positions = axis.kept(self.layout(self.graph.full))
+        units, ranks = axis.unit[positions], np.zeros(len(positions), dtype=int)
+        for unit in axis.units:
+            mine = units == unit
+            ranks[mine] = np.argsort(self.orders[unit])[axis.channel[positions][mine]]
+        return units, ranks
+
+    def full_width(self, name: str, device: torch.device) -> FullWidth:
+        """Return a layer's weight as a function of which of its inputs stay, on a device.
+
+        Raises:
+            ValueError: it is not known how its weight reads channels.
+        """
+        layer = self._layers[name]
+        if isinstance(layer, SelectedLayer) or name in self._powers:
+            raise ValueError(f"layer {name!r} holds its weight in a form of its own")
+        return layer.full_width(self.layout(self.graph.full), device)
 
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
         """Weight, bias and running statistics of one slim layer, by name; not to be written to."""

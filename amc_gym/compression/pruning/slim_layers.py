@@ -10,6 +10,12 @@ import torch
 from torch import nn
 
 from amc_gym.compression.graph import Axis, Layer, Parameter
+from amc_gym.compression.pruning.full_width import (
+    FullWidth,
+    NestedWeight,
+    SelectedWeight,
+    SolvedWeight,
+)
 from amc_gym.compression.recovery.reconstruction import (
     NestedLeastSquares,
     as_matrix,
@@ -68,6 +74,12 @@ class SortedLayer:
             shape = (len(solved), columns, *self._weight.shape[2:])
             tensors["weight"] = solved.reshape(shape).to(self._weight)
         return tensors
+
+    def full_width(self, everything: Kept, device: torch.device) -> FullWidth:
+        """Return the weight as a function of which inputs stay, in the order of ``everything``."""
+        if self._nested is None:
+            return SelectedWeight(self._weight, self._layer.groups, device)
+        return NestedWeight(self._nested, self._weight.shape, device)
 
 
 class IndexedLayer:
@@ -136,6 +148,20 @@ class IndexedLayer:
         k = columns.shape[1]
         ascending = self._order[:, :k].argsort(-1)
         return torch.take_along_dim(self._nested.weights(k).mT, ascending[..., None], -2)
+
+    def full_width(self, everything: Kept, device: torch.device) -> FullWidth:
+        """Return the weight as a function of which inputs stay, in the order of ``everything``."""
+        layer = self._layer
+        assert layer.inputs is not None
+        inputs, rows = (axis.kept(everything) for axis in (layer.inputs, layer.outputs))
+        weight = with_inputs(self._weight, torch.from_numpy(inputs), layer.groups)
+        weight = weight[torch.from_numpy(rows)]
+        if self._gram is None:
+            return SelectedWeight(weight, layer.groups, device)
+        columns = unfolded_columns(inputs, layer)
+        gram = torch.take_along_dim(self._gram, columns[..., None], -2)
+        gram = torch.take_along_dim(gram, columns[:, None], -1)
+        return SolvedWeight(gram, weight, device)
 
 
 class SelectedLayer:

@@ -96,6 +96,46 @@ class NestedLeastSquares:
         """
         return self._target[..., :outputs, :k] @ self._inverse[..., :k, :k]
 
+    @property
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Z', (..., outputs, columns), and L^-1, (..., columns, columns), in order of rank.
+
+        With the columns of Z' behind the k-th set to zero, Z' L^-1 are the best weights of the
+        first k columns, and zeros for the others: the inverse is a lower triangle.
+        """
+        return self._target, self._inverse
+
+
+class MaskedLeastSquares:
+    """Least squares for any kept set, with zeros for all other columns.
+
+    Rows and columns of G' that are not kept become those of the identity, and their right side
+    zero.  Shapes depend on no kept set, and nothing waits for the device, so that a CUDA graph can
+    record it; all groups are solved in one batch.
+
+    Args:
+        gram: (groups, columns, columns) float64, on any device.
+        weight: original weights, (groups, columns, outputs) float64.
+        ridge: of the mean diagonal of the Gram matrix.
+    """
+
+    def __init__(self, gram: torch.Tensor, weight: torch.Tensor, ridge: float = RIDGE) -> None:
+        self._gram = _ridged(gram, ridge)
+        self._right = self._gram @ weight
+        self._identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+
+    def weights(self, kept: torch.Tensor) -> torch.Tensor:
+        """Best weights of the kept columns, zero elsewhere, (groups, outputs, columns).
+
+        Args:
+            kept: which columns, (groups, columns) bool, where the Gram matrix is.
+        """
+        both = kept[:, :, None] & kept[:, None, :]
+        gram = torch.where(both, self._gram, self._identity)
+        factor, _ = torch.linalg.cholesky_ex(gram)  # the other one waits, to check for errors
+        half = torch.linalg.solve_triangular(factor, self._right * kept[..., None], upper=False)
+        return torch.linalg.solve_triangular(factor.mT, half, upper=True).mT
+
 
 @register
 @dataclass(frozen=True)

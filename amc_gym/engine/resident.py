@@ -1,0 +1,86 @@
+"""Whether a task is evaluated on a network that stays on its device, and the check that it may be.
+
+| evaluation | networks                                                                        |
+|------------|---------------------------------------------------------------------------------|
+| "slim"     | small ones, of new shapes with every plan: least work                           |
+| "resident" | one of full width, into which plans are written: always the same shapes         |
+| "auto"     | "resident" on CUDA devices, where new shapes take longest, "slim" on all others |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from amc_gym._utils.nests import placed
+from amc_gym.compression.evaluation.form import Form
+from amc_gym.compression.pruning import Pruning
+from amc_gym.compression.pruning.agreement import halves, outputs_at, quarters
+from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.pruning.resident import ResidentNetwork
+from amc_gym.compression.tracing.verification import same_outputs
+from amc_gym.engine.analysis import Analysis
+
+TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 1e-1}
+"""Share of the largest output by which a resident network may differ from the plain slim one.
+
+In float32 two solutions of one least-squares problem, on a GPU by products of ten bits; bf16 has
+eight bits, some of which are lost in each layer.
+"""
+
+
+def resident_network(
+    analysis: Analysis,
+    pruning: Pruning,
+    folded: nn.Module,
+    pruner: Pruner,
+    form: Form | None,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> ResidentNetwork:
+    """Return the resident network of a task, checked against plain slim networks on a few images.
+
+    Args:
+        analysis: of the task.
+        pruning: builds the plain ones.
+        folded: the network of ``pruner``.
+        pruner: gives its weights.
+        form: in which networks may be evaluated; ``None`` if they have to be built.
+        device: where it is to run.
+        dtype: of its weights.
+
+    Raises:
+        ValueError: the task cannot be evaluated so; the message says why.
+    """
+    if form is None:
+        raise ValueError("its networks have to be built for each plan")
+    if analysis.task.part:
+        raise ValueError("a part of it alone is compressed")
+    like = {"device": device, "dtype": dtype}
+    network = ResidentNetwork(folded, pruner, form=form, images=analysis.task.reward, **like)
+    images = form.lay(placed(analysis.few, **like))
+    network(quarters(analysis.graph, [3, 1]))  # whose weights the next plan has to write over
+    counts = halves(analysis.graph)
+    expected = outputs_at(pruning.build(counts), analysis.few)
+    if not _same(network, counts, images, expected, TOLERANCES[dtype]):
+        raise ValueError("with zeros for pruned channels it computes something else")
+    return network
+
+
+def _same(
+    network: ResidentNetwork,
+    counts: Sequence[int],
+    images: object,
+    expected: object,
+    tolerance: float,
+) -> bool:
+    try:
+        actual = outputs_at(network(counts), images)
+    except Exception:  # whatever the user's forward pass raises in an unforeseen form
+        return False
+    there = torch.device("cpu")
+    ours, theirs = (placed(each, there, torch.float32) for each in (actual, expected))
+    return same_outputs(ours, theirs, tolerance)

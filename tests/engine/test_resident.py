@@ -1,0 +1,126 @@
+"""Plans written into one network of full width are judged as slim networks are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from small import PlainStack, lively
+
+from amc_gym import CompressionTask, Split
+from amc_gym.compression.evaluation.precision import has_bf16
+from amc_gym.compression.pruning.candidates import SwappedNetwork
+from amc_gym.compression.pruning.full_width import SelectedWeight
+from amc_gym.compression.pruning.resident import ResidentNetwork
+from amc_gym.engine.cache import engines
+from amc_gym.engine.engine import Engine
+from amc_gym.engine.options import EngineOptions
+from amc_gym.zoo.resolving import resolve
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+
+
+def engine(task: CompressionTask, evaluation: str = "auto", **options) -> Engine:
+    options = {"reward_images": min(100, len(task.reward)), "device": "cpu"} | options
+    return Engine(engines.analysis(task), EngineOptions(evaluation=evaluation, **options))
+
+
+def plans(made: Engine, n: int, least: float = 0.3) -> list[tuple[int, ...]]:
+    rng = np.random.default_rng(0)
+    shares = rng.uniform(least, 1, (n, len(made.graph.units)))
+    return [
+        tuple(
+            unit.blocks * max(1, round(share * unit.channels / unit.blocks))
+            for unit, share in zip(made.graph.units, row, strict=True)
+        )
+        for row in shares
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "recovery"),
+    [
+        ("MobileNet", "none"),
+        ("MobileNet", "reconstruct"),
+        ("MobileNetV2", "none"),
+        ("ResNet56", "reconstruct"),  # with maps from one stream to the next
+        ("VGG16", "reconstruct"),
+        ("concatenating-digits-0", "reconstruct"),
+    ],
+)
+def test_a_plan_has_the_hits_of_its_slim_network(name: str, recovery: str) -> None:
+    task = resolve(name)
+    slim, resident = (engine(task, each, recovery=recovery) for each in ("slim", "resident"))
+    assert isinstance(resident.evaluator.network, ResidentNetwork)
+    some = plans(slim, 3)
+    assert resident.evaluator.many(some) == slim.evaluator.many(some)
+
+
+def test_answers_are_those_of_the_slim_network_on_500_images(digits_task: CompressionTask) -> None:
+    slim, resident = (engine(digits_task, each) for each in ("auto", "resident"))
+    assert isinstance(slim.evaluator.network, SwappedNetwork)  # on a processor
+    shown = digits_task.test.batch(slice(500))
+    assert len(shown) == 500
+    for counts in plans(slim, 2):
+        with torch.inference_mode():
+            answers = [e.evaluator.network(counts)(shown).argmax(1) for e in (slim, resident)]
+        assert torch.equal(*answers)
+        assert len(answers[0].unique()) > 5  # it has not come to one answer for all
+
+
+@pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bf16 arithmetic")
+def test_bf16_ranks_plans_as_float32_does() -> None:
+    task, options = resolve("plain-digits-0"), {"reward_images": 200}
+    exact = engine(task, "slim", **options)
+    low = engine(task, "resident", precision="bf16", **options)
+    some = plans(exact, 40, least=0.1)
+    scores = [[found.score for found in e.evaluator.many(some)] for e in (exact, low)]
+    assert spearmanr(*scores).statistic >= 0.99
+
+
+def test_images_that_are_bytes_stay_so_and_are_normalised_in_the_pass() -> None:
+    torch.manual_seed(0)
+    draw = torch.Generator().manual_seed(1)
+    splits = [
+        Split(
+            torch.randint(256, (64, 3, 8, 8), dtype=torch.uint8, generator=draw),
+            torch.randint(5, (64,), generator=draw),
+            MEAN,
+            STD,
+        )
+        for _ in range(3)
+    ]
+    task = CompressionTask(lively(PlainStack()), *splits)
+    slim, resident = (engine(task, each, recovery="none") for each in ("slim", "resident"))
+    (inputs, _), *_ = resident.evaluator.batches
+    assert inputs.dtype == torch.uint8
+    some = plans(slim, 4)
+    assert resident.evaluator.many(some) == slim.evaluator.many(some)
+
+
+def test_a_network_that_cannot_be_resident_says_why() -> None:
+    with pytest.raises(ValueError, match=r"norm '.*' takes its .*; choose evaluation='auto' or"):
+        engine(resolve("convnext-digits-0"), "resident", recovery="none")
+
+
+def test_a_wrong_weight_is_found_before_anything_is_judged(
+    plain_task: CompressionTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpruned(self: SelectedWeight, kept: torch.Tensor) -> torch.Tensor:
+        return self._matrix.reshape(self._shape)
+
+    monkeypatch.setattr(SelectedWeight, "__call__", unpruned)
+    with pytest.raises(ValueError, match="it computes something else; choose"):
+        engine(plain_task, "resident", recovery="none")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_auto_is_resident_on_a_gpu_and_gives_the_hits_of_a_processor(
+    digits_task: CompressionTask,
+) -> None:
+    slim, resident = engine(digits_task), engine(digits_task, device="cuda")
+    assert isinstance(resident.evaluator.network, ResidentNetwork)
+    some = plans(slim, 20)
+    scores = [[found.score for found in e.evaluator.many(some)] for e in (slim, resident)]
+    assert np.abs(np.subtract(*scores)).max() <= 0.02
