@@ -122,5 +122,5 @@ def test_auto_is_resident_on_a_gpu_and_gives_the_hits_of_a_processor(
     slim, resident = engine(digits_task), engine(digits_task, device="cuda")
     assert isinstance(resident.evaluator.network, ResidentNetwork)
     some = plans(slim, 20)
-    scores = [[found.score for found in e.evaluator.many(some)] for e in (slim, resident)]
-    assert np.abs(np.subtract(*scores)).max() <= 0.02
+    ours, theirs = ([s.score for s in e.evaluator.many(some)] for e in (resident, slim))
+    assert np.abs(np.array(ours) - theirs).max() <= 0.02
