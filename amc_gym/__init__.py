@@ -1,57 +1,34 @@
 """AMC-Gym: "AMC: AutoML for Model Compression" (He et al., ECCV 2018) as a Gymnasium environment.
 
-Importing the package registers the environments.
+Importing the package registers the environments.  What needs PyTorch is imported when the first of
+the names below is used (PEP 562): a help text or a list of ids takes a fraction of a second.
 """
 
-from amc_gym._utils import interrupts  # noqa: F401  # first: what follows takes seconds to import
-from amc_gym.compression.handover.formats import ExportError
-from amc_gym.compression.plan import CompressionPlan, Measured, PlanError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from amc_gym._utils import interrupts  # noqa: F401  # first: what follows takes time to import
 from amc_gym.registration import register
-from amc_gym.sharing.environments import SharedEnv, share
-from amc_gym.suites.context import Context
-from amc_gym.suites.suite import Suite
-from amc_gym.tasks import objectives
-from amc_gym.tasks.objectives import Objective
-from amc_gym.tasks.samples import Samples
-from amc_gym.tasks.split import Split
-from amc_gym.tasks.task import CompressionTask
-from amc_gym.training.recipe import Recipe
-from amc_gym.training.scores import accuracy, score
-from amc_gym.workflows.compression import compress, export, load
-from amc_gym.workflows.finetuning import finetune, training_images
-from amc_gym.workflows.search import search
-from amc_gym.workflows.validation import Validation, validate
-from amc_gym.zoo.named_tasks import task_of
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CompressionPlan",
-    "CompressionTask",
-    "Context",
-    "ExportError",
-    "Measured",
-    "Objective",
-    "PlanError",
-    "Recipe",
-    "Samples",
-    "SharedEnv",
-    "Split",
-    "Suite",
-    "Validation",
-    "__version__",
-    "accuracy",
-    "compress",
-    "export",
-    "finetune",
-    "load",
-    "objectives",
-    "score",
-    "search",
-    "share",
-    "task_of",
-    "training_images",
-    "validate",
-]
+if TYPE_CHECKING:
+    from amc_gym.api import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import all public names, and with them the package's rooms, when one is asked for."""
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        api = import_module("amc_gym.api")
+        globals().update({each: getattr(api, each) for each in ("__all__", *api.__all__)})
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        """Return the public names, for consoles and documentation."""
+        return sorted({*globals(), *import_module("amc_gym.api").__all__})
+
 
 register()

@@ -8,23 +8,11 @@ from collections.abc import Sequence
 
 import tyro
 
+from amc_gym import __version__
 from amc_gym._utils import interrupts
 from amc_gym._utils.names import printable
-from amc_gym.cli import catalogue, compression, delivery, latency
-from amc_gym.cli.console import CommandError, guarded
-from amc_gym.compression.evaluation import parallel
-
-COMMANDS = {
-    "list": catalogue.list_,
-    "info": catalogue.info,
-    "search": compression.search,
-    "compress": delivery.compress,
-    "validate": compression.validate,
-    "export": delivery.export,
-    "finetune": delivery.finetune,
-    "latency-table": latency.latency_table,
-    "bench-latency": latency.bench_latency,
-}
+from amc_gym.cli.commands import COMMANDS
+from amc_gym.cli.console import CommandError
 
 DESCRIPTION = """Compress neural networks by pruning channels.
 
@@ -38,12 +26,12 @@ the smaller network with you:
   amc-gym bench-latency plan.json --network tuned.safetensors
 
 A plan never makes code run: one that was made for package.module:function is refused unless you
-name that function yourself, with --task.
+name that function yourself, with --task. `amc-gym --version` says which version this is.
 """
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command; without one, show the help.
 
     Args:
         args: instead of the process's own.
@@ -55,18 +43,23 @@ def main(args: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments are no command (2), or help was asked for (0).
     """
+    given = sys.argv[1:] if args is None else list(args)
+    if given == ["--version"]:
+        print(f"amc-gym {__version__}")
+        return 0
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {name: guarded(command) for name, command in COMMANDS.items()},
+        command = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
             prog="amc-gym",
             description=DESCRIPTION,
-            args=args,
+            args=given or ["--help"],
             config=(
                 tyro.conf.OmitArgPrefixes,
                 tyro.conf.FlagCreatePairsOff,
                 tyro.conf.PositionalMetavarFromFieldName,
             ),
         )
+        command()
     except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
         # Messages of other libraries may have several lines, and names in files may be anything.
         interrupted = interrupts.happened() and not isinstance(error, CommandError)
@@ -78,7 +71,6 @@ def main(args: Sequence[str] | None = None) -> int:
             return interrupts.leave()
         return error.status if isinstance(error, CommandError) else 1
     except KeyboardInterrupt:
-        parallel.abandon()
         print("amc-gym: interrupted", file=sys.stderr)
         return interrupts.leave()
     return 0

@@ -8,18 +8,41 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
+import pytest
+
 import amc_gym
 
 ROOT = Path(__file__).parents[1]
 
-CODE = """
+WATCHED = {"torch", "torchvision", "scipy", "sklearn", "pydantic", "onnx", "sympy", "torch._dynamo"}
+
+IMPORTS = f"""
 import sys
 import gymnasium as gym
 import amc_gym
-print(*sorted({"torchvision", "scipy", "sklearn", "onnx", "sympy"} & sys.modules.keys()))
+print(*sorted({WATCHED} & sys.modules.keys()))
+amc_gym.CompressionTask
+print(*sorted({WATCHED} & sys.modules.keys()))
 gym.make("AMC-MobileNet-v0", reward_images=20)
-print(*sorted({"torchvision", "sklearn", "onnx", "torch._dynamo"} & sys.modules.keys()))
+print(*sorted({WATCHED} & sys.modules.keys()))
 """
+
+HELP = f"""
+import sys
+from amc_gym.__main__ import COMMANDS, main
+for command in ([], *([name] for name in COMMANDS)):
+    try:
+        main([*command, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+main(["--version"])
+print(*sorted({WATCHED} & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 def test_nothing_is_imported_that_only_some_need() -> None:
@@ -27,9 +50,24 @@ def test_nothing_is_imported_that_only_some_need() -> None:
 
     Nor has an environment imports that take longer than what it does with them.
     """
-    command = [sys.executable, "-W", "ignore", "-c", CODE]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "\n\n"
+    none, public, environment = python(IMPORTS).stdout.splitlines()
+    assert none == ""
+    assert public == "pydantic torch"
+    assert environment == "pydantic torch"
+
+
+def test_help_and_version_need_no_torch() -> None:
+    done = python(HELP)
+    assert done.stderr == "\n"
+    assert done.stdout.splitlines()[-1] == f"amc-gym {amc_gym.__version__}"
+
+
+def test_public_names_are_those_of_the_interface() -> None:
+    assert set(amc_gym.__all__) <= set(dir(amc_gym))
+    assert all(hasattr(amc_gym, name) for name in amc_gym.__all__)
+    assert amc_gym.envs.amc.AMCEnv.__module__ == "amc_gym.envs.amc"
+    with pytest.raises(AttributeError, match="no attribute 'compres'"):
+        _ = amc_gym.compres
 
 
 def test_the_version_is_written_once() -> None:

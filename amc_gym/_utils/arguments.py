@@ -10,15 +10,18 @@ import inspect
 import math
 import os
 import reprlib
+import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Number = int | float | Fraction
 
@@ -116,7 +119,7 @@ def truth(name: str, value: object) -> bool:
     Raises:
         TypeError: it is something else, numbers and strings included.
     """
-    found = _scalar(value) if isinstance(value, torch.Tensor) else value
+    found = _scalar(value) if is_tensor(value) else value
     if isinstance(found, np.ndarray) and found.ndim == 0:
         found = found[()]
     if not isinstance(found, bool | np.bool_):
@@ -184,9 +187,15 @@ def plain(value: Any) -> Any:
     return number if isinstance(number, int) else _float(number)
 
 
+def is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Whether a value is a tensor; there are none as long as nobody has imported PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def described(value: object) -> str:
     """Describe a value of a wrong type in a few words."""
-    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
+    if (isinstance(value, np.ndarray) or is_tensor(value)) and value.ndim > 0:
         kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
         return f"{kind} of shape {tuple(value.shape)} and type {value.dtype}"
     if value is None or isinstance(value, bool):
@@ -201,7 +210,7 @@ def described(value: object) -> str:
 
 def shown(value: object) -> str:
     """Return a value's own words, cut off where they become long."""
-    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim > 0:
+    if (isinstance(value, np.ndarray) or is_tensor(value)) and value.ndim > 0:
         return described(value)
     if type(value).__module__ not in WELL_SPOKEN:
         return f"an object of class {type(value).__name__}"
@@ -219,7 +228,7 @@ def _number(name: str, value: object, demand: str) -> Number:
 
 def _python_number(value: object) -> Number | None:
     """Turn a number into Python's own, or None if it is none."""
-    found = _scalar(value) if isinstance(value, torch.Tensor) else value
+    found = _scalar(value) if is_tensor(value) else value
     if isinstance(found, np.ndarray) and found.ndim == 0:
         found = found[()]
     if isinstance(found, bool | np.bool_):
@@ -236,8 +245,10 @@ def _python_number(value: object) -> Number | None:
     return float(found) if isinstance(found, Real) else None
 
 
-def _scalar(tensor: torch.Tensor) -> object:
+def _scalar(tensor: Tensor) -> object:
     """The NumPy scalar of a tensor without dimensions; the tensor itself if it holds no number."""
+    import torch  # is loaded: there is a tensor
+
     if tensor.ndim > 0 or tensor.is_meta or tensor.is_sparse:
         return tensor
     tensor = tensor.detach()

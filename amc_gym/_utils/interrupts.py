@@ -2,7 +2,8 @@
 
 That takes seconds, in which Python would answer with a traceback of some library, and a library in
 C sometimes with nothing at all.  There is nothing to clean up yet: one line, and exit status 130.
-From the command's own code on, Ctrl-C is a KeyboardInterrupt, as everywhere.
+From the command's own code on, Ctrl-C is a KeyboardInterrupt, as everywhere; where that imports
+what takes long, it says so by ``importing``.
 
 To be imported before anything that takes time.
 """
@@ -14,6 +15,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 from types import FrameType
 
@@ -27,6 +30,7 @@ INTERRUPTED = 130
 """Exit status: 128 and the signal's number, as of programs that a shell runs."""
 
 _happened = False
+_importing_more = False
 
 
 def install() -> None:
@@ -40,6 +44,17 @@ def install() -> None:
 def happened() -> bool:
     """Whether the command was interrupted, whatever a library has made of it."""
     return _happened
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Ctrl-C inside is answered as while the command itself is imported."""
+    global _importing_more
+    _importing_more = True
+    try:
+        yield
+    finally:
+        _importing_more = False
 
 
 def leave() -> int:
@@ -66,7 +81,7 @@ def program() -> str | None:
 def _interrupt(name: str, frame: FrameType | None) -> None:
     global _happened
     _happened = True
-    if not _importing(frame):
+    if not (_importing_more or _importing(frame)):
         raise KeyboardInterrupt
     sys.stderr.write(f"{name}: interrupted\n")
     sys.stderr.flush()

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from rich.table import Table
 from torch import Tensor
-from tyro.conf import Positional
 
-from amc_gym._utils.names import choose, printable
+from amc_gym._utils.names import printable
 from amc_gym._utils.nests import told
-from amc_gym._utils.own_code import is_code
-from amc_gym.cli.console import CommandError, own_code, say
+from amc_gym.cli.commands import Info, List
+from amc_gym.cli.console import say
+from amc_gym.cli.opening import opened_task
 from amc_gym.compression.cost import RESOURCES, TOLD
 from amc_gym.engine.cache import engines
 from amc_gym.registration import IDS
-from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo import models, small
-from amc_gym.zoo.resolving import resolve
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The network and data that a command is about.
-
-    Attributes:
-        id: a registered id, see `amc-gym list`, a network of the zoo, such as plain-digits-0, or
-            package.module:function that returns an amc_gym.CompressionTask.
-        dataset: data of a registered network: digits, cifar10, imagenet or folder.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
-        weights: of a registered network: bundled, torchvision, random, or the path of a checkpoint.
-    """
-
-    id: Positional[str]
-    dataset: str = "digits"
-    data_root: Path | None = None
-    weights: str = "bundled"
-
-    @property
-    def name(self) -> str:
-        """Name of it for ``resolve`` and the environments."""
-        if is_code(self.id):
-            return own_code(self.id)
-        if self.id == "AMC-v0":
-            raise CommandError("AMC-v0 is for a task of your own: name it, package.module:function")
-        if self.id in small.cards():
-            return self.id
-        return IDS[choose("id", self.id, IDS)]
-
-    def task(self) -> CompressionTask:
-        """Make the task."""
-        return resolve(
-            self.name, dataset=self.dataset, data_root=self.data_root, weights=self.weights
-        )
-
-
-def list_() -> None:
-    """Say which networks are registered, their data sets, and the share of MACs kept by default."""
+def list_(command: List) -> None:
+    """Show a table of the registered networks."""
     table = Table("id", "network", "data sets (share of MACs kept by default)")
     for id_, network in IDS.items():
         variants = models.NETWORKS[network].variants
@@ -69,18 +29,14 @@ def list_() -> None:
     say("A network of your own: package.module:function that returns a CompressionTask.")
 
 
-def info(subject: Subject) -> None:
-    """Say what can be pruned of a network, what each layer costs, and what cannot be pruned.
-
-    Args:
-        subject: what it is about.
-    """
-    task = subject.task()
+def info(command: Info) -> None:
+    """Show the units of decision, their costs, and why others stay whole."""
+    task = opened_task(command.subject)
     graph = engines.analysis(task).graph
     costs = [RESOURCES[name].of_channels(graph) for name in TOLD]
     touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
 
-    table = Table("unit", title=f"{subject.id}: {len(graph.units)} units of decision")
+    table = Table("unit", title=f"{command.subject.id}: {len(graph.units)} units of decision")
     for column in ("channels", "layers", "MACs", "share", "parameters", "share"):
         table.add_column(column, justify="right")
     for unit in graph.units:

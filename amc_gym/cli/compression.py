@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field, fields, make_dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from dataclasses import fields
 
 import gymnasium as gym
-import tyro
 from rich.table import Table
 
-import amc_gym
-from amc_gym._utils.options import options_of
-from amc_gym.cli.catalogue import Subject
+from amc_gym.cli.commands import Search, Validate
 from amc_gym.cli.console import CommandError, refuse_to_overwrite, say, watched
-from amc_gym.cli.plans import SavedPlan
+from amc_gym.cli.opening import name_of, opened
+from amc_gym.cli.subjects import Options, Subject
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.engine.options import EngineOptions
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.factory import make_env
-from amc_gym.envs.options import EnvOptions
-from amc_gym.workflows.search import EVALUATIONS
 from amc_gym.workflows.search import search as run_search
+from amc_gym.workflows.validation import validate as replayed
 
 UNPROVEN = 3
 """Exit status of a validation that could neither prove nor refute the budget."""
-
-Ratio = float | Literal["default", "none"]
-
-WORDS: dict[str, Any] = {
-    "importance": str,
-    "recovery": str,
-    "reward": str,
-    "resource": str,
-    "preserve_ratio": Ratio,
-    "max_sparsity": float | None,
-    "latency_table": Path | None,
-}
-"""Types on the command line of options that are more than a word in Python."""
-
-
-def _options() -> type:
-    """Return a class of all options of engine and environment, as the command line takes them."""
-    typed = []
-    for cls in (EngineOptions, EnvOptions):
-        hints = get_type_hints(cls)
-        for option in options_of(cls):
-            kind = WORDS.get(option.name, hints[option.name])
-            helped = Annotated[kind, tyro.conf.arg(help=option.meaning)]
-            typed.append((option.name, helped, field(default=option.default)))
-    return make_dataclass("Options", typed, frozen=True)
-
-
-if TYPE_CHECKING:
-    Options = Any
-else:
-    Options = _options()
 
 
 def _environment(subject: Subject, options: Options) -> AMCEnv:
@@ -71,7 +34,7 @@ def _environment(subject: Subject, options: Options) -> AMCEnv:
                 "say --reward error-log-macs or error-log-params"
             )
     return make_env(
-        subject.name,
+        name_of(subject),
         dataset=subject.dataset,
         data_root=subject.data_root,
         weights=subject.weights,
@@ -79,29 +42,17 @@ def _environment(subject: Subject, options: Options) -> AMCEnv:
     )
 
 
-def search(
-    subject: Subject,
-    budget: Options,
-    out: Path,
-    evaluations: int = EVALUATIONS,
-    seed: int = 0,
-    force: bool = False,
-) -> None:
-    """Search for the best plan by evolution, and save it.
-
-    Args:
-        subject: what is compressed.
-        budget: what it may cost, and how it is judged.
-        out: file for the plan (JSON).
-        evaluations: how many plans to try.
-        seed: of the search; the same seed finds the same plan.
-        force: replace the file if it exists.
-    """
-    refuse_to_overwrite(out, force=force)
-    env = _environment(subject, budget)
+def search(command: Search) -> None:
+    """Search, with a bar, and save the best plan, also after an interruption."""
+    out = command.out
+    refuse_to_overwrite(out, force=command.force)
+    env = _environment(command.subject, command.budget)
     best: list[CompressionPlan] = []
     try:
-        best.append(run_search(env, evaluations, seed, progress=watched(), found=best.append))
+        found = run_search(
+            env, command.evaluations, command.seed, progress=watched(), found=best.append
+        )
+        best.append(found)
     except KeyboardInterrupt:
         if best:
             best[-1].save(out)
@@ -139,22 +90,11 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
     say(table)
 
 
-def validate(
-    saved: SavedPlan,
-    latency_table: Path | None = None,
-) -> None:
-    """Replay a plan and compare with all that it claims.
-
-    The exit status is 0 if the plan holds, 1 if a claim fails, and 3 if none fails but its budget
-    is one of latency whose table is not here, so that nobody can say whether the plan keeps it. A
-    latency that no budget bounds is named as not proven where its table is not here.
-
-    Args:
-        saved: the plan and its task.
-        latency_table: file of the times that a latency was told by; without it, this machine's.
-    """
-    loaded, subject = saved.open()
-    validation = amc_gym.validate(subject, loaded, latency_table=latency_table)
+def validate(command: Validate) -> None:
+    """Show each claim beside what was found, and fail unless all are proven."""
+    saved = command.saved
+    loaded, subject = opened(saved)
+    validation = replayed(subject, loaded, latency_table=command.latency_table)
     table = Table("", "claimed", "found")
     for name, claimed in validation.claimed.items():
         found = validation.found.get(name)

@@ -1,20 +1,22 @@
-"""Options of an engine: how candidate networks are made and judged."""
+"""Options of an engine: how candidate networks are made and judged.
+
+What the options name needs PyTorch, and is imported when options are made: a help text, which only
+reads them, does without.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-
-import torch
+from typing import TYPE_CHECKING
 
 from amc_gym._utils.arguments import function, whole
-from amc_gym._utils.machine import device_of
 from amc_gym._utils.names import choose
-from amc_gym.compression.evaluation.evaluator import PRECISIONS
-from amc_gym.compression.evaluation.hits import METRICS
-from amc_gym.compression.pruning import PRUNINGS, Pruning
-from amc_gym.compression.ranking.importance import IMPORTANCES, Importance
-from amc_gym.compression.recovery import Chain, RecoveryLike, chain
+
+if TYPE_CHECKING:
+    from amc_gym.compression.pruning import Pruning
+    from amc_gym.compression.ranking.importance import Importance
+    from amc_gym.compression.recovery import Chain, RecoveryLike
 
 EVALUATIONS = ("auto", "slim", "resident")
 """How candidates are evaluated, see ``amc_gym.engine.resident``."""
@@ -55,6 +57,12 @@ class EngineOptions:
     """where candidates are evaluated: "auto", "cpu", "cuda", ..."""
 
     def __post_init__(self) -> None:
+        from amc_gym._utils.machine import device_of
+        from amc_gym.compression.evaluation.evaluator import PRECISIONS
+        from amc_gym.compression.evaluation.hits import METRICS
+        from amc_gym.compression.pruning import PRUNINGS
+        from amc_gym.compression.recovery import chain
+
         put = partial(object.__setattr__, self)
         for name, available in (
             ("granularity", PRUNINGS),
@@ -71,8 +79,6 @@ class EngineOptions:
         if self.reward_images is not None:
             given = whole("reward_images", self.reward_images, at_least=1, otherwise=" or None")
             put("reward_images", given)
-        if isinstance(self.device, torch.device):
-            put("device", str(self.device))
         device_of(self.device)  # before anything is loaded
         put("device", str(self.device))
 
@@ -94,16 +100,22 @@ class EngineOptions:
     @property
     def chain(self) -> Chain:
         """The recovery as its steps."""
+        from amc_gym.compression.recovery import Chain
+
         assert isinstance(self.recovery, Chain)
         return self.recovery
 
     @property
     def pruning(self) -> type[Pruning]:
         """Pruning that the granularity stands for."""
+        from amc_gym.compression.pruning import PRUNINGS
+
         return PRUNINGS[self.granularity]
 
 
 def _importance(importance: str | Importance) -> str | Importance:
+    from amc_gym.compression.ranking.importance import IMPORTANCES
+
     if isinstance(importance, str) or not callable(importance):
         return choose("importance", importance, IMPORTANCES)
     return function("importance", importance, "a UnitView")

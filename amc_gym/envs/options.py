@@ -1,4 +1,8 @@
-"""Options of an environment: what a plan may cost and how it is rewarded."""
+"""Options of an environment: what a plan may cost and how it is rewarded.
+
+What the options name needs PyTorch, and is imported when options are made: a help text, which only
+reads them, does without.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amc_gym._utils.arguments import path, whole
 from amc_gym._utils.names import choose
-from amc_gym.compression.cost import ResourceLike, resource_of
-from amc_gym.compression.latency.runtimes import RUNTIMES
-from amc_gym.envs.actions import ACTION_MODES
-from amc_gym.envs.budget import share_to_keep
-from amc_gym.envs.observations import OBSERVATIONS, Observation
-from amc_gym.envs.rewards import Reward, RewardFunction, reward_of
 from amc_gym.envs.sparsity import largest
+
+if TYPE_CHECKING:
+    from amc_gym.compression.cost import ResourceLike
+    from amc_gym.envs.observations import Observation
+    from amc_gym.envs.rewards import Reward, RewardFunction
 
 LATENCY = "latency"
 """The resource that is measured rather than counted."""
@@ -66,6 +70,13 @@ class EnvOptions:
     """file of the layers' times; None: this machine's, measured once"""
 
     def __post_init__(self) -> None:
+        from amc_gym.compression.cost import resource_of
+        from amc_gym.compression.latency.runtimes import RUNTIMES
+        from amc_gym.envs.actions import ACTION_MODES
+        from amc_gym.envs.budget import share_to_keep
+        from amc_gym.envs.observations import OBSERVATIONS
+        from amc_gym.envs.rewards import reward_of
+
         put = partial(object.__setattr__, self)
         for name, available in (
             ("action_mode", ACTION_MODES),
@@ -101,6 +112,8 @@ class EnvOptions:
     @property
     def resource_name(self) -> str:
         """The resource as plans call it."""
+        from amc_gym.compression.cost import resource_of
+
         return LATENCY if self._latency else resource_of(self.resource).name
 
     @property
@@ -111,10 +124,14 @@ class EnvOptions:
     @property
     def observing(self) -> type[Observation]:
         """The observation as a class."""
+        from amc_gym.envs.observations import OBSERVATIONS
+
         return OBSERVATIONS[self.observation]
 
     @property
     def rewarding(self) -> Reward:
         """The reward as an object."""
+        from amc_gym.envs.rewards import Reward
+
         assert isinstance(self.reward, Reward)
         return self.reward

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from amc_gym._utils.cuda_graph import warm_up
 from amc_gym._utils.nests import Nest, called, device_of, leaves, mapped, placed
 from amc_gym.tasks.objectives import Objective, classification
-from amc_gym.training.recipe import Recipe, training_loss, uses_bf16
+from amc_gym.training.optimization import training_loss, uses_bf16
+from amc_gym.training.recipe import Recipe
 
 ForwardBackward = Callable[[Nest, Nest], Tensor]
 """(inputs, targets) -> loss, a scalar where they are; the model's parameters have its gradients."""

@@ -21,7 +21,8 @@ from amc_gym.tasks.objectives import Objective
 from amc_gym.training import checkpoints
 from amc_gym.training.augmentation import augment
 from amc_gym.training.gradients import ForwardBackward, Gradients, fastest
-from amc_gym.training.recipe import Recipe, make_average, make_optimizer, make_scheduler
+from amc_gym.training.optimization import make_average, make_optimizer, make_scheduler
+from amc_gym.training.recipe import Recipe
 from amc_gym.training.shrinking import Shrinking
 
 logger = logging.getLogger(__name__)

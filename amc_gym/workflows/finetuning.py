@@ -26,23 +26,12 @@ from amc_gym.tasks.heads import returns_logits_in_training
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask
 from amc_gym.training.loop import train
-from amc_gym.training.recipe import Recipe
+from amc_gym.training.recipe import FINETUNING, Recipe
 from amc_gym.workflows.compression import check_made_for, compress, pair
 from amc_gym.zoo import datasets
 from amc_gym.zoo.resolving import resolve
 
 logger = logging.getLogger(__name__)
-
-FINETUNING = Recipe(
-    epochs=30,
-    batch_size=64,
-    learning_rate=0.02,
-    schedule="cosine",
-    weight_decay=5e-4,
-    distillation=0.5,
-    precision="auto",
-)
-"""How networks are fine-tuned where the user does not say."""
 
 
 def training_images(task: CompressionTask, data_root: str | Path | None = None) -> Split:

@@ -32,10 +32,10 @@ from amc_gym.envs.factory import make_env
 from amc_gym.tasks.gathering import Data, DataLike, data_of
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import train
-from amc_gym.training.recipe import Recipe
+from amc_gym.training.recipe import FINETUNING, Recipe
 from amc_gym.training.scores import score
 from amc_gym.workflows.compression import compress
-from amc_gym.workflows.finetuning import FINETUNING, beginning
+from amc_gym.workflows.finetuning import beginning
 from amc_gym.workflows.search import search
 from amc_gym.zoo.resolving import resolve
 

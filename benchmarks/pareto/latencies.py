@@ -14,7 +14,8 @@ from rich.progress import track
 import amc_gym
 from amc_gym import CompressionPlan, CompressionTask
 from amc_gym._utils.files import write_json
-from amc_gym.compression.latency.timing import measure, pinned
+from amc_gym.compression.latency.pinning import pinned
+from amc_gym.compression.latency.timing import measure
 from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 

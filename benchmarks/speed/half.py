@@ -19,7 +19,8 @@ from amc_gym import CompressionTask
 from amc_gym.compression.cost import RESOURCES
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.layers import geometries
-from amc_gym.compression.latency.timing import NOISIEST, LatencyError, Timing, measure, pinned
+from amc_gym.compression.latency.pinning import pinned
+from amc_gym.compression.latency.timing import NOISIEST, LatencyError, Timing, measure
 from amc_gym.compression.latency.workload import Workload
 from amc_gym.engine.analysis import Analysis
 from amc_gym.engine.latency import workload_of

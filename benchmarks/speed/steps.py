@@ -12,7 +12,8 @@ from pathlib import Path
 
 import tyro
 
-from amc_gym.compression.latency.timing import NOISIEST, measure, pinned
+from amc_gym.compression.latency.pinning import pinned
+from amc_gym.compression.latency.timing import NOISIEST, measure
 from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.zoo.resolving import resolve

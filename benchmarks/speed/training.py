@@ -18,7 +18,8 @@ import tyro
 from torch import Tensor, nn
 
 from amc_gym.training.gradients import ForwardBackward, Gradients, fastest
-from amc_gym.training.recipe import Recipe, make_optimizer
+from amc_gym.training.optimization import make_optimizer
+from amc_gym.training.recipe import Recipe
 from amc_gym.zoo import models
 from benchmarks.machine import described, machine
 from benchmarks.reports.tables import markdown

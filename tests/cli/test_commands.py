@@ -322,6 +322,13 @@ def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: amc-gym" in capsys.readouterr().out
 
 
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([])
+    assert exit_.value.code == 0
+    assert "search for the best plan" in capsys.readouterr().out.lower()
+
+
 def test_as_a_process() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "amc_gym", "info", "AMC-Nothing-v0"],

@@ -19,7 +19,13 @@ from amc_gym.tasks.split import Split
 from amc_gym.training import loop as training
 from amc_gym.training.augmentation import augment
 from amc_gym.training.loop import _teacher, train
-from amc_gym.training.recipe import Recipe, make_optimizer, make_scheduler, training_loss, uses_bf16
+from amc_gym.training.optimization import (
+    make_optimizer,
+    make_scheduler,
+    training_loss,
+    uses_bf16,
+)
+from amc_gym.training.recipe import Recipe
 from amc_gym.training.run import Run
 from amc_gym.training.scores import accuracy
 from amc_gym.zoo import bundled

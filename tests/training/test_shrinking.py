@@ -20,7 +20,8 @@ from amc_gym.compression.slim import slim
 from amc_gym.compression.tracing import trace
 from amc_gym.envs.factory import make_env
 from amc_gym.training.loop import train
-from amc_gym.training.recipe import Recipe, make_average
+from amc_gym.training.optimization import make_average
+from amc_gym.training.recipe import Recipe
 from amc_gym.training.run import NOTHING, Run
 from amc_gym.zoo import bundled, models
 

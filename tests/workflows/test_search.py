@@ -11,7 +11,7 @@ import pytest
 import amc_gym
 from amc_gym.envs.budget import Budget, nearest
 from amc_gym.envs.factory import make_env
-from amc_gym.workflows.search import _Evolution
+from amc_gym.workflows.evolution import Evolution
 
 
 def is_uniform(counts: Sequence[int], budget: Budget) -> bool:
@@ -40,7 +40,7 @@ def test_search_beats_the_uniform_plan_on_digits():
 
 def test_every_plan_is_within_the_budget_and_hardly_below(plain_task):
     env = make_env(plain_task, preserve_ratio=0.5)
-    evolution = _Evolution(env.budget, np.random.default_rng(0), 10)
+    evolution = Evolution(env.budget, np.random.default_rng(0), 10)
     cost, budget = env.engine.costs["macs"], env.budget
     assert budget.limit is not None
     proposed = []

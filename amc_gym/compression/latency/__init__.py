@@ -4,6 +4,7 @@
 |-------------|----------------------------------------------------------------------------|
 | runtimes    | what runs a network: PyTorch, torch.compile, ONNX Runtime                  |
 | timing      | how long a pass takes: interleaved rounds, medians, spreads, refusals      |
+| pinning     | threads on the quietest cores                                              |
 | layers      | the layers of a network as modules of any channel counts                   |
 | table       | times over (channels in, channels out), monotone, in a file                |
 | workload     | what is measured: layers alone, and whole networks of fewer channels       |

@@ -11,8 +11,9 @@ import numpy as np
 from amc_gym.compression.latency.bar import Bar
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries
+from amc_gym.compression.latency.pinning import pinned
 from amc_gym.compression.latency.table import LatencyTable
-from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+from amc_gym.compression.latency.timing import ROUNDS, measure
 from amc_gym.compression.latency.workload import Workload, random_plans
 
 

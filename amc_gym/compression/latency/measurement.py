@@ -20,9 +20,10 @@ from amc_gym.compression.latency.bar import Bar
 from amc_gym.compression.latency.blocks import PROBES, block_of
 from amc_gym.compression.latency.fitting import fitted
 from amc_gym.compression.latency.layers import Geometry, geometries, widths
+from amc_gym.compression.latency.pinning import pinned
 from amc_gym.compression.latency.runtimes import Pass
 from amc_gym.compression.latency.table import Grid, LatencyTable
-from amc_gym.compression.latency.timing import ROUNDS, measure, pinned
+from amc_gym.compression.latency.timing import ROUNDS, measure
 from amc_gym.compression.latency.workload import Workload, random_plans
 
 SHARES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)

@@ -116,7 +116,6 @@ def _stage(inputs: int, outputs: int, strides: Sequence[int], residual: bool) ->
 register(
     Network(
         "ResNet56",
-        "AMC-ResNet56-v0",
         partial(CifarResNet, 56),
         {"digits": Variant(GREY | {"width": 8}), "cifar10": Variant({"num_classes": 10})},
     )
@@ -125,7 +124,6 @@ register(
 register(
     Network(
         "Plain20",
-        "AMC-Plain20-v0",
         partial(CifarResNet, 20, residual=False),
         {
             "digits": Variant(GREY, preserve_ratio=0.25),

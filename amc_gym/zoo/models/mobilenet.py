@@ -129,7 +129,6 @@ def _initialise(module: nn.Module) -> None:
 register(
     Network(
         "MobileNet",
-        "AMC-MobileNet-v0",
         MobileNetV1,
         {
             "digits": Variant(

@@ -52,7 +52,6 @@ def mobilenet_v2(
 register(
     Network(
         "MobileNetV2",
-        "AMC-MobileNetV2-v0",
         mobilenet_v2,
         {
             "digits": Variant(

@@ -1,4 +1,4 @@
-"""Networks of the zoo: each has its builder, its shape on each data set, its environment's id.
+"""Networks of the zoo: each has its builder and its shape on each data set.
 
 A new one is a file in this folder that calls ``register``; it is found by itself.
 """
@@ -39,7 +39,6 @@ class Network:
 
     Attributes:
         name: what tasks call it.
-        id: of its environment.
         builder: makes one; takes ``num_classes`` and what the variants hold.
         variants: data set -> variant.
         torchvision: name of torchvision's ImageNet weights, of the training that the paper's
@@ -48,7 +47,6 @@ class Network:
     """
 
     name: str
-    id: str
     builder: Callable[..., nn.Module]
     variants: Mapping[str, Variant]
     torchvision: str | None = None
@@ -60,11 +58,11 @@ NETWORKS: dict[str, Network] = {}
 
 
 def register(network: Network) -> None:
-    """Make a network known by its name and id.
+    """Make a network known by its name.
 
     Raises:
-        ValueError: another one has either.
+        ValueError: another one has it.
     """
-    if any(network.name == known.name or network.id == known.id for known in NETWORKS.values()):
-        raise ValueError(f"there is a network {network.name!r} or an id {network.id!r} already")
+    if network.name in NETWORKS:
+        raise ValueError(f"there is a network {network.name!r} already")
     NETWORKS[network.name] = network

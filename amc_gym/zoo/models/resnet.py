@@ -54,7 +54,6 @@ def resnet50(
 register(
     Network(
         "ResNet50",
-        "AMC-ResNet50-v0",
         resnet50,
         {
             "digits": Variant(GREY | {"small_images": True, "width": 0.125}, preserve_ratio=0.35),

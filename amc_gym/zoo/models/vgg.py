@@ -81,7 +81,6 @@ def vgg16(num_classes: int = 1000, *, small_images: bool = False, **arguments: A
 register(
     Network(
         "VGG16",
-        "AMC-VGG16-v0",
         vgg16,
         {
             "digits": Variant(

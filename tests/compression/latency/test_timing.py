@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from amc_gym._utils.machine import cores
-from amc_gym.compression.latency.timing import LatencyError, Timing, measure, pinned
+from amc_gym.compression.latency.pinning import pinned
+from amc_gym.compression.latency.timing import LatencyError, Timing, measure
 
 UNEVEN = (2_000_000, 2_000_000, 9_000_000, 9_000_000)
 """Every other pass that is timed takes long: each comes after one that is not."""

@@ -1,0 +1,88 @@
+"""Networks, plans and options that commands are about, as the command line takes them.
+
+Nothing here needs PyTorch; ``opening`` makes of them what they name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import tyro
+from tyro.conf import Positional
+
+from amc_gym._utils.options import options_of
+from amc_gym.engine.options import EngineOptions
+from amc_gym.envs.options import EnvOptions
+
+Ratio = float | Literal["default", "none"]
+
+WORDS: dict[str, Any] = {
+    "importance": str,
+    "recovery": str,
+    "reward": str,
+    "resource": str,
+    "preserve_ratio": Ratio,
+    "max_sparsity": float | None,
+    "latency_table": Path | None,
+}
+"""Types on the command line of options that are more than a word in Python."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The network and data that a command is about.
+
+    Attributes:
+        id: a registered id, see `amc-gym list`, a network of the zoo, such as plain-digits-0, or
+            package.module:function that returns an amc_gym.CompressionTask.
+        dataset: data of a registered network: digits, cifar10, imagenet or folder.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        weights: of a registered network: bundled, torchvision, random, or the path of a checkpoint.
+    """
+
+    id: Positional[str]
+    dataset: str = "digits"
+    data_root: Path | None = None
+    weights: str = "bundled"
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """Sources of the plan of a command.
+
+    Attributes:
+        plan: the plan's file.
+        task: package.module:function that returns the plan's task. A plan that names such a
+            function is refused without this: its code would run on the word of a file.
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+    """
+
+    plan: Positional[Path]
+    task: str | None = None
+    data_root: Path | None = None
+
+
+def _options() -> type:
+    """Return a class of all options of engine and environment, as the command line takes them."""
+    typed = []
+    for cls in (EngineOptions, EnvOptions):
+        kinds = WORDS | _plain_kinds(cls)
+        for option in options_of(cls):
+            helped = Annotated[kinds[option.name], tyro.conf.arg(help=option.meaning)]
+            typed.append((option.name, helped, field(default=option.default)))
+    return make_dataclass("Options", typed, frozen=True)
+
+
+def _plain_kinds(cls: type) -> dict[str, Any]:
+    """Types of the options that are the same on the command line as in Python."""
+    annotations = {each.name: each.type for each in fields(cls) if each.name not in WORDS}
+    return get_type_hints(SimpleNamespace(__annotations__=annotations))
+
+
+if TYPE_CHECKING:
+    Options = Any
+else:
+    Options = _options()
