@@ -1,9 +1,11 @@
-"""Episodes per second on a GPU: ``python -m benchmarks.speed.gpu``.
+"""Plans per second on a GPU: ``python -m benchmarks.speed.gpu``.
 
-MobileNet and ResNet50 at 224 x 224 on random images with random weights, in every precision and at
-several batch sizes, with the share of the device's peak that a pass reaches: two operations for
-each multiply-accumulate, against the best large matrix product of that precision on the same
-device in the same run.  Then whole episodes of new plans, one environment and eight in lock-step.
+Networks at their real sizes on random images with random weights, judged as slim networks and
+resident (``evaluation``), in every precision: whole episodes of new plans, one environment and
+eight in lock-step, then passes at several batch sizes.  Each with the share of the device's peak
+that it reaches: two operations for each multiply-accumulate, of the full network where it is
+resident, against the best large matrix product of that precision on the same device in the same
+run.  Then the same episodes on the processor, on fewer images, and a profile of one evaluation.
 
 It needs a CUDA device for figures worth reading; ``--device cpu`` with small numbers runs the same
 code.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +40,9 @@ from benchmarks.speed.timing import channels_last, elapsed
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: images are kept as bytes and normalised in flight, as real ones are."""
 
+WANTED = {"MobileNet imagenet": 0.15, "ResNet50 imagenet": 0.5, "ResNet56 cifar10": 0.01}
+"""Seconds that a plan may take on an H100, resident in the best precision."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -45,25 +50,31 @@ class Options:
 
     Attributes:
         device: where; figures are worth reading on "cuda".
-        networks: names of registered networks that have a setting for ImageNet.
-        reward_images: numbers of reward images.
+        networks: names of registered networks, with the data set whose setting they have.
+        reward_images: that plans are judged on, for each network.
+        evaluations: how.
         precisions: of the weights; all that the package knows by default.
         batch_sizes: of passes.  Episodes take the environment's own.
-        environments: numbers of environments in lock-step.
+        environments: numbers of environments in lock-step, where plans are evaluated resident.
         episodes: of each environment; every plan is new.
-        size: height and width of the images.
+        slim_episodes: of slim networks, one environment only: on a GPU they take seconds each.
+        processor_images: that one plan is judged on by the processor beside it; 0: none.
+        size: height and width of the images, where the data set is ImageNet.
         calibration: images; 1 x 1 convolutions of I inputs are re-fitted from I / 5 on.
         product: rows and columns of the matrices whose product tells the peak.
-        out: folder for gpu.csv, gpu.md and gpu.json, if anything is to be written.
+        out: folder for gpu.csv, gpu.md, gpu.json and profiles, if anything is to be written.
     """
 
     device: str = "cuda"
-    networks: tuple[str, ...] = ("MobileNet", "ResNet50")
-    reward_images: tuple[int, ...] = (3_000, 10_000)
+    networks: tuple[str, ...] = tuple(WANTED)
+    reward_images: tuple[int, ...] = (3_000, 3_000, 2_000)
+    evaluations: tuple[str, ...] = ("resident", "slim")
     precisions: tuple[str, ...] = tuple(PRECISIONS)
-    batch_sizes: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    batch_sizes: tuple[int, ...] = (128, 512)
     environments: tuple[int, ...] = (1, 8)
     episodes: int = 5
+    slim_episodes: int = 2
+    processor_images: int = 128
     size: int = 224
     calibration: int = 410
     product: int = 8192
@@ -75,21 +86,26 @@ class Figure:
     """One line of the table.
 
     Attributes:
+        network: with its data set.
         what: "pass" of a network at a batch size, or "episodes" of environments in lock-step.
         n: the batch size, or the number of environments.
-        per_second: passes or episodes.
+        seconds: of a pass or plan.
         images_per_second: forward passes of single images.
         peak_share: operations over those of the best matrix product in the same time.
+        wanted: seconds of a plan on an H100; ``None`` where nothing is.
     """
 
     network: str
     reward_images: int
+    device: str
+    evaluation: str
     precision: str
     what: str
     n: int
-    per_second: float
+    seconds: float
     images_per_second: float
     peak_share: float
+    wanted: float | None = None
 
 
 def peak(device: torch.device, precision: str, size: int) -> float:
@@ -104,45 +120,112 @@ def measure(options: Options) -> Iterator[Figure]:
     """All figures, as they come in."""
     device = torch.device(options.device)
     peaks = {p: peak(device, p, options.product) for p in options.precisions}
-    for network in options.networks:
-        for images in options.reward_images:
-            task = _task(network, images, options)
+    for network, images in zip(options.networks, options.reward_images, strict=True):
+        task = _task(network, images, options)
+        for evaluation in options.evaluations:
             for precision in options.precisions:
-                common = (network, images, precision)
-                for what, n, rate, macs in _rates(task, precision, device, options):
-                    share = rate * images * 2 * macs / peaks[precision]
-                    yield Figure(*common, what, n, rate, rate * images, share)
+                case = _Case(network, task, device, evaluation, precision, options)
+                common = (network, images, options.device, evaluation, precision)
+                for what, n, seconds, macs in case.measured():
+                    share = images * 2 * macs / seconds / peaks[precision]
+                    wanted = WANTED.get(network) if what == "episodes" else None
+                    yield Figure(*common, what, n, seconds, images / seconds, share, wanted)
+        if options.processor_images:
+            yield _processor(network, task, options)
 
 
-def _rates(
-    task: CompressionTask, precision: str, device: torch.device, options: Options
-) -> Iterator[tuple[str, int, float, float]]:
-    """Yield (what, n, how many per second, MACs of an image) of a task in one precision."""
-    engines.clear()  # the last one's images make room
-    rng, like = np.random.default_rng(0), {"device": options.device, "precision": precision}
-    for n in options.environments:
-        envs = make_vector_env(n, task, **like)
-        _play(envs, rng)  # what only the first episodes do
-        seconds, spent = 0.0, []
-        for _ in range(options.episodes):
-            seconds += elapsed(device, partial(_play, envs, rng))
-            spent += [plan.measured.macs for plan in envs.plans if plan is not None]
-        yield "episodes", n, len(spent) / seconds, sum(spent) / len(spent)
-    envs = make_vector_env(1, task, **like)
-    _play(envs, rng)
-    (plan,) = envs.plans
-    assert plan is not None
-    network = envs.engine.evaluator.network(plan.counts)
-    for size in options.batch_sizes:
+def _processor(network: str, task: CompressionTask, options: Options) -> Figure:
+    """Return one plan's figure on the processor, slim in float32, on fewer images."""
+    cpu, n = torch.device("cpu"), min(options.processor_images, len(task.reward))
+    one = replace(options, slim_episodes=1, batch_sizes=())
+    case = _Case(network, task, cpu, "slim", "float32", one, reward_images=n)
+    ((what, environments, seconds, macs),) = case.measured()
+    share = n * 2 * macs / seconds / peak(cpu, "float32", min(options.product, 2048))
+    common = (network, n, "cpu", "slim", "float32", what, environments)
+    return Figure(*common, seconds, n / seconds, share)
+
+
+class _Case:
+    """One task in one evaluation and precision.
+
+    Args:
+        network: name of it, and of its data set.
+        task: what is compressed.
+        device: where.
+        evaluation: how plans are judged.
+        precision: in which.
+        options: how much is measured.
+        others: of the environments.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        task: CompressionTask,
+        device: torch.device,
+        evaluation: str,
+        precision: str,
+        options: Options,
+        **others: int,
+    ) -> None:
+        self._task, self._device, self._options = task, device, options
+        self._dtype, self._resident = PRECISIONS[precision], evaluation == "resident"
+        like = {"device": str(device), "precision": precision, "evaluation": evaluation}
+        self._make = partial(make_vector_env, **like, **others)
+        self._name = "-".join([*network.split(), str(device), evaluation, precision])
+        self._rng = np.random.default_rng(0)
+
+    def measured(self) -> Iterator[tuple[str, int, float, float]]:
+        """Yield (what, n, seconds of each, MACs of an image)."""
+        options = self._options
+        for n in options.environments if self._resident else (1,):
+            envs = self._make(n, self._task)
+            _play(envs, self._rng)  # what only the first episodes do
+            seconds, spent = 0.0, []
+            for _ in range(options.episodes if self._resident else options.slim_episodes):
+                seconds += elapsed(self._device, partial(_play, envs, self._rng))
+                spent += [self._macs(envs, i) for i in range(n)]
+            yield "episodes", n, seconds / len(spent), sum(spent) / len(spent)
+        envs = self._make(1, self._task)
+        _play(envs, self._rng)
+        for size in options.batch_sizes:
+            yield "pass", size, *self._pass(envs, size)
+        if options.out is not None:
+            _profile(envs, self._device, options.out / f"profile-{self._name}.txt")
+
+    def _macs(self, envs: AMCVectorEnv, i: int) -> float:
+        plan = envs.plans[i]
+        assert plan is not None
+        return envs.engine.costs["macs"].full if self._resident else plan.measured.macs
+
+    def _pass(self, envs: AMCVectorEnv, size: int) -> tuple[float, float]:
+        """Seconds of the best of three passes over all images, and MACs of an image."""
+        plan = envs.plans[0]
+        assert plan is not None
+        network, n = envs.engine.evaluator.network(plan.counts), envs.engine.reward_images
         batches = [
-            (channels_last(images.to(device, PRECISIONS[precision])), labels.to(device))
-            for images, labels in task.reward.batches(size)
+            (channels_last(images.to(self._device, self._dtype)), labels.to(self._device))
+            for images, labels in self._task.reward.first(n).batches(size)
         ]
         run = partial(count_hits, network, batches)
         run()
-        seconds = min(elapsed(device, run) for _ in range(3))
-        yield "pass", size, 1 / seconds, plan.measured.macs
-        del run, batches  # before the next ones are put beside them
+        return min(elapsed(self._device, run) for _ in range(3)), self._macs(envs, 0)
+
+
+def _profile(envs: AMCVectorEnv, device: torch.device, path: Path) -> None:
+    """Write where the time of one more evaluation goes, kernel by kernel."""
+    (plan, *_) = envs.plans
+    assert plan is not None
+    envs.engine.evaluator.forget()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device.type == "cuda":
+        activities += [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        envs.engine.evaluator(plan.counts)
+    order = f"self_{device.type}_time_total"
+    table = profile.key_averages().table(sort_by=order, row_limit=30)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, table + "\n")
 
 
 def _play(envs: AMCVectorEnv, rng: np.random.Generator) -> None:
@@ -152,21 +235,22 @@ def _play(envs: AMCVectorEnv, rng: np.random.Generator) -> None:
 
 
 def _task(network: str, reward: int, options: Options) -> CompressionTask:
-    """Return a registered network as for ImageNet, on random bytes."""
+    """Return a registered network as for a data set, on random bytes."""
+    engines.clear()  # the last one's images make room
+    name, dataset = network.split()
+    size, classes = (options.size, 1000) if dataset == "imagenet" else (32, 10)
     draw = torch.Generator().manual_seed(0)
     splits = [
         Split(
-            torch.randint(
-                256, (n, 3, options.size, options.size), dtype=torch.uint8, generator=draw
-            ),
-            torch.randint(1000, (n,), generator=draw),
+            torch.randint(256, (n, 3, size, size), dtype=torch.uint8, generator=draw),
+            torch.randint(classes, (n,), generator=draw),
             MEAN,
             STD,
         )
         for n in (options.calibration, reward, 8)
     ]
-    setting = models.variant(network, "imagenet")
-    model = seeded(lambda: models.build(network, "imagenet")).to(options.device).eval()
+    setting = models.variant(name, dataset)
+    model = seeded(lambda: models.build(name, dataset)).to(options.device).eval()
     return CompressionTask(
         model,
         *splits,
@@ -193,14 +277,15 @@ def write(figures: Sequence[Figure], options: Options, out: Path) -> None:
     device = name_of(options.device)
     document = {"device": device, "machine": machine(), "versions": versions(), "figures": rows}
     write_json(out / "gpu.json", document)
-    lines = [f"# Episodes per second on {device}", ""]
+    lines = [f"# Seconds of a plan on {device}", ""]
     lines += [f"Images of {options.size} x {options.size}, random; torch {torch.__version__}.", ""]
-    cells = [
-        [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row.values()]
-        for row in rows
-    ]
+    cells = [[_cell(cell) for cell in row.values()] for row in rows]
     lines += markdown(list(rows[0]), cells)
     write_whole(out / "gpu.md", "\n".join(lines) + "\n")
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main(options: Options) -> None:
@@ -211,7 +296,8 @@ def main(options: Options) -> None:
     if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
         raise SystemExit(
             "no CUDA device here; --device cpu with small numbers runs the same code, as in "
-            "--device cpu --size 32 --reward-images 16 --batch-sizes 8 --calibration 8"
+            "--device cpu --networks 'MobileNet imagenet' --size 32 --reward-images 16 "
+            "--batch-sizes 8 --calibration 8"
         )
     console = Console(soft_wrap=True)
     console.print(f"[bold]{name_of(options.device)}")
@@ -219,8 +305,9 @@ def main(options: Options) -> None:
     for figure in measure(options):
         figures.append(figure)
         console.print(
-            f"{figure.network} {figure.reward_images} images {figure.precision} {figure.what} "
-            f"{figure.n}: {figure.per_second:.3g}/s, {figure.peak_share:.1%} of the peak"
+            f"{figure.network} {figure.reward_images} images, {figure.device} {figure.evaluation} "
+            f"{figure.precision}, {figure.what} of {figure.n}: {figure.seconds:.3g} s, "
+            f"{figure.peak_share:.1%} of the peak"
         )
     if options.out is not None:
         write(figures, options, options.out)

@@ -14,9 +14,10 @@ from benchmarks.speed.gpu import Options, main, peak
 
 SMALL = Options(
     device="cpu",
-    networks=("MobileNet",),
+    networks=("MobileNet imagenet",),
     reward_images=(8,),
     precisions=("float32",),
+    processor_images=4,
     batch_sizes=(4, 8),
     environments=(1, 2),
     episodes=1,
@@ -29,16 +30,24 @@ SMALL = Options(
 def test_a_small_run_writes_every_figure(tmp_path: Path) -> None:
     main(Options(**{**vars(SMALL), "out": tmp_path}))
     rows = list(csv.DictReader((tmp_path / "gpu.csv").read_text().splitlines()))
-    assert [(row["what"], row["n"]) for row in rows] == [
-        ("episodes", "1"),
-        ("episodes", "2"),
-        ("pass", "4"),
-        ("pass", "8"),
+    assert [(row["evaluation"], row["what"], row["n"]) for row in rows] == [
+        ("resident", "episodes", "1"),
+        ("resident", "episodes", "2"),
+        ("resident", "pass", "4"),
+        ("resident", "pass", "8"),
+        ("slim", "episodes", "1"),
+        ("slim", "pass", "4"),
+        ("slim", "pass", "8"),
+        ("slim", "episodes", "1"),  # the processor beside it
     ]
+    assert [row["reward_images"] for row in rows] == ["8"] * 7 + ["4"]
     for row in rows:
-        images = 8 * float(row["per_second"])
+        images = int(row["reward_images"]) / float(row["seconds"])
         assert float(row["images_per_second"]) == pytest.approx(images)
         assert float(row["peak_share"]) > 0
+    for evaluation in ("slim", "resident"):
+        profile = tmp_path / f"profile-MobileNet-imagenet-cpu-{evaluation}-float32.txt"
+        assert "conv" in profile.read_text()
     device = json.loads((tmp_path / "gpu.json").read_text())["device"]
     assert device in (tmp_path / "gpu.md").read_text()
 
