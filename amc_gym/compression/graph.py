@@ -105,7 +105,7 @@ class Layer:
     folds: int = 1  # rows that one image has in the batch: crops, windows, frames
     multiplier: int = 1  # outputs for each input of a depthwise convolution
     norm: str | None = None  # the batch norm that reads this layer's output and nothing else does
-    relu: bool = False  # whether a ReLU reads the output, that of the norm if any, and nothing else
+    ceiling: float | None = None  # of the ReLU that alone reads the output, or that of its norm
     refits: bool = True  # whether least squares know what it computes: a plain Linear or Conv2d
     plain: bool = True  # a class of torch's, without hooks, run once by itself: it may be folded
     counted: bool = True  # its weights are parameters of its own, which no other module holds

@@ -2,7 +2,7 @@
 
 Where the original output is negative, any negative value is as good.  With y the original outputs
 of a layer behind its batch norm, X~ the inputs that the pruned layers before it really produce, and
-r(x) = max(x, 0),
+r(x) = min(max(x, 0), ceiling), the ceiling infinite but for ReLU6 and its like,
 
     min over W, b and z of  |r(y) - r(z)|^2 + penalty |z - (X~ W + b)|^2
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import TypeVar
 
 import torch
@@ -37,19 +38,19 @@ class Behind:
     Attributes:
         scale: (groups, 1, outputs); ones where there is no norm.
         shift: (groups, 1 or samples, outputs): with what is added, if anything.
-        relu: whether there is a ReLU.
+        ceiling: of the ReLU; ``None`` where there is none.
         aims: what is wanted before it, (groups, samples, outputs).
     """
 
     scale: Tensor
     shift: Tensor
-    relu: bool
+    ceiling: float | None
     aims: Tensor
 
     def part(self, chosen: slice) -> Behind:
         """Return the way of some of the samples."""
         shift = self.shift if self.shift.shape[1] == 1 else self.shift[:, chosen]
-        return Behind(self.scale, shift, self.relu, self.aims[:, chosen])
+        return Behind(self.scale, shift, self.ceiling, self.aims[:, chosen])
 
     def seen(self, outputs: Tensor) -> Tensor:
         """Return what the next layer sees of outputs."""
@@ -57,7 +58,7 @@ class Behind:
 
     def let_through(self, before: Tensor) -> Tensor:
         """Return what the ReLU, if there is one, lets through."""
-        return before.clamp_min(0) if self.relu else before
+        return before if self.ceiling is None else before.clamp(0, self.ceiling)
 
     def outputs(self, aims: Tensor, plain: Tensor) -> Tensor:
         """Return outputs that come to ``aims`` before the ReLU; ``plain`` without a scale."""
@@ -73,25 +74,32 @@ class Behind:
             rows: inputs, (groups, samples, columns).
             plain: wanted outputs of the layer where the norm has no scale.
         """
+        assert self.ceiling is not None
         for _ in range(TURNS):
             predicted = self.scale * found(rows) + self.shift
-            nearest = nearest_behind_relu(self.aims.clamp_min(0), predicted)
+            nearest = nearest_behind_relu(self.let_through(self.aims), predicted, self.ceiling)
             found = fit(self.outputs(nearest, plain))
         return found
 
 
-def nearest_behind_relu(seen: Tensor, predicted: Tensor) -> Tensor:
+def nearest_behind_relu(seen: Tensor, predicted: Tensor, ceiling: float = inf) -> Tensor:
     """Return the z that minimise (seen - r(z))^2 + PENALTY (z - predicted)^2, value by value.
 
     Args:
-        seen: r(y), not negative.
+        seen: r(y), from 0 to the ceiling.
         predicted: what the layer gives at the moment, of the same shape.
+        ceiling: of the ReLU.
     """
     below = predicted.clamp_max(0)
     cost_below = seen.square() + PENALTY * (below - predicted).square()
-    above = ((seen + PENALTY * predicted) / (1 + PENALTY)).clamp_min(0)
+    above = ((seen + PENALTY * predicted) / (1 + PENALTY)).clamp(0, ceiling)
     cost_above = (seen - above).square() + PENALTY * (above - predicted).square()
-    return torch.where(cost_below < cost_above, below, above)
+    nearest = torch.where(cost_below < cost_above, below, above)
+    if ceiling == inf:
+        return nearest
+    beyond = predicted.clamp_min(ceiling)
+    cost_beyond = (seen - ceiling).square() + PENALTY * (beyond - predicted).square()
+    return torch.where(cost_beyond < torch.minimum(cost_below, cost_above), beyond, nearest)
 
 
 def affine(layer: nn.Module, norm: nn.Module | None, groups: int) -> tuple[Tensor, Tensor]:

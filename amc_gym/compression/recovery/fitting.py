@@ -147,7 +147,7 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
         if _clearly_less(errors := unseen.errors(found), least):
             least, best, nearest = errors, found, (ridge, found)
         nearest = nearest or (ridge, found)
-    if seen.behind is not None and seen.behind.relu and nearest is not None:
+    if seen.behind is not None and seen.behind.ceiling is not None and nearest is not None:
         fit = partial(squares.fit, ridge=nearest[0])
         found = seen.behind.fit(fit, nearest[1], seen.rows, seen.wanted)
         if _clearly_less(unseen.errors(found), least):

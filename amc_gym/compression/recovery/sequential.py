@@ -104,12 +104,12 @@ def refit_sequentially(
         problem = Problem(rows.inputs, of_kept(targets.outputs[layer.name]))
         if nonlinear and has_offset(module, norm):
             scale, shift = affine(module, norm, groups)
-            relu, end, original = layer.relu, shift, shift
+            ceiling, end, original = layer.ceiling, shift, shift
             if rows.added is not None:
-                relu = targets.shortcuts[layer.name].relu
+                ceiling = targets.shortcuts[layer.name].ceiling
                 end = shift + rows.added
                 original = shift + of_kept(targets.added[layer.name])
-            behind = Behind(scale, end, relu, aims=scale * problem.wanted + original)
+            behind = Behind(scale, end, ceiling, aims=scale * problem.wanted + original)
             problem = replace(problem, behind=behind)
         start = as_matrix(weight, groups).to(rows.inputs)
         found = best_fit(problem, start, rows.fitted)

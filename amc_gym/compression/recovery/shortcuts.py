@@ -19,13 +19,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from amc_gym._utils.nests import Nest, called
+from amc_gym.compression.tracing.ceiling import ceiling_of
 
 _ADDITIONS = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__, Tensor.__radd__}
-_RELUS = {torch.relu, torch.relu_, F.relu, F.relu_, Tensor.relu, Tensor.relu_}
 
 
 @dataclass
@@ -34,11 +33,11 @@ class Shortcut:
 
     Attributes:
         call: number of the call that makes the other operand, before the layer runs.
-        relu: whether a ReLU reads the sum, and nothing before it does.
+        ceiling: of the ReLU that alone reads the sum; ``None``: something else does.
     """
 
     call: int
-    relu: bool = False
+    ceiling: float | None = None
 
 
 class Calls(TorchFunctionMode):
@@ -46,13 +45,13 @@ class Calls(TorchFunctionMode):
 
     Args:
         wanted: numbers of calls whose results are kept.
-        made: told (number, function, arguments, result) of each call.
+        made: told (number, function, arguments, keywords, result) of each call.
     """
 
     def __init__(
         self,
         wanted: frozenset[int] = frozenset(),
-        made: Callable[[int, Any, tuple[Any, ...], Any], None] | None = None,
+        made: Callable[[int, Any, tuple[Any, ...], dict[str, Any], Any], None] | None = None,
     ) -> None:
         super().__init__()
         self.count = 0
@@ -68,7 +67,7 @@ class Calls(TorchFunctionMode):
         if self.count in self._wanted:
             self.results[self.count] = result
         if self._made is not None:
-            self._made(self.count, func, args, result)
+            self._made(self.count, func, args, kwargs or {}, result)
         return result
 
     @contextmanager
@@ -95,14 +94,17 @@ class _Watch:
         """A layer's output, behind its norm."""
         self._outputs[id(output)] = weakref.ref(output), name
 
-    def called(self, number: int, func: Any, args: tuple[Any, ...], result: Any) -> None:
+    def called(
+        self, number: int, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
         tensors = [each for each in args if isinstance(each, Tensor)]
         if func in _ADDITIONS and len(tensors) == 2:
             self._added(tensors[0], tensors[1], result)
         else:
+            ceiling = ceiling_of(getattr(func, "__name__", ""), args, kwargs)
             for tensor in tensors:
                 if (name := self._sums.pop(id(tensor), (None, None))[1]) is not None:
-                    self.shortcuts[name].relu = func in _RELUS
+                    self.shortcuts[name].ceiling = ceiling
                 self._outputs.pop(id(tensor), None)  # what reads it, or writes over it, is no sum
         if isinstance(result, Tensor):
             self._made[id(result)] = weakref.ref(result), number

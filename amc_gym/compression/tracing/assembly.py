@@ -156,7 +156,7 @@ class _Assembly:
             folds=use.before[0] if spatial else 1,
             multiplier=max(use.multiplier, 1),
             norm=norm,
-            relu=self._relu_behind(name, norm),
+            ceiling=self._ceiling_behind(name, norm),
             refits=self._plain(name)
             and type(module) in (nn.Conv2d, nn.Linear)
             and self.products.rescaled.isdisjoint(outputs.units),
@@ -223,15 +223,15 @@ class _Assembly:
         foldable = norm in self.norms and self._plain(norm) and _has_statistics(self._module(norm))
         return norm if foldable else None
 
-    def _relu_behind(self, name: str, norm: str | None) -> bool:
-        """Whether a ReLU alone reads the output of the layer, or of its norm."""
+    def _ceiling_behind(self, name: str, norm: str | None) -> float | None:
+        """Ceiling of the ReLU that alone reads the output of the layer, or of its norm."""
         if not self._plain(name):
-            return False
+            return None
         operation = self.uses[name][0].operation
         if norm is not None:
             operation = self._readers(operation)[0]
         readers = self._readers(operation)
-        return len(readers) == 1 and self.trace.operations[readers[0]].name in ("relu", "relu_")
+        return self.trace.operations[readers[0]].ceiling if len(readers) == 1 else None
 
     # --- units --------------------------------------------------------------------------------
 

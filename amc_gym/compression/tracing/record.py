@@ -42,6 +42,7 @@ class Operation:
         labels: of its first output.
         shape: of its first output.
         others: labels of its other outputs, such as the parts of a split.
+        ceiling: of a ReLU, see ``ceiling_of``; ``None``: it is none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Operation:
     labels: Labelled = ()
     shape: tuple[int, ...] = ()
     others: tuple[Labelled, ...] = ()
+    ceiling: float | None = None
 
     def __str__(self) -> str:
         within = f" in {self.module!r}" if self.module else ""

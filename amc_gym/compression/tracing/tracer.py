@@ -30,6 +30,7 @@ from amc_gym._utils.nests import Nest, called, leaves, told
 from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
+from amc_gym.compression.tracing.ceiling import ceiling_of
 from amc_gym.compression.tracing.labels import Dimension, Labelled
 from amc_gym.compression.tracing.record import Info, Operation, Passage, Trace
 from amc_gym.compression.tracing.rules import Call, follow
@@ -183,6 +184,7 @@ class Tracer(Watching, Stack):
             self.running[-1][0],
             users_line(),
             reads=tuple(info.number for info in infos),
+            ceiling=ceiling_of(name_of(func), args, kwargs),
         )
         self._check_bounds(operation)
         shapes = [tuple(tensor.shape) for tensor in tensors]

@@ -1,5 +1,7 @@
 """Least squares behind a ReLU: values by hand, and networks that come nearer to the original."""
 
+from math import inf
+
 import pytest
 import torch
 import torchvision
@@ -15,15 +17,25 @@ from amc_gym.compression.recovery.fitting import LeastSquares
 from amc_gym.compression.tracing import trace
 
 
-def test_nearest_values_are_the_best_of_a_fine_grid():
+class Clamped(nn.Module):
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__()
+        self.bounds = low, high
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.clamp(*self.bounds)
+
+
+@pytest.mark.parametrize("ceiling", [inf, 1.0])
+def test_nearest_values_are_the_best_of_a_fine_grid(ceiling):
     torch.manual_seed(0)
-    seen = torch.randn(200, dtype=torch.float64).clamp_min(0)
+    seen = torch.randn(200, dtype=torch.float64).clamp(0, ceiling)
     predicted = 2 * torch.randn(200, dtype=torch.float64)
-    found = nearest_behind_relu(seen, predicted)
+    found = nearest_behind_relu(seen, predicted, ceiling)
     grid = torch.linspace(-8, 8, 16001, dtype=torch.float64)[:, None]
 
     def cost(z: torch.Tensor) -> torch.Tensor:
-        return (seen - z.clamp_min(0)).square() + PENALTY * (z - predicted).square()
+        return (seen - z.clamp(0, ceiling)).square() + PENALTY * (z - predicted).square()
 
     assert (cost(found) <= cost(grid).min(0).values + 1e-12).all()
 
@@ -73,9 +85,29 @@ def test_least_squares_with_an_offset_are_those_with_a_column_of_ones():
 
 def test_relus_are_found_behind_layers_and_norms():
     graph = trace(torchvision.models.resnet18(num_classes=4).eval(), torch.randn(1, 3, 32, 32))
-    assert graph.layers["layer1.0.conv1"].relu
-    assert not graph.layers["layer1.0.conv2"].relu  # an addition comes first
-    assert not graph.layers["fc"].relu
+    assert graph.layers["layer1.0.conv1"].ceiling == inf
+    assert graph.layers["layer1.0.conv2"].ceiling is None  # an addition comes first
+    assert graph.layers["fc"].ceiling is None
     plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten()).eval()
     graph = trace(nn.Sequential(plain, nn.Linear(4 * 16, 2)).eval(), torch.randn(1, 3, 8, 8))
-    assert [layer.relu for layer in graph.layers.values()] == [True, False, False]
+    assert [layer.ceiling for layer in graph.layers.values()] == [inf, None, None]
+
+
+@pytest.mark.parametrize(
+    ("between", "ceiling"),
+    [
+        (nn.ReLU6(), 6),
+        (nn.ReLU6(inplace=True), 6),
+        (nn.Hardtanh(0, 3), 3),
+        (nn.Hardtanh(), None),
+        (Clamped(0, 4), 4),
+        (Clamped(0, None), inf),
+        (Clamped(None, 4), None),
+        (Clamped(-1, 4), None),
+        (nn.GELU(), None),
+    ],
+)
+def test_relus_with_a_ceiling_are_found(between, ceiling):
+    layers = [nn.Conv2d(3, 8, 3), between, nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(64, 2)]
+    graph = trace(nn.Sequential(*layers).eval(), torch.randn(1, 3, 8, 8))
+    assert graph.layers["0"].ceiling == ceiling

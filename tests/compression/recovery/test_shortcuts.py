@@ -26,6 +26,7 @@ class Block(nn.Module):
         self.inner = nn.Conv2d(8, 12, 3, padding=1)
         self.outer = nn.Conv2d(12, 8, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(8)
+        self.last = nn.ReLU6()
 
     def forward(self, x):
         out = self.norm(self.outer(F.relu(self.inner(x))))
@@ -39,6 +40,8 @@ class Block(nn.Module):
                 return F.relu(out, inplace=True)
             case "function":
                 return torch.relu_(torch.add(out, x))
+            case "relu6":
+                return self.last(out + x)
             case "no relu":
                 return x + out
             case "changed before":
@@ -61,6 +64,7 @@ def network(way: str) -> nn.Module:
         ("other way round", True, True),
         ("in place", True, True),
         ("function", True, True),
+        ("relu6", True, True),
         ("no relu", True, False),
         ("changed before", False, False),
         ("product", False, False),
@@ -70,7 +74,7 @@ def test_sums_are_found_however_they_are_written(way, found, relu):
     model, images = network(way), torch.randn(2, 3, 8, 8)
     shortcuts = find(model, images, ends(trace(model, images[:1])))
     assert set(shortcuts) == ({"3.outer", "4.outer"} if found else set())
-    assert all(shortcut.relu == relu for shortcut in shortcuts.values())
+    assert all((shortcut.ceiling is not None) == relu for shortcut in shortcuts.values())
 
 
 def test_of_two_layers_that_are_added_the_later_one_makes_up():
