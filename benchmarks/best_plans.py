@@ -101,7 +101,9 @@ class Judged:
 
 
 def judge(folder: Positional[Path], recoveries: tuple[str, ...] = ()) -> int:
-    """Judge the best plan of each finished run: best-plans.md and .csv, and a file for each plan.
+    """Judge the best plan of each finished run: best-plans.md and .csv, and files for each plan.
+
+    The plans themselves are written to plans/, for `amc-gym bench-latency` and the like.
 
     Args:
         folder: The results folder, as it was named by --out of run.
@@ -122,7 +124,10 @@ def judge(folder: Positional[Path], recoveries: tuple[str, ...] = ()) -> int:
         )
     if not isinstance(task.test, Split):
         raise BenchmarkError("plans are judged by top-1 and top-5: the task must tell classes")
-    (folder / "best-plans").mkdir(exist_ok=True)
+    for name in ("best-plans", "plans"):
+        (folder / name).mkdir(exist_ok=True)
+    for record in records:
+        record.best.plan.save(folder / "plans" / f"{record.run.name}.json")
     full = _judged(folder / "best-plans" / "full.json", task)
     found = [
         _judged(folder / "best-plans" / f"{record.run.name}.images.json", task, record)

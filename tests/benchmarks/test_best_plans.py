@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from amc_gym import CompressionPlan
 from benchmarks import best_plans
 from benchmarks.best_plans import Judged, judge
 from benchmarks.studies.execution import execute, setting_of
@@ -42,6 +43,8 @@ def test_files_agree_with_the_records(folder: Path) -> None:
         within = found.right["test top5"].array
         assert within[found.right["test top1"].array].all()
         assert 0.4 < within.mean() <= 1
+        plan = CompressionPlan.load(folder / "plans" / f"{record.run.name}.json")
+        assert plan == record.best.plan
 
 
 def test_the_table_has_a_line_for_each_agent_and_the_full_network(folder: Path) -> None:

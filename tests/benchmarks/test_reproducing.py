@@ -14,7 +14,7 @@ from small_study import ENV, KWARGS
 
 import agents
 import benchmarks.__main__ as benchmarks_main
-from amc_gym.cli.latency import bench_latency
+from amc_gym.cli.commands import BenchLatency
 from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.recipes import RECIPES
 from amc_gym.zoo.recipes import main as train
@@ -41,7 +41,7 @@ FUNCTIONS = {
     "search-signal": search_signal,
     "signals": signals,
     "weight-stages": weight_stages,
-    "bench-latency": bench_latency,
+    "bench-latency": BenchLatency,
     "train": train,
     "transfer": transfer,
 }
