@@ -186,7 +186,7 @@ class MakeTable(Command):
     Attributes:
         network: a registered network, such as MobileNet, or package.module:function.
         out: the file (.json).
-        dataset: digits, cifar10, imagenet or folder.
+        dataset: digits, cifar10, imagenette, imagenette96, imagenet or folder.
         weights: bundled, torchvision, random or a file; times do not depend on them.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         runtime: what runs the network; onnx (needs amc-gym[onnx]) is what it is handed over for.

@@ -38,7 +38,8 @@ class Subject:
     Attributes:
         id: a registered id, see `amc-gym list`, a network of the zoo, such as plain-digits-0, or
             package.module:function that returns an amc_gym.CompressionTask.
-        dataset: data of a registered network: digits, cifar10, imagenet or folder.
+        dataset: data of a registered network: digits, cifar10, imagenette, imagenette96,
+            imagenet or folder, see docs/data.md.
         data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
         weights: of a registered network: bundled, torchvision, random, or the path of a checkpoint.
     """
