@@ -15,7 +15,13 @@ from torch import nn
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
 from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
-from amc_gym.compression.evaluation.evaluator import PRECISIONS, Batches, Evaluator, batch_size
+from amc_gym.compression.evaluation.evaluator import (
+    PRECISIONS,
+    Batches,
+    Evaluator,
+    NetworkSource,
+    batch_size,
+)
 from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.graph import ChannelGraph
@@ -29,8 +35,8 @@ from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.pruning.resident import ResidentNetwork
 from amc_gym.engine import ablation
 from amc_gym.engine.analysis import Analysis
-from amc_gym.engine.options import EngineOptions
-from amc_gym.engine.resident import resident_network
+from amc_gym.engine.options import AUTO, EngineOptions
+from amc_gym.engine.resident import resident_network, score_alike
 from amc_gym.tasks.task import CompressionTask
 
 logger = logging.getLogger(__name__)
@@ -56,6 +62,7 @@ class Engine:
         objective: what plans are judged by.
         reward_images: how many those are.
         form: in which networks are evaluated.
+        precision: of the evaluation, "float32" or "bf16".
 
     Raises:
         ValueError: there are fewer reward images than the options say, as few classes as "top5"
@@ -88,22 +95,44 @@ class Engine:
         folded, graph = (analysis.form or PLAIN).fold(task.model, analysis.graph)
         self.pruning = options.pruning(analysis, options.importance, options.chain)
         source = self.pruning.source(folded, graph)
-        like = {"device": device_of(options.device), "dtype": PRECISIONS[options.precision]}
-        self._like = like
-        _warn_of_slow_arithmetic(options.precision, like["device"])
-        form = analysis.form
-        resident = self._resident(folded, source, form)
+        self._device, form = device_of(options.device), analysis.form
+        _warn_of_slow_arithmetic(options.precision, self._device)
+        self.precision = "float32" if options.precision == AUTO else options.precision
         self.form = form or PLAIN
-        self.evaluator = Evaluator(
-            resident or self._candidates(folded, source, form),
-            task.reward.first(n),
+        resident = self._resident(folded, source, form)
+        self.evaluator = self._evaluator(resident or self._candidates(folded, source, form), n)
+        if resident is not None and options.precision == AUTO and has_bf16(self._device):
+            self._take_bf16(folded, source)
+
+    @property
+    def _like(self) -> dict[str, Any]:
+        return {"device": self._device, "dtype": PRECISIONS[self.precision]}
+
+    def _evaluator(self, network: NetworkSource, n: int) -> Evaluator:
+        """Return what judges a source's networks on the first ``n`` reward images."""
+        return Evaluator(
+            network,
+            self.task.reward.first(n),
             self.objective.score,
-            size=batch_size(graph, n, like["device"].type),
-            device=like["device"],
-            precision=options.precision,
+            size=batch_size(self.graph, n, self._device.type),
+            device=self._device,
+            precision=self.precision,
             channels_last=self.form.channels_last,
-            stored=resident is not None,
+            stored=isinstance(network, ResidentNetwork),
         )
+
+    def _take_bf16(self, folded: nn.Module, source: TensorSource) -> None:
+        """Evaluate in bf16 from now on, if a few plans then score as they do in float32."""
+        assert isinstance(source, Pruner)
+        exact, self.precision = self.evaluator, "bf16"
+        images = self.task.reward
+        network = ResidentNetwork(folded, source, form=self.form, images=images, **self._like)
+        low = self._evaluator(network, self.reward_images)
+        if score_alike(exact, low, self.graph):
+            self.evaluator = low
+            return
+        self.precision = "float32"
+        logger.warning("%s scores otherwise in bf16: float32 it is", type(self.task.model).__name__)
 
     def _resident(
         self, folded: nn.Module, source: TensorSource, form: Form | None
@@ -114,7 +143,7 @@ class Engine:
             ValueError: they are, and the network does not admit it.
         """
         asked, pruning = self.options.evaluation, self.pruning
-        wanted = asked == "resident" or (asked == "auto" and self._like["device"].type == "cuda")
+        wanted = asked == "resident" or (asked == AUTO and self._device.type == "cuda")
         if not wanted or pruning.per_plan or not isinstance(source, Pruner):
             return None
         try:
@@ -218,7 +247,7 @@ class Engine:
         if self.options.granularity != "channel":
             raise ValueError("single weights are pruned: only units of channels are ablated")
         few = self.task.calibration.first(min(ablation.IMAGES, len(self.task.calibration)))
-        size = batch_size(self.graph, len(few), self._like["device"].type)
+        size = batch_size(self.graph, len(few), self._device.type)
         batches = Batches(few, size, **self._like, channels_last=self.form.channels_last)
         return ablation.ablations(self.evaluator.network, self.graph.full, batches, self.task.part)
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from amc_gym.compression.ranking.importance import Importance
     from amc_gym.compression.recovery import Chain, RecoveryLike
 
-EVALUATIONS = ("auto", "slim", "resident")
+AUTO = "auto"
+
+EVALUATIONS = (AUTO, "slim", "resident")
 """How candidates are evaluated, see ``amc_gym.engine.resident``."""
 
 
@@ -46,10 +48,11 @@ class EngineOptions:
     reward_images: int | None = None
     """judge on the first so many reward images; None: on all"""
 
-    precision: str = "float32"
-    """of the evaluation: "float32" or "bf16" """
+    precision: str = AUTO
+    """of the evaluation: "float32" or "bf16"; "auto": bf16 where it is fast and candidates are
+    written into one network that then scores alike, float32 elsewhere"""
 
-    evaluation: str = "auto"
+    evaluation: str = AUTO
     """candidates as small networks, "slim", or written into one of full width, "resident";
     "auto": the latter on a CUDA device, where the recovery and the network admit it"""
 
@@ -66,7 +69,7 @@ class EngineOptions:
         put = partial(object.__setattr__, self)
         for name, available in (
             ("granularity", PRUNINGS),
-            ("precision", PRECISIONS),
+            ("precision", (AUTO, *PRECISIONS)),
             ("evaluation", EVALUATIONS),
         ):
             put(name, choose(name, getattr(self, name), available))

@@ -15,7 +15,9 @@ import torch
 from torch import nn
 
 from amc_gym._utils.nests import placed
+from amc_gym.compression.evaluation.evaluator import Evaluator
 from amc_gym.compression.evaluation.form import Form
+from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning import Pruning
 from amc_gym.compression.pruning.agreement import halves, outputs_at, quarters
 from amc_gym.compression.pruning.pruner import Pruner
@@ -29,6 +31,9 @@ TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 1e-1}
 In float32 two solutions of one least-squares problem, on a GPU by products of ten bits; bf16 has
 eight bits, some of which are lost in each layer.
 """
+
+LOST = 0.02
+"""Score that half precision may change of a plan."""
 
 
 def resident_network(
@@ -68,6 +73,22 @@ def resident_network(
     if not _same(network, counts, images, expected, TOLERANCES[dtype]):
         raise ValueError("with zeros for pruned channels it computes something else")
     return network
+
+
+def score_alike(exact: Evaluator, low: Evaluator, graph: ChannelGraph) -> bool:
+    """Whether a few plans, large and small, score alike with two evaluators.
+
+    Args:
+        exact: evaluates in float32.
+        low: evaluates in another precision.
+        graph: of the network.
+    """
+    plans = [quarters(graph, kept) for kept in ([4], [3], [2], [1], [4, 2], [2, 4])]
+    pairs = zip(exact.many(plans), low.many(plans), strict=True)
+    alike = all(abs(one.score - other.score) <= LOST for one, other in pairs)
+    exact.forget()  # none of them was asked for by a search
+    low.forget()
+    return alike
 
 
 def _same(

@@ -108,7 +108,7 @@ class Problem:
             "max_sparsity": dict(ratios) if isinstance(ratios, Mapping) else ratios,
             "channel_multiple": multiple,
             "reward_images": self.engine.reward_images,
-            "precision": judged.precision,
+            "precision": self.engine.precision,
         }
         if given.observation != PAPER:  # plans that were made before there were others say nothing
             resolved["observation"] = given.observation

@@ -22,7 +22,8 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 
 
 def engine(task: CompressionTask, evaluation: str = "auto", **options) -> Engine:
-    options = {"reward_images": min(100, len(task.reward)), "device": "cpu"} | options
+    usual = {"reward_images": min(100, len(task.reward)), "device": "cpu", "precision": "float32"}
+    options = usual | options
     return Engine(engines.analysis(task), EngineOptions(evaluation=evaluation, **options))
 
 
@@ -79,6 +80,20 @@ def test_bf16_ranks_plans_as_float32_does() -> None:
     assert spearmanr(*scores).statistic >= 0.99
 
 
+@pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bf16 arithmetic")
+def test_bf16_is_taken_where_plans_score_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, options = resolve("plain-digits-0"), {"precision": "auto"}
+    low = engine(task, "resident", **options)
+    assert low.precision == "bf16"
+    assert low.evaluator.distinct == 0
+    assert engine(task, "slim", **options).precision == "float32"
+    monkeypatch.setattr("amc_gym.engine.resident.LOST", -1.0)  # nothing is alike
+    exact = engine(task, "resident", **options)
+    assert exact.precision == "float32"
+    (inputs, _), *_ = exact.evaluator.batches
+    assert inputs.dtype == torch.float32
+
+
 def test_images_that_are_bytes_stay_so_and_are_normalised_in_the_pass() -> None:
     torch.manual_seed(0)
     draw = torch.Generator().manual_seed(1)
@@ -119,7 +134,7 @@ def test_a_wrong_weight_is_found_before_anything_is_judged(
 def test_auto_is_resident_on_a_gpu_and_gives_the_hits_of_a_processor(
     digits_task: CompressionTask,
 ) -> None:
-    slim, resident = engine(digits_task), engine(digits_task, device="cuda")
+    slim, resident = engine(digits_task), engine(digits_task, device="cuda", precision="auto")
     assert isinstance(resident.evaluator.network, ResidentNetwork)
     some = plans(slim, 20)
     ours, theirs = ([s.score for s in e.evaluator.many(some)] for e in (resident, slim))

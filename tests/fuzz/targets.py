@@ -184,7 +184,9 @@ ENV = {
         number=True,
     ),
     "precision": Argument(
-        right=some(lambda: "float32"), maybe=some(lambda: "bf16"), wrong=names("float32")[1]
+        right=names("auto", "float32")[0],
+        maybe=some(lambda: "bf16"),
+        wrong=names("auto", "float32")[1],
     ),
     "evaluation": Argument(
         right=names("auto", "slim")[0],
