@@ -16,7 +16,13 @@ from amc_gym.compression.recovery.reconstruction import (
     refit,
     unfolded_columns,
 )
-from amc_gym.compression.recovery.statistics import can_refit, grams, random_positions, rows_at
+from amc_gym.compression.recovery.statistics import (
+    can_refit,
+    grams,
+    random_positions,
+    rows_at,
+    split_product,
+)
 from amc_gym.compression.slim import slim
 from amc_gym.compression.tracing import trace
 
@@ -232,3 +238,13 @@ def test_reconstruction_lowers_the_error_of_the_layers_output():
     plain = (ROWS[:, columns] @ WEIGHT[columns] - target).square().sum()
     fitted = (ROWS[:, columns] @ least_squares(GRAM, WEIGHT, columns) - target).square().sum()
     assert fitted < 0.7 * plain
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])  # inputs behind a ReLU have a mean
+def test_short_products_in_float32_sum_to_the_gram_matrix(shift: float) -> None:
+    torch.manual_seed(0)
+    rows = (torch.randn(2, 20_000, 24) * torch.logspace(-3, 3, 24) + shift).relu()
+    exact = rows.double().mT @ rows.double()
+    scale = exact.diagonal(dim1=-2, dim2=-1).sqrt()
+    off = (split_product(rows) - exact).abs() / (scale[..., :, None] * scale[..., None, :])
+    assert off.max() < 1e-6
