@@ -247,4 +247,4 @@ def test_short_products_in_float32_sum_to_the_gram_matrix(shift: float) -> None:
     exact = rows.double().mT @ rows.double()
     scale = exact.diagonal(dim1=-2, dim2=-1).sqrt()
     off = (split_product(rows) - exact).abs() / (scale[..., :, None] * scale[..., None, :])
-    assert off.max() < 1e-6
+    assert off.max() < 2e-7  # one product of all: 4e-7
