@@ -48,7 +48,7 @@ help:
 	@echo '                                                           2 hours for each network'
 	@echo '  make bench-speed  time the engine, the environment and the agents against what is wanted'
 	@echo '                    and against the committed baselines; BASELINES=update rewrites those'
-	@echo '                                                           12 minutes'
+	@echo '                                                           20 minutes'
 	@echo '  make bench-gpu    seconds of a plan on a CUDA device, slim and resident, the share of its peak,'
 	@echo '                    and training steps                     some ten minutes on a GPU'
 	@echo '  make pareto       accuracy against MACs and measured latency (figure 5 of the paper), on'
@@ -143,6 +143,8 @@ bench-speed: $(DEVELOPER)
 		$(if $(BASELINES),--update-baselines)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.growth --out $(SPEED_OUT)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.steps --out $(SPEED_OUT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.start --out $(SPEED_OUT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed.gaussian_process --out $(SPEED_OUT)
 
 bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed.gpu --out $(SPEED_OUT)

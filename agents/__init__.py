@@ -25,8 +25,8 @@ from .registry import (
     register,
 )
 
-PARTS = {"noise", "replay", "sb3_suite", "vec_env"}
-"""Parts of Stable-Baselines3's learners, who import them when they are made: they need it."""
+PARTS = {"gaussian_process", "noise", "replay", "sb3_suite", "vec_env"}
+"""Parts of Optuna's and Stable-Baselines3's agents, who import them when they are made."""
 
 import_modules(__name__, without=PARTS)
 

@@ -87,18 +87,25 @@ def _stable(make: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
         return make(**options)
 
 
-def gaussian_process(samplers: Any, seed: int, drawn: int = 10) -> BaseSampler:
-    """Return a Gaussian process for an objective without noise, after ``drawn`` random trials."""
-    return _stable(
-        samplers.GPSampler, seed=seed, n_startup_trials=drawn, deterministic_objective=True
-    )
+def gaussian_process(seed: int, drawn: int = 10, **options: Any) -> BaseSampler:
+    """Return a Gaussian process for an objective without noise, after ``drawn`` random trials.
+
+    Args:
+        seed: of the sampler.
+        drawn: trials at random.
+        options: more of ``FrugalSampler``.
+    """
+    from .gaussian_process import FrugalSampler
+
+    given = {"n_startup_trials": drawn, "deterministic_objective": True, **options}
+    return _stable(FrugalSampler, seed=seed, **given)
 
 
 SAMPLERS: dict[str, Callable[[Any, int], BaseSampler]] = {
     "random-shares": lambda samplers, seed: samplers.RandomSampler(seed=seed),
     "tpe": lambda samplers, seed: _stable(samplers.TPESampler, seed=seed, multivariate=True),
     "cma-es": lambda samplers, seed: samplers.CmaEsSampler(seed=seed),
-    "gp": lambda samplers, seed: gaussian_process(samplers, seed),
+    "gp": lambda samplers, seed: gaussian_process(seed),
 }
 """Name -> (optuna.samplers, seed) -> the sampler."""
 

@@ -84,7 +84,7 @@ class ErrorAllocation:
         self.starts = {each: self._start(each) for each in by}
         self.by = by[0]
         self.sampler = (
-            gaussian_process(self._optuna.samplers, seed, drawn=DRAWN)
+            gaussian_process(seed, drawn=DRAWN)
             if process
             else SAMPLERS["random-shares"](self._optuna.samplers, seed)
         )

@@ -16,32 +16,12 @@ import torch
 import agents
 from agents import kind_of
 from benchmarks.speed import tables
+from benchmarks.speed.clocked import Clocked
 from benchmarks.speed.conftest import Row
 from benchmarks.speed.timing import clock
 
 ENV = "AMC-MobileNet-v0"
 EPISODES = 40
-
-
-class Clocked(gym.Wrapper[Any, Any, Any, Any]):
-    """Sums up the seconds that are spent in the environment, by ``timing.clock``."""
-
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
-        super().__init__(env)
-        self.seconds = 0.0
-        self._now = clock()
-
-    def reset(self, **kwargs: Any) -> Any:
-        began = self._now()
-        start = super().reset(**kwargs)
-        self.seconds += self._now() - began
-        return start
-
-    def step(self, action: Any) -> Any:
-        began = self._now()
-        outcome = super().step(action)
-        self.seconds += self._now() - began
-        return outcome
 
 
 @pytest.fixture(autouse=True)

@@ -122,7 +122,7 @@ def test_without_its_parts_it_is_something_else(make_env: Any) -> None:
     assert uniform.plan([0.0] * 14) == amc(env).budget.scaled([1.0] * 14) != whole.plan([0.0] * 14)
     assert type(ErrorAllocation(env, 0, process=False).sampler).__name__ == "RandomSampler"
     assert type(whole.sampler) is type(uniform.sampler)
-    assert type(whole.sampler).__name__ == "GPSampler"
+    assert type(whole.sampler).__name__ == "FrugalSampler"
 
 
 def test_a_residual_network_begins_best_by_its_outputs() -> None:

@@ -1,0 +1,96 @@
+"""A long search by a Gaussian process: ``python -m benchmarks.speed.gaussian_process``.
+
+Once as the agent ``gp`` does it, and once with Optuna's sampler to the end, by turns for each seed:
+what the agent itself takes, CPU time on one thread, and the best reward so far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import tyro
+
+import agents
+from agents.black_box import gaussian_process
+from amc_gym._utils.progress import counter
+from benchmarks.reports.sections import interval
+from benchmarks.reports.statistics import estimate
+from benchmarks.reports.tables import markdown
+from benchmarks.speed.clocked import Clocked
+from benchmarks.speed.report import tell
+from benchmarks.speed.timing import clock
+
+EVERY = 100
+"""Evaluations from one row of the table to the next."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a measurement.
+
+    Attributes:
+        env: id of the environment.
+        evaluations: of each run.
+        seeds: runs of either sampler.
+        out: folder for gaussian-process.md and .json, if anything is to be written.
+    """
+
+    env: str = "AMC-MobileNet-v0"
+    evaluations: int = 400
+    seeds: int = 3
+    out: Path | None = None
+
+
+def main(options: Options) -> None:
+    """Time both samplers; ``--out`` writes the table."""
+    torch.set_num_threads(1)
+    runs: dict[str, list[dict[str, list[float]]]] = {"gp": [], "Optuna's throughout": []}
+    with counter() as bar:
+        task = bar.add_task("searching", total=len(runs) * options.seeds * options.evaluations)
+        for seed in range(options.seeds):
+            for name, of in runs.items():
+                bar.update(task, description=f"{name}, seed {seed}")
+                of.append(_run(options, seed, name == "gp", lambda _: bar.advance(task)))
+    rows = []
+    for name, of in runs.items():
+        marks = [*range(EVERY, options.evaluations, EVERY), options.evaluations]
+        for mark in marks:
+            seconds = np.mean([run["seconds"][mark - 1] for run in of])
+            rewards = estimate([run["rewards"][mark - 1] for run in of])
+            rows.append([name, str(mark), f"{seconds:.1f}", interval(rewards)])
+    header = ("sampler", "evaluations", "agent's own time, s", "best reward, %")
+    where = (
+        f"{options.env}, {options.seeds} seeds by turns; CPU time on one thread without the "
+        "environment's; interquartile means and 95 % bootstrap intervals."
+    )
+    out = options.out and options.out / "gaussian-process"
+    tell("A long search by a Gaussian process", markdown(header, rows), where, out, {"runs": runs})
+
+
+def _run(options: Options, seed: int, frugal: bool, told: Any) -> dict[str, list[float]]:
+    """Return the agent's own seconds and the best reward after each evaluation of a run."""
+    env = Clocked(gym.make(options.env, disable_env_checker=True))
+    agent, now = agents.make("gp", env, seed), clock()
+    if not frugal:
+        learner: Any = agent.learner
+        learner.sampler = gaussian_process(seed, few=options.evaluations)
+    seconds: list[float] = []
+    rewards: list[float] = []
+    began = now()
+
+    def on_episode(episode: agents.Episode) -> None:
+        seconds.append(now() - began - env.seconds)
+        rewards.append(max(episode.reward, *rewards[-1:]) if rewards else episode.reward)
+        told(episode)
+
+    agent.learn(options.evaluations, on_episode=on_episode)
+    return {"seconds": seconds, "rewards": rewards}
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
