@@ -14,7 +14,17 @@ import amc_gym
 
 ROOT = Path(__file__).parents[1]
 
-WATCHED = {"torch", "torchvision", "scipy", "sklearn", "pydantic", "onnx", "sympy", "torch._dynamo"}
+WATCHED = {
+    "torch",
+    "torchvision",
+    "scipy",
+    "sklearn",
+    "pydantic",
+    "tyro",
+    "onnx",
+    "sympy",
+    "torch._dynamo",
+}
 
 IMPORTS = f"""
 import sys
@@ -36,7 +46,7 @@ for command in ([], *([name] for name in COMMANDS)):
     except SystemExit as end:
         assert end.code == 0
 main(["--version"])
-print(*sorted({WATCHED} & sys.modules.keys()), file=sys.stderr)
+print(*sorted({WATCHED - {"tyro"}} & sys.modules.keys()), file=sys.stderr)
 """
 
 

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import tyro
-
 NUMBER = re.compile(r"\d+")
 
 
@@ -85,4 +83,6 @@ def _labels(path: Path, classes: list[str]) -> Iterator[tuple[str, str]]:
 
 
 if __name__ == "__main__":
+    import tyro
+
     tyro.cli(main)
