@@ -57,8 +57,8 @@ def main(options: Options) -> None:
                 bar.update(task, description=f"{name}, seed {seed}")
                 of.append(_run(options, seed, name == "gp", lambda _: bar.advance(task)))
     rows = []
+    marks = [*range(EVERY, options.evaluations, EVERY), options.evaluations]
     for name, of in runs.items():
-        marks = [*range(EVERY, options.evaluations, EVERY), options.evaluations]
         for mark in marks:
             seconds = np.mean([run["seconds"][mark - 1] for run in of])
             rewards = estimate([run["rewards"][mark - 1] for run in of])
@@ -69,7 +69,12 @@ def main(options: Options) -> None:
         "environment's; interquartile means and 95 % bootstrap intervals."
     )
     out = options.out and options.out / "gaussian-process"
-    tell("A long search by a Gaussian process", markdown(header, rows), where, out, {"runs": runs})
+    shown = {
+        name: [{what: [run[what][mark - 1] for mark in marks] for what in run} for run in of]
+        for name, of in runs.items()
+    }
+    figures = {"evaluations": marks, "runs": shown}
+    tell("A long search by a Gaussian process", markdown(header, rows), where, out, figures)
 
 
 def _run(options: Options, seed: int, frugal: bool, told: Any) -> dict[str, list[float]]:
