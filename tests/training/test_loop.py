@@ -339,7 +339,7 @@ def test_bf16_trains_in_float32_weights(split: Split) -> None:
 
 @pytest.mark.parametrize("able", [True, False])
 def test_auto_is_bf16_where_it_is_fast(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amc_gym.training.recipe.has_bf16", lambda device: able)
+    monkeypatch.setattr("amc_gym.training.optimization.has_bf16", lambda device: able)
     depthwise = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4))
     assert uses_bf16(replace(RECIPE, precision="auto"), tiny()) == able
     assert not uses_bf16(replace(RECIPE, precision="auto"), depthwise)  # on a processor
