@@ -18,9 +18,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEVELOPER := .venv/.installed-dev
 ONNX := .venv/.installed-onnx
+DOCS := .venv/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 weights-imagenette zoo lint type format clean
+.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 weights-imagenette zoo docs lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -66,6 +67,8 @@ help:
 	@echo '                                                           days; the small ones hours'
 	@echo '  make zoo          train the small networks that suites are made of, into runs/zoo'
 	@echo '                                                           an hour'
+	@echo '  make docs         build the site from docs/ and docstrings into runs/site, and check its links'
+	@echo '                                                           half a minute, once installed'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
 	@echo
 	@echo 'Studies: .venv/bin/python -m benchmarks reproduce lists them; docs/reproduce.md has the results.'
@@ -100,8 +103,8 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[benchmarks]'
 	@touch $@
 
-# What only some targets need: developers' tools, ONNX Runtime.
-$(DEVELOPER) $(ONNX): .venv/.installed-%: $(INSTALLED)
+# What only some targets need: developers' tools, ONNX Runtime, what builds the site.
+$(DEVELOPER) $(ONNX) $(DOCS): .venv/.installed-%: $(INSTALLED)
 	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[$*]'
 	@touch $@
 
@@ -184,6 +187,11 @@ cifar10-more: $(INSTALLED)
 	$(REPRODUCE) cifar10-search-signal cifar10-resnet56-weight-stages
 	$(REPRODUCE) cifar10-resnet56-params cifar10-mobilenet-50-ddpg \
 		--set run.seeds=$(CIFAR10_SEEDS) $(CIFAR10_ARGS)
+
+# MkDocs' makers quarrel in a banner; CONTRIBUTING.md says what follows for us.
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'Open runs/site/index.html'
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check .

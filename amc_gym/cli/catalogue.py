@@ -11,9 +11,13 @@ from amc_gym.cli.commands import Info, List
 from amc_gym.cli.console import say
 from amc_gym.cli.opening import opened_task
 from amc_gym.compression.cost import RESOURCES, TOLD
+from amc_gym.compression.graph import ChannelGraph
 from amc_gym.engine.cache import engines
 from amc_gym.registration import IDS
 from amc_gym.zoo import models, small
+
+UNIT = ("unit", "channels", "layers", "MACs", "share", "parameters", "share")
+"""Columns of ``unit_rows``."""
 
 
 def list_(command: List) -> None:
@@ -33,20 +37,13 @@ def info(command: Info) -> None:
     """Show the units of decision, their costs, and why others stay whole."""
     task = opened_task(command.subject)
     graph = engines.analysis(task).graph
-    costs = [RESOURCES[name].of_channels(graph) for name in TOLD]
-    touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
-
-    table = Table("unit", title=f"{command.subject.id}: {len(graph.units)} units of decision")
-    for column in ("channels", "layers", "MACs", "share", "parameters", "share"):
+    table = Table(UNIT[0], title=f"{command.subject.id}: {len(graph.units)} units of decision")
+    for column in UNIT[1:]:
         table.add_column(column, justify="right")
-    for unit in graph.units:
-        cells = [str(unit.channels), str(len(unit.members))]
-        for cost, of in zip(costs, touched, strict=True):
-            value = sum(of[name] for name in unit.members)
-            cells += [f"{value:,}", f"{value / cost.full:.1%}"]
-        table.add_row(printable(unit.name), *cells)
+    for row in unit_rows(graph):
+        table.add_row(*row)
     say(table)
-    macs, params = costs
+    macs, params = (RESOURCES[name].of_channels(graph) for name in TOLD)
     say(f"whole network: {macs.full:,} MACs, {params.full:,} parameters")
     shape = tuple(task.example.shape[1:]) if isinstance(task.example, Tensor) else None
     what = f"inputs: {told(task.example)}" if shape is None else f"images: {shape}"
@@ -54,3 +51,17 @@ def info(command: Info) -> None:
     say("A unit's numbers are those of all layers that touch it; a layer may touch two units.")
     for name, reason in graph.fixed.items():
         say(f"cannot be pruned: {name} ({reason})")
+
+
+def unit_rows(graph: ChannelGraph) -> list[tuple[str, ...]]:
+    """Return what is shown of each unit: a name, channels, layers, and costs with their shares."""
+    costs = [RESOURCES[name].of_channels(graph) for name in TOLD]
+    touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
+    rows = []
+    for unit in graph.units:
+        cells = [printable(unit.name), str(unit.channels), str(len(unit.members))]
+        for cost, of in zip(costs, touched, strict=True):
+            value = sum(of[name] for name in unit.members)
+            cells += [f"{value:,}", f"{value / cost.full:.1%}"]
+        rows.append(tuple(cells))
+    return rows
