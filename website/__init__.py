@@ -7,5 +7,6 @@
 | repository   | files outside docs/ that pages link to, as pages                              |
 | environments | one page for each registered id                                               |
 | reference    | one page for each public name                                                 |
+| docstrings   | those that are finished when their module is imported                         |
 | checking     | links of the finished site                                                    |
 """

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import io
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
+from PIL import Image
 
 from amc_gym._utils.options import markdown
 from amc_gym.cli.catalogue import UNIT, unit_rows
@@ -23,14 +26,15 @@ GENERAL = "../reference/{}.md"
 """Page of a class of environments: actions, observations, rewards, arguments."""
 
 
-def pages() -> dict[str, str]:
-    """Return the text of each page by its name."""
-    networks = {id_: gym.make(id_).unwrapped for id_ in IDS}
+def pages() -> dict[str, str | bytes]:
+    """Return the text of each page, and each picture, by the name of its file."""
+    networks = {id_: gym.make(id_, render_mode="rgb_array").unwrapped for id_ in IDS}
     suites = {id_: gym.make(id_).unwrapped for id_ in SUITES}
     return (
-        {"index": _index(networks, suites), OWN: _own()}
-        | {id_: _network(id_, env) for id_, env in networks.items()}
-        | {id_: _suite(id_, env) for id_, env in suites.items()}
+        {"index.md": _index(networks, suites), f"{OWN}.md": _own()}
+        | {f"{id_}.md": _network(id_, env) for id_, env in networks.items()}
+        | {f"{id_}.md": _suite(id_, env) for id_, env in suites.items()}
+        | {f"{id_}.png": _picture(env) for id_, env in networks.items()}
     )
 
 
@@ -63,7 +67,7 @@ def _network(id_: str, env: Any) -> str:
     references = env.problem.references
     facts = [
         ("", ""),
-        ("network", f"`{name}`: {summary(inspect.getdoc(models.NETWORKS[name].builder))}"),
+        ("network", f"`{name}`: {_described(name)}"),
         ("size", f"{_macs(env)} MACs, {_params(env)} parameters"),
         ("action space", f"`{env.action_space}`"),
         ("observation space", f"`{env.observation_space}`"),
@@ -79,6 +83,9 @@ def _network(id_: str, env: Any) -> str:
         _made(f'gym.make("{id_}")'),
         markdown(facts),
         "The uniform plan takes the same share of every unit's channels; no fine-tuning.",
+        f"![Channels kept in each unit]({id_}.png)",
+        "An episode as `render()` shows it: the plan of least total error within the budget, which "
+        "is known before any evaluation.",
         "## Data",
         "By `dataset=` and, where they are not bundled, `weights=` and `data_root=` "
         "([data](../data.md)).",
@@ -91,6 +98,19 @@ def _network(id_: str, env: Any) -> str:
         "\n".join(fixed),
         _more("AMCEnv"),
     )
+
+
+def _picture(env: Any) -> bytes:
+    """Return the PNG of an episode that decides on the plan of least error."""
+    env.execute(env.problem.allocation.least_error, through=env)
+    png = io.BytesIO()
+    Image.fromarray(env.render()).save(png, "png")
+    return png.getvalue()
+
+
+def _described(network: str) -> str:
+    builder = models.NETWORKS[network].builder
+    return summary(inspect.getdoc(builder.func if isinstance(builder, partial) else builder))
 
 
 def _data_rows(network: str) -> list[tuple[str, ...]]:

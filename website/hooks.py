@@ -24,13 +24,13 @@ SECTIONS = {"environments/": environments, "reference/": reference}
 
 _shown: dict[str, repository.Shown] = {}
 _sources: dict[str, str] = {}
-_made: dict[str, dict[str, str]] = {}
+_made: dict[str, dict[str, str | bytes]] = {}
 
 
 def on_config(config: MkDocsConfig) -> None:
     """Make the pages of sections that are made from code, and their entries in the navigation."""
     for entry, module in SECTIONS.items():
-        _made[entry] = {f"{entry}{name}.md": text for name, text in module.pages().items()}
+        _made[entry] = {f"{entry}{name}": made for name, made in module.pages().items()}
     config.nav = _expanded(config.nav)
 
 
@@ -52,9 +52,9 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         hidden = shown.place.startswith(f"{repository.FOLDER}/")
         shelf = InclusionLevel.NOT_IN_NAV if hidden else InclusionLevel.INCLUDED
         files.append(File.generated(config, shown.place, inclusion=shelf, **given))
-    for texts in _made.values():
-        for place, text in texts.items():
-            files.append(File.generated(config, place, content=text))
+    for contents in _made.values():
+        for place, content in contents.items():
+            files.append(File.generated(config, place, content=content))
     for asset in ASSETS.iterdir():
         place = f"assets/{asset.name}"
         files.append(File.generated(config, place, abs_src_path=str(asset)))
@@ -65,6 +65,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = page.file.src_uri
     if here not in _sources:
         return markdown
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation"]  # a list of itself alone
     source = _sources[here]
     moved = relink(markdown, lambda target: repository.relative(_shown, here, source, target))
     return with_anchors(moved)
@@ -82,4 +84,4 @@ def _expanded(nav: Any) -> Any:
         return [_expanded(entry) for entry in nav]
     if isinstance(nav, dict):
         return {title: _expanded(entry) for title, entry in nav.items()}
-    return list(_made[nav]) if nav in _made else nav
+    return [place for place in _made[nav] if place.endswith(".md")] if nav in _made else nav

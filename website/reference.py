@@ -17,18 +17,21 @@ from amc_gym.zoo.resolving import TaskOptions
 from website.markdown import summary
 
 ENVIRONMENTS = (AMCEnv, SuiteEnv)
+BARE = ("separate_signature: false", "show_signature: false", "show_bases: false", "members: false")
+"""mkdocstrings' options for a page that is the class's docstring and nothing else."""
+
 OPTIONS = (TaskOptions, EngineOptions, EnvOptions)
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each page by its name."""
+    """Return the text of each page by the name of its file."""
     public = {name: getattr(api, name) for name in api.__all__}
     return (
-        {"index": _index(public)}
-        | {cls.__name__: _environment(cls) for cls in ENVIRONMENTS}
-        | {"options": _options()}
-        | {name: _page(f"amc_gym.{name}", [f"amc_gym.api.{name}"]) for name in public}
-        | {"agents": _agents()}
+        {"index.md": _index(public)}
+        | {f"{cls.__name__}.md": _environment(cls) for cls in ENVIRONMENTS}
+        | {"options.md": _options()}
+        | {f"{name}.md": _name(f"amc_gym.{name}", f"amc_gym.api.{name}") for name in public}
+        | {"agents.md": _agents()}
     )
 
 
@@ -56,9 +59,9 @@ def _linked(named: Iterable[tuple[str, Any]]) -> str:
 
 
 def _environment(cls: type) -> str:
-    """Return a page of a class whose docstring, with its tables, is made when it is imported."""
-    inspected = "    options:\n      force_inspection: true\n"
-    return f"# {cls.__name__}\n\n::: {cls.__module__}.{cls.__name__}\n{inspected}"
+    """Return the page of a class that ``gym.make`` makes, by its own keywords."""
+    path = f"{cls.__module__}.{cls.__name__}"
+    return _name(cls.__name__, path, *BARE)
 
 
 def _options() -> str:
@@ -75,6 +78,12 @@ def _agents() -> str:
         f"{summary(agents.__doc__)}\n\n## Agents there are\n\n{markdown(rows)}\n\n## The protocol"
     )
     return _page("Agents", [f"agents.{name}" for name in agents.__all__], text)
+
+
+def _name(title: str, path: str, *options: str) -> str:
+    """Return the page of one name, whose heading is the page's."""
+    lines = "".join(f"      {o}\n" for o in ("heading_level: 1", f"heading: {title}", *options))
+    return f"---\ntitle: {title}\n---\n\n::: {path}\n    options:\n{lines}"
 
 
 def _page(title: str, names: list[str], text: str = "") -> str:

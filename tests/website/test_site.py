@@ -61,6 +61,8 @@ def test_every_id_has_its_page_with_its_units_or_contexts(site: Path) -> None:
         text = (site / "environments" / f"{id_}.html").read_text("utf-8")
         assert f'"{id_}"' in html.unescape(text)  # where it is made
         assert id_ == "AMC-v0" or "Box(0.0, 1.0, (1,), float32)" in text
+    for id_ in IDS:
+        assert f"{id_}.png" in page(site, f"environments/{id_}.html").loaded
     units = (site / "environments" / "AMC-MobileNet-v0.html").read_text("utf-8")
     assert "blocks.12.pointwise.conv" in units
     assert "1,591,296" in units  # as `amc-gym info` has it
