@@ -11,7 +11,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.filling import cells
 from benchmarks.filling.cells import RESULTS
-from benchmarks.filling.command import pages
+from benchmarks.filling.command import ROOT, pages
 from benchmarks.filling.markers import BEGIN, END, filled
 from benchmarks.filling.paper import FILE, figures_of, paper
 from benchmarks.filling.tables import table
@@ -26,7 +26,12 @@ def test_tables_in_prose_are_those_of_their_results(page: Path) -> None:
 
 
 def test_the_pages_with_results_have_filled_tables() -> None:
-    found = {page.name: len(BEGIN.findall(page.read_text("utf-8"))) for page in pages()}
+    found = {
+        page.relative_to(ROOT).as_posix().removeprefix("docs/"): len(
+            BEGIN.findall(page.read_text("utf-8"))
+        )
+        for page in pages()
+    }
     wanted = {"README.md": 3, "results.md": 13, "which-agent.md": 6, "performance.md": 10}
     wanted |= {
         "paper.md": 8,

@@ -20,37 +20,8 @@ from benchmarks.studies.records import Store
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-LARGEST = 25_000_000
-"""Bytes of all that is committed, but the zoo and photographs; whoever clones it waits for them."""
-
-ZOO = (
-    *("amc_gym/zoo/small/", "amc_gym/zoo/datasets/", "amc_gym/suites/", "agents/weights/"),
-    *("benchmarks/zoo/", "benchmarks/transfer/", "benchmarks/leaderboard/policies/"),
-    *("docs/glyphs.png", "benchmarks/leaderboard/policy_", "agents/hyperparams/suite/"),
-    *("agents/onnx_policy.py", "agents/sb3_policy.py", "agents/sb3_suite.py"),
-    *("tests/agents/test_onnx_policy.py", "tests/agents/test_sb3_policy.py"),
-    *("tests/benchmarks/test_transfer", "tests/benchmarks/test_policy_leaderboard.py"),
-    "benchmarks/results/transfer/",
-    *(
-        f"benchmarks/results/{what}-digits-{mode}/"
-        for what in ("comparison", "mobilenet", "plain20")
-        for mode in ("residual", "feasible")
-    ),
-)
-"""Small networks, what they read, suites of them, policies learnt on these, what they come to."""
-
-LARGEST_ZOO = 10_000_000
-
-PHOTOGRAPHS = (
-    *("amc_gym/zoo/weights/mobilenet-imagenette", "amc_gym/zoo/weights/mobilenetv2-imagenette"),
-    *("benchmarks/results/imagenet", "benchmarks/configs/imagenet", "benchmarks/best_plans/"),
-    *("amc_gym/compression/recovery/", "amc_gym/training/", "amc_gym/engine/"),
-    *("tests/compression/recovery/", "tests/training/", "tests/engine/"),
-)
-"""Networks trained on photographs, what is found there, and what recovers and trains them."""
-
-LARGEST_PHOTOGRAPHS = 12_000_000
-"""Bytes: three networks of at most 4 MB, and a little more."""
+LARGEST_WEIGHTS, LARGEST = 32_000_000, 9_000_000
+"""Bytes of all weights that are committed, and of everything else; whoever clones it waits for them."""
 
 
 def linked(folder: Path, to: Path, *names: str) -> Path:
@@ -124,8 +95,6 @@ def test_what_is_committed_is_small() -> None:
         for name in listed.stdout.split("\0")
         if name and (ROOT / name).exists()
     }
-    zoo = sum(size for name, size in sizes.items() if name.startswith(ZOO))
-    assert zoo < LARGEST_ZOO
-    photographs = sum(size for name, size in sizes.items() if name.startswith(PHOTOGRAPHS))
-    assert photographs < LARGEST_PHOTOGRAPHS
-    assert sum(sizes.values()) - zoo - photographs < LARGEST
+    weights = sum(size for name, size in sizes.items() if name.endswith(".safetensors"))
+    assert weights < LARGEST_WEIGHTS
+    assert sum(sizes.values()) - weights < LARGEST
