@@ -21,7 +21,7 @@ from benchmarks.studies.records import Store
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 LARGEST_WEIGHTS, LARGEST = 32_000_000, 9_000_000
-"""Bytes of all weights that are committed, and of everything else; whoever clones it waits for them."""
+"""Bytes of committed weights, and of everything else: whoever clones it waits for them."""
 
 
 def linked(folder: Path, to: Path, *names: str) -> Path:
