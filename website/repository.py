@@ -37,7 +37,7 @@ UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 
 @dataclass(frozen=True)
 class Shown:
-    """What the site shows of a path of the repository.
+    """Page that the site shows of a path of the repository.
 
     Attributes:
         source: path in the repository; "" for a page of no file, whose links start at the root.

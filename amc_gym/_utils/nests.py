@@ -7,7 +7,7 @@ several sizes, or the boxes in each image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -86,6 +86,16 @@ def take(nest: Nest, chosen: slice | Tensor) -> Nest:
     if isinstance(nest, tuple):
         return _tuple(nest, [take(value, chosen) for value in nest])
     return nest
+
+
+def first_samples(batches: Iterable[Nest], most: int) -> Iterator[Nest]:
+    """Cut batches off behind the first ``most`` samples; no batch is asked for beyond these."""
+    left = most
+    for batch in batches:
+        yield take(batch, slice(left))
+        left -= samples(batch)
+        if left <= 0:
+            return
 
 
 def joined(parts: Sequence[Nest]) -> Nest:

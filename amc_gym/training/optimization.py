@@ -1,4 +1,4 @@
-"""What a run trains with, by its recipe: loss, optimizer, schedule, precision and average."""
+"""Parts of a training, by its recipe: loss, optimizer, schedule, precision and average."""
 
 from __future__ import annotations
 

@@ -90,8 +90,9 @@ def paper(name: str) -> list[str]:
     Raises:
         ValueError: there is no table of that name.
     """
-    choose("table of the paper", name, _read())
-    rows = [[claim.policy, claim.paper or "", *_ours(claim)] for claim in _read()[name].rows]
+    known = _read()
+    choose("table of the paper", name, known)
+    rows = [[claim.policy, claim.paper or "", *_ours(claim)] for claim in known[name].rows]
     return tables.markdown(HEADER, rows, words=4)
 
 
@@ -113,7 +114,7 @@ def _row(path: Path, agent: str) -> Row | None:
 
 
 def _tuned(folder: Path, agent: str) -> list[str] | None:
-    """A plan, or the full network, before and after fine-tuning."""
+    """Return a plan, or the full network, before and after fine-tuning."""
     row = _row(folder / "finetuned" / "finetuned.csv", agent)
     if row is None:
         return None
@@ -131,7 +132,7 @@ def _tuned(folder: Path, agent: str) -> list[str] | None:
 
 
 def _searched(folder: Path, agent: str) -> list[str] | None:
-    """What searches found, where nothing was fine-tuned."""
+    """Return what searches found, where nothing was fine-tuned."""
     row = _row(folder / "report.csv", agent)
     if row is None:
         return None

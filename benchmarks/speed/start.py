@@ -31,7 +31,7 @@ PROGRAMS = {
     "amc-gym search --help": ("-m", "amc_gym", "search", "--help"),
     "amc-gym finetune --help": ("-m", "amc_gym", "finetune", "--help"),
 }
-"""What is timed -> arguments of the interpreter."""
+"""Names of what is timed -> arguments of the interpreter."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from amc_gym._utils.nests import Nest, called, samples, take
+from amc_gym._utils.nests import Nest, called, first_samples, samples
 from amc_gym.compression.evaluation.evaluator import channels_last
 from amc_gym.compression.recovery.recovery import Calibration, Recovery, amount_of, register
 from amc_gym.compression.slim import Kept
@@ -50,23 +50,13 @@ class BatchNorm(Recovery):
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
         """Recalibrate ``network`` in place."""
-        recalibrate(network, map(_fastest, _first(calibration.images(), self.images)))
+        images = calibration.images()
+        chosen = images if self.images is None else first_samples(images, self.images)
+        recalibrate(network, map(_fastest, chosen))
         return network
 
     def __str__(self) -> str:
         return self.name if self.images is None else f"{self.name}:{self.images}"
-
-
-def _first(batches: Iterable[Nest], most: int | None) -> Iterator[Nest]:
-    """Batches of the first ``most`` samples; no batch is asked for beyond these."""
-    left = most
-    for batch in batches:
-        if left is None or samples(batch) < left:
-            yield batch
-            left = None if left is None else left - samples(batch)
-        else:
-            yield take(batch, slice(left))
-            return
 
 
 def _fastest(images: Nest) -> Nest:

@@ -10,7 +10,7 @@ from itertools import accumulate
 import torch
 from torch import nn
 
-from amc_gym._utils.nests import Nest, called, device_of, joined, samples, take
+from amc_gym._utils.nests import Nest, called, device_of, first_samples, joined, samples, take
 from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.recovery.lockstep import Arrive, lockstep
@@ -225,15 +225,8 @@ def _images_at(graph: ChannelGraph) -> dict[str, int]:
 
 def _split(batches: Iterable[Nest], graph: ChannelGraph, most: int) -> list[Nest]:
     """Batches as an evaluation takes them of the first images of others, ``most`` of them."""
-    found: list[Nest] = []
-    count = 0
-    for batch in batches:
-        found.append(take(batch, slice(most - count)))
-        count += samples(found[-1])
-        if count == most:
-            break
-    images = joined(found)
-    found.clear()
+    images = joined(list(first_samples(batches, most)))
+    count = samples(images)
     size = batch_size(graph, count, device_of(images).type)
     return [
         channels_last(take(images, slice(start, start + size))) for start in range(0, count, size)

@@ -179,12 +179,13 @@ class Tracer(Watching, Stack):
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         infos = [self.info(tensor) for tensor in tensors]
+        name = name_of(func)
         operation = Operation(
-            name_of(func),
+            name,
             self.running[-1][0],
             users_line(),
             reads=tuple(info.number for info in infos),
-            ceiling=ceiling_of(name_of(func), args, kwargs),
+            ceiling=ceiling_of(name, args, kwargs),
         )
         self._check_bounds(operation)
         shapes = [tuple(tensor.shape) for tensor in tensors]
