@@ -1,11 +1,16 @@
-"""Examples on the pages of docs run as they are printed."""
+"""Examples on the pages of docs run, and commands parse, as they are printed."""
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from amc_gym.__main__ import main
+from amc_gym.cli.commands import Command
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("extend.md", "suites.md")
@@ -23,3 +28,21 @@ def test_examples_run_as_printed(page: str) -> None:
         for place, line in enumerate(block[1].splitlines(keepends=True)):
             code[first + place] = line
     exec(compile("".join(code), page, "exec"), {"__name__": "__main__"})
+
+
+def printed_commands() -> Iterator[tuple[str, str]]:
+    """Yield page and command of all that is in code blocks, lines that go on joined."""
+    for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))):
+        text = page.read_text("utf-8").replace("\\\n", " ")
+        for found in re.finditer(r"^ *(?:\$ )?amc-gym (.*)$", text, re.MULTILINE):
+            yield page.name, found[1]
+
+
+@pytest.mark.parametrize(("page", "command"), list(printed_commands()))
+def test_commands_parse_as_printed(
+    page: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[Command] = []
+    monkeypatch.setattr(Command, "__call__", lambda command: parsed.append(command))
+    assert main(shlex.split(command, comments=True)) == 0, f"{page}: amc-gym {command}"
+    assert len(parsed) == 1

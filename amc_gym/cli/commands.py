@@ -14,7 +14,7 @@ from tyro.conf import Positional
 
 from amc_gym._utils import interrupts
 from amc_gym.cli.console import guarded
-from amc_gym.cli.subjects import Options, SavedPlan, Subject
+from amc_gym.cli.subjects import HandedOver, Options, SavedPlan, Subject
 from amc_gym.compression.latency.load import BUSIEST
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS
 from amc_gym.training.recipe import FINETUNING, Recipe
@@ -101,7 +101,7 @@ class Compress(Command):
 
     runs = "delivery:compress"
 
-    saved: SavedPlan
+    saved: HandedOver
     out: Path
     force: bool = False
 
@@ -140,7 +140,7 @@ class Export(Command):
 
     runs = "delivery:export"
 
-    saved: SavedPlan
+    saved: HandedOver
     format: Literal["onnx", "safetensors", "torch-export", "litert"]
     out: Path
     network: Path | None = None
@@ -160,7 +160,7 @@ class Finetune(Command):
         recipe: how to train.
         train: package.module:function that returns training images: an amc_gym.Split, (images,
             labels), or whatever else a split of the task may be. Or a folder of photographs, at
-            any depth and without labels, for --recipe.distillation 1. Registered networks need
+            any depth and without labels, for --distillation 1. Registered networks need
             none, they have their data set's.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
@@ -168,7 +168,7 @@ class Finetune(Command):
 
     runs = "delivery:finetune"
 
-    saved: SavedPlan
+    saved: HandedOver
     out: Path
     recipe: Recipe = FINETUNING
     train: str | None = None

@@ -28,17 +28,25 @@ def compress(command: Compress) -> None:
     """Export the plan's network as it is."""
     refuse_to_overwrite(command.out, force=command.force, suffixes=SAFETENSORS)
     plan, task = opened(command.saved)
-    small = api.compress(task, plan)
+    small = api.compress(task, plan, command.saved.recovery)
     _said(api.export(small, task, command.out, overwrite=command.force))
 
 
 def export(command: Export) -> None:
-    """Export the plan's network, or the fine-tuned one."""
+    """Export the plan's network, or the fine-tuned one.
+
+    Raises:
+        CommandError: weights that are there already were to be recovered.
+    """
     out, format = command.out, command.format
+    if command.network is not None and command.saved.recovery is not None:
+        raise CommandError(
+            "--network has its weights: leave out --recovery, which is for the plan's own network"
+        )
     refuse_to_overwrite(out, force=command.force, suffixes=(FORMATS[format].suffix,))
     plan, task = opened(command.saved)
     small = (
-        api.compress(task, plan)
+        api.compress(task, plan, command.saved.recovery)
         if command.network is None
         else api.load(command.network, task.model)
     )
@@ -60,10 +68,11 @@ def finetune(command: Finetune) -> None:
         plan,
         images,
         recipe,
+        recovery=command.saved.recovery,
         checkpoint=checkpoint,
         device=command.device,
     )
-    before = api.compress(task, plan)
+    before = api.compress(task, plan, command.saved.recovery)
     _said(api.export(small, task, out, overwrite=command.force or holds(out, small)))
     for name in ("reward", "test"):
         split = getattr(task, name)

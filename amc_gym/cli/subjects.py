@@ -66,6 +66,18 @@ class SavedPlan:
     data_root: Path | None = None
 
 
+@dataclass(frozen=True)
+class HandedOver(SavedPlan):
+    """Sources of a plan whose network is handed over.
+
+    Attributes:
+        recovery: how the kept weights make up for the pruned ones, such as nonlinear; by default
+            as in the search, where it had to be quick.
+    """
+
+    recovery: str | None = None
+
+
 def _options() -> type:
     """Return a class of all options of engine and environment, as the command line takes them."""
     typed = []

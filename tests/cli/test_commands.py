@@ -136,6 +136,12 @@ def test_compress_writes_what_load_rebuilds(here: Path) -> None:
     with torch.inference_mode():
         expected = amc_gym.compress(task, plan)(inputs)
         torch.testing.assert_close(amc_gym.load("small.safetensors")(inputs), expected)
+    other = ["--recovery", "nonlinear", "--out", "other.safetensors"]
+    assert main(["compress", "plan.json", *other]) == 0
+    with torch.inference_mode():
+        recovered = amc_gym.compress(task, plan, "nonlinear")(inputs)
+        torch.testing.assert_close(amc_gym.load("other.safetensors")(inputs), recovered)
+    assert (recovered - expected).abs().max() > 0.01
 
 
 def test_finetune_trains_and_export_hands_over_what_was_trained(
@@ -273,6 +279,14 @@ def test_an_interrupted_search_saves_the_best_so_far(
             ],
             "none.st.json is missing",
         ),
+        (
+            [
+                *("export", "own.json", *TRUSTED, "--format", "onnx", "--out", "x.onnx"),
+                *("--network", "none.st", "--recovery", "bn"),
+            ],
+            "leave out --recovery",
+        ),
+        (["compress", "plan.json", "--out", "x.safetensors", "--recovery", "bm"], "recovery"),
         (["finetune", "own.json", *TRUSTED, "--out", "x.safetensors"], "pass a split"),
         (
             [*TUNING, "--train", "owned_network:leaking"],
