@@ -10,9 +10,12 @@ the uniform plan need no more than a file.  Plans that are judged already stay s
 from __future__ import annotations
 
 import csv
+import hashlib
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +43,10 @@ from benchmarks.studies.runs import BenchmarkError
 
 FULL, UNIFORM = "full network", "uniform"
 
-UNDER = " under "
-"""What comes between an agent and the recovery that its plan is judged under once more."""
+UNDER, TUNED = " under ", " fine-tuned"
+"""Treatments of a plan that is judged once more, behind the name of its agent."""
+
+TREATED = re.compile(rf"{UNDER}.*|{TUNED}$")
 
 SPLITS = ("reward", "test")
 
@@ -100,7 +105,9 @@ class Judged:
         return cls(**content, right=right)
 
 
-def judge(folder: Positional[Path], recoveries: tuple[str, ...] = ()) -> int:
+def judge(
+    folder: Positional[Path], recoveries: tuple[str, ...] = (), tuned: Path | None = None
+) -> int:
     """Judge the best plan of each finished run: best-plans.md and .csv, and files for each plan.
 
     The plans themselves are written to plans/, for `amc-gym bench-latency` and the like.
@@ -108,6 +115,8 @@ def judge(folder: Positional[Path], recoveries: tuple[str, ...] = ()) -> int:
     Args:
         folder: The results folder, as it was named by --out of run.
         recoveries: Plans are judged under each of these as well, besides that of the search.
+        tuned: Folder of plans' fine-tuned networks, each named as its plan, as `amc-gym finetune
+            plans/X.json --out TUNED/X.safetensors` writes them; they are judged beside.
     """
     for recovery in recoveries:
         chain(recovery)
@@ -128,36 +137,62 @@ def judge(folder: Positional[Path], recoveries: tuple[str, ...] = ()) -> int:
         (folder / name).mkdir(exist_ok=True)
     for record in records:
         record.best.plan.save(folder / "plans" / f"{record.run.name}.json")
-    full = _judged(folder / "best-plans" / "full.json", task)
-    found = [
-        _judged(folder / "best-plans" / f"{record.run.name}.images.json", task, record)
-        for record in records
-    ]
-    for recovery in recoveries:
+    files = folder / "best-plans"
+    full = files / "full.json"
+    if not full.exists():
+        write_json(full, asdict(Judged(FULL, 1.0, 0, 0.0, _right(task.model, task))))
+    judged = [Judged.read(full)]
+    for recovery in (None, *recoveries):
         for record in records:
-            path = folder / "best-plans" / f"{record.run.name}.{recovery}.images.json"
-            found.append(_judged(path, task, record, recovery))
-    _write(folder, [full, *found], records, task)
+            ending = "" if recovery is None else f".{recovery}"
+            path = files / f"{record.run.name}{ending}.images.json"
+            treated = "" if recovery is None else UNDER + recovery
+            make = partial(amc_gym.compress, task, record.best.plan, recovery)
+            judged.append(_judged(path, task, record, treated, make))
+    for record, network in _tuned(records, tuned):
+        digest = hashlib.sha256(network.read_bytes()).hexdigest()[:8]
+        path = files / f"{record.run.name}.tuned-{digest}.images.json"
+        make = partial(amc_gym.load, network, task=task)
+        judged.append(_judged(path, task, record, TUNED, make))
+    _write(folder, judged, records, task)
     return 0
 
 
+def _tuned(records: Sequence[Record], folder: Path | None) -> list[tuple[Record, Path]]:
+    """Return the runs whose plans are fine-tuned, and the files of these networks.
+
+    Raises:
+        BenchmarkError: the folder has none.
+    """
+    if folder is None:
+        return []
+    named = [(record, folder / f"{record.run.name}.safetensors") for record in records]
+    if found := [each for each in named if each[1].exists()]:
+        return found
+    raise BenchmarkError(f"{folder} has no network of these runs, such as {named[0][1].name}")
+
+
 def _judged(
-    path: Path, task: CompressionTask, record: Record | None = None, recovery: str | None = None
+    path: Path, task: CompressionTask, record: Record, treated: str, make: Callable[[], nn.Module]
 ) -> Judged:
-    """Return what a file says, or judge a plan and write it."""
+    """Return what a file says, or judge a run's network and write it.
+
+    Args:
+        path: the file.
+        task: with the images.
+        record: of the run.
+        treated: what was done with its plan, behind the agent's name.
+        make: returns the network.
+    """
     if path.exists():
         return Judged.read(path)
-    if record is None:
-        made = Judged(FULL, 1.0, 0, 0.0, _right(task.model, task))
-    else:
-        network = amc_gym.compress(task, record.best.plan, recovery)
-        made = Judged(
-            record.run.label if recovery is None else record.run.label + UNDER + recovery,
-            record.best.macs_ratio,
-            record.evaluations,
-            round(record.seconds, 3),
-            _right(network, task),
-        )
+    made = Judged(
+        record.run.label + treated,
+        record.best.macs_ratio,
+        record.evaluations,
+        round(record.seconds, 3),
+        _right(make(), task),
+    )
     write_json(path, asdict(made))
     return made
 
@@ -186,16 +221,18 @@ def _write(
     rows, lines = [], []
     for agent in dict.fromkeys(each.agent for each in judged):
         mine = [each for each in judged if each.agent == agent]
-        uniform = UNIFORM + "".join(agent.partition(UNDER)[1:])
+        treated = TREATED.search(agent)
+        uniform = UNIFORM + ("" if treated is None else treated[0])
         cells, numbers = _row(agent, mine, [each for each in judged if each.agent == uniform])
         rows.append(cells)
         lines.append(numbers)
     setting = records[0].run.setting
     sizes = " and ".join(f"{len(getattr(task, name)):,} {name}" for name in SPLITS)
     notes = (
-        f"{sizes} images. Plans are built once more and judged before any training; several runs "
-        "of an agent are averaged. In brackets the 95 % interval of a bootstrap over images and "
-        "runs, for differences in points with the same images for both sides, under one recovery. "
+        f"{sizes} images. Plans are built once more and judged before any training, but for those "
+        "that are said to be fine-tuned; several runs of an agent are averaged. In brackets the "
+        "95 % interval of a bootstrap over images and runs, for differences in points with the "
+        "same images and the same treatment for both sides. "
         "Seconds each: of the search by its evaluations. Recovery, where no other is named: "
         f"`{setting.options['recovery']}`; budget: {setting.episodes} evaluations. Measured on "
         f"{described(records[0].machine)}."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import amc_gym
 from amc_gym import CompressionPlan
 from benchmarks import best_plans
 from benchmarks.best_plans import Judged, judge
@@ -69,6 +70,23 @@ def test_plans_are_judged_under_other_recoveries_beside_the_uniform_plan(folder:
         assert (other["test_top1_to_uniform"] == "") == (agent == "uniform")
     with pytest.raises(ValueError, match="recovery"):
         judge(folder, ("reconstuct",))
+
+
+def test_fine_tuned_networks_are_judged_beside_their_plans(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="no network of these runs"):
+        judge(folder, tuned=tmp_path)
+    for record in Store(folder).load()[0]:
+        task = amc_gym.task_of(record.best.plan)
+        if record.run.agent != "deep":
+            network = amc_gym.compress(task, record.best.plan, "bn")
+            amc_gym.export(network, task, tmp_path / f"{record.run.name}.safetensors")
+    assert not judge(folder, ("bn",), tmp_path)
+    with (folder / "best-plans.csv").open() as file:
+        rows = {row["agent"]: row for row in csv.DictReader(file)}
+    assert "deep fine-tuned" not in rows
+    for agent in ("uniform", "random"):
+        for what in ("test_top1", "reward_top1_to_uniform"):
+            assert rows[f"{agent} fine-tuned"][what] == rows[f"{agent} under bn"][what]
 
 
 def test_what_is_judged_stays_and_what_is_not_there_is_said(
