@@ -6,28 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-import tyro
-
 from amc_gym import __version__
 from amc_gym._utils import interrupts
 from amc_gym._utils.names import printable
-from amc_gym.cli.commands import COMMANDS
+from amc_gym.cli.commands import parse
 from amc_gym.cli.console import CommandError
-
-DESCRIPTION = """Compress neural networks by pruning channels.
-
-A plan says which channels of which network stay. Search for one, look at what it gives, and take
-the smaller network with you:
-
-  amc-gym search AMC-MobileNet-v0 --preserve-ratio 0.3 --out plan.json
-  amc-gym validate plan.json
-  amc-gym finetune plan.json --out tuned.safetensors
-  amc-gym export plan.json --network tuned.safetensors --format onnx --out small.onnx
-  amc-gym bench-latency plan.json --network tuned.safetensors
-
-A plan never makes code run: one that was made for package.module:function is refused unless you
-name that function yourself, with --task. `amc-gym --version` says which version this is.
-"""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -48,17 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"amc-gym {__version__}")
         return 0
     try:
-        command = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="amc-gym",
-            description=DESCRIPTION,
-            args=given or ["--help"],
-            config=(
-                tyro.conf.OmitArgPrefixes,
-                tyro.conf.FlagCreatePairsOff,
-                tyro.conf.PositionalMetavarFromFieldName,
-            ),
-        )
+        command = parse(given)
         command()
     except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
         # Messages of other libraries may have several lines, and names in files may be anything.

@@ -9,6 +9,7 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from agents import FACTORIES, GROUPS
 from amc_gym.cli.console import printer
 from benchmarks.arguments import executors, json_object, run_command, split
 from benchmarks.filling.command import fill
@@ -28,11 +29,17 @@ from benchmarks.zoo.command import zoo
 RESULTS = Path(__file__).parent / "results"
 """Committed results."""
 
+AGENTS = (
+    f"Names of agents, joined by commas: {', '.join(FACTORIES)}; {', '.join(GROUPS)} for all of a "
+    "kind, and package.module:attribute for one of your own."
+)
+"""Help on the option of that name."""
+
 
 def run(
     env: str,
     out: Path,
-    agents: Annotated[str, arg(metavar="A,B,...")] = "amc-ddpg,random,uniform",
+    agents: Annotated[str, arg(metavar="A,B,...", help=AGENTS)] = "amc-ddpg,random,uniform",
     seeds: int = 3,
     episodes: int = 200,
     workers: int | None = None,
@@ -54,8 +61,7 @@ def run(
     Args:
         env: The environment's id, such as AMC-MobileNet-v0.
         out: The results folder.
-        agents: Names of agents, joined by commas; rules, searchers or learners for all of a kind,
-            and package.module:attribute for one of your own.
+        agents: see ``AGENTS``.
         seeds: Seeds 0, 1, ... of each agent; those that are deterministic run once.
         episodes: Evaluations that each run may spend.
         workers: Runs at a time on this machine; by default, as many as there are cores.
@@ -67,6 +73,11 @@ def run(
         agent_args: Arguments of the agent, as in '{"sigma": 0.3}'; with several agents, of each
             by its name, as in '{"amc-ddpg": {"sigma": 0.3}}'.
         rerun: Carry out finished runs again; a record is replaced when its run has finished.
+
+    Examples:
+        python -m benchmarks run --env AMC-MobileNet-v0 --out runs/mine
+        python -m benchmarks run --env AMC-Plain20-v0 --agents rules,cma-es --seeds 10 --out runs/p
+        python -m benchmarks run --env AMC-MobileNet-v0 --agents gp,my_module:Mine --out runs/m
     """
     from benchmarks.studies.execution import (
         entrants_of,
@@ -106,6 +117,10 @@ def report(folder: Positional[Path], against: Path | None = None) -> int:
         folder: The results folder, as it was named by --out.
         against: Another results folder, such as committed results: each agent is compared with
             its interval there.
+
+    Examples:
+        python -m benchmarks report runs/mine
+        python -m benchmarks report runs/mine --against benchmarks/results/mobilenet-digits
     """
     from benchmarks.reports.report import write
 
@@ -135,6 +150,9 @@ def publish(
         replace: Replace a committed folder of that name as a whole.
         networks: Files of networks below RUN that are committed, too; others are left out, since
             their plan and recipe make them again.
+
+    Examples:
+        python -m benchmarks publish runs/bench --name mobilenet-digits --replace
     """
     from benchmarks.publishing import publish as copied
 
@@ -154,6 +172,9 @@ def compare(folders: Positional[tuple[Path, ...]], out: Path, against: str = "am
         folders: Results folders, as they were named by --out of run.
         out: Folder for the report.
         against: Agent that every other one is compared with.
+
+    Examples:
+        python -m benchmarks compare runs/mobilenet runs/vgg16 --out runs/comparison
     """
     from benchmarks.comparison.report import write
 

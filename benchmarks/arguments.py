@@ -12,6 +12,7 @@ import tyro
 from amc_gym._utils import interrupts
 from amc_gym._utils.names import printable
 from amc_gym.cli.console import CommandError, guarded
+from amc_gym.cli.parsing import KINDS, described, parsed
 from benchmarks.studies.runs import BenchmarkError
 
 if TYPE_CHECKING:
@@ -42,13 +43,12 @@ def run_command(
     program = f"python -m {module}"
     try:
         if isinstance(command, Mapping):
-            return tyro.extras.subcommand_cli_from_dict(
-                {name: guarded(each) for name, each in command.items()},
-                prog=program,
-                description=description,
-                args=given or ["--help"],
-            )
-        return tyro.cli(guarded(command), prog=program, args=given)
+            each = {name: guarded(function) for name, function in command.items()}
+            return parsed(each, given, program, description or "")
+        said = described(command)
+        return tyro.cli(
+            guarded(command), prog=program, description=said, args=given, registry=KINDS
+        )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return interrupts.leave()

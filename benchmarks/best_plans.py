@@ -117,6 +117,9 @@ def judge(
         recoveries: Plans are judged under each of these as well, besides that of the search.
         tuned: Folder of plans' fine-tuned networks, each named as its plan, as `amc-gym finetune
             plans/X.json --out TUNED/X.safetensors` writes them; they are judged beside.
+
+    Examples:
+        python -m benchmarks.best_plans runs/mine --recoveries sequential+bn
     """
     for recovery in recoveries:
         chain(recovery)

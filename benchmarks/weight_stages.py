@@ -92,6 +92,9 @@ def study(
         evaluations: Plans that each stage's search evaluates.
         seed: Of the searches.
         recipe: Of the fine-tuning after each stage.
+
+    Examples:
+        python -m benchmarks.weight_stages --out runs/stages --network Plain20 --stages 2
     """
     for name, ok, demand in (
         ("density", 0 < density < 1, "in (0, 1)"),

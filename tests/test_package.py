@@ -39,7 +39,8 @@ print(*sorted({WATCHED} & sys.modules.keys()))
 
 HELP = f"""
 import sys
-from amc_gym.__main__ import COMMANDS, main
+from amc_gym.__main__ import main
+from amc_gym.cli.commands import COMMANDS
 for command in ([], *([name] for name in COMMANDS)):
     try:
         main([*command, "--help"])

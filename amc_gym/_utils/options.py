@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -28,6 +29,11 @@ class Option:
     name: str
     default: Any
     meaning: str
+
+    @property
+    def names(self) -> list[str]:
+        """Values that the meaning names, in double quotes."""
+        return re.findall(r'"([^"{}]+)"', self.meaning)
 
 
 @cache

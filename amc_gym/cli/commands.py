@@ -5,15 +5,18 @@ What a command does is a function of these arguments; its module is imported whe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import tyro
 from tyro.conf import Positional
 
 from amc_gym._utils import interrupts
 from amc_gym.cli.console import guarded
+from amc_gym.cli.parsing import parsed
 from amc_gym.cli.subjects import HandedOver, Options, SavedPlan, Subject
 from amc_gym.compression.latency.load import BUSIEST
 from amc_gym.compression.latency.timing import NOISIEST, ROUNDS
@@ -21,6 +24,24 @@ from amc_gym.training.recipe import FINETUNING, Recipe
 from amc_gym.workflows.evolution import EVALUATIONS
 
 RuntimeName = Literal["onnx", "torch", "compile"]
+
+DESCRIPTION = """Compress neural networks by pruning channels.
+
+A plan says which channels of which network stay. Search for one, look at what it gives, and take
+the smaller network with you:
+
+  amc-gym search AMC-MobileNet-v0 --preserve-ratio 0.3 --out plan.json
+  amc-gym validate plan.json
+  amc-gym finetune plan.json --out tuned.safetensors
+  amc-gym export plan.json --network tuned.safetensors --format onnx --out small.onnx
+  amc-gym bench-latency plan.json --network tuned.safetensors
+
+A plan never makes code run: one that was made for package.module:function is refused unless you
+name that function yourself, with --task.
+
+`amc-gym COMMAND --help` has examples of a command, `amc-gym --version` says which version this is,
+and `amc-gym completion bash` (zsh, fish) makes a shell complete all of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,11 @@ class Command:
 
 @dataclass(frozen=True)
 class List(Command):
-    """Say which networks are registered, their data sets, and the share of MACs kept by default."""
+    """Say which networks are registered, their data sets, and the share of MACs kept by default.
+
+    Examples:
+        amc-gym list
+    """
 
     runs = "catalogue:list_"
 
@@ -59,6 +84,11 @@ class Info(Command):
 
     Attributes:
         subject: what it is about.
+
+    Examples:
+        amc-gym info AMC-MobileNet-v0
+        amc-gym info AMC-ResNet56-v0 --dataset cifar10 --data-root data
+        amc-gym info my_module:my_task
     """
 
     runs = "catalogue:info"
@@ -77,6 +107,11 @@ class Search(Command):
         evaluations: how many plans to try.
         seed: of the search; the same seed finds the same plan.
         force: replace the file if it exists.
+
+    Examples:
+        amc-gym search AMC-MobileNet-v0 --preserve-ratio 0.3 --out plan.json
+        amc-gym search my:task --importance taylor --recovery reconstruct+bn --out plan.json
+        amc-gym search AMC-MobileNet-v0 --resource latency --preserve-ratio 0.6 --out plan.json
     """
 
     runs = "compression:search"
@@ -97,6 +132,9 @@ class Compress(Command):
         saved: the plan and its task.
         out: file for the weights (.safetensors); their description goes beside it.
         force: replace the files if they exist.
+
+    Examples:
+        amc-gym compress plan.json --out small.safetensors
     """
 
     runs = "delivery:compress"
@@ -117,6 +155,10 @@ class Validate(Command):
     Attributes:
         saved: the plan and its task.
         latency_table: file of the times that a latency was told by; without it, this machine's.
+
+    Examples:
+        amc-gym validate plan.json
+        amc-gym validate plan.json --task my_module:my_task
     """
 
     runs = "compression:validate"
@@ -136,6 +178,10 @@ class Export(Command):
         out: the file; .onnx, .pt2, .safetensors or .tflite.
         network: the .safetensors file of the fine-tuned network; without it, the plan's own.
         force: replace the file if it exists.
+
+    Examples:
+        amc-gym export plan.json --format onnx --out small.onnx
+        amc-gym export plan.json --network tuned.safetensors --format litert --out small.tflite
     """
 
     runs = "delivery:export"
@@ -164,6 +210,10 @@ class Finetune(Command):
             none, they have their data set's.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
+
+    Examples:
+        amc-gym finetune plan.json --epochs 10 --out tuned.safetensors
+        amc-gym finetune plan.json --task my:task --train my:images --out t.safetensors
     """
 
     runs = "delivery:finetune"
@@ -197,6 +247,10 @@ class MakeTable(Command):
         check_on: so many random plans are then timed end to end and compared with the table.
         device: auto, cpu, cuda, ... of the torch runtimes.
         force: replace the file if it exists.
+
+    Examples:
+        amc-gym latency-table MobileNet --out times.json
+        amc-gym latency-table MobileNet --runtime torch --check-on 20 --out times.json
     """
 
     runs = "latency:latency_table"
@@ -230,6 +284,10 @@ class BenchLatency(Command):
         noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
         busiest: share of the cores that other programs may take meanwhile, up to 1.
         device: auto, cpu, cuda, ... of the torch runtimes.
+
+    Examples:
+        amc-gym bench-latency plan.json
+        amc-gym bench-latency plan.json --network tuned.safetensors --threads 2
     """
 
     runs = "latency:bench_latency"
@@ -245,6 +303,52 @@ class BenchLatency(Command):
     device: str = "auto"
 
 
+@dataclass(frozen=True)
+class Doctor(Command):
+    """Say what is installed, on which device and threads it runs, and which data are found.
+
+    Also shown are the caches and their sizes, and for each extra that is missing the line that
+    installs it. The exit status is 0 whatever is missing.
+
+    Attributes:
+        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+
+    Examples:
+        amc-gym doctor
+        amc-gym doctor --data-root data
+    """
+
+    runs = "doctor:doctor"
+
+    data_root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Completion(Command):
+    """Print a script by which a shell completes commands, options and choices.
+
+    Write it once where your shell looks for it, and open a new shell.
+
+    Attributes:
+        shell: bash, zsh or fish.
+
+    Examples:
+        amc-gym completion bash > ~/.local/share/bash-completion/completions/amc-gym
+        amc-gym completion zsh > "${fpath[1]}/_amc-gym"
+        amc-gym completion fish > ~/.config/fish/completions/amc-gym.fish
+    """
+
+    shell: Positional[Literal["bash", "zsh", "fish"]]
+
+    def __call__(self) -> None:
+        """Print the script; nothing else is imported.
+
+        Raises:
+            SystemExit: always, as help texts do (0).
+        """
+        parse(["--tyro-print-completion", self.shell])
+
+
 COMMANDS: dict[str, type[Command]] = {
     "list": List,
     "info": Info,
@@ -255,5 +359,24 @@ COMMANDS: dict[str, type[Command]] = {
     "finetune": Finetune,
     "latency-table": MakeTable,
     "bench-latency": BenchLatency,
+    "doctor": Doctor,
+    "completion": Completion,
 }
 """Name on the command line -> its arguments."""
+
+
+def parse(given: Sequence[str]) -> Command:
+    """Return the command that a command line says.
+
+    Args:
+        given: the command line without the program; nothing asks for help.
+
+    Raises:
+        SystemExit: it is no command (2), or help or a completion was asked for (0).
+    """
+    config = (
+        tyro.conf.OmitArgPrefixes,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.PositionalMetavarFromFieldName,
+    )
+    return parsed(COMMANDS, given, "amc-gym", DESCRIPTION, config)

@@ -30,6 +30,12 @@ WORDS: dict[str, Any] = {
 }
 """Types on the command line of options that are more than a word in Python."""
 
+NAMED = {
+    *("granularity", "importance", "recovery", "metric", "precision", "evaluation"),
+    *("resource", "reward", "action_mode", "observation", "runtime"),
+}
+"""Options whose values are names; a help text lists them in place of a type."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -84,7 +90,9 @@ def _options() -> type:
     for cls in (EngineOptions, EnvOptions):
         kinds = WORDS | _plain_kinds(cls)
         for option in options_of(cls):
-            helped = Annotated[kinds[option.name], tyro.conf.arg(help=option.meaning)]
+            choices = "|".join(option.names) if option.name in NAMED else None
+            told = tyro.conf.arg(help=option.meaning, metavar=choices)
+            helped = Annotated[kinds[option.name], told]
             typed.append((option.name, helped, field(default=option.default)))
     return make_dataclass("Options", typed, frozen=True)
 

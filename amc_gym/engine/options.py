@@ -40,7 +40,8 @@ class EngineOptions:
     """which channels stay: "magnitude" (paper), "bn-scale", "taylor", "greedy", or a function"""
 
     recovery: RecoveryLike = "reconstruct"
-    """how kept weights make up for pruned ones: "none", or steps joined by "+", or a function"""
+    """how kept weights make up for pruned ones: "none", or steps of "reconstruct"
+    (paper), "sequential", "nonlinear", "bn" and "finetune" joined by a plus sign, or a function"""
 
     metric: str | None = None
     """what counts as right where classes are told apart: "top1" or "top5"; None: the task's own"""

@@ -48,8 +48,9 @@ class EnvOptions:
     """share of the resource to keep, in (0, 1]; "default": the task's own; None: no bound"""
 
     reward: str | RewardFunction | Reward = "accuracy"
-    """of a finished plan: "accuracy", "error", "error-log-macs", "error-log-params",
-    "error-log-latency", "relative" (0: uniform plan, 1: full network), or a function"""
+    """of a finished plan: "accuracy" (or "score", the same where no classes are told apart),
+    "error", "error-log-macs", "error-log-params", "error-log-latency", "relative" (0: uniform plan,
+    1: full network), or a function"""
 
     action_mode: str = "clamp"
     """what an action means: "clamp", "feasible" or "residual" """

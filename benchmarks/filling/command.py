@@ -28,6 +28,10 @@ def fill(files: Positional[tuple[Path, ...]] = (), check: bool = False) -> int:
     Args:
         files: Pages in Markdown; by default, README.md and all of docs.
         check: Change nothing; the exit status is 1 if a table differs from its result.
+
+    Examples:
+        python -m benchmarks fill
+        python -m benchmarks fill README.md --check
     """
     console = printer()
     status = 0

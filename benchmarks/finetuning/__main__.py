@@ -56,6 +56,9 @@ def finetune(
             them are rules.
         recipe: How to train; with `--recipe.shrink 10` plans are shrunk in the first 10 epochs,
             and the full network is trained on for as many epochs in all.
+
+    Examples:
+        python -m benchmarks.finetuning runs/mine --agents amc-ddpg,uniform --recipe.epochs 10
     """
     import_modules(split(modules))
     console = Console(stderr=True)

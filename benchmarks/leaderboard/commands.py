@@ -30,6 +30,9 @@ def validate(folder: Positional[Path], data_root: Path | None = None) -> int:
     Args:
         folder: The submission; 2 is the exit status if it is none.
         data_root: Folder of data sets that are read from disk.
+
+    Examples:
+        python -m benchmarks validate benchmarks/leaderboard/submissions/mobilenet-digits-cma-es
     """
     if (folder / POLICY).is_file():
         return _validate_policy(folder)
@@ -69,6 +72,9 @@ def submit(
         authors: Who found the plans, joined by commas.
         name: Of the row in the table; by default, the agent's.
         how: How the plans were found; by default, the command that repeats the runs.
+
+    Examples:
+        python -m benchmarks submit runs/mine --agent cma-es --out mine --authors 'A. Author'
     """
     from benchmarks.leaderboard import submit as making
 
@@ -89,6 +95,9 @@ def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> in
     Args:
         folder: The folder of submissions.
         data_root: Folder of data sets that are read from disk.
+
+    Examples:
+        python -m benchmarks leaderboard
     """
     from benchmarks.leaderboard.ranking import markdown
 
@@ -131,6 +140,9 @@ def submit_policy(
         how: How it was trained, and on what.
         name: Of the row in the table; by default, the file's.
         loader: amc-policy, sb3 or onnx; by default, what the file says itself.
+
+    Examples:
+        python -m benchmarks submit-policy p.onnx --out p --authors 'A. Author' --how 'PPO, zoo'
     """
     from benchmarks.leaderboard.policy_submission import submit_policy as making
 
@@ -153,6 +165,9 @@ def leaderboard_policies(
         folder: The folder of submissions.
         workers: Contexts at a time on this machine; by default, as many as there are cores.
         ray: Run on a Ray cluster instead; see docs/clusters.md.
+
+    Examples:
+        python -m benchmarks leaderboard-policies
     """
     from benchmarks.leaderboard import policy_ranking
     from benchmarks.leaderboard.policy_submission import PolicySubmission

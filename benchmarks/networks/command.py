@@ -30,6 +30,9 @@ def networks(
         only: Only networks with this in their names.
         seconds: Time on one processor that either library may take for one network.
         rerun: Try networks again that the file holds: here, by Torch-Pruning, or by both.
+
+    Examples:
+        python -m benchmarks networks --only resnet
     """
     # Imported here, so that forked processes have them, and no other command waits for them.
     import timm  # noqa: F401

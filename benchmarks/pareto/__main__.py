@@ -90,6 +90,9 @@ def pareto(
         workers: Runs at a time; by default, as many as there are cores.
         finetune: Whether plans are fine-tuned.
         recipe: How.
+
+    Examples:
+        python -m benchmarks.pareto --out runs/pareto
     """
     console = Console(stderr=True)
     kwargs, ratios = json_object(env_kwargs), _numbers(budgets)

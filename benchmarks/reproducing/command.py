@@ -44,6 +44,11 @@ def reproduce(
         jobs: Studies at a time; one network seldom fills a GPU.
         settings: Other options than the config's, for all steps of a command, as in
             run.seeds=2 or finetuning.recipe.epochs=5.
+
+    Examples:
+        python -m benchmarks reproduce
+        python -m benchmarks reproduce digits-mobilenet --dry-run
+        python -m benchmarks reproduce digits-mobilenet --set run.seeds=2
     """
     if jobs < 1:
         raise BenchmarkError(f"--jobs {jobs}: should be at least 1")

@@ -55,6 +55,9 @@ def study(
         recoveries: Recoveries to judge by.
         workers: Jobs at a time; by default, as many as there are cores.
         recipe: Of the fine-tuning.
+
+    Examples:
+        python -m benchmarks.search_signal --out runs/signal --plans 20
     """
     if plans < 6:
         raise BenchmarkError(f"--plans must be at least 6, not {plans}")

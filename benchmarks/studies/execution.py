@@ -148,6 +148,12 @@ def _by_agent(names: list[str], arguments: Mapping[str, Any]) -> Mapping[str, di
     each = all(key in names and isinstance(value, dict) for key, value in arguments.items())
     if each:
         return arguments
+    named = (key for key, value in arguments.items() if isinstance(value, dict))
+    if absent := [key for key in named if key in agents.FACTORIES and key not in names]:
+        raise BenchmarkError(
+            f"--agent-args has arguments of {', '.join(absent)}, not among the agents here, "
+            f"{', '.join(names)}: name it in --agents, or leave its arguments out"
+        )
     if len(names) > 1:
         raise BenchmarkError(
             "--agent-args with several agents has to say whose they are, as in "

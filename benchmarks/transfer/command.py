@@ -80,6 +80,11 @@ def transfer(
             own; by default, as many as there are cores.
         ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
             running on this machine, or else on this machine alone.  See docs/clusters.md.
+
+    Examples:
+        python -m benchmarks transfer log
+        python -m benchmarks transfer train --learner amc-policy --trainings 3
+        python -m benchmarks transfer run --weights runs/transfer/policies/*.safetensors
     """
     if step == "log":
         return _log(train, plans, out / "logs", executors(workers, ray))

@@ -32,6 +32,9 @@ def zoo(
         only: Only networks with this in their names.
         each: How many networks of each family on each data set; by default, as many as are bundled.
         rerun: Train networks again that the folder holds.
+
+    Examples:
+        python -m benchmarks zoo --only plain --out runs/zoo
     """
     # Imported here, so that no other command waits for them.
     from amc_gym.zoo.small.generator import EACH, draw, names

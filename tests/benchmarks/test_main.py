@@ -246,6 +246,11 @@ def test_a_changed_agent_does_not_get_its_old_results(
         ("guess", "[1]", "--agent-args must be a JSON object"),
         ("guess", '{"nothing": 1}', "cannot make agent 'guess'"),
         ("guess,amc-ddpg", '{"sigma": 1}', "has to say whose they are"),
+        (
+            "guess,uniform",
+            '{"amc-policy": {"members": 2}, "uniform": {}}',
+            "has arguments of amc-policy, not among the agents here, guess, uniform",
+        ),
         ("amc-ddpg", '{"sigmar": 1}', "sigmar"),
         ("amc-ddpg", '{"critic_action_layer": 3}', "critic_action_layer must be 1 or 2"),
         ("sb3-td3", '{"hyperparams": "/nowhere"}', "/nowhere"),

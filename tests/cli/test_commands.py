@@ -14,7 +14,8 @@ from small import images
 
 import amc_gym
 from amc_gym import CompressionPlan
-from amc_gym.__main__ import COMMANDS, main
+from amc_gym.__main__ import main
+from amc_gym.cli.commands import COMMANDS
 from amc_gym.cli.console import printer, say
 from amc_gym.zoo.resolving import resolve
 

@@ -26,7 +26,7 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images (N, 32, 32, 3) and labels (N,)."""
 
 
-@register("cifar10")
+@register("cifar10", (ARCHIVE, OFFICIAL))
 def cifar10(root: Path, *, download: bool = False) -> Splits:
     """CIFAR-10 from ``cifar10.npz``, or else from the official files.
 

@@ -21,7 +21,7 @@ REWARD = 3000  # as in the paper, for ImageNet
 CALIBRATION = 3000  # as in the authors' code: 60 batches of 50
 
 
-@register("folder")
+@register("folder", ("train",))
 def folder(
     root: Path,
     *,
@@ -89,7 +89,7 @@ def folder(
     )
 
 
-@register("imagenet")
+@register("imagenet", ("imagenet", "train"))
 def imagenet(
     root: Path, *, train: int = CALIBRATION, reward: int = 0, unreadable: str = "refuse"
 ) -> Splits:

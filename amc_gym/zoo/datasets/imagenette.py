@@ -17,7 +17,7 @@ TRAIN = 10_000
 REWARD = 1000
 
 
-@register("imagenette")
+@register("imagenette", FOLDERS)
 def imagenette(root: Path, *, unreadable: str = "refuse") -> Splits:
     """Return Imagenette at 160 x 160, for networks as large as ImageNet's.
 
@@ -35,7 +35,7 @@ def imagenette(root: Path, *, unreadable: str = "refuse") -> Splits:
     return _splits(root, 160, unreadable)
 
 
-@register("imagenette96")
+@register("imagenette96", FOLDERS)
 def imagenette96(root: Path, *, unreadable: str = "refuse") -> Splits:
     """Return Imagenette at 96 x 96, for small networks: see ``imagenette``.
 

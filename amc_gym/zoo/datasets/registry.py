@@ -6,7 +6,7 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from amc_gym.tasks.split import Splits
@@ -14,13 +14,20 @@ from amc_gym.tasks.split import Splits
 DATASETS: dict[str, Callable[..., Splits]] = {}
 """Name -> function that loads it; those read from disk take the folder first, as ``root``."""
 
+PLACES: dict[str, tuple[str, ...]] = {}
+"""Name -> files or folders below ``root``, the first of which that is there is read."""
+
 F = TypeVar("F", bound=Callable[..., Splits])
 
 
-def register(name: str) -> Callable[[F], F]:
+def register(name: str, places: Iterable[str] = ()) -> Callable[[F], F]:
     """Make a data set known by a name; to be used as a decorator.
 
     Its keyword arguments are the options in ``dataset="name?option=value"``.
+
+    Args:
+        name: what it is called.
+        places: files or folders below its ``root``, the first of which that is there is read.
 
     Raises:
         ValueError: another one has that name.
@@ -30,6 +37,7 @@ def register(name: str) -> Callable[[F], F]:
         if name in DATASETS:
             raise ValueError(f"there is a data set {name!r} already: choose another name")
         DATASETS[name] = load
+        PLACES[name] = tuple(places)
         return load
 
     return known
