@@ -14,9 +14,12 @@ import logging
 import warnings
 from collections.abc import Callable
 from functools import partial
+from math import floor, log
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+
+from amc_gym.envs.ahead import evaluated_ahead
 
 from .plans import amc, execute
 from .registry import register
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 NEEDS = ("optuna", "cmaes", "greenlet")
 """Optuna, what its CMA-ES is, and what its Gaussian process is slow without."""
+
+DRAWN = 64
+"""Random plans that are drawn at a time."""
 
 LEAST = 0.05
 """Smallest share of a unit, against at most 1: one unit may keep 20 times the other's."""
@@ -42,7 +48,7 @@ class BlackBox:
     """
 
     def __init__(self, env: gym.Env[Any, Any], seed: int, *, sampler: str) -> None:
-        self.env = env
+        self.env, self.name = env, sampler
         self._optuna = quiet_optuna()
         self.sampler = SAMPLERS[sampler](self._optuna.samplers, seed)
 
@@ -50,26 +56,44 @@ class BlackBox:
         """Evaluate ``episodes`` plans."""
         budget = amc(self.env).budget
         names = [str(unit) for unit in range(len(budget.channels))]
+        study = begun(self._optuna, self.sampler, dict.fromkeys(names, 1.0))
 
-        def objective(trial: Any) -> float:
-            shares = [trial.suggest_float(name, LEAST, 1.0) for name in names]
-            return execute(self.env, budget.scaled(shares))[0]
+        def ask() -> tuple[Any, tuple[int, ...]]:
+            trial = study.ask()
+            return trial, budget.scaled([trial.suggest_float(name, LEAST, 1.0) for name in names])
 
-        maximise(self._optuna, objective, self.sampler, episodes, dict.fromkeys(names, 1.0))
+        done = 0
+        with learner_threads():
+            while done < episodes:
+                known = min(self.known(done, len(names)), episodes - done)
+                trials, plans = zip(*[ask() for _ in range(known)], strict=True)
+                for trial, counts in zip(trials, evaluated_ahead(self.env, plans), strict=True):
+                    study.tell(trial, execute(self.env, counts)[0])
+                done += known
+
+    def known(self, done: int, units: int) -> int:
+        """Trials that depend on no reward still to come: those of a generation, or the next one.
+
+        Args:
+            done: trials whose reward is known; the first one, the uniform plan, is no generation's.
+            units: parameters of a trial.
+        """
+        if self.name == "random-shares":
+            return DRAWN
+        if self.name != "cma-es":
+            return 1
+        generation = 4 + floor(3 * log(units))  # as CMA-ES chooses it (Hansen, 2016, table 1)
+        # Optuna draws for its optimizer with each trial until a finished one, which is the first of
+        # the second generation, holds it.
+        alone = done in (0, 1 + generation)
+        return 1 if alone else generation - (done - 1) % generation
 
 
-def maximise(
-    optuna: Any,
-    objective: Callable[[Any], float],
-    sampler: BaseSampler,
-    trials: int,
-    first: dict[str, float],
-) -> None:
-    """Spend ``trials`` on an objective, beginning with the parameters ``first``."""
+def begun(optuna: Any, sampler: BaseSampler, first: dict[str, float]) -> Any:
+    """Return a study that maximises, beginning with the parameters ``first``."""
     study = optuna.create_study(sampler=sampler, direction="maximize")
     study.enqueue_trial(first)
-    with learner_threads():
-        study.optimize(objective, n_trials=trials)
+    return study
 
 
 def quiet_optuna() -> Any:

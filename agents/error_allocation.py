@@ -33,9 +33,10 @@ import numpy as np
 from amc_gym.engine.engine import By
 from amc_gym.envs.allocation import allocate
 
-from .black_box import NEEDS, SAMPLERS, gaussian_process, maximise, quiet_optuna
+from .black_box import NEEDS, SAMPLERS, begun, gaussian_process, quiet_optuna
 from .plans import amc, execute
 from .registry import register
+from .threads import learner_threads
 
 RANGE = 0.7
 """Bound of log-factors to either side: a share of channels is at most halved or doubled."""
@@ -110,7 +111,9 @@ class ErrorAllocation:
                 return rewards[self.by]
             return execute(self.env, self.plan(factors, size))[0]
 
-        maximise(self._optuna, objective, self.sampler, 1 + episodes - len(rewards), first)
+        with learner_threads():
+            study = begun(self._optuna, self.sampler, first)
+            study.optimize(objective, n_trials=1 + episodes - len(rewards))
 
     def _start(self, by: By) -> tuple[int, ...] | None:
         """Return the plan that factors are of, if it is the same for all sizes."""

@@ -21,6 +21,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from amc_gym.envs.ahead import evaluated_ahead
+
 from .plans import amc, execute
 from .recording import Recorder
 from .registry import register
@@ -90,7 +92,7 @@ class NetAdapt:
             return counts, 0
         if len(chosen) == 1:  # nothing to choose
             return chosen[0], 0
-        accuracies = [self.env.aside(each) for each in chosen]
+        accuracies = [self.env.aside(each) for each in evaluated_ahead(self.env, chosen)]
         return chosen[int(np.argmax(accuracies))], len(chosen)
 
     def candidates(self, counts: Sequence[int], target: int) -> Iterator[tuple[int, ...]]:

@@ -146,6 +146,21 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self.seconds += time.perf_counter() - began
         return observation, reward, terminated, truncated, info
 
+    def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
+        """Have plans evaluated that come next, as far as the budget goes; none of them counts yet.
+
+        Returns:
+            How many of them, from the first on, may be asked for now.
+        """
+        left = len(plans) if self.budget is None else max(0, self.budget - self.evaluations)
+        if not left:
+            return len(plans)  # the first of them ends the run
+        began = time.perf_counter()
+        with environment_threads():
+            known = self.env.get_wrapper_attr("ahead")(plans[:left])
+        self.seconds += time.perf_counter() - began
+        return known
+
     def aside(self, counts: Sequence[int]) -> float:
         """Accuracy of a plan without an episode, so that it may be over the budget; it counts.
 

@@ -45,9 +45,13 @@ class ChannelMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pick channels: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        return self.picked(x, self.source)
+
+    def picked(self, x: Tensor, source: Tensor) -> Tensor:
+        """Pick channels by any sources, (outputs,), likewise."""
         x = x[:, :, :: self.stride, :: self.stride]
         # One more channel of zeros, last, which is where the index -1 looks.
-        return F.pad(x, (0, 0, 0, 0, 0, 1))[:, self.source]
+        return F.pad(x, (0, 0, 0, 0, 0, 1))[:, source]
 
     def extra_repr(self) -> str:
         """Sizes and stride, as they stand in the module's ``repr``."""

@@ -15,15 +15,16 @@ from torch import nn
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
 from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
+from amc_gym.compression.evaluation.batch_size import batch_size, plans_per_pass
 from amc_gym.compression.evaluation.evaluator import (
     PRECISIONS,
     Batches,
     Evaluator,
     NetworkSource,
-    batch_size,
 )
 from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
+from amc_gym.compression.evaluation.scoring import Scored
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.agreement import agrees, halves, outputs_at
 from amc_gym.compression.pruning.candidates import (
@@ -125,8 +126,16 @@ class Engine:
         """Evaluate in bf16 from now on, if a few plans then score as they do in float32."""
         assert isinstance(source, Pruner)
         exact, self.precision = self.evaluator, "bf16"
-        images = self.task.reward
-        network = ResidentNetwork(folded, source, form=self.form, images=images, **self._like)
+        assert isinstance(exact.network, ResidentNetwork)
+        network = ResidentNetwork(
+            folded,
+            source,
+            form=self.form,
+            images=self.task.reward,
+            together=exact.network.together,
+            **self._like,
+        )
+        network.apart = exact.network.apart
         low = self._evaluator(network, self.reward_images)
         if score_alike(exact, low, self.graph):
             self.evaluator = low
@@ -146,8 +155,11 @@ class Engine:
         wanted = asked == "resident" or (asked == AUTO and self._device.type == "cuda")
         if not wanted or pruning.per_plan or not isinstance(source, Pruner):
             return None
+        batch = batch_size(self.graph, self.reward_images, self._device.type)
+        together = plans_per_pass(self.graph, batch, self._device)
+        given = (self.analysis, pruning, folded, source, form)
         try:
-            return resident_network(self.analysis, pruning, folded, source, form, **self._like)
+            return resident_network(*given, **self._like, together=together)
         except ValueError as error:
             why = f"{type(self.task.model).__name__} cannot be evaluated resident: {error}"
             if asked == "resident":
@@ -195,6 +207,30 @@ class Engine:
     def costs(self) -> Mapping[str, Cost]:
         """MACs and parameters, "macs" and "params", of any counts: every plan tells them."""
         return {name: self.pruning.cost(RESOURCES[name]) for name in TOLD}
+
+    @property
+    def evaluation(self) -> str:
+        """How plans are evaluated, in words; of a resident network also why one at a time."""
+        network = self.evaluator.network
+        if not isinstance(network, ResidentNetwork):
+            return "slim networks"
+        if network.apart:
+            return f"one resident network, one plan at a time: {network.apart}"
+        return f"one resident network, up to {network.together} plans in a pass"
+
+    def evaluate(self, plans: Sequence[Sequence[int]]) -> list[Scored]:
+        """Return the score of each plan, in order; the same as one by one.
+
+        Plans are evaluated side by side, on cores or in one pass; each counts as an evaluation, and
+        is remembered.
+
+        Args:
+            plans: counts of each unit, (P, T); admissible, within the budget or not.
+
+        Raises:
+            ValueError: a score is no number in [0, 1].
+        """
+        return self.evaluator.many(plans)
 
     def cost(self, resource: ResourceLike) -> Cost:
         """Return a resource of any counts.

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,7 @@ from torch import nn
 from amc_gym._utils.nests import placed
 from amc_gym.compression.evaluation.evaluator import Evaluator
 from amc_gym.compression.evaluation.form import Form
+from amc_gym.compression.evaluation.scoring import split
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning import Pruning
 from amc_gym.compression.pruning.agreement import halves, outputs_at, quarters
@@ -25,12 +27,17 @@ from amc_gym.compression.pruning.resident import ResidentNetwork
 from amc_gym.compression.tracing.verification import same_outputs
 from amc_gym.engine.analysis import Analysis
 
+logger = logging.getLogger(__name__)
+
 TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 1e-1}
 """Share of the largest output by which a resident network may differ from the plain slim one.
 
 In float32 two solutions of one least-squares problem, on a GPU by products of ten bits; bf16 has
 eight bits, some of which are lost in each layer.
 """
+
+TOGETHER = TOLERANCES | {torch.float32: 1e-3}
+"""Likewise, by which a plan may differ in one pass with others: other orders of the same sums."""
 
 LOST = 0.02
 """Score that half precision may change of a plan."""
@@ -45,8 +52,12 @@ def resident_network(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    together: int = 1,
 ) -> ResidentNetwork:
     """Return the resident network of a task, checked against plain slim networks on a few images.
+
+    Several plans in one pass are checked against each by itself; where that fails, the network
+    judges one plan at a time, and says why.
 
     Args:
         analysis: of the task.
@@ -56,6 +67,7 @@ def resident_network(
         form: in which networks may be evaluated; ``None`` if they have to be built.
         device: where it is to run.
         dtype: of its weights.
+        together: how many plans one pass may judge.
 
     Raises:
         ValueError: the task cannot be evaluated so; the message says why.
@@ -65,13 +77,19 @@ def resident_network(
     if analysis.task.part:
         raise ValueError("a part of it alone is compressed")
     like = {"device": device, "dtype": dtype}
-    network = ResidentNetwork(folded, pruner, form=form, images=analysis.task.reward, **like)
+    network = ResidentNetwork(
+        folded, pruner, form=form, images=analysis.task.reward, together=together, **like
+    )
     images = form.lay(placed(analysis.few, **like))
     network(quarters(analysis.graph, [3, 1]))  # whose weights the next plan has to write over
     counts = halves(analysis.graph)
     expected = outputs_at(pruning.build(counts), analysis.few)
     if not _same(network, counts, images, expected, TOLERANCES[dtype]):
         raise ValueError("with zeros for pruned channels it computes something else")
+    if together > 1 and (why := _not_together(network, analysis.graph, images, TOGETHER[dtype])):
+        network.alone(why)
+        name = type(analysis.task.model).__name__
+        logger.warning("%s is judged one plan at a time: %s", name, why)
     return network
 
 
@@ -89,6 +107,21 @@ def score_alike(exact: Evaluator, low: Evaluator, graph: ChannelGraph) -> bool:
     exact.forget()  # none of them was asked for by a search
     low.forget()
     return alike
+
+
+def _not_together(
+    network: ResidentNetwork, graph: ChannelGraph, images: object, tolerance: float
+) -> str:
+    """Return why two plans cannot be judged in one pass; "": they can."""
+    plans = [quarters(graph, kept) for kept in ([3, 1], [2, 4])]
+    alone = [outputs_at(network(each), images) for each in plans]
+    try:
+        both = split(outputs_at(network.several(plans), images), len(plans))
+    except Exception as error:  # whatever the user's forward pass raises
+        return str(error) or type(error).__name__
+    if all(same_outputs(*each, tolerance) for each in zip(both, alone, strict=True)):
+        return ""
+    return "in one pass with others it computes something else"
 
 
 def _same(

@@ -162,6 +162,17 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
             reward, info = 0.0, problem.decided(executed)
         return problem.observation.observe(executed), reward, terminated, False, info
 
+    def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
+        """Evaluate the first of some plans, as many as it pays to at once; see ``evaluated_ahead``.
+
+        Returns:
+            How many: a single one is left to its episode.
+        """
+        first = plans[: self.engine.evaluator.at_once]
+        if len(first) > 1:
+            self.engine.evaluate(first)
+        return len(first)
+
     def execute(
         self, counts: Sequence[int], through: gym.Env[Any, Any] | None = None
     ) -> tuple[float, dict[str, Any]]:

@@ -141,7 +141,7 @@ class Problem:
         """Scores of the uniform plan and of the full network, evaluated when first asked for."""
         self.allocation.demand_budget("the uniform plan")
         plans = [self.allocation.uniform, self.engine.graph.full]
-        uniform, full = self.engine.evaluator.many(plans)
+        uniform, full = self.engine.evaluate(plans)
         return References(uniform.score, full.score)
 
     def ratio(self, executed: Sequence[int]) -> float:

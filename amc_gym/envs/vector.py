@@ -41,7 +41,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     whose page says what they mean.  Two things are faster:
 
     * The plans of all episodes that end at a step are evaluated together
-      (`Evaluator.many`); copies of one environment always end together.  Those of a suite draw a
+      (`Engine.evaluate`); copies of one environment always end together.  Those of a suite draw a
       context each, and those of them on one network are evaluated together.
     * Whether counts fit the budget, and what the network costs now, is worked out for all
       episodes at once.  That pays from about eight episodes on; for one take `gym.make`.
@@ -258,7 +258,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     ) -> None:
         """Evaluate the plans of ``members`` and start anew; fill in their rows and infos."""
         plans = [self.envs[i].counts for i in members]
-        for i, found in zip(members, problem.engine.evaluator.many(plans), strict=True):
+        for i, found in zip(members, problem.engine.evaluate(plans), strict=True):
             rewards[i], info = self.envs[i].finish(found)
             self.plans[i] = self.envs[i].plan
             final = {"final_obs": _row(observations, i), "final_info": info}

@@ -34,30 +34,42 @@ class Evolution:
         self._budget, self._rng, self._drawn = budget, rng, drawn
         self._channels = np.array(budget.channels)
         self._seen: set[tuple[int, ...]] = set()
+        self._judged: set[tuple[int, ...]] = set()
         # Ascending by (reward, age): of equal plans the younger is the better parent, which keeps
         # the search moving where rewards, shares of a few hundred images, are often equal.
         self._parents: list[tuple[float, int, tuple[int, ...]]] = []
 
     def propose(self) -> tuple[int, ...]:
         """Channel counts within the budget, new ones where that is not too hard."""
-        if not self._seen:
-            return self._budget.scaled(np.ones(len(self._channels)))
         counts: tuple[int, ...] = ()
         for _ in range(20):
-            shares = self._draw() if len(self._seen) < self._drawn else self._child()
-            counts = self._budget.scaled(shares)
+            counts = self._budget.scaled(self._shares())
             if counts not in self._seen:
                 break
+        self._seen.add(counts)
         return counts
+
+    def propose_all(self, most: int) -> list[tuple[int, ...]]:
+        """Plans that depend on no reward still to come, at most so many: drawn ones, or a child."""
+        plans = [self.propose()]
+        while len(plans) < most and len(self._seen) < self._drawn:
+            plans.append(self.propose())
+        return plans
 
     def accept(self, counts: tuple[int, ...], reward: float) -> bool:
         """Take an evaluated plan in; whether it is the best so far."""
         best = self._parents[-1][0] if self._parents else -np.inf
-        if counts not in self._seen:
-            self._seen.add(counts)
-            insort(self._parents, (reward, len(self._seen), counts))
+        if counts not in self._judged:
+            self._judged.add(counts)
+            insort(self._parents, (reward, len(self._judged), counts))
             del self._parents[:-PARENTS]
         return reward > best
+
+    def _shares(self) -> np.ndarray:
+        """Shares of channels in the next plan: the uniform one's, drawn ones, or a child's."""
+        if not self._seen:
+            return np.ones(len(self._channels))
+        return self._draw() if len(self._seen) < self._drawn else self._child()
 
     def _draw(self) -> np.ndarray:
         """Shares around those of a uniform plan, of any size where there is no budget."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +11,7 @@ import numpy as np
 from amc_gym._utils.arguments import described, function, truth, whole
 from amc_gym._utils.progress import counter
 from amc_gym.compression.plan import CompressionPlan
+from amc_gym.envs.ahead import evaluated_ahead
 from amc_gym.envs.amc import AMCEnv
 from amc_gym.envs.factory import make_env
 from amc_gym.workflows.evolution import DRAWN, EVALUATIONS, Evolution
@@ -66,8 +67,7 @@ def search(
     best: CompressionPlan | None = None
     with counter(shown=progress) as bar:
         shown = bar.add_task("searching", total=evaluations)
-        for _ in range(evaluations):
-            counts = evolution.propose()
+        for counts in _proposed(evolution, env, evaluations):
             reward, _ = amc.execute(counts, through=env)
             if evolution.accept(counts, reward):
                 best = amc.plan
@@ -78,3 +78,13 @@ def search(
             bar.advance(shown)
     assert best is not None
     return best
+
+
+def _proposed(
+    evolution: Evolution, env: gym.Env[Any, Any], evaluations: int
+) -> Iterator[tuple[int, ...]]:
+    """Yield so many plans, each to be accepted before the next one is asked for."""
+    while evaluations:
+        plans = evolution.propose_all(evaluations)
+        yield from evaluated_ahead(env, plans)
+        evaluations -= len(plans)

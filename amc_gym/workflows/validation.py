@@ -13,7 +13,8 @@ from amc_gym._utils import documents
 from amc_gym._utils.names import choose, printable
 from amc_gym._utils.own_code import is_code
 from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
-from amc_gym.compression.evaluation.evaluator import PRECISIONS, batch_size
+from amc_gym.compression.evaluation.batch_size import batch_size
+from amc_gym.compression.evaluation.evaluator import PRECISIONS
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.layers import geometries

@@ -11,6 +11,7 @@ from pathlib import Path
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym._utils.files import write_whole
+from amc_gym.envs.ahead import evaluated_ahead
 from amc_gym.envs.factory import make_env
 from benchmarks.finetuning.identity import identity
 
@@ -95,8 +96,9 @@ def work(job: Judgement, progressed: Callable[[int], None]) -> list[float]:
         recovery=job.signal.recovery,
     )
     accuracies = job.finished
-    for plan in job.plans[len(accuracies) :]:
-        accuracies.append(env.engine.evaluator(plan.counts).score)
+    plans = [plan.counts for plan in job.plans[len(accuracies) :]]
+    for counts in evaluated_ahead(env, plans):
+        accuracies.append(env.engine.evaluator(counts).score)
         write_whole(job.path, json.dumps(accuracies) + "\n")
         progressed(len(accuracies))
     return accuracies

@@ -2,7 +2,8 @@
 
 Networks at their real sizes on random images with random weights, judged as slim networks and
 resident (``evaluation``), in every precision: whole episodes of new plans, one environment and
-eight in lock-step, then passes at several batch sizes.  Each with the share of the device's peak
+eight in lock-step, many plans asked for at once, as a search with a population does, then passes at
+several batch sizes.  Each with the share of the device's peak
 that it reaches: two operations for each multiply-accumulate, of the full network where it is
 resident, against the best large matrix product of that precision on the same device in the same
 run.  Then the same episodes on the processor, on fewer images, and a profile of one evaluation.
@@ -40,8 +41,17 @@ from benchmarks.speed.timing import channels_last, elapsed
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: images are kept as bytes and normalised in flight, as real ones are."""
 
-WANTED = {"MobileNet imagenet": 0.15, "ResNet50 imagenet": 0.5, "ResNet56 cifar10": 0.01}
+WANTED = {
+    ("MobileNet imagenet", "episodes"): 0.15,
+    ("ResNet50 imagenet", "episodes"): 0.5,
+    ("ResNet56 cifar10", "episodes"): 0.01,
+    ("ResNet56 cifar10", "plans"): 0.002,
+    ("MobileNet digits", "plans"): 0.0003,
+}
 """Seconds that a plan may take on an H100, resident in the best precision."""
+
+SIZES = {"imagenet": (3, None, 1000), "cifar10": (3, 32, 10), "digits": (1, 16, 10)}
+"""Data set -> channels of its images, their height, if it is not an option, and classes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class Options:
         precisions: of the weights; all that the package knows by default.
         batch_sizes: of passes.  Episodes take the environment's own.
         environments: numbers of environments in lock-step, where plans are evaluated resident.
+        plans: that are asked for at once, where images are small; resident, too.
         episodes: of each environment; every plan is new.
         slim_episodes: of slim networks, one environment only: on a GPU they take seconds each.
         processor_images: that one plan is judged on by the processor beside it; 0: none.
@@ -66,12 +77,13 @@ class Options:
     """
 
     device: str = "cuda"
-    networks: tuple[str, ...] = tuple(WANTED)
-    reward_images: tuple[int, ...] = (3_000, 3_000, 2_000)
+    networks: tuple[str, ...] = tuple(dict.fromkeys(network for network, _ in WANTED))
+    reward_images: tuple[int, ...] = (3_000, 3_000, 2_000, 400)
     evaluations: tuple[str, ...] = ("resident", "slim")
     precisions: tuple[str, ...] = tuple(PRECISIONS)
     batch_sizes: tuple[int, ...] = (128, 512)
     environments: tuple[int, ...] = (1, 8)
+    plans: int = 64
     episodes: int = 5
     slim_episodes: int = 2
     processor_images: int = 128
@@ -87,8 +99,9 @@ class Figure:
 
     Attributes:
         network: with its data set.
-        what: "pass" of a network at a batch size, or "episodes" of environments in lock-step.
-        n: the batch size, or the number of environments.
+        what: "pass" of a network at a batch size, "episodes" of environments in lock-step, or
+            "plans" asked for at once.
+        n: the batch size, or the number of environments or plans.
         seconds: of a pass or plan.
         images_per_second: forward passes of single images.
         peak_share: operations over those of the best matrix product in the same time.
@@ -128,7 +141,7 @@ def measure(options: Options) -> Iterator[Figure]:
                 common = (network, images, options.device, evaluation, precision)
                 for what, n, seconds, macs in case.measured():
                     share = images * 2 * macs / seconds / peaks[precision]
-                    wanted = WANTED.get(network) if what == "episodes" else None
+                    wanted = WANTED.get((network, what))
                     yield Figure(*common, what, n, seconds, images / seconds, share, wanted)
         if options.processor_images:
             yield _processor(network, task, options)
@@ -172,6 +185,7 @@ class _Case:
         self._dtype, self._resident = PRECISIONS[precision], evaluation == "resident"
         like = {"device": str(device), "precision": precision, "evaluation": evaluation}
         self._make = partial(make_vector_env, **like, **others)
+        self._small = SIZES[network.split()[1]][1] is not None
         self._name = "-".join([*network.split(), str(device), evaluation, precision])
         self._rng = np.random.default_rng(0)
 
@@ -188,10 +202,26 @@ class _Case:
             yield "episodes", n, seconds / len(spent), sum(spent) / len(spent)
         envs = self._make(1, self._task)
         _play(envs, self._rng)
+        if self._resident and self._small:
+            yield "plans", options.plans, self._together(envs), envs.engine.costs["macs"].full
         for size in options.batch_sizes:
             yield "pass", size, *self._pass(envs, size)
         if options.out is not None:
             _profile(envs, self._device, options.out / f"profile-{self._name}.txt")
+
+    def _together(self, envs: AMCVectorEnv) -> float:
+        """Seconds of each of the plans that are asked for at once, the best of three times."""
+        units, engine = envs.engine.graph.units, envs.engine
+        spent = []
+        for _ in range(1 + 3):  # the first time captures the pass
+            shares = self._rng.random((self._options.plans, len(units)))
+            channels = np.array([unit.channels // unit.blocks for unit in units])
+            blocks = np.array([unit.blocks for unit in units])
+            plans = [
+                tuple(row) for row in (blocks * np.ceil(shares * channels)).astype(int).tolist()
+            ]
+            spent.append(elapsed(self._device, partial(engine.evaluate, plans)))
+        return min(spent[1:]) / self._options.plans
 
     def _macs(self, envs: AMCVectorEnv, i: int) -> float:
         plan = envs.plans[i]
@@ -238,14 +268,15 @@ def _task(network: str, reward: int, options: Options) -> CompressionTask:
     """Return a registered network as for a data set, on random bytes."""
     engines.clear()  # the last one's images make room
     name, dataset = network.split()
-    size, classes = (options.size, 1000) if dataset == "imagenet" else (32, 10)
+    channels, size, classes = SIZES[dataset]
+    size = size or options.size
     draw = torch.Generator().manual_seed(0)
     splits = [
         Split(
-            torch.randint(256, (n, 3, size, size), dtype=torch.uint8, generator=draw),
+            torch.randint(256, (n, channels, size, size), dtype=torch.uint8, generator=draw),
             torch.randint(classes, (n,), generator=draw),
-            MEAN,
-            STD,
+            MEAN[:channels],
+            STD[:channels],
         )
         for n in (options.calibration, reward, 8)
     ]

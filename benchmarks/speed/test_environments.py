@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from amc_gym.compression.evaluation.evaluator import BATCH_IMAGES, BATCHES
+from amc_gym.compression.evaluation.batch_size import BATCH_IMAGES, BATCHES
 from benchmarks.machine import cores
 from benchmarks.speed import environments, tables
 from benchmarks.speed.conftest import Row

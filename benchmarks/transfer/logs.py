@@ -64,7 +64,7 @@ def drawn(units: Units, n: int, rng: np.random.Generator) -> np.ndarray:
 def relative(problem: Problem, counts: np.ndarray) -> np.ndarray:
     """Evaluate plans, counts (n, T) -> relative rewards (n,): 0 uniform, 1 the full network."""
     references = problem.references
-    found = problem.engine.evaluator.many([tuple(map(int, each)) for each in counts])
+    found = problem.engine.evaluate([tuple(map(int, each)) for each in counts])
     scores = np.array([each.score for each in found])
     return (scores - references.uniform) / (references.full - references.uniform)
 

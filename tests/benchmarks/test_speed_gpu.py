@@ -14,12 +14,13 @@ from benchmarks.speed.gpu import Options, main, peak
 
 SMALL = Options(
     device="cpu",
-    networks=("MobileNet imagenet",),
+    networks=("MobileNet digits",),
     reward_images=(8,),
     precisions=("float32",),
     processor_images=4,
     batch_sizes=(4, 8),
     environments=(1, 2),
+    plans=3,
     episodes=1,
     size=32,
     calibration=8,
@@ -33,6 +34,7 @@ def test_a_small_run_writes_every_figure(tmp_path: Path) -> None:
     assert [(row["evaluation"], row["what"], row["n"]) for row in rows] == [
         ("resident", "episodes", "1"),
         ("resident", "episodes", "2"),
+        ("resident", "plans", "3"),
         ("resident", "pass", "4"),
         ("resident", "pass", "8"),
         ("slim", "episodes", "1"),
@@ -40,13 +42,13 @@ def test_a_small_run_writes_every_figure(tmp_path: Path) -> None:
         ("slim", "pass", "8"),
         ("slim", "episodes", "1"),  # the processor beside it
     ]
-    assert [row["reward_images"] for row in rows] == ["8"] * 7 + ["4"]
+    assert [row["reward_images"] for row in rows] == ["8"] * 8 + ["4"]
     for row in rows:
         images = int(row["reward_images"]) / float(row["seconds"])
         assert float(row["images_per_second"]) == pytest.approx(images)
         assert float(row["peak_share"]) > 0
     for evaluation in ("slim", "resident"):
-        profile = tmp_path / f"profile-MobileNet-imagenet-cpu-{evaluation}-float32.txt"
+        profile = tmp_path / f"profile-MobileNet-digits-cpu-{evaluation}-float32.txt"
         assert "conv" in profile.read_text()
     device = json.loads((tmp_path / "gpu.json").read_text())["device"]
     assert device in (tmp_path / "gpu.md").read_text()

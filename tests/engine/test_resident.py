@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from amc_gym import CompressionTask, Split
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.full_width import SelectedWeight
+from amc_gym.compression.pruning.planwise import PLANWISE, PlanwiseConv
 from amc_gym.compression.pruning.resident import ResidentNetwork
 from amc_gym.engine.cache import engines
 from amc_gym.engine.engine import Engine
@@ -56,6 +59,56 @@ def test_a_plan_has_the_hits_of_its_slim_network(name: str, recovery: str) -> No
     assert isinstance(resident.evaluator.network, ResidentNetwork)
     some = plans(slim, 3)
     assert resident.evaluator.many(some) == slim.evaluator.many(some)
+
+
+@pytest.mark.parametrize(
+    ("name", "recovery"),
+    [
+        ("MobileNet", "reconstruct"),
+        ("ResNet56", "reconstruct"),
+        ("inverted-digits-0", "none"),
+        ("concatenating-digits-0", "reconstruct"),
+        ("plain-digits-0", "reconstruct"),
+    ],
+)
+def test_plans_in_one_pass_have_the_hits_of_each_by_itself(name: str, recovery: str) -> None:
+    made = engine(resolve(name), "resident", recovery=recovery, reward_images=60)
+    network = made.evaluator.network
+    assert isinstance(network, ResidentNetwork)
+    assert not network.apart
+    network.together = 4
+    assert made.evaluation == "one resident network, up to 4 plans in a pass"
+    some = plans(made, 7)  # four, two and one
+    together = made.evaluate(some)
+    assert made.evaluator.distinct == len(set(some))
+    made.evaluator.forget()
+    network.alone("it is compared")
+    assert together == made.evaluate(some)
+    assert len({found.score for found in together}) > 1
+
+
+def test_a_layer_without_a_form_for_several_plans_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(PLANWISE, torch.nn.Conv2d)
+    task = resolve("plain-digits-0")
+    made = engine(task, "resident")
+    assert made.evaluator.at_once == 1
+    assert re.search(r"one plan at a time: '[\w.]+', a Conv2d, has no form", made.evaluation)
+    some = plans(made, 3)
+    assert made.evaluate(some) == engine(task, "slim").evaluate(some)
+
+
+def test_a_pass_that_mixes_plans_up_is_found_before_anything_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mixed_up(self: PlanwiseConv, x: torch.Tensor) -> torch.Tensor:
+        return forward(self, x.roll(1, 0))
+
+    forward = PlanwiseConv.forward
+    monkeypatch.setattr(PlanwiseConv, "forward", mixed_up)
+    made = engine(resolve("plain-digits-0"), "resident")
+    assert "in one pass with others it computes" in made.evaluation
 
 
 def test_answers_are_those_of_the_slim_network_on_500_images(digits_task: CompressionTask) -> None:

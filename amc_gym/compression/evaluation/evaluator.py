@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from math import ceil
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,19 +16,11 @@ from amc_gym.compression.evaluation import parallel
 from amc_gym.compression.evaluation.memory import Memory
 from amc_gym.compression.evaluation.scoring import Batch, Score, Scored, finished, on_batch
 from amc_gym.compression.evaluation.stored import as_bytes
-from amc_gym.compression.graph import ChannelGraph
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
-BATCH_BYTES = {"cpu": 40 * 2**20, "cuda": 2 * 2**30}
-"""Activations of the uncompressed network's widest layer, in and out, that one batch may hold.
-
-On a processor a cache's worth, on a GPU enough to keep it busy.
-"""
-
-BATCHES, BATCH_IMAGES = 2, 100
-"""Batches come in multiples of so many, for as many cores; one batch stays one where halves would
-hold fewer images than that."""
+Counts = tuple[int, ...]
+"""Channels that each unit keeps."""
 
 RESIDENT_BYTES = 256 * 2**20
 """Images that take more than this as floats are made ready batch by batch, in each evaluation.
@@ -52,6 +43,20 @@ class Examples(Protocol):
         ...
 
 
+@runtime_checkable
+class Together(Protocol):
+    """Judges several plans in one pass, see ``ResidentNetwork``."""
+
+    @property
+    def together(self) -> int:
+        """How many plans one pass may judge."""
+        ...
+
+    def several(self, plans: Sequence[Sequence[int]], /) -> nn.Module:
+        """Return a network that answers for all of the plans, those of the first one first."""
+        ...
+
+
 class NetworkSource(Protocol):
     """Channel counts -> the small network of a plan; see ``candidates``."""
 
@@ -63,24 +68,6 @@ class NetworkSource(Protocol):
     def __call__(self, counts: Sequence[int], /) -> nn.Module:
         """Return the network of these counts."""
         ...
-
-
-def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:
-    """Images per batch such that activations stay within ``BATCH_BYTES``, in equal batches.
-
-    A rule rather than a timing: with the batch the rounding of sums changes, and the same seed
-    has to give the same rewards, bit for bit, on a busy machine as on an idle one.
-    """
-    widest = max(
-        len(layer.outputs) * layer.sites
-        + len(layer.inputs or layer.outputs) * layer.height * layer.width
-        for layer in graph.layers.values()
-    )
-    most = max(1, BATCH_BYTES.get(device, BATCH_BYTES["cuda"]) // (4 * widest))
-    batches = ceil(n_images / most)
-    if device == "cpu" and (batches > 1 or n_images >= BATCHES * BATCH_IMAGES):
-        batches = BATCHES * ceil(batches / BATCHES)
-    return ceil(n_images / batches)
 
 
 class Batches:
@@ -215,29 +202,55 @@ class Evaluator:
             found |= self._evaluate(unknown)
         return [known for key in keys if (known := found[key]) is not None]
 
-    def _evaluate(self, keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Scored]:
+    @property
+    def at_once(self) -> int:
+        """Plans that it pays to ask for at a time: more than one where they share passes or cores.
+
+        What is found does not depend on it.
+        """
+        if isinstance(self.network, Together):
+            return self.network.together
+        spare = self._device.type == "cpu" and len(self.batches) < torch.get_num_threads()
+        return self.network.overlap if spare else 1
+
+    def _evaluate(self, keys: Sequence[Counts]) -> dict[Counts, Scored]:
         # A GPU works off a queue of its own, in the order of what is submitted.
         cores = parallel.executor() if self._device.type == "cpu" else parallel.Inline()
-        pending: deque[tuple[tuple[int, ...], list[Future[Any]]]] = deque()
-        found: dict[tuple[int, ...], Scored] = {}
+        pending: deque[tuple[Sequence[Counts], list[Future[list[Any]]]]] = deque()
+        found: dict[Counts, Scored] = {}
 
         def finish(most: int) -> None:
-            while len(pending) > most:
-                key, parts = pending.popleft()
-                score = finished(self._score, [each.result() for each in parts])
-                found[key] = Scored(score, self._images)
-                self._remembered.put(key, found[key])
+            while sum(len(group) for group, _ in pending) > most:
+                group, batches = pending.popleft()
+                parts = zip(*[each.result() for each in batches], strict=True)
+                for key, mine in zip(group, parts, strict=True):
+                    found[key] = Scored(finished(self._score, mine), self._images)
+                    self._remembered.put(key, found[key])
 
-        for key in keys:
-            finish(self.network.overlap - 1)
-            network = self.network(key)
-            run = partial(self._part, network)
-            pending.append((key, [cores.submit(run, n) for n in range(len(self.batches))]))
+        for group in self._groups(keys):
+            finish(self.network.overlap - len(group))
+            run = partial(self._parts, self._network(group), len(group))
+            pending.append((group, [cores.submit(run, n) for n in range(len(self.batches))]))
         finish(0)
         return found
 
-    def _part(self, network: nn.Module, number: int) -> Any:
-        return on_batch(network, self.batches[number], self._score)
+    def _groups(self, keys: Sequence[Counts]) -> Iterator[Sequence[Counts]]:
+        """Cut plans into those that one pass judges, a power of two each: 13 into 8, 4 and 1."""
+        size = self.network.together if isinstance(self.network, Together) else 1
+        while keys:
+            while size > len(keys):
+                size //= 2
+            yield keys[:size]
+            keys = keys[size:]
+
+    def _network(self, group: Sequence[Counts]) -> nn.Module:
+        if len(group) > 1 and isinstance(self.network, Together):
+            return self.network.several(group)
+        (counts,) = group
+        return self.network(counts)
+
+    def _parts(self, network: nn.Module, plans: int, number: int) -> list[Any]:
+        return on_batch(network, self.batches[number], self._score, plans)
 
     def forget(self) -> None:
         """Forget the remembered plans, so that the next evaluations are measured afresh."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from amc_gym._utils.arguments import real
-from amc_gym._utils.nests import Nest, called
+from amc_gym._utils.nests import Nest, called, samples, take
 
 Batch = tuple[Nest, Nest]
 """Inputs of a network, and their targets."""
@@ -42,14 +42,30 @@ def scored(network: nn.Module, batches: Iterable[Batch], score: Score) -> float:
     Raises:
         ValueError: as ``finished``.
     """
-    return finished(score, [on_batch(network, batch, score) for batch in batches])
+    return finished(score, [part for batch in batches for part in on_batch(network, batch, score)])
 
 
-def on_batch(network: nn.Module, batch: Batch, score: Score) -> Any:
-    """Run one batch, for what it adds to a network's score."""
+def on_batch(network: nn.Module, batch: Batch, score: Score, plans: int = 1) -> list[Any]:
+    """Run one batch, for what it adds to a network's score under each plan.
+
+    Args:
+        network: answers for all of the plans, those of the first one first.
+        batch: inputs and targets of N samples.
+        score: judges the outputs of one plan.
+        plans: how many; the network's outputs are of ``plans`` x N samples.
+    """
     inputs, targets = batch
     with torch.inference_mode():
-        return score.accumulate(called(network, inputs), targets)
+        outputs = called(network, inputs)
+        return [score.accumulate(each, targets) for each in split(outputs, plans)]
+
+
+def split(outputs: Nest, parts: int) -> list[Nest]:
+    """Cut a batch into equally large parts; a single one is the batch itself."""
+    if parts == 1:
+        return [outputs]
+    size = samples(outputs) // parts
+    return [take(outputs, slice(n * size, (n + 1) * size)) for n in range(parts)]
 
 
 def finished(score: Score, parts: Sequence[Any]) -> float:

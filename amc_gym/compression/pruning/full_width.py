@@ -26,7 +26,8 @@ class FullWidth(Protocol):
         """Return the weight (O, I / groups, ...), zero where an input goes.
 
         Args:
-            kept: which columns of the unfolded input stay, (groups, columns) bool.
+            kept: which columns of the unfolded input stay, (groups, columns) bool; with a dimension
+                of plans before, so has the weight.
         """
         ...
 
@@ -47,7 +48,7 @@ class SelectedWeight:
 
     def __call__(self, kept: Tensor) -> Tensor:
         """See ``FullWidth``."""
-        return (self._matrix * kept[:, None]).reshape(self._shape)
+        return (self._matrix * kept[..., None, :]).reshape(*kept.shape[:-2], *self._shape)
 
 
 class NestedWeight:
@@ -67,7 +68,8 @@ class NestedWeight:
 
     def __call__(self, kept: Tensor) -> Tensor:
         """See ``FullWidth``."""
-        return ((self._target * kept) @ self._inverse).reshape(self._shape)
+        weights = (self._target * kept) @ self._inverse
+        return weights.reshape(*kept.shape[:-2], *self._shape)
 
 
 class SolvedWeight:
@@ -86,4 +88,4 @@ class SolvedWeight:
 
     def __call__(self, kept: Tensor) -> Tensor:
         """See ``FullWidth``."""
-        return self._fit.weights(kept).reshape(self._shape)
+        return self._fit.weights(kept).reshape(*kept.shape[:-2], *self._shape)

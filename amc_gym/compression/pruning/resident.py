@@ -8,8 +8,9 @@ network computes, up to rounding, in shapes that never change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from amc_gym.compression.evaluation.stored import Normalised, as_bytes
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.full_width import FullWidth
+from amc_gym.compression.pruning.planwise import PlanwiseNetwork
 from amc_gym.compression.pruning.pruner import Pruner
 
 QUEUED = 64
@@ -37,7 +39,7 @@ class ResidentNetwork:
     """A network of full width into which plans are written, on its device and in its precision.
 
     A plan is one small transfer; the weights are made on the device, in float32 or better, and
-    nothing waits for it.
+    nothing waits for it.  Several plans can be judged in one pass, see ``several``.
 
     Args:
         model: the network of ``pruner``, in eval mode; its norms may have been folded.
@@ -46,9 +48,12 @@ class ResidentNetwork:
         dtype: of weights.
         form: how it is laid out.
         images: bytes that it will be given, or anything else where it is given floats.
+        together: how many plans one pass may judge.
 
     Attributes:
         overlap: see ``NetworkSource``; on a GPU work is done in the order in which it is asked for.
+        together: see above.
+        apart: why it is one plan at a time where more were wanted.
 
     Raises:
         ValueError: a network of full width cannot stand for slim ones; the message says why.
@@ -64,81 +69,163 @@ class ResidentNetwork:
         dtype: torch.dtype,
         form: Form = Form(),  # noqa: B008  # frozen
         images: object = None,
+        together: int = 1,
     ) -> None:
         graph = pruner.graph
         _check(model, graph)
         network = SwappedNetwork(model, pruner, form=form, device=device, dtype=dtype)(graph.full)
         _own(network, form)
-        self._counts = torch.tensor([*graph.full, ALWAYS], device=device)
-        self._writers: list[_Weight | _Map] = []
-        places = []
-        for name, layer in graph.layers.items():
-            if layer.inputs is not None and layer.inputs.units:
-                weight = _tensor(network, name, "weight")
-                made = pruner.full_width(name, device)
-                self._writers.append(_Weight(weight, made, layer.groups))
-                places.append([each.repeat(layer.weights) for each in pruner.places(layer.inputs)])
-        for remap in graph.remaps:
-            source = _tensor(network, remap.name, "source")
-            self._writers.append(_Map(source, source.clone()))
-            places.append(pruner.places(remap.inputs))
-        self._sizes = [len(units) for units, _ in places]
-        units, ranks = (np.concatenate(each) for each in zip(*places, strict=True))
-        self._units, self._ranks = (torch.from_numpy(each).to(device) for each in (units, ranks))
-        self.overlap = QUEUED if device.type == "cuda" else 1
-        if (stored := as_bytes(images)) is not None:
-            network = Normalised(network, stored, device, dtype)
-        self._network = Captured(network)
-        self._write = Recorded(self._written, device)
+        self._network, self._full, self._device = network, graph.full, device
+        self._like = {"device": device, "dtype": dtype}
+        self._stored = as_bytes(images)
+        self._written = _Written(network, pruner, device)
+        self.together, self.apart = together, ""
+        self._passes = {1: self._pass(1)}
+
+    @property
+    def overlap(self) -> int:
+        """See ``NetworkSource``."""
+        return max(QUEUED, 2 * self.together) if self._device.type == "cuda" else self.together
+
+    def alone(self, why: str) -> None:
+        """Judge one plan at a time from now on."""
+        self.together, self.apart = 1, why
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
         """Return the network set to a plan; passes that are asked for next are of that plan."""
-        told = torch.tensor(counts, pin_memory=self._counts.is_cuda)  # or the copy would wait
-        self._counts[:-1].copy_(told, non_blocking=True)
+        return self.several([counts])
+
+    def several(self, plans: Sequence[Sequence[int]]) -> nn.Module:
+        """Return a network that answers for all of the plans, those of the first one first.
+
+        Raises:
+            ValueError: a layer takes one plan at a time.
+        """
+        n = len(plans)
+        if n not in self._passes:
+            self._passes[n] = self._pass(n)
+        return self._passes[n](plans)
+
+    @recorded
+    def _pass(self, plans: int) -> _Pass:
+        network = self._network
+        if plans > 1:
+            network = PlanwiseNetwork(network, self._written.modules, plans)
+        inner = network.network if isinstance(network, PlanwiseNetwork) else network
+        tensors = [_tensor(inner, name, kind) for name, kind in self._written.tensors]
+        if self._stored is not None:
+            network = Normalised(network, self._stored, **self._like)
+        return _Pass(network, tensors, self._written, [self._full] * plans)
+
+
+class _Pass:
+    """A network with the plans that are written into it.
+
+    Args:
+        network: judges them.
+        tensors: of it, written to; with a dimension of plans before, if there are several.
+        written: what they hold.
+        plans: the first ones.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tensors: Sequence[Tensor],
+        written: _Written,
+        plans: Sequence[Sequence[int]],
+    ) -> None:
+        self._tensors, self._written = tensors, written
+        self._counts = torch.tensor(_rows(plans), device=written.device)
+        self._network = Captured(network)
+        self._write = Recorded(self._write_all, written.device)
+
+    def __call__(self, plans: Sequence[Sequence[int]]) -> nn.Module:
+        """Return the network set to as many plans as it has."""
+        told = torch.tensor(_rows(plans), pin_memory=self._counts.is_cuda)  # or it would wait
+        self._counts.copy_(told, non_blocking=True)
         self._write()
         return self._network
 
-    def _written(self) -> None:
-        """Write the weights of the counts that are on the device."""
+    def _write_all(self) -> None:
+        """Write the tensors of the counts that are on the device."""
         with torch.no_grad():
-            # The last count is that of FIXED, which is -1.
-            kept = (self._counts[self._units] > self._ranks).split(self._sizes)
-            for write, mine in zip(self._writers, kept, strict=True):
-                write(mine)
+            for tensor, made in zip(self._tensors, self._written(self._counts), strict=True):
+                tensor.copy_(made)
+
+
+def _rows(plans: Sequence[Sequence[int]]) -> list[Any]:
+    """Return a row for each plan, its last count that of ``FIXED``, which is -1; one as it is."""
+    rows = [[*counts, ALWAYS] for counts in plans]
+    return rows[0] if len(rows) == 1 else rows
+
+
+class _Written:
+    """Tensors of a network that depend on the plan, made on its device.
+
+    Args:
+        network: of full width.
+        pruner: gives each layer's weights.
+        device: where it is.
+
+    Attributes:
+        tensors: module and name of each.
+        modules: that have them.
+    """
+
+    def __init__(self, network: nn.Module, pruner: Pruner, device: torch.device) -> None:
+        self.device = device
+        self.tensors: list[tuple[str, str]] = []
+        self._made: list[_Weight | _Map] = []
+        places = []
+        for name, layer in pruner.graph.layers.items():
+            if layer.inputs is not None and layer.inputs.units:
+                self.tensors.append((name, "weight"))
+                self._made.append(_Weight(pruner.full_width(name, device), layer.groups))
+                places.append([each.repeat(layer.weights) for each in pruner.places(layer.inputs)])
+        for remap in pruner.graph.remaps:
+            self.tensors.append((remap.name, "source"))
+            self._made.append(_Map(_tensor(network, remap.name, "source").clone()))
+            places.append(pruner.places(remap.inputs))
+        self.modules = [name for name, _ in self.tensors]
+        self._sizes = [len(units) for units, _ in places]
+        units, ranks = (np.concatenate(each) for each in zip(*places, strict=True))
+        self._units, self._ranks = (torch.from_numpy(each).to(device) for each in (units, ranks))
+
+    def __call__(self, counts: Tensor) -> Iterator[Tensor]:
+        """Make the tensors of counts, (units + 1,), or of P plans, (P, units + 1), in order."""
+        kept = (counts[..., self._units] > self._ranks).split(self._sizes, -1)
+        return (make(mine) for make, mine in zip(self._made, kept, strict=True))
 
 
 @dataclass(frozen=True)
 class _Weight:
-    """Writes one layer's weight.
+    """Makes one layer's weight.
 
     Attributes:
-        tensor: of the network, written to.
         made: the weight by which columns stay.
         groups: of the convolution.
     """
 
-    tensor: Tensor
     made: FullWidth
     groups: int
 
-    def __call__(self, kept: Tensor) -> None:
-        self.tensor.copy_(self.made(kept.reshape(self.groups, -1)))
+    def __call__(self, kept: Tensor) -> Tensor:
+        return self.made(kept.reshape(*kept.shape[:-1], self.groups, -1))
 
 
 @dataclass(frozen=True)
 class _Map:
-    """Writes where one map takes its channels from: pruned ones come from nowhere.
+    """Makes where one map takes its channels from: pruned ones come from nowhere.
 
     Attributes:
-        tensor: of the network, written to.
         source: of the full network.
     """
 
-    tensor: Tensor
     source: Tensor
 
-    def __call__(self, kept: Tensor) -> None:
-        self.tensor.copy_(torch.where(kept[self.source], self.source, NOWHERE))
+    def __call__(self, kept: Tensor) -> Tensor:
+        return torch.where(kept[..., self.source], self.source, NOWHERE)
 
 
 def _own(network: nn.Module, form: Form) -> None:

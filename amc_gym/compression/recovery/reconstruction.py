@@ -125,12 +125,12 @@ class MaskedLeastSquares:
         self._identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
 
     def weights(self, kept: torch.Tensor) -> torch.Tensor:
-        """Best weights of the kept columns, zero elsewhere, (groups, outputs, columns).
+        """Best weights of the kept columns, zero elsewhere, (..., groups, outputs, columns).
 
         Args:
-            kept: which columns, (groups, columns) bool, where the Gram matrix is.
+            kept: which columns, (..., groups, columns) bool, where the Gram matrix is.
         """
-        both = kept[:, :, None] & kept[:, None, :]
+        both = kept[..., :, None] & kept[..., None, :]
         gram = torch.where(both, self._gram, self._identity)
         factor, _ = torch.linalg.cholesky_ex(gram)  # the other one waits, to check for errors
         half = torch.linalg.solve_triangular(factor, self._right * kept[..., None], upper=False)

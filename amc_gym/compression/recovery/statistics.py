@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.nests import Nest, called, device_of, samples, take
 from amc_gym.compression.evaluation import parallel
-from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
+from amc_gym.compression.evaluation.batch_size import batch_size
+from amc_gym.compression.evaluation.evaluator import channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
 
 POSITIONS_PER_IMAGE = 10

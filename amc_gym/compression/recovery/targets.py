@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from amc_gym._utils.nests import Nest, called, device_of, first_samples, joined, samples, take
-from amc_gym.compression.evaluation.evaluator import batch_size, channels_last
+from amc_gym.compression.evaluation.batch_size import batch_size
+from amc_gym.compression.evaluation.evaluator import channels_last
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.recovery.lockstep import Arrive, lockstep
 from amc_gym.compression.recovery.reconstruction import as_matrix

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from amc_gym import CompressionTask
-from amc_gym.compression.evaluation.evaluator import batch_size
+from amc_gym.compression.evaluation.batch_size import batch_size
 from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.pruner import Pruner

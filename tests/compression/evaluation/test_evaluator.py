@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from amc_gym.compression.evaluation.evaluator import batch_size
+from amc_gym.compression.evaluation.batch_size import batch_size
 from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.pruning.slim_layers import Remembered

@@ -1,0 +1,171 @@
+"""Layers that hold weights of several plans, so that one pass judges all of them.
+
+A batch has the samples of the first plan, then those of the second, and so on, equally many of
+each.  To most layers plans are nothing but more samples; those that a plan is written into are
+replaced by layers that know which samples are whose.  On a GPU small networks gain by it: they
+launch as many kernels for 64 plans as for one, each with 64 times the work.
+
+| layer                | with the weights of P plans                                        |
+|----------------------|--------------------------------------------------------------------|
+| linear, 1 x 1        | one batched matrix product                                         |
+| depthwise, norms     | as they are: no plan is written into them                          |
+| other convolutions   | P convolutions in turn, each of a shape that never changes         |
+| maps of channels     | P selections in turn                                               |
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from amc_gym._utils.nests import Nest, called, joined
+from amc_gym.compression.channel_map import ChannelMap
+from amc_gym.compression.evaluation.pointwise import PointwiseConv
+
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+class PlanwiseLinear(nn.Module):
+    """Linear layers of P plans, (P x N, ..., I) -> (P x N, ..., O), as one product.
+
+    Args:
+        layer: of one plan.
+        plans: P.
+    """
+
+    def __init__(self, layer: nn.Linear, plans: int) -> None:
+        super().__init__()
+        self.weight = _repeated(layer.weight, plans)  # (P, O, I)
+        self.bias = layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply the samples of each plan by its weight."""
+        return _products(x, self.weight, self.bias)
+
+
+class PlanwisePointwise(nn.Module):
+    """1 x 1 convolutions of P plans on channels-last images, as one product.
+
+    Args:
+        conv: of one plan.
+        plans: P.
+    """
+
+    def __init__(self, conv: PointwiseConv, plans: int) -> None:
+        super().__init__()
+        self.weight = _repeated(conv.weight, plans)  # (P, O, I, 1, 1)
+        self.bias = conv.bias
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Convolve: (P x N, C, H, W), channels last, -> (P x N, C', H, W)."""
+        pixels = images.permute(0, 2, 3, 1)
+        return _products(pixels, self.weight.flatten(2), self.bias).permute(0, 3, 1, 2)
+
+
+class PlanwiseConv(nn.Module):
+    """Convolutions of P plans, one after the other.
+
+    Kernels of several positions, as one product, would have their inputs copied for each position,
+    and as one convolution in groups most libraries have no fast kernel for them.
+
+    Args:
+        conv: of one plan, whose strides and padding they have.
+        plans: P.
+    """
+
+    def __init__(self, conv: Convolution, plans: int) -> None:
+        super().__init__()
+        self.weight = _repeated(conv.weight, plans)  # (P, O, I / groups, ...)
+        self._conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve the samples of each plan with its weight: (P x N, C, ...)."""
+        pairs = zip(x.chunk(len(self.weight)), self.weight, strict=True)
+        bias = self._conv.bias
+        return torch.cat([self._conv._conv_forward(mine, each, bias) for mine, each in pairs])
+
+
+class PlanwiseMap(nn.Module):
+    """Maps of channels of P plans, one after the other.
+
+    Args:
+        channels: of one plan.
+        plans: P.
+    """
+
+    source: Tensor
+
+    def __init__(self, channels: ChannelMap, plans: int) -> None:
+        super().__init__()
+        self.register_buffer("source", torch.stack([channels.source] * plans))  # (P, outputs)
+        self._map = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pick the channels of each plan: (P x N, C, H, W)."""
+        pairs = zip(x.chunk(len(self.source)), self.source, strict=True)
+        return torch.cat([self._map.picked(mine, source) for mine, source in pairs])
+
+
+PLANWISE = {
+    nn.Linear: PlanwiseLinear,
+    PointwiseConv: PlanwisePointwise,
+    nn.Conv1d: PlanwiseConv,
+    nn.Conv2d: PlanwiseConv,
+    nn.Conv3d: PlanwiseConv,
+    ChannelMap: PlanwiseMap,
+}
+"""Class of a layer -> what stands for it where there are several plans."""
+
+
+class PlanwiseNetwork(nn.Module):
+    """A network that answers for P plans in one pass, plan after plan.
+
+    Args:
+        network: of one plan, in eval mode; it shares what is not written with this one.
+        written: names of the modules that plans are written into.
+        plans: P.
+
+    Raises:
+        ValueError: one of these has no form for several plans.
+    """
+
+    def __init__(self, network: nn.Module, written: Iterable[str], plans: int) -> None:
+        super().__init__()
+        tensors = {id(t): t for t in (*network.parameters(), *network.buffers())}
+        self.network = copy.deepcopy(network, dict(tensors))
+        for name in written:
+            module = self.network.get_submodule(name)
+            if type(module) not in PLANWISE:
+                raise ValueError(
+                    f"{name!r}, a {type(module).__name__}, has no form for several plans"
+                )
+            several = PLANWISE[type(module)](module, plans)
+            if name:
+                self.network.set_submodule(name, several)
+            else:
+                self.network = several
+        self.plans = plans
+
+    def forward(self, *inputs: Nest, **named: Nest) -> Nest:
+        """Run N samples: outputs of P x N, those of the first plan first."""
+        return called(self.network, joined([named or inputs] * self.plans))
+
+
+def _products(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Multiply the samples of P plans, (P x N, ..., I), by weights (P, O, I)."""
+    rows = x.reshape(len(weight), -1, x.shape[-1])
+    out = rows @ weight.mT if bias is None else torch.baddbmm(bias, rows, weight.mT)
+    return out.view(*x.shape[:-1], -1)
+
+
+def _repeated(tensor: Tensor, plans: int) -> nn.Parameter:
+    """Return P copies of a weight, each laid out in memory as it is."""
+    weight = tensor.detach()
+    if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        copies = torch.stack([weight.permute(0, 2, 3, 1)] * plans).permute(0, 1, 4, 2, 3)
+    else:
+        copies = torch.stack([weight] * plans)
+    return nn.Parameter(copies, requires_grad=False)
