@@ -17,14 +17,16 @@ from amc_gym.compression.plan import CompressionPlan
 from amc_gym.engine.engine import Engine
 from amc_gym.envs.budget import Budget
 from amc_gym.envs.options import EnvOptions
+from amc_gym.envs.picture import rgb_array
 from amc_gym.envs.plain_spec import PlainSpec
 from amc_gym.envs.problem import Problem, Problems
-from amc_gym.envs.rendering import Frame, ansi, rgb_array
+from amc_gym.envs.rendering import Frame, ansi
 from amc_gym.envs.resetting import reset_options
 from amc_gym.envs.sparsity import sparsity
+from amc_gym.envs.viewing import Paced, viewer_of
 from amc_gym.tasks.task import CompressionTask
 
-RENDER_MODES = ("ansi", "rgb_array")
+RENDER_MODES = ("ansi", "rgb_array", "human")
 
 
 class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -34,7 +36,8 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         problems: of which each episode gets one.
         given: options of the environment.
         arguments: names of what it is made with, for messages.
-        render_mode: ``None``, "ansi" or "rgb_array".
+        render_mode: ``None``, "ansi", "rgb_array", or "human": after each step a picture in the
+            notebook's cell, or else in a window.
 
     Raises:
         ValueError: no such ``render_mode``.
@@ -58,6 +61,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self.action_mode = given.action_mode
         self.arguments = tuple(arguments)
         self._problem: Problem | None = None
+        self._viewer: Paced | None = None
         self._told: dict[str, Any] = {}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
@@ -140,6 +144,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self._problem, self._told = self.problems.draw(found, self)
         self._executed = []
         self._plan = None
+        self._view()
         return self._problem.observation.observe(()), dict(self._told)
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -160,6 +165,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
             reward, info = self.finish(self.engine.evaluator(executed))
         else:
             reward, info = 0.0, problem.decided(executed)
+        self._view()
         return problem.observation.observe(executed), reward, terminated, False, info
 
     def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
@@ -244,18 +250,51 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         return reward, info | self._told
 
     def render(self) -> Any:
-        """Return the episode so far: a table as text, or bars as (320, 640, 3) uint8.
+        """Return the episode so far: a table as text, or a picture, (400, 600, 3) uint8.
+
+        With ``render_mode="human"`` nothing is returned: the picture is shown, as after each step.
 
         Raises:
+            ImportError, ValueError: there is neither a notebook nor a window to show it in.
             gymnasium.error.ResetNeeded: nothing was started yet.
         """
         if self.render_mode is None:
             gym.logger.warn("render() without render_mode; pass render_mode='ansi' to gym.make")
             return None
+        if self.render_mode == "human":
+            self._view()
+            return None
+        frame = self._frame()
+        return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)
+
+    def close(self) -> None:
+        """Close the window of ``render_mode="human"``, if there is one."""
+        if self._viewer is not None:
+            self._viewer.viewer.close()
+            self._viewer = None
+        super().close()
+
+    def _view(self) -> None:
+        """Show the episode so far to whoever watches."""
+        if self.render_mode != "human":
+            return
+        picture = rgb_array(self._frame())
+        if self._viewer is None:
+            title = "AMC-Gym" if self.spec is None else self.spec.id
+            self._viewer = Paced(viewer_of(title), self.metadata["render_fps"])
+        self._viewer.show(picture)
+
+    def _frame(self) -> Frame:
+        """Return the episode so far, as it is shown.
+
+        Raises:
+            gymnasium.error.ResetNeeded: nothing was started yet.
+        """
         if self._executed is None:
             raise gym.error.ResetNeeded("nothing to render yet: call reset() first")
         problem = self.problem
-        frame = Frame(
+        limit = problem.budget.limit
+        return Frame(
             names=[unit.name for unit in problem.units],
             channels=self.engine.graph.full,
             executed=tuple(self._executed),
@@ -263,5 +302,5 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
             ratio=problem.ratio(self._executed),
             score=None if self._plan is None else self._plan.measured.score,
             score_name="accuracy" if self.engine.objective.classifies else "score",
+            budget=None if limit is None else limit / problem.cost.full,
         )
-        return ansi(frame) if self.render_mode == "ansi" else rgb_array(frame)

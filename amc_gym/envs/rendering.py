@@ -1,4 +1,4 @@
-"""Pictures of an episode: a table for terminals, bars for videos."""
+"""An episode in a frame, and the frame as a table for terminals."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image, ImageDraw
 from rich import box
 from rich.console import Console
 from rich.table import Table
-
-WIDTH, HEIGHT = 640, 320
-_MARGIN, _TOP = 16, 40
-_PAPER, _INK, _FULL, _KEPT = "#ffffff", "#22272e", "#d9dee5", "#2f6fab"
 
 
 @dataclass(frozen=True)
@@ -28,6 +22,7 @@ class Frame:
     ratio: float  # share of the resource that the network has now
     score: float | None  # of the finished plan on the reward images
     score_name: str = "accuracy"
+    budget: float | None = None  # share of the resource that a plan may keep
 
     @property
     def headline(self) -> str:
@@ -53,21 +48,3 @@ def ansi(frame: Frame) -> str:
     text = io.StringIO()
     Console(file=text, width=80).print(table)
     return text.getvalue()
-
-
-def rgb_array(frame: Frame) -> np.ndarray:
-    """Bars of kept channels per unit, (320, 640, 3) uint8."""
-    image = Image.new("RGB", (WIDTH, HEIGHT), _PAPER)
-    draw = ImageDraw.Draw(image)
-    draw.text((_MARGIN, _MARGIN), frame.headline, fill=_INK)
-    n = len(frame.channels)
-    slot = (WIDTH - 2 * _MARGIN) / n
-    bar = max(1.0, 0.8 * slot)
-    base, room = HEIGHT - _MARGIN, HEIGHT - _MARGIN - _TOP
-    for index, channels in enumerate(frame.channels):
-        left = _MARGIN + index * slot
-        draw.rectangle((left, _TOP, left + bar, base), fill=_FULL)
-        if index < len(frame.executed):
-            top = base - room * frame.executed[index] / channels
-            draw.rectangle((left, top, left + bar, base), fill=_KEPT)
-    return np.asarray(image)

@@ -214,7 +214,7 @@ def test_sub_environments_can_be_reached() -> None:
     assert envs.env_is_wrapped(Monitor) == [False] * N
     picture = envs.render()
     assert picture is not None
-    assert picture.shape == (640, 1280, 3)  # four places for three pictures
+    assert picture.shape == (800, 1200, 3)  # four places for three pictures
     envs.set_options({"any": 1})
     with pytest.raises(ValueError, match="unknown reset option 'any'"):
         envs.reset()

@@ -176,7 +176,7 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"runtime": "onyx"}, "unknown runtime 'onyx'; did you mean 'onnx'"),
         ({"runtime": "onnx"}, "go with resource='latency'"),
         ({"latency_table": "table.json"}, "go with resource='latency'"),
-        ({"render_mode": "human"}, "unknown render_mode 'human'"),
+        ({"render_mode": "humans"}, "unknown render_mode 'humans'"),
         ({"device": "gpu"}, "device 'gpu' is not available"),
         ({"preserve_ratio": 0}, r"preserve_ratio must be in \(0, 1\]"),
         ({"preserve_ratio": 1.5}, r"preserve_ratio must be in \(0, 1\]"),

@@ -143,7 +143,7 @@ def test_rendering(env):
         after = bars.render()
     assert isinstance(before, np.ndarray)
     assert isinstance(after, np.ndarray)
-    assert before.shape == (320, 640, 3)
+    assert before.shape == (400, 600, 3)
     assert before.dtype == np.uint8
     assert (before != after).any()
 
