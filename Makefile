@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder tests
 
-AGENTS ?= amc-ddpg,sb3-ddpg,sb3-td3,sb3-sac,random,uniform
+AGENTS ?= amc-ddpg,sb3-ddpg,sb3-td3,sb3-sac,cma-es,error-allocation,random,uniform
 ENV ?= AMC-MobileNet-v0
 SEEDS ?= 3
 EPISODES ?= 200
@@ -30,7 +30,7 @@ help:
 	@echo 'below runs/, which git ignores; every target that takes long goes on where it was stopped.'
 	@echo
 	@echo '  make bench        compare agents over $(SEEDS) seeds of $(EPISODES) evaluations, with each other and'
-	@echo '                    with the committed results             3 minutes, once installed'
+	@echo '                    with the committed results             4 minutes, once installed'
 	@echo '  make install      set up .venv with what that needs; other targets do so by themselves, and'
 	@echo '                    developers'"'"' tools come with test, lint, type and format'
 	@echo '                                                           minutes: PyTorch is downloaded'

@@ -6,18 +6,35 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from small import PlainStack, images, lively
 
+import agents
 from amc_gym.__main__ import main
 from amc_gym.cli.commands import Command
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("extend.md", "suites.md")
+PAGES = ("../README.md", "compare-agents.md", "extend.md", "suites.md")
+
+
+def yours() -> dict[str, Any]:
+    """What the reader has: a network, and images that it is trained, rewarded and tested on."""
+    splits = (images(*each) for each in ((200, 1), (64, 2), (64, 3)))
+    names = ("train", "validation", "test")
+    data = {name: (each.images, each.labels) for name, each in zip(names, splits, strict=True)}
+    torch.manual_seed(0)
+    return {"model": lively(PlainStack()), **data}
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_examples_run_as_printed(page: str) -> None:
+def test_examples_run_as_printed(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("agents.registry.FACTORIES", dict(agents.FACTORIES))
     text = (DOCS / page).read_text("utf-8")
     blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     assert blocks
@@ -27,7 +44,7 @@ def test_examples_run_as_printed(page: str) -> None:
         first = text.count("\n", 0, block.start(1))
         for place, line in enumerate(block[1].splitlines(keepends=True)):
             code[first + place] = line
-    exec(compile("".join(code), page, "exec"), {"__name__": "__main__"})
+    exec(compile("".join(code), page, "exec"), {"__name__": "__main__", **yours()})
 
 
 def printed_commands() -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@
 | ``zoo all|families``             | small networks, and what the uniform plan costs them       |
 | ``features episode|unit|decided``  | what is observed in suites                                 |
 | ``suites``                       | suites of the package                                      |
+| ``environments``                 | ids of single networks, and the budgets of their data sets |
 | ``paper TABLE``                  | claims of the paper, and what was measured beside them     |
 | ``studies``                      | every study of `benchmarks/configs`, and its result        |
 """
@@ -26,6 +27,7 @@ from collections.abc import Callable, Sequence
 
 from amc_gym._utils.names import choose
 from benchmarks.filling.accuracies import agents, headlines, scores, tuned
+from benchmarks.filling.environments import environments
 from benchmarks.filling.paper import paper
 from benchmarks.filling.progress import progress
 from benchmarks.filling.reports import copy, reference, rows, signal
@@ -68,6 +70,7 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "zoo": zoo,
     "features": features,
     "suites": suites,
+    "environments": environments,
     "paper": paper,
     "studies": studies,
 }
