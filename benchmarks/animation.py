@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.wrappers import RenderCollection
 from PIL import Image
 
@@ -47,7 +48,7 @@ def animate(
     kept = CompressionPlan.load(plan).kept
     counts = [len(kept[unit.name]) for unit in inner.problem.units]  # type: ignore[attr-defined]
     inner.execute(counts, through=shown)  # type: ignore[attr-defined]
-    frames = [Image.fromarray(frame) for frame in shown.render() or []]
+    frames = [Image.fromarray(np.asarray(frame)) for frame in shown.render() or []]
     few = frames[len(frames) // 2].quantize(SHADES)  # has all colours that there are
     drawn = [frame.quantize(palette=few, dither=Image.Dither.NONE) for frame in frames]
     lasting = [STEP] * (len(drawn) - 1) + [END]

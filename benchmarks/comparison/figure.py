@@ -8,12 +8,18 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from benchmarks.comparison.resampling import performance_profile
 from benchmarks.comparison.scores import POINTS, Scores
+from benchmarks.reports.ends import name_ends
 from benchmarks.reports.escaping import picture_text
-from benchmarks.reports.figures import FAINT, GREY, STYLE, looks_of, new_figure, save_picture
+from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
+from benchmarks.reports.looks import GREY, REST, looks_of, told
 from benchmarks.reports.statistics import Estimate
+
+PANEL = 3.3
+"""Inches that the panels of curves are high."""
 
 FLOOR = -0.5
 """Scores below are only told: a frame that held them would leave no room for the others."""
@@ -35,12 +41,15 @@ def draw(
     """
     looks = looks_of([each.agent for each in scores])
     with mpl.rc_context(STYLE):
-        figure = new_figure(3.9 + 0.24 * len(scores))
-        grid = figure.add_gridspec(2, 2, height_ratios=[0.24 * len(scores) + 0.6, 3.3])
+        figure = new_figure(4.5 + 0.24 * len(scores))
+        grid = figure.add_gridspec(2, 2, height_ratios=[0.24 * len(scores) + 0.6, PANEL])
         _intervals(figure.add_subplot(grid[0, :]), scores, ends, looks)
-        _profiles(figure.add_subplot(grid[1, 0]), scores, looks)
+        profiles = figure.add_subplot(grid[1, 0])
+        _profiles(profiles, scores, looks)
         _curves(figure.add_subplot(grid[1, 1]), scores, curves, looks)
-        save_picture(figure, path)
+        handles, labels = profiles.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9)
+        save_picture(figure, path, bands=True)
 
 
 def _intervals(
@@ -67,7 +76,8 @@ def _intervals(
 def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
     everything = np.concatenate([part for each in scores for part in each.reward])
     grid = np.linspace(max(FLOOR, everything.min()), everything.max(), 200)
-    for each in scores:
+    coloured = told([each.agent for each in scores])  # all ends meet: others have no name here
+    for each in (each for each in scores if each.agent in coloured):
         colour, dashes = looks[each.agent]
         profile = performance_profile(each.reward, grid)
         axes.plot(
@@ -75,6 +85,7 @@ def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
         )
         if np.isfinite(profile.low).all():
             axes.fill_between(grid, profile.low, profile.high, color=colour, alpha=0.12, lw=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_xlabel("score")
     axes.set_title("share of runs above a score", loc="left")
     axes.grid(color=FAINT)
@@ -82,14 +93,21 @@ def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
 
 def _curves(axes: Axes, scores: Sequence[Scores], curves: dict[str, Estimate], looks: dict) -> None:
     share = np.arange(1, POINTS + 1)
-    for each in scores:
-        curve, (colour, dashes) = curves[each.agent], looks[each.agent]
+    coloured = told([each.agent for each in scores])
+    rest = {each.agent: curves[each.agent].value for each in scores if each.agent not in coloured}
+    for values in rest.values():
+        axes.plot(share, values, color=REST, linewidth=1)
+    for agent in coloured:
+        curve, (colour, dashes) = curves[agent], looks[agent]
         axes.plot(share, curve.value, color=colour, linestyle=dashes)
         axes.fill_between(share, curve.low, curve.high, color=colour, alpha=0.12, lw=0)
     tops = [curve.value[-1] for curve in curves.values()]
     low, high = max(FLOOR, min(0.0, *tops)), max(tops)
     axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
-    axes.set_xlabel("evaluations spent, % of the budget")
+    ends = {name: (POINTS, values[-1]) for name, values in rest.items() if values[-1] >= low}
+    name_ends(axes, ends, dict.fromkeys(ends, GREY), PANEL)
+    axes.xaxis.set_major_formatter(PercentFormatter(POINTS, decimals=0))
+    axes.set_xlabel("share of the evaluations spent")
     axes.set_title("score so far", loc="left")
     axes.grid(color=FAINT)
 

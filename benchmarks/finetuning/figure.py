@@ -8,7 +8,8 @@ from pathlib import Path
 import matplotlib as mpl
 
 from benchmarks.finetuning.outcomes import Outcome
-from benchmarks.reports.figures import COLOURS, FAINT, GREY, STYLE, new_figure, save_picture
+from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
+from benchmarks.reports.looks import COLOURS, GREY
 
 
 def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:

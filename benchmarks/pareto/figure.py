@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import cycle
+from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,8 +12,11 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from plotly.subplots import make_subplots
 
+from amc_gym._utils.files import write_whole
 from benchmarks.pareto.points import Point, by_budget, by_method
-from benchmarks.reports.figures import COLOURS, FAINT, GREY, STYLE, new_figure, save_picture
+from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
+from benchmarks.reports.html.document import document, plot
+from benchmarks.reports.looks import GREY, looks_of
 
 SIZES: dict[str, Callable[[Point], float]] = {
     "MACs kept, %": lambda point: 100 * point.macs,
@@ -107,8 +110,9 @@ def page(points: Sequence[Point], path: Path, title: str) -> None:
                     figure.add_trace(trace, row=i, col=j)
             figure.update_xaxes(title_text=size, row=i, col=j)
         figure.update_yaxes(title_text=f"test accuracy, % {row}", row=i, col=1)
-    figure.update_layout(title=title, template="plotly_white", height=420 * len(rows) + 80)
-    figure.write_html(path, include_plotlyjs=True)
+    figure.update_layout(template="plotly_white", height=420 * len(rows) + 80)
+    body = [f"<h1>{escape(title)}</h1>", plot(figure, "fronts")]
+    write_whole(path, document(title, body))
 
 
 def _traces(
@@ -149,5 +153,5 @@ def _traces(
 
 
 def _colours(points: Iterable[Point]) -> dict[str, str]:
-    """Agent -> colour, by the alphabet; the resource is told by the dashes."""
-    return dict(zip(sorted({point.agent for point in points}), cycle(COLOURS), strict=False))
+    """Agent -> colour; the resource is told by the dashes."""
+    return {agent: look[0] for agent, look in looks_of(p.agent for p in points).items()}

@@ -13,21 +13,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from amc_gym._utils.files import replacing
+from benchmarks.reports.ends import name_ends
 from benchmarks.reports.escaping import picture_text
+from benchmarks.reports.looks import GREY, REST, looks_of, told
 from benchmarks.reports.statistics import Row
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too faint for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)))
-"""One per round of colours, so that agents differ without colour too."""
-
-MARKERS = ("o", "s", "D", "^")
-"""Likewise, where agents are points."""
-
-GREY, FAINT = "#555555", "#E6E6E6"
+FAINT = "#E6E6E6"
 STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -45,8 +40,11 @@ INCHES, DPI = 9.0, 100
 SHADES = 64
 """Colours of a picture's file, which make it a quarter as large; the eye finds no difference."""
 
-BESIDE, COLUMNS = 12, 3
-"""Agents whose names fit beside a picture; more stand below it, in so many columns."""
+COLUMNS = 3
+"""Of the legend below curves."""
+
+CURVES = 3.6
+"""Inches that a panel of learning curves is high."""
 
 FAR = 3.0
 """Interquartile ranges below the lower quartile: what ends further off would flatten all others."""
@@ -56,40 +54,71 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
     """Best reward so far against evaluations: IQM over seeds and its interval as a band.
 
     Args:
-        rows: one per agent.
+        rows: one per agent; the best ``TOLD`` have colours, the others are grey.
         path: the PNG to write.
         title: what was searched.
         reward: what the reward is.
     """
-    floor = far_below([row.curve.value[-1] for row in rows])
-    below = math.ceil(len(rows) / COLUMNS) if len(rows) > BESIDE else 0
+    ordered = sorted(rows, key=lambda row: -row.curve.value[-1])
+    coloured = told([row.agent for row in ordered])
+    rest = [row for row in ordered if row.agent not in coloured]
+    limits, last = frame(rows), max(2, len(rows[0].curve.value))
     with mpl.rc_context(STYLE):
-        figure = new_figure(4.8 + 0.24 * below)
+        figure = new_figure(CURVES + 1.2)
         axes = figure.subplots()
+        for row in rest:
+            axes.plot(_evaluations(row), row.curve.value, color=REST, linewidth=1.2)
         looks = looks_of([row.agent for row in rows])
-        for row in sorted(rows, key=lambda row: -row.curve.value[-1]):
-            colour, dashes = looks[row.agent]
-            curve, x = row.curve, np.arange(1, len(row.curve.value) + 1)
-            label = f"{picture_text(row.agent)} ({row.seeds} seed{'s'[: row.seeds > 1]})"
-            if curve.value[-1] < floor:
-                label += f", off: {curve.value[-1]:.2f}"
-            axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
-            if row.seeds > 1:
-                axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
-            if row.begins > 0:
-                axes.plot(x[row.begins], curve.value[row.begins], "o", color=colour)
-        axes.set_ylim(*frame(rows))
-        axes.set_xlim(1, max(2, len(rows[0].curve.value)))
+        for row in ordered:
+            if row.agent in coloured:
+                _curve(axes, row, *looks[row.agent], limits[0])
+        axes.set_ylim(*limits)
+        axes.set_xlim(1, last)
+        shown = {row.agent: (last, row.curve.value[-1]) for row in rest}
+        ends = {name: end for name, end in shown.items() if end[1] >= limits[0]}
+        name_ends(axes, ends, dict.fromkeys(ends, GREY), CURVES)
         axes.set_xlabel("evaluations (finished plans)")
         axes.set_ylabel(f"best so far: {reward}")
+        if reward.startswith(("accuracy", "score")):
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_title(picture_text(title), loc="left")
         axes.grid(axis="y", color=FAINT)
         axes.set_axisbelow(True)
-        if below:
-            figure.legend(loc="outside lower left", ncols=COLUMNS, handlelength=2.6, fontsize=10)
-        else:
-            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.6)
-        save_picture(figure, path)
+        _legend(figure, axes, [row for row in rest if row.agent not in ends])
+        save_picture(figure, path, bands=True)
+
+
+def _evaluations(row: Row) -> np.ndarray:
+    return np.arange(1, len(row.curve.value) + 1)
+
+
+def _curve(axes: Axes, row: Row, colour: str, dashes: Any, low: float) -> None:
+    """A line and its band; what ends below the frame is told in the legend."""
+    curve, x = row.curve, _evaluations(row)
+    label = f"{picture_text(row.agent)} (n = {row.seeds})"
+    if curve.value[-1] < low:
+        label += f", off: {curve.value[-1]:.2f}"
+    axes.plot(x, curve.value, color=colour, linestyle=dashes, linewidth=2, label=label)
+    if row.seeds > 1:
+        axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+    if row.begins > 0:
+        axes.plot(x[row.begins], curve.value[row.begins], "o", color=colour)
+
+
+def _legend(figure: Figure, axes: Axes, off: Sequence[Row]) -> None:
+    """Name the lines below the picture, and what the bands are."""
+    for row in off:
+        said = f"{picture_text(row.agent)}, off: {row.curve.value[-1]:.2f}"
+        axes.plot([], [], color=REST, linewidth=1.2, label=said)
+    figure.legend(
+        loc="outside lower left",
+        ncols=COLUMNS,
+        handlelength=2.6,
+        fontsize=10,
+        title="interquartile mean over n seeds; band: its 95 % bootstrap interval",
+        title_fontsize=9,
+        alignment="left",
+    )
 
 
 def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
@@ -167,22 +196,6 @@ def frame(rows: Sequence[Row]) -> tuple[float, float]:
     high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return low - margin, high + margin
-
-
-def looks_of(agents: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Agent -> colour and dashes, by the alphabet, so that both pictures agree."""
-    return {
-        agent: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
-        for i, agent in enumerate(sorted(agents))
-    }
-
-
-def marker_of(look: tuple[str, Any]) -> dict[str, Any]:
-    """Return how an agent's points are drawn: filled in the first round of colours, then hollow."""
-    colour, dashes = look
-    later = DASHES.index(dashes)
-    face = "white" if later else colour
-    return {"marker": MARKERS[later], "color": colour, "markerfacecolor": face}
 
 
 def new_figure(height: float) -> Figure:

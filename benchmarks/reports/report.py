@@ -151,12 +151,13 @@ def _markdown_section(section: Section) -> list[str]:
         "",
         f"![Learning curves](learning-curves{section.suffix}.png)",
         "",
-        "Best reward so far, interquartile mean over seeds; the band is its 95 % bootstrap "
-        "interval.",
+        f"Best reward so far ({full.reward_images} reward images): interquartile mean over n "
+        "seeds; the band is its 95 % bootstrap interval.",
         "",
         f"![Policies](policies{section.suffix}.png)",
         "",
-        "Kept channels in the best plan of each agent, over its seeds.",
+        f"Share of channels kept in the best plan of each agent's seeds; its accuracy on "
+        f"{full.test_images} test images.",
         "",
     ]
     units = enumerate(full.channels.items(), start=1)

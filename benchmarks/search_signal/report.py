@@ -14,7 +14,8 @@ from rich.console import Console
 from amc_gym._utils.files import replacing_text
 from benchmarks.finetuning.outcomes import Outcome
 from benchmarks.machine import described
-from benchmarks.reports.figures import COLOURS, FAINT, STYLE, new_figure, save_picture
+from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
+from benchmarks.reports.looks import COLOURS
 from benchmarks.reports.tables import write_page
 from benchmarks.search_signal.agreement import Agreement, agreement
 from benchmarks.search_signal.judgements import Signal

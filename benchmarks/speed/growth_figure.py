@@ -14,7 +14,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.reports.figures import COLOURS, FAINT, INCHES, STYLE, save_picture
+from benchmarks.reports.figures import FAINT, INCHES, STYLE, save_picture
+from benchmarks.reports.looks import COLOURS
 
 PARTS = {
     "forward": "forward pass",

@@ -8,21 +8,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
-from scipy.optimize import isotonic_regression
 
+from benchmarks.reports.ends import name_ends
 from benchmarks.reports.escaping import picture_text
-from benchmarks.reports.figures import (
-    FAINT,
-    GREY,
-    STYLE,
-    looks_of,
-    marker_of,
-    new_figure,
-    save_picture,
-)
+from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
+from benchmarks.reports.looks import GREY, looks_of, marker_of
 from benchmarks.reports.statistics import Estimate, iqm
 from benchmarks.transfer.policies import label
 from benchmarks.transfer.rows import AFTER
@@ -31,9 +23,6 @@ from benchmarks.transfer.summary import Summary, counted, evaluated, titled, wit
 SCORE = "relative reward (0: uniform, 1: full network)"
 FLOOR = -0.5
 """Scores below are drawn here: a frame that held them would leave no room for the others."""
-
-APART = 11
-"""Points that two names of lines are apart at least."""
 
 PANEL = 2.4
 """Inches that a panel of curves is high, without its title."""
@@ -94,33 +83,10 @@ def _line(axes: Axes, curve: Mapping[int, Estimate], look: tuple[str, Any]) -> N
 
 
 def _name_ends(axes: Axes, found: Mapping[str, Mapping[int, Estimate]], looks: Looks) -> None:
-    """Write each line's name at its end; names of ends at one place are moved apart."""
-    low, high = axes.get_ylim()
-    points = 72 * PANEL / (high - low)
-    places: dict[int, list[tuple[float, str]]] = {}
-    for name, each in found.items():
-        end = max(each)
-        places.setdefault(end, []).append((max(float(each[end].value), FLOOR), name))
-    for end, names in places.items():
-        names.sort()
-        values = np.array([value for value, _ in names])
-        for (value, name), up in zip(names, apart(points * values) - points * values, strict=True):
-            text = axes.annotate(
-                picture_text(name),
-                (end, value),
-                xytext=(7, up),
-                textcoords="offset points",
-                va="center",
-                fontsize=9,
-                color=looks[name][0],
-            )
-            text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground="white")])
-
-
-def apart(places: np.ndarray) -> np.ndarray:
-    """Return ascending places moved as little as keeps them ``APART`` from each other."""
-    steps = APART * np.arange(len(places))
-    return isotonic_regression(places - steps).x + steps
+    """Write each line's name at its end."""
+    last = {name: max(each) for name, each in found.items()}
+    ends = {name: (x, max(float(found[name][x].value), FLOOR)) for name, x in last.items()}
+    name_ends(axes, ends, {name: looks[name][0] for name in found}, PANEL)
 
 
 def _score_axis(axes: Axes, which: str) -> None:

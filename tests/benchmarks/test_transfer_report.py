@@ -13,10 +13,10 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks.__main__ import main
+from benchmarks.reports.ends import APART, apart
 from benchmarks.reports.statistics import iqm
 from benchmarks.studies.runs import BenchmarkError
 from benchmarks.transfer import report, rows
-from benchmarks.transfer.figures import APART, apart
 from benchmarks.transfer.rows import AFTER, Row
 from benchmarks.transfer.summary import Summary, family_of
 

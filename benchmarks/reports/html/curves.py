@@ -8,33 +8,57 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from benchmarks.reports.ends import apart
 from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.figures import frame
-from benchmarks.reports.html.style import Style, faint, new_figure
+from benchmarks.reports.html.style import GREY, Style, faint, new_figure
 from benchmarks.reports.html.wall_clock import timed_curves
+from benchmarks.reports.looks import REST, TOLD, told
 from benchmarks.reports.statistics import Estimate, Row
 
+HEIGHT = 260
+"""Pixels that the curves have, without titles and legend."""
 
-def curves(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
-    """Best reward so far against evaluations: IQM over seeds, and its interval as a band."""
-    figure = _new_figure("evaluations (finished plans)", len(rows))
+
+def curves(rows: Sequence[Row], style: dict[str, Style], *, shares: bool) -> go.Figure:
+    """Best reward so far against evaluations: IQM over seeds, and its interval as a band.
+
+    Args:
+        rows: one per agent.
+        style: of each agent.
+        shares: whether the reward is a share, told in percent.
+    """
+    figure = _new_figure("evaluations (finished plans)", min(TOLD, len(rows)))
     ordered = _best_first(rows)
     x = np.arange(1, len(rows[0].curve.value) + 1)
+    coloured = told([row.agent for row in ordered])
     for row in ordered:  # behind all lines
         part = slice(row.begins, None)
+        if row.agent not in coloured:
+            _rest(figure, row, x[part], row.curve[part])
+            continue
         _band(figure, row, x[part], row.curve[part], style[row.agent])
-    for row in ordered:
+    for row in (row for row in ordered if row.agent in coloured):
         part = slice(row.begins, None)
         _line(figure, row, x[part], row.curve[part], style[row.agent], "%{x} evaluations")
-    figure.update_yaxes(range=frame(rows))
+    _name_rest(figure, rows, coloured)
+    figure.update_yaxes(range=frame(rows), tickformat=".0%" if shares else None)
     return figure
 
 
-def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
-    """Draw curves against wall-clock seconds; a dot where an agent had spent its evaluations."""
-    figure = _new_figure("seconds since learning began", len(rows))
+def curves_in_time(rows: Sequence[Row], style: dict[str, Style], *, shares: bool) -> go.Figure:
+    """Draw curves against wall-clock seconds; a dot where an agent had spent its evaluations.
+
+    Args: as ``curves``.
+    """
+    figure = _new_figure("seconds since learning began", min(TOLD, len(rows)))
     ordered = _best_first(rows)
     timed_rows = list(zip(ordered, timed_curves(ordered), strict=True))
+    coloured = told([row.agent for row in ordered])
+    for row, timed in timed_rows:
+        if row.agent not in coloured:
+            _rest(figure, row, timed.seconds, timed.reward)
+    timed_rows = [(row, timed) for row, timed in timed_rows if row.agent in coloured]
     for row, timed in timed_rows:
         _band(figure, row, timed.seconds, timed.reward, style[row.agent])
     for row, timed in timed_rows:
@@ -50,7 +74,8 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
             hovertemplate=f"{plotly_text(row.agent)}: spent after %{{x:.3g}} s<extra></extra>",
         )
     figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(range=frame(rows))
+    _name_rest(figure, rows, coloured)
+    figure.update_yaxes(range=frame(rows), tickformat=".0%" if shares else None)
     return figure
 
 
@@ -78,6 +103,37 @@ def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style)
             hoverinfo="skip",
             legendgroup=row.agent,
             showlegend=False,
+        )
+
+
+def _rest(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate) -> None:
+    """A grey line, of an agent that has no colour in the figure."""
+    figure.add_scatter(
+        x=x.tolist(),
+        y=y.value.tolist(),
+        mode="lines",
+        line={"color": REST, "width": 1.2},
+        showlegend=False,
+        hovertemplate=f"{plotly_text(row.agent)}: %{{y:.4g}}<extra></extra>",
+    )
+
+
+def _name_rest(figure: go.Figure, rows: Sequence[Row], coloured: Sequence[str]) -> None:
+    """Write the names of grey lines where they end."""
+    low, high = frame(rows)
+    rest = {row.agent: float(row.curve.value[-1]) for row in rows if row.agent not in coloured}
+    names = sorted((name for name, end in rest.items() if end >= low), key=lambda name: rest[name])
+    points = HEIGHT / (high - low)
+    places = apart(points * np.array([rest[name] for name in names])) / points if names else []
+    for name, place in zip(names, places, strict=True):
+        figure.add_annotation(
+            xref="paper",
+            x=1,
+            xanchor="right",
+            y=float(place),
+            text=plotly_text(name),
+            showarrow=False,
+            font={"color": GREY, "size": 11},
         )
 
 

@@ -87,6 +87,7 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
     reward = str(setting.options["reward"])
     mine = {agent: style[agent] for agent in sorted({r.run.label for r in section.records})}
     every = thinning(section.records)
+    shares = REWARDS.get(reward, "").startswith(("accuracy", "score"))
     shown = "every evaluated plan" if every == 1 else f"one evaluated plan in {every}"
     return [
         f'<h2 id="{id_}">{escape(section.title)}</h2>',
@@ -98,13 +99,15 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
         "95\u00a0% bootstrap interval as a band; n is the number of seeds. The second plot has the "
         "time it took, with a dot where the slowest run of an agent had spent its evaluations.</p>",
         '<div class="pair">',
-        plot(curves(section.rows, style), f"{id_}-curves"),
-        plot(curves_in_time(section.rows, style), f"{id_}-seconds"),
+        plot(curves(section.rows, style, shares=shares), f"{id_}-curves"),
+        plot(curves_in_time(section.rows, style, shares=shares), f"{id_}-seconds"),
         "</div>",
         "<h3>Size against accuracy</h3>",
-        f'<p class="soft">Large: the best plan of each run on {full.test_images} test images. '
-        f"Faint: {shown}, on the {full.reward_images} reward images that the search saw; drag to "
-        "zoom, double-click to see all.</p>",
+        f'<p class="soft">First: {full.test_images} test images, the best plan of each run; the '
+        "line joins those that no smaller one is as accurate as. Second: the "
+        f"{full.reward_images} reward images that the search saw; faint {shown}, large the best "
+        "of each run. Drag to zoom, double-click to see all.</p>",
+        _pareto(section.records, mine, f"{id_}-tested", evaluated=False),
         _pareto(section.records, mine, f"{id_}-pareto", evaluated=True),
         "<h3>Policies</h3>",
         '<p class="soft">Kept share of each layer. Bars: the plan with the highest reward of all '

@@ -33,18 +33,21 @@ def frame(records: Sequence[Record], size: str) -> tuple[float, float]:
 def pareto(
     records: Sequence[Record], style: dict[str, Style], resource: str, *, evaluated: bool
 ) -> go.Figure:
-    """Size against accuracy: each run's best plan on test images, evaluated plans faintly.
+    """Size against accuracy: each run's best plan on test images, or on reward images.
 
     Args:
         records: runs on one task.
         style: of each agent.
         resource: what is shown first, "macs" or "params"; the page can show the other.
-        evaluated: whether all evaluated plans are shown, with their accuracy on reward images.
+        evaluated: whether all evaluated plans are shown, faintly, and everything on the reward
+            images; else the best plans are, on the test images.
 
     The traces come in two halves, the first for MACs and the second for parameters.
     """
     full = records[0].full
-    figure = new_figure(x=f"{SIZES[resource]} kept", y="accuracy %", height=460)
+    images = "reward" if evaluated else "test"
+    title = f"accuracy on {images} images"
+    figure = new_figure(x=f"{SIZES[resource]} kept", y=title, height=460)
     for size in SIZES:
         visible = size == resource
         if evaluated:
@@ -53,17 +56,18 @@ def pareto(
         else:
             _front(figure, records, size, visible)
         for agent in sorted(style):
-            _best(figure, records, agent, style[agent], size, visible)
-    accuracies = [100 * record.best.test_accuracy for record in records]
-    whole = 100 * full.test_accuracy
+            _best(figure, _of(records, agent), images, style[agent], size, visible)
+    accuracies = [100 * getattr(record.best, f"{images}_accuracy") for record in records]
+    whole, judged = 100 * getattr(full, f"{images}_accuracy"), getattr(full, f"{images}_images")
     margin = max(2.0, 0.25 * (max(whole, *accuracies) - min(accuracies)))
+    figure.update_yaxes(ticksuffix="%")
     figure.update_yaxes(range=(min(accuracies) - margin, max(whole, *accuracies) + margin))
     figure.update_xaxes(ticksuffix="%", range=frame(records, resource))
     figure.add_hline(
         y=whole,
         line={"color": GREY, "dash": "dot", "width": 1},
         annotation={
-            "text": f"full network: {whole:.1f} % of {full.test_images} test images",
+            "text": f"full network: {whole:.1f} % of {judged} {images} images",
             "font": {"color": GREY, "size": 12},
             "xanchor": "right",
             "yanchor": "bottom",
@@ -109,19 +113,21 @@ def _evaluated(
 
 def _best(
     figure: go.Figure,
-    records: Sequence[Record],
-    agent: str,
+    mine: Sequence[Record],
+    images: str,
     style: Style,
     size: str,
     visible: bool,
 ) -> None:
-    mine = _of(records, agent)
+    """One agent's best plans, on the "test" or the "reward" images."""
+    agent, full = mine[0].run.label, mine[0].full
     figure.add_scatter(
         x=[100 * getattr(record.best, f"{size}_ratio") for record in mine],
-        y=[100 * record.best.test_accuracy for record in mine],
+        y=[100 * getattr(record.best, f"{images}_accuracy") for record in mine],
         customdata=[
             [
                 record.run.seed,
+                f"{100 * record.best.test_accuracy:.1f}",
                 f"{100 * record.best.reward_accuracy:.1f}",
                 f"{record.best.plan.measured.macs:,}",
                 f"{record.best.plan.measured.params:,}",
@@ -140,9 +146,9 @@ def _best(
         visible=visible,
         hovertemplate=(
             f"<b>{plotly_text(agent)}, seed %{{customdata[0]}}</b>, its best plan<br>"
-            f"%{{y:.1f}} % of {records[0].full.test_images} test images<br>"
-            f"%{{customdata[1]}} % of {records[0].full.reward_images} reward images<br>"
-            "%{customdata[2]} MACs, %{customdata[3]} parameters<extra></extra>"
+            f"%{{customdata[1]}} % of {full.test_images} test images<br>"
+            f"%{{customdata[2]}} % of {full.reward_images} reward images<br>"
+            "%{customdata[3]} MACs, %{customdata[4]} parameters<extra></extra>"
         ),
     )
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import plotly.graph_objects as go
 
-from benchmarks.reports.figures import COLOURS
+from benchmarks.reports.looks import ranks_of
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross")
-"""One per round of colours, so that agents differ without colour too."""
+"""In the order in which agents of one colour get them."""
 
 GREY = "#888888"  # legible on light and on dark paper
 
@@ -22,11 +22,10 @@ Style = tuple[str, str, str]
 
 
 def styles(agents: Iterable[str]) -> dict[str, Style]:
-    """Agent -> style, by the alphabet, as in the PNG pictures."""
+    """Agent -> style, as in the PNG pictures."""
     return {
-        agent: (COLOURS[i % len(COLOURS)], DASHES[round_], SYMBOLS[round_])
-        for i, agent in enumerate(sorted(set(agents)))
-        for round_ in [i // len(COLOURS) % len(DASHES)]
+        agent: (colour, DASHES[rank], SYMBOLS[rank])
+        for agent, (colour, rank) in ranks_of(agents).items()
     }
 
 

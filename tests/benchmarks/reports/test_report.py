@@ -12,8 +12,10 @@ from matplotlib.image import imread
 from rich.console import Console
 from small_study import variant
 
-from benchmarks.reports.figures import far_below, looks_of
+import agents
+from benchmarks.reports.figures import far_below
 from benchmarks.reports.html.style import styles
+from benchmarks.reports.looks import AGENTS, REST, TOLD, looks_of, told
 from benchmarks.reports.report import write
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
@@ -69,9 +71,9 @@ def test_pictures_show_something(tmp_path: Path, record: Record, console: Consol
     for name in ("learning-curves.png", "policies.png"):
         picture = imread(tmp_path / name)
         assert picture.shape[1] == 900
-        # The first agent's blue: a line or bars of it.
-        blue = (abs(picture[..., :3] - [0, 0x72 / 255, 0xB2 / 255]) < 0.02).all(-1)
-        assert blue.sum() > 200
+        # The agent's colour: a line or bars of it.
+        colour = [int(looks_of(["one"])["one"][0][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        assert (abs(picture[..., :3] - colour) < 0.02).all(-1).sum() > 200
 
 
 def test_every_agent_of_the_full_study_looks_different() -> None:
@@ -80,25 +82,51 @@ def test_every_agent_of_the_full_study_looks_different() -> None:
         assert len(set(looks.values())) == 24
 
 
+def _module(factory: Callable[..., object]) -> str:
+    return getattr(factory, "func", factory).__module__
+
+
+def test_an_agent_has_one_colour_in_all_figures() -> None:
+    ours = {n for n, each in agents.FACTORIES.items() if "small_" not in _module(each.factory)}
+    assert ours <= AGENTS.keys()
+    assert len({AGENTS[name] for name in AGENTS if name not in ("sac", "ppo", "td3")}) >= 27
+    for name in ("gp", "one of mine"):
+        alone, among = looks_of([name])[name], looks_of([name, "random", "uniform"])[name]
+        assert alone == among
+    looks = looks_of(["gp", 'gp(first="uniform")', "gp-uniform", "gpu"])
+    assert {looks[name][0] for name in looks if name != "gpu"} == {AGENTS["gp"]}
+    assert len(set(looks.values())) == 4  # told apart by dashes
+
+
+def test_a_panel_has_eight_colours_the_papers_agent_among_them() -> None:
+    order = [f"agent {i}" for i in range(20)]
+    assert told(order) == order[:TOLD]
+    assert told([*order, "amc-ddpg"]) == [*order[: TOLD - 1], "amc-ddpg"]
+    assert told(order[:3]) == order[:3]
+
+
 def test_only_what_is_far_below_leaves_the_frame() -> None:
     assert 0.1 < far_below([0.1, 0.80, 0.83, 0.86, 0.9]) < 0.8
     assert far_below([0.72, 0.80, 0.83, 0.86, 0.9]) < 0.72
     assert far_below([0.8]) == 0.8  # alone, it is in the frame
 
 
-def test_many_agents_stand_below_the_picture(
+def test_many_agents_are_grey_and_named_at_their_ends(
     tmp_path: Path, record: Record, console: Console
 ) -> None:
-    sizes = []
+    greys = []
     for n in (2, 14):
         store = Store(tmp_path / str(n))
         store.prepare()
         for i in range(n):
-            store.save(replace(record, run=replace(record.run, agent=f"agent {i}")))
+            each = variant(record, f"agent {i}", 0, 0.5 + 0.01 * i)
+            store.save(each)
         write(store.folder, console)
-        sizes.append(imread(store.folder / "learning-curves.png").shape)
-    assert sizes[0][1] == sizes[1][1]
-    assert sizes[1][0] > sizes[0][0] + 100
+        picture = imread(store.folder / "learning-curves.png")[..., :3]
+        rest = [int(REST[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        greys.append((abs(picture - rest) < 0.02).all(-1).sum())
+    assert greys[0] < 50
+    assert greys[1] > 500
 
 
 def test_weight_pruning_has_policies_too(tmp_path: Path, record: Record, console: Console) -> None:
