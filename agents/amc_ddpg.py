@@ -229,6 +229,8 @@ class AMCDDPG:
         size = options.replay_size if episodes is None else episodes * self.steps
         self.replay = Replay(size, features)
         self.baseline: float | None = None
+        self._sigma: float | None = None
+        self._losses: dict[str, Tensor] = {}
         clamped = amc(env).action_mode == "clamp"
         self._store_executed = options.stored_action == "executed" and clamped
 
@@ -238,11 +240,18 @@ class AMCDDPG:
             for episode in range(episodes):
                 self._learn_from(episode, episodes)
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return what curves show of a run: sigma, the baseline, and the last update's losses."""
+        known = {"sigma": self._sigma, "baseline": self.baseline}
+        losses = {name: loss.item() for name, loss in self._losses.items()}
+        return {name: value for name, value in known.items() if value is not None} | losses
+
     def _learn_from(self, episode: int, budget: int) -> None:
         """One episode and the updates after it."""
         warming_up = episode < self.options.warmup(budget)
         uniform = warming_up and self.options.warmup_actions == "uniform"
-        reward = self._episode(None if uniform else self.options.sigma_at(episode, budget))
+        self._sigma = None if uniform else self.options.sigma_at(episode, budget)
+        reward = self._episode(self._sigma)
         if self.options.baseline == "episodes":
             self._average(reward)
         if not warming_up:
@@ -287,7 +296,9 @@ class AMCDDPG:
 
         error = nn.functional.mse_loss(self.critic(state, action), value)
         _descend(self.critic_optimizer, error)
-        _descend(self.actor_optimizer, -self.critic(state, self.actor(state)).mean())
+        regret = -self.critic(state, self.actor(state)).mean()
+        _descend(self.actor_optimizer, regret)
+        self._losses = {"critic loss": error.detach(), "actor loss": regret.detach()}
         with torch.no_grad():
             for target, weights in self._followed:
                 target.lerp_(weights, self.options.tau)

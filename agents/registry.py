@@ -24,7 +24,8 @@ class Learner(Protocol):
     def learn(self, episodes: int) -> object:
         """Finish at least one episode, and spend at most ``episodes`` evaluations.
 
-        An episode is an evaluation; what is returned is ignored.
+        An episode is an evaluation; what is returned is ignored.  A learner may also have a method
+        ``diagnostics``, see ``Agent.diagnostics``.
         """
         ...
 
@@ -201,6 +202,15 @@ class Agent:
             raise ValueError("uniform_first is for searches within a budget: set preserve_ratio")
         self.recorder = Recorder(env)
         self.learner = FACTORIES[name](self.recorder, seed, **arguments)
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what the learner tells of itself, by name: losses, the noise of its actions, ...
+
+        A learner that has a method of this name is asked for it after each episode where somebody
+        watches; it must change nothing.
+        """
+        own = getattr(self.learner, "diagnostics", None)
+        return {} if own is None else own()
 
     def learn(
         self,

@@ -25,6 +25,7 @@ from .sources import here
 from .threads import learner_threads
 
 if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.noise import ActionNoise
     from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
@@ -86,6 +87,10 @@ class SB3:
             return sorted(HYPERPARAMS.rglob("*.yml"))
         return [HYPERPARAMS / hyperparams / f"{algorithm}.yml"]
 
+    def diagnostics(self) -> dict[str, float]:
+        """Return what the model has logged of its last updates, such as train/actor_loss."""
+        return logged(self.model)
+
     def learn(self, episodes: int) -> None:
         """Finish ``episodes`` episodes, T steps each."""
         if self._warmup_episodes is not None:
@@ -97,6 +102,17 @@ class SB3:
                 callback=callbacks(self._callbacks),
                 log_interval=None,  # type: ignore[arg-type]
             )
+
+
+def logged(model: BaseAlgorithm) -> dict[str, float]:
+    """Return the numbers that wait in a model's log; none just after they were written out."""
+    logger = getattr(model, "_logger", None)  # model.logger fails before learn()
+    values = {} if logger is None else logger.name_to_value
+    return {
+        name.removeprefix("train/"): float(value)
+        for name, value in values.items()
+        if name.startswith("train/") and isinstance(value, int | float | np.number)
+    }
 
 
 def read_row(path: Path, env_id: str | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import gymnasium as gym
 
 from .plans import steps_per_episode
 from .registry import register
-from .sb3 import HYPERPARAMS, NEEDS, arguments, named_classes, read_row
+from .sb3 import HYPERPARAMS, NEEDS, arguments, logged, named_classes, read_row
 from .threads import learner_threads
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class SB3PPO:
         if not hyperparams:
             return sorted(HYPERPARAMS.rglob("ppo.yml"))
         return [HYPERPARAMS / hyperparams / "ppo.yml"]
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what the model has logged of its last updates, such as train/actor_loss."""
+        return logged(self.model)
 
     def learn(self, episodes: int) -> None:
         """Finish ``episodes`` episodes, T steps each."""

@@ -69,7 +69,7 @@ def run(
             running on this machine, or else on this machine alone.  See docs/clusters.md.
         env_kwargs: Options of the environment, as in '{"preserve_ratio": 0.3}'.
         modules: Modules to import first, which register agents or environments of your own.
-        tensorboard: Folder for TensorBoard logs, one of each finished run.
+        tensorboard: Folder for TensorBoard logs, one of each run, also while it is under way.
         agent_args: Arguments of the agent, as in '{"sigma": 0.3}'; with several agents, of each
             by its name, as in '{"amc-ddpg": {"sigma": 0.3}}'.
         rerun: Carry out finished runs again; a record is replaced when its run has finished.

@@ -209,7 +209,9 @@ def execute(run: Run, told: Told | None = None, task: CompressionTask | None = N
         assert told is not None
         better = agent.recorder.best is not best
         best = agent.recorder.best
-        told(episode.evaluation, entry(episode, best if better else None))
+        learnt = agent.diagnostics()
+        news = entry(episode, best if better else None)
+        told(episode.evaluation, news | ({"learner": learnt} if learnt else {}))
 
     result = agent.learn(setting.episodes, None if told is None else on_episode, told)
     return record_of(run, inner, result)

@@ -1,16 +1,17 @@
-"""Carry out jobs while people watch: one bar, a line for each that ends, what failed at the end."""
+"""Carry out jobs while people watch: a table of those under way, a bar, a line for each end."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from benchmarks.studies.executor import Executor, Failed, Finished, Job, Progressed
 
@@ -24,6 +25,13 @@ Bury = Callable[[Any, Failed], str]
 """(job, failure) -> one line, or nothing; it keeps what is left of a failed job."""
 
 
+Glance = Callable[[Any], str]
+"""(job under way) -> a few words on how it is going."""
+
+SHOWN = 12
+"""Jobs under way that the table lists at most."""
+
+
 def carry_out(
     jobs: Sequence[Job],
     executor: Executor,
@@ -33,6 +41,7 @@ def carry_out(
     *,
     hear: Hear | None = None,
     bury: Bury | None = None,
+    glance: Glance | None = None,
 ) -> bool:
     """Carry out jobs and keep each result as it comes.
 
@@ -44,13 +53,14 @@ def carry_out(
         names: what jobs and steps are called.
         hear: told what jobs say while they are under way.
         bury: keeps what is left of a failed job.
+        glance: says how a job under way is going, for the table of them.
 
     Returns:
         Whether none failed.
     """
     failures = []
     # Closing ends the workers, whatever interrupts this loop.
-    with _Bar(jobs, console, *names) as bar, closing(executor(jobs)) as events:
+    with _Bar(jobs, console, *names, glance) as bar, closing(executor(jobs)) as events:
         for event in events:
             match event:
                 case Finished(job, result):
@@ -61,31 +71,48 @@ def carry_out(
                     said = f"[red]{escape(f'{job} failed: {error}')}[/]\n{escape(details)}"
                     bar.end(job, f"{said.rstrip()}\n{escape(left)}".rstrip())
                 case Progressed(job, steps, news):
-                    bar.advance(job, steps)
                     if hear is not None and news:
                         hear(job, news)
+                    bar.advance(job, steps)
     for failure in failures:
         console.print(f"[red]{escape(f'failed: {failure.job}: {failure.error}')}")
     return not failures
 
 
+class _Watched(Progress):
+    """A bar below a table of the jobs under way."""
+
+    table: Table | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the table, and the bar."""
+        if self.table is not None:
+            yield self.table
+        yield from super().get_renderables()
+
+
 class _Bar:
-    """One bar over the steps of all jobs, with the jobs under way and the time that is left.
+    """One bar over the steps of all jobs, the time that is left, and a table of jobs under way.
 
     Where there is no terminal, each line about a job that has ended says how many have, and the
     time that is left.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], console: Console, jobs_are: str, steps_are: str
+        self,
+        jobs: Sequence[Job],
+        console: Console,
+        jobs_are: str,
+        steps_are: str,
+        glance: Glance | None = None,
     ) -> None:
-        self._progress = Progress(
+        self._glance, self._steps_are = glance, steps_are
+        self._progress = _Watched(
             TextColumn("{task.fields[ended]}"),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} " + steps_are),
             TextColumn("{task.fields[left]}"),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -126,12 +153,25 @@ class _Bar:
         where = "" if console.is_terminal else f"({self._counted()}{self._left()}) "
         console.print(f"{where}{message}", highlight=False, soft_wrap=True)
 
+    def _table(self) -> Table | None:
+        """List the jobs under way: steps done, and how it is going."""
+        if not self._active:
+            return None
+        table = Table("", self._steps_are, "", box=None, padding=(0, 2, 0, 0))
+        for job in list(self._active)[:SHOWN]:
+            going = "" if self._glance is None else self._glance(job)
+            done = f"{self._steps.get(job, 0)}/{job.steps}"
+            table.add_row(escape(str(job)), done, escape(going))
+        if (more := len(self._active) - SHOWN) > 0:
+            table.add_row(f"and {more} more", "", "")
+        return table
+
     def _update(self) -> None:
+        self._progress.table = self._table()
         self._progress.update(
             self._task,
             completed=self._done,
             total=self._total,
-            description=escape(", ".join(map(str, self._active))),
             ended=self._counted(),
             left=self._left().removeprefix(", "),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -282,6 +282,12 @@ class Store:
                 f"cannot write to the results folder {self.folder} ({error.strerror}); "
                 "name another one with --out"
             ) from error
+
+    def hear(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
+        """Learn of episodes of a run that is under way; a plain folder leaves them alone."""
+
+    def bury(self, run: Run) -> None:
+        """Learn that a run has failed; a plain folder leaves it at that."""
 
     def path(self, run: Run) -> Path:
         """Where the record of a run belongs."""

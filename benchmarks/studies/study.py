@@ -54,7 +54,9 @@ def complete(
     episodes: dict[Run, list[dict[str, Any]]] = defaultdict(list)
 
     def hear(run: Run, news: Sequence[dict[str, Any]]) -> None:
-        for entry in news:
+        store.hear(run, news)
+        for told in news:
+            entry = {name: value for name, value in told.items() if name != "learner"}
             if episodes[run] and entry["evaluation"] <= episodes[run][-1]["evaluation"]:
                 episodes[run].clear()  # its process died, and another one does it again
             episodes[run].append(entry)
@@ -66,12 +68,17 @@ def complete(
         return _summary(record)
 
     def bury(run: Run, failure: Failed) -> str:
+        store.bury(run)
         if not episodes[run]:
             return ""
         path = journals.write(store.folder, run, episodes.pop(run), failure.error)
         return f"its finished episodes are in {path.name}; they are no result"
 
-    return carry_out(missing, executor, console, keep, hear=hear, bury=bury)
+    def glance(run: Run) -> str:
+        best = max(episodes[run], key=lambda entry: entry["reward"], default=None)
+        return "" if best is None else f"best so far {best['accuracy']:.1%} on reward images"
+
+    return carry_out(missing, executor, console, keep, hear=hear, bury=bury, glance=glance)
 
 
 def _say_what_is_there(

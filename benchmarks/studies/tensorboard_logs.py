@@ -1,24 +1,93 @@
-"""TensorBoard logs of finished runs: every quantity of their history against evaluations.
+"""TensorBoard logs of runs, while they are under way and when they have finished.
 
-They are written from the records, so every agent has them, wherever its run was carried out.
+A log under way has what is known of each finished episode. When the run has finished, the log is
+written anew from its record, so that every agent has one, wherever its run was carried out.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from benchmarks.studies.records import Record, Store
-from benchmarks.studies.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError, Run
 
 try:
     from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard.summary import hparams
 except ImportError as error:
     raise BenchmarkError("--tensorboard needs it: pip install -e '.[tensorboard]'") from error
+
+
+UNDER_WAY = "under-way"
+"""File in the folder of a log that is not finished."""
+
+Learnt = Mapping[int, Mapping[str, float]]
+"""Evaluation -> name -> what the agent told of itself after it."""
+
+
+class LiveLog:
+    """Log of a run that is under way: a point for each finished episode, as it is told.
+
+    Args:
+        logs: folder of the logs.
+        run: which one; what an earlier attempt has left is replaced.
+    """
+
+    def __init__(self, logs: Path, run: Run) -> None:
+        self.folder = logs / run.name
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        (self.folder / UNDER_WAY).touch()
+        self.learnt: dict[int, dict[str, float]] = {}
+        self.last = 0
+        self._best: dict[str, float] = {"reward": float("-inf"), "accuracy": 0.0}
+        self._writer = SummaryWriter(str(self.folder))
+        _hyperparameters(self._writer, run)
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Add an episode, see ``journals.entry``."""
+        self.last, now = entry["evaluation"], time.time()
+        if entry["reward"] > self._best["reward"]:
+            self._best = {name: entry[name] for name in self._best}
+        values = {name: entry[name] for name in self._best}
+        values |= {f"best/{name}": value for name, value in self._best.items()}
+        if learnt := entry.get("learner"):
+            self.learnt[self.last] = learnt
+            values |= {f"learner/{name}": value for name, value in learnt.items()}
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, self.last, now)
+
+    def flush(self) -> None:
+        """Show what was added."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the log."""
+        self._writer.close()
+
+
+def _hyperparameters(writer: SummaryWriter, run: Run) -> None:
+    """Write who runs on what, for TensorBoard's tab of hyper-parameters."""
+    given = {name: value for name, value in run.setting.options.items() if value is not None}
+    known = {"agent": run.agent, "seed": run.seed, "env": run.setting.env}
+    named = {**given, **{f"agent/{name}": value for name, value in run.arguments.items()}, **known}
+    plain = {
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in named.items()
+    }
+    file = writer.file_writer
+    assert file is not None
+    for summary in hparams(plain, {"best/reward": 0.0, "best/accuracy": 0.0}):
+        file.add_summary(summary)
 
 
 class LoggedStore(Store):
@@ -32,6 +101,7 @@ class LoggedStore(Store):
     def __init__(self, folder: Path, logs: Path) -> None:
         super().__init__(folder)
         self.logs = logs
+        self._live: dict[Run, LiveLog] = {}
 
     def prepare(self) -> None:
         """Make both folders, and the logs of the records that are there already.
@@ -50,29 +120,54 @@ class LoggedStore(Store):
                 "name another one with --tensorboard"
             ) from error
 
+    def hear(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
+        """Add episodes to the log of a run under way; one that begins anew has a new log."""
+        for entry in news:
+            log = self._live.get(run)
+            if log is None or entry["evaluation"] <= log.last:
+                if log is not None:
+                    log.close()
+                log = self._live[run] = LiveLog(self.logs, run)
+            log.add(entry)
+        if run in self._live:
+            self._live[run].flush()
+
+    def bury(self, run: Run) -> None:
+        """End the log of a run that has failed; it stays, marked as not finished."""
+        if log := self._live.pop(run, None):
+            log.close()
+
     def save(self, record: Record) -> Path:
         """Write a record and its log, in place of those of an earlier time."""
+        live = self._live.pop(record.run, None)
+        if live is not None:
+            live.close()
         path = self.path(record.run)
         earlier = path.exists() and path.read_bytes() != record.to_json().encode()
         super().save(record)
         if earlier:
             shutil.rmtree(self.logs / record.run.name, ignore_errors=True)
-        write(record, self.logs)
+        write(record, self.logs, {} if live is None else live.learnt)
         return path
 
 
-def write(record: Record, logs: Path) -> Path:
+def write(record: Record, logs: Path, learnt: Learnt = MappingProxyType({})) -> Path:
     """Write the log of one run, unless it is there: a folder that bears the run's name.
 
     Scalars, at step n the n-th evaluation: ``reward``; ``accuracy`` on the reward images, in
     [0, 1]; ``best/reward`` and ``best/accuracy`` of the best plan so far; ``macs`` and ``params``
-    as shares of the full network's.
+    as shares of the full network's; ``learner/NAME`` of what the agent told of itself.
+
+    Args:
+        record: of the run.
+        logs: folder of the logs.
+        learnt: what the agent told while the run was under way.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder = logs / record.run.name
-    if folder.exists():
+    if folder.exists() and not (folder / UNDER_WAY).exists():
         return folder
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed meanwhile
@@ -85,6 +180,12 @@ def write(record: Record, logs: Path) -> Path:
                     values, history.evaluation, history.seconds, strict=True
                 ):
                     writer.add_scalar(name, value, step, began + seconds)
+            times = dict(zip(record.history.evaluation, record.history.seconds, strict=True))
+            for step, told in learnt.items():
+                for name, value in told.items():
+                    writer.add_scalar(f"learner/{name}", value, step, began + times[step])
+            _hyperparameters(writer, record.run)
+        shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -94,8 +94,8 @@ def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style)
     """The interval over seeds, where there is more than one."""
     if row.seeds > 1:
         figure.add_scatter(
-            x=np.concatenate([x, x[::-1]]).tolist(),
-            y=np.concatenate([y.high, y.low[::-1]]).tolist(),
+            x=_short(np.concatenate([x, x[::-1]])),
+            y=_short(np.concatenate([y.high, y.low[::-1]])),
             fill="toself",
             fillcolor=faint(style[0]),
             line={"width": 0},
@@ -109,8 +109,8 @@ def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style)
 def _rest(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate) -> None:
     """A grey line, of an agent that has no colour in the figure."""
     figure.add_scatter(
-        x=x.tolist(),
-        y=y.value.tolist(),
+        x=_short(x),
+        y=_short(y.value),
         mode="lines",
         line={"color": REST, "width": 1.2},
         showlegend=False,
@@ -142,8 +142,8 @@ def _line(
 ) -> None:
     colour, dash, _ = style
     figure.add_scatter(
-        x=x.tolist(),
-        y=y.value.tolist(),
+        x=_short(x),
+        y=_short(y.value),
         name=f"{plotly_text(row.agent)}, n = {row.seeds}",
         mode="lines" if row.begins == 0 else "lines+markers",  # a line may be a single point
         marker={"size": 4},
@@ -151,3 +151,8 @@ def _line(
         legendgroup=row.agent,
         hovertemplate=f"{plotly_text(row.agent)}: %{{y:.4g}} after {where}<extra></extra>",
     )
+
+
+def _short(values: np.ndarray) -> list[float]:
+    """Return values to four digits, which the eye cannot tell from more."""
+    return [float(f"{value:.4g}") for value in values.tolist()]

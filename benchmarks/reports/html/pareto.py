@@ -11,7 +11,7 @@ from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.html.style import GREY, Style, new_figure
 from benchmarks.studies.records import Record
 
-EVALUATED = 4000
+EVALUATED = 2000
 """Evaluated plans that a scatter shows at most; browsers draw some thousands smoothly."""
 
 SIZES = {name: RESOURCES[name].title for name in TOLD}

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.studies.executor import Event, Failed, Finished, Progressed
-from benchmarks.studies.progress import carry_out
+from benchmarks.studies.progress import SHOWN, carry_out
 
 
 @dataclass(frozen=True)
@@ -79,5 +79,32 @@ def test_there_is_one_bar_for_all(clock: Callable[[float], None]) -> None:
     carry_out(jobs, events, console, lambda job, _: "done")
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "job1, job2, job3" in shown
     assert max(line.count("runs") for line in shown.splitlines()) == 1
+    last = shown[shown.rindex("job1") :]
+    assert "job0" not in last
+    assert "job3" in last
+
+
+def test_a_table_says_how_each_job_is_going() -> None:
+    jobs = [Job(f"job{i}") for i in range(SHOWN + 2)]
+    heard: dict[Job, str] = {}
+
+    def events(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        for job in jobs:
+            yield Progressed(job, 7, (f"{job} goes well",))
+
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    carry_out(
+        jobs,
+        events,
+        console,
+        lambda job, _: "done",
+        hear=lambda job, news: heard.update({job: news[-1]}),
+        glance=lambda job: heard.get(job, ""),
+    )
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "7/100" in shown
+    assert "job0 goes well" in shown
+    assert f"job{SHOWN + 1} goes well" not in shown
+    assert "and 2 more" in shown

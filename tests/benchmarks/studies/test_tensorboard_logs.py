@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from small_study import ENV, KWARGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.studies.records import Record
-from benchmarks.studies.runs import BenchmarkError
-from benchmarks.studies.tensorboard_logs import LoggedStore, write
+from benchmarks.studies.execution import entrants_of, execute, setting_of
+from benchmarks.studies.records import Record, Store
+from benchmarks.studies.runs import BenchmarkError, runs_of
+from benchmarks.studies.tensorboard_logs import UNDER_WAY, LoggedStore, write
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -74,3 +78,54 @@ def test_logs_that_cannot_be_written_are_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchmarkError, match="--tensorboard"):
         LoggedStore(tmp_path / "results", tmp_path / "file").prepare()
+
+
+def episode(evaluation: int, reward: float, **learner: float) -> dict[str, Any]:
+    return {"evaluation": evaluation, "reward": reward, "accuracy": reward / 2} | (
+        {"learner": learner} if learner else {}
+    )
+
+
+def test_a_run_is_seen_while_it_is_under_way(tmp_path: Path, record: Record) -> None:
+    store = LoggedStore(tmp_path / "results", tmp_path / "logs")
+    store.prepare()
+    folder = tmp_path / "logs" / record.run.name
+    store.hear(record.run, [episode(1, 0.9)])
+    store.hear(record.run, [episode(1, 0.4), episode(2, 0.8, sigma=0.3)])  # it began anew
+    assert (folder / UNDER_WAY).exists()
+    log = EventAccumulator(str(folder)).Reload()
+    assert [each.value for each in log.Scalars("best/reward")] == pytest.approx([0.4, 0.8])
+    assert [each.value for each in log.Scalars("best/accuracy")] == pytest.approx([0.2, 0.4])
+    ((step, sigma),) = [(each.step, each.value) for each in log.Scalars("learner/sigma")]
+    assert (step, sigma) == (2, pytest.approx(0.3))
+    assert "_hparams_/session_start_info" in log.summary_metadata
+
+    store.save(record)
+    log = read(folder)  # one file, and no mark
+    assert len(log.Scalars("macs")) == len(record.history.reward)
+    assert [each.step for each in log.Scalars("learner/sigma")] == [2]
+
+
+def test_a_log_of_a_killed_study_is_written_anew(tmp_path: Path, record: Record) -> None:
+    killed = LoggedStore(tmp_path / "results", tmp_path / "logs")
+    killed.prepare()
+    killed.hear(record.run, [episode(1, 0.9)])
+    killed.bury(record.run)
+    Store(tmp_path / "results").save(record)
+    LoggedStore(tmp_path / "results", tmp_path / "logs").prepare()
+    log = read(tmp_path / "logs" / record.run.name)
+    assert [each.value for each in log.Scalars("reward")] == pytest.approx(record.history.reward)
+
+
+def test_a_learner_tells_of_its_losses_and_its_noise() -> None:
+    """From the learner to the news that a study hears; rules have nothing to tell."""
+    heard: list[dict[str, Any]] = []
+    setting = setting_of(ENV, KWARGS, 4)
+    for name in ("amc-ddpg", "uniform"):
+        (entrant,) = entrants_of(setting, [name], {"hidden": 8} if name == "amc-ddpg" else {})
+        (run, *_) = runs_of(setting, [entrant], 1)
+        execute(run, lambda steps, news=None: heard.append(news) if news else None)
+    told = [news.get("learner", {}) for news in heard]
+    assert {"sigma", "baseline", "critic loss", "actor loss"} <= told[3].keys()
+    assert all(math.isfinite(value) for each in told for value in each.values())
+    assert told[-1] == {}
