@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -89,6 +89,9 @@ class Suite:
 
     def __len__(self) -> int:
         return len(self.contexts)
+
+    def __iter__(self) -> Iterator[Context]:
+        return iter(self.contexts)
 
     def __getitem__(self, name: str) -> Context:
         """The context of a name; of a network of the suite at any budget, that context is made.

@@ -96,7 +96,7 @@ def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:
     """
     card = find(network, dataset, directory)
     state = load_state(directory / card["file"], sha256=card["sha256"])
-    model = models.NETWORKS[network].builder(**card["architecture"])
+    model = models.NETWORKS[network].build(**card["architecture"])
     model.load_state_dict(state)
     return model.eval()
 

@@ -33,6 +33,7 @@ resource = "params"
 def test_names_tell_contexts_apart(suite: Suite) -> None:
     names = ["stack/0.4", "stack/0.6", "stack/0.6/params", "pair/default"]
     assert [context.name for context in suite.contexts] == names
+    assert list(suite) == list(suite.contexts)
     assert suite.networks == ("stack", "pair")
     assert len(suite.of("stack")) == 3
     assert suite["stack/0.6/params"] is suite.contexts[2]

@@ -18,6 +18,7 @@ from amc_gym.training.scores import accuracy
 from amc_gym.zoo import bundled, models
 from amc_gym.zoo.datasets import digits, find_root, load
 from amc_gym.zoo.datasets.imagenette import FOLDERS
+from amc_gym.zoo.pretrained import pretrained
 from amc_gym.zoo.recipes import RECIPES, TEACHERS, main
 
 UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
@@ -59,6 +60,19 @@ def test_bundled_weights_are_what_their_card_says(network: str, dataset: str) ->
         assert accuracy(model, split) == pytest.approx(claim["top1"], abs=1.01 / len(split))
     for name, fingerprint in card["fingerprints"].items():
         assert getattr(splits, name).fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("network", sorted(models.NETWORKS))
+def test_making_a_network_leaves_what_is_drawn_after_it_alone(network: str) -> None:
+    makers = (
+        lambda: bundled.load(network, "digits"),
+        lambda: models.build(network, "digits"),
+        lambda: pretrained(network, "digits", "random", lambda: 10),
+    )
+    for make in makers:
+        before = torch.get_rng_state()
+        make()
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_damaged_weights_are_refused_with_the_fix(tmp_path: Path) -> None:

@@ -60,9 +60,8 @@ def architecture(network: str, dataset: str, classes: int | None = None) -> dict
 
 
 def build(network: str, dataset: str, classes: int | None = None) -> nn.Module:
-    """Return the untrained network, initialised from torch's global generator, in training mode.
+    """Return the untrained network, see ``Network.build``.
 
     Takes and raises what ``architecture`` does.
     """
-    arguments = architecture(network, dataset, classes)
-    return NETWORKS[network].builder(**arguments)
+    return NETWORKS[network].build(**architecture(network, dataset, classes))

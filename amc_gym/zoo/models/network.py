@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 # Digits are 16 x 16 grey images; feature maps end at 2 x 2 or 4 x 4, and widths keep an
@@ -51,6 +52,15 @@ class Network:
     variants: Mapping[str, Variant]
     torchvision: str | None = None
     rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+
+    def build(self, **architecture: Any) -> nn.Module:
+        """Return the untrained network of these arguments of ``builder``, in training mode.
+
+        It is drawn from torch's global generator, which stays as it was: whether a network is made
+        or was in memory already changes nothing of what a user draws after it.
+        """
+        with torch.random.fork_rng(devices=[]):
+            return self.builder(**architecture)
 
 
 NETWORKS: dict[str, Network] = {}
