@@ -47,7 +47,8 @@ class SortedLayer:
             columns = layer.inputs.kept(everything)
             if gram is not None:
                 order = unfolded_columns(columns, layer)[0]
-                self._nested = NestedLeastSquares(gram[0], as_matrix(weight)[0], order)
+                there = (gram[0].to(weight.device), as_matrix(weight)[0], order.to(weight.device))
+                self._nested = NestedLeastSquares(*there)
             weight = weight[:, torch.from_numpy(columns)]
         self._weight = weight.contiguous()
 
@@ -58,7 +59,7 @@ class SortedLayer:
             columns = np.argsort(np.argsort(order)[self._layer.inputs.channel], kind="stable")
             weight = self._weight[:, torch.from_numpy(np.argsort(columns))]  # as it was
             return _lost(weight, gram, self._layer, unit, order)
-        return _left(self._nested.explained().reshape(len(order), -1).sum(1).numpy())
+        return _left(self._nested.explained().cpu().reshape(len(order), -1).sum(1).numpy())
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
         """Tensors of the slim layer by name, for the counts of all units."""
@@ -103,8 +104,9 @@ class IndexedLayer:
         self._remembered = remembered
         self._nested: NestedLeastSquares | None = None
         if gram is not None and order is not None:
-            self._order = order
-            self._nested = NestedLeastSquares(gram, as_matrix(self._weight, layer.groups), order)
+            self._order = order.to(self._weight.device)
+            matrix = as_matrix(self._weight, layer.groups)
+            self._nested = NestedLeastSquares(gram.to(matrix.device), matrix, self._order)
         axes = (layer.outputs,) if layer.inputs is None else (layer.outputs, layer.inputs)
         self._units = sorted({unit for axis in axes for unit in axis.units})
 
@@ -117,7 +119,7 @@ class IndexedLayer:
         layer, inputs = self._layer, self._layer.inputs
         assert inputs is not None
         if self._nested is not None and inputs.units == (unit,):
-            by_rank = self._nested.explained().reshape(len(order) // layer.groups, -1).sum(1)
+            by_rank = self._nested.explained().cpu().reshape(len(order) // layer.groups, -1).sum(1)
             return _left(by_rank.repeat_interleave(layer.groups).div(layer.groups).numpy())
         return _lost(self._weight, self._gram if gram is None else gram, layer, unit, order)
 
@@ -144,7 +146,8 @@ class IndexedLayer:
     def _fit(self, gram: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Best weights of the kept columns, (groups, columns, outputs)."""
         if self._nested is None:
-            return least_squares(gram, as_matrix(self._weight, self._layer.groups), columns)
+            matrix = as_matrix(self._weight, self._layer.groups).cpu()
+            return least_squares(gram, matrix, columns)
         k = columns.shape[1]
         ascending = self._order[:, :k].argsort(-1)
         return torch.take_along_dim(self._nested.weights(k).mT, ascending[..., None], -2)
@@ -263,7 +266,7 @@ def _lost(
         order: its channels by rank, (channels,).
     """
     assert layer.inputs is not None
-    matrix = as_matrix(weight, layer.groups)  # (groups, columns, outputs)
+    matrix = as_matrix(weight, layer.groups).cpu()  # (groups, columns, outputs)
     if gram is None:
         products = torch.diag_embed(matrix.square().sum(-1))
     else:

@@ -92,7 +92,7 @@ def _consumer(
         (mine[:, None] * layer.weights + np.arange(layer.weights)).reshape(-1)
     )
     # A group's columns meet only its own outputs; the groups' rows follow each other.
-    rows = as_matrix(weight, layer.groups).flatten(0, 1)[columns]
+    rows = as_matrix(weight, layer.groups).cpu().flatten(0, 1)[columns]
     products = None if gram is None or layer.groups > 1 else gram[0][columns][:, columns]
     if len(read) < channels:
         places = torch.from_numpy((read[:, None] * size + np.arange(size)).reshape(-1))

@@ -53,23 +53,32 @@ class LeastSquares:
 
     def fits(self, wanted: Tensor, ridges: tuple[float, ...]) -> Iterator[Fitted]:
         """Fit with each ridge."""
+        middle, products = self._missing(wanted)
+        for ridge in ridges:
+            yield self._moved(torch.linalg.lu_solve(*self._factor(ridge), products), middle)
+
+    def _missing(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean of what is missing, (groups, 1, outputs), and ``rows' missing``."""
         missing = wanted - self._predicted
         middle = (
             missing.mean(1, keepdim=True) if self._movable else torch.zeros_like(missing[:, :1])
         )
-        products = self._products(missing - middle)
-        for ridge in ridges:
-            change = torch.linalg.lu_solve(*self._factor(ridge), products)
-            weights = self._start + change.to(self._start)
-            yield Fitted(weights, middle - self._mean @ weights)
+        return middle, self._products(missing - middle)
+
+    def _moved(self, change: Tensor, middle: Tensor) -> Fitted:
+        weights = self._start + change.to(self._start)
+        return Fitted(weights, middle - self._mean @ weights)
 
     def _factor(self, ridge: float) -> tuple[Tensor, Tensor]:
         if ridge not in self._factors:
-            share = ridge * self._gram.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
-            share = torch.where(share > 0, share, 1.0)
-            identity = torch.eye(self._gram.shape[-1]).to(self._gram)
-            self._factors[ridge] = torch.linalg.lu_factor(self._gram + share * identity)
+            self._factors[ridge] = torch.linalg.lu_factor(self._ridged(ridge))
         return self._factors[ridge]
+
+    def _ridged(self, ridge: float) -> Tensor:
+        share = ridge * self._gram.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
+        share = torch.where(share > 0, share, 1.0)
+        identity = torch.eye(self._gram.shape[-1], dtype=self._gram.dtype, device=self._gram.device)
+        return self._gram + share * identity
 
     def _products(self, others: Tensor) -> Tensor:
         """``rows' others`` in float64."""
@@ -118,11 +127,14 @@ class Problem:
         return self.behind.outputs(self.behind.aims, self.wanted)
 
     def errors(self, fitted: Fitted) -> Tensor:
-        """Return the squared error of what counts of the outputs, of each sample."""
+        """Return the squared error of what counts of the outputs, of each sample, (samples,).
+
+        Of several fits, weights (ways, groups, columns, outputs), all at once: (ways, samples).
+        """
         found, wanted = fitted(self.rows), self.wanted
         if self.behind is not None:
             found, wanted = self.behind.seen(found), self.behind.let_through(self.behind.aims)
-        return (found - wanted).square().sum((0, 2), dtype=torch.float64)
+        return (found - wanted).square().sum((-3, -1), dtype=torch.float64)
 
 
 def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
@@ -144,18 +156,18 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
     squares = LeastSquares(seen.rows, start, offset=seen.behind is not None)
     nearest = None  # the best of the fits, or the one that moves weights least
     for ridge, found in zip(RIDGES, squares.fits(seen.plain, RIDGES), strict=True):
-        if _clearly_less(errors := unseen.errors(found), least):
+        if clearly_less(errors := unseen.errors(found), least):
             least, best, nearest = errors, found, (ridge, found)
         nearest = nearest or (ridge, found)
     if seen.behind is not None and seen.behind.ceiling is not None and nearest is not None:
         fit = partial(squares.fit, ridge=nearest[0])
         found = seen.behind.fit(fit, nearest[1], seen.rows, seen.wanted)
-        if _clearly_less(unseen.errors(found), least):
+        if clearly_less(unseen.errors(found), least):
             best = found
     return best
 
 
-def _clearly_less(errors: Tensor, others: Tensor) -> bool:
-    """Whether errors are less than others of the same samples by more than chance may do."""
+def clearly_less(errors: Tensor, others: Tensor) -> Tensor:
+    """Whether errors are less than others of the same samples by more than chance may do, ()."""
     less = others - errors
-    return float(less.mean()) > float(less.std()) / len(less) ** 0.5
+    return less.mean() > less.std() / len(less) ** 0.5

@@ -73,7 +73,8 @@ class NestedLeastSquares:
         rows = _rows(_ridged(gram, ridge), order)
         factor = torch.linalg.cholesky(_columns(rows, order))
         target = torch.linalg.solve_triangular(factor, rows @ weight, upper=False)
-        identity = torch.eye(factor.shape[-1], dtype=factor.dtype).expand_as(factor)
+        identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
+        identity = identity.expand_as(factor)
         inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
         self._inverse = inverse.to(dtype)
         self._target = target.mT.contiguous().to(dtype)
@@ -150,7 +151,10 @@ class Reconstruct(Recovery):
 
     def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, torch.Tensor]:
         """Solve for each layer that has a Gram matrix."""
-        return refit(calibration.model, calibration.graph, calibration.grams, kept)
+        model = calibration.model
+        on_processor = next(model.parameters()).device.type == "cpu"
+        solve = refit if on_processor else refit_together
+        return solve(model, calibration.graph, calibration.grams, kept)
 
 
 def refit(
@@ -170,15 +174,66 @@ def refit(
         weight = model.get_submodule(name).weight
         assert isinstance(weight, torch.Tensor)
         columns = unfolded_columns(layer.inputs.kept(kept), layer)
-        solved = least_squares(gram, as_matrix(weight, layer.groups), columns)
+        solved = least_squares(gram, as_matrix(weight, layer.groups).cpu(), columns)
         rows = torch.from_numpy(layer.outputs.kept(kept))
         weights[name] = as_weight(solved, weight)[rows]
     return weights
 
 
+def refit_together(
+    model: nn.Module, graph: ChannelGraph, grams: Mapping[str, torch.Tensor], kept: Kept
+) -> dict[str, torch.Tensor]:
+    """Re-fitted weights as ``refit`` gives, solved where the network is, without waiting for it.
+
+    A GPU is slow at one small matrix after the other: layers of one shape are one batch, at full
+    width, with zeros where the plan keeps less.
+    """
+    alike: dict[tuple[torch.Size, torch.Size], dict[str, torch.Tensor]] = {}
+    for name, gram in grams.items():
+        weight = model.get_submodule(name).weight
+        assert isinstance(weight, torch.Tensor)
+        alike.setdefault((gram.shape, weight.shape), {})[name] = weight
+    return {
+        name: fitted
+        for layers in alike.values()
+        for name, fitted in _refit_alike(layers, graph, grams, kept).items()
+    }
+
+
+def _refit_alike(
+    layers: Mapping[str, torch.Tensor],
+    graph: ChannelGraph,
+    grams: Mapping[str, torch.Tensor],
+    kept: Kept,
+) -> dict[str, torch.Tensor]:
+    """Weights of layers of one shape, by name and original weight."""
+    columns = {}
+    for name in layers:
+        layer = graph.layers[name]
+        assert layer.inputs is not None
+        columns[name] = unfolded_columns(layer.inputs.kept(kept), layer)
+    stay = torch.stack(
+        [
+            torch.zeros(grams[name].shape[:-1], dtype=torch.bool).scatter_(-1, each, True)
+            for name, each in columns.items()
+        ]
+    )
+    matrix = torch.stack(
+        [as_matrix(weight, graph.layers[n].groups) for n, weight in layers.items()]
+    )
+    gram = torch.stack([grams[name] for name in layers]).to(matrix.device)
+    solved = MaskedLeastSquares(gram, matrix).weights(stay.to(matrix.device)).mT
+    weights = {}
+    for (name, weight), mine in zip(layers.items(), solved, strict=True):
+        best = _rows(mine, columns[name].to(mine.device))
+        rows = torch.from_numpy(graph.layers[name].outputs.kept(kept)).to(mine.device)
+        weights[name] = as_weight(best, weight)[rows]
+    return weights
+
+
 def as_matrix(weight: torch.Tensor, groups: int = 1) -> torch.Tensor:
     """Return a weight (O, I / groups, ...) as (groups, columns, O / groups) in float64."""
-    return weight.detach().flatten(1).reshape(groups, -1, weight[0].numel()).mT.double().cpu()
+    return weight.detach().flatten(1).reshape(groups, -1, weight[0].numel()).mT.double()
 
 
 def as_weight(matrix: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,7 @@ from amc_gym._utils.nests import Nest, called, leaves
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.recovery.behind_relu import Behind, add_offset, affine, has_offset
 from amc_gym.compression.recovery.fitting import Problem, best_fit
+from amc_gym.compression.recovery.fitting_on_device import best_fit_on_device
 from amc_gym.compression.recovery.moments import restored
 from amc_gym.compression.recovery.reconstruction import Reconstruct, as_matrix, as_weight
 from amc_gym.compression.recovery.recovery import Calibration, Recovery, register
@@ -112,7 +113,8 @@ def refit_sequentially(
             behind = Behind(scale, end, ceiling, aims=scale * problem.wanted + original)
             problem = replace(problem, behind=behind)
         start = as_matrix(weight, groups).to(rows.inputs)
-        found = best_fit(problem, start, rows.fitted)
+        fit_layer = best_fit if start.device.type == "cpu" else best_fit_on_device
+        found = fit_layer(problem, start, rows.fitted)
         if found is None:
             return
         if has_offset(module, norm):
