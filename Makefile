@@ -21,7 +21,7 @@ ONNX := .venv/.installed-onnx
 DOCS := .venv/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 weights-imagenette zoo docs lint type format clean
+.PHONY: help install test test-thorough bench bench-full bench-speed test-integrations bench-gpu pareto cifar10 cifar10-more weights weights-cifar10 weights-imagenette zoo docs release lint type format clean
 
 help:
 	@echo 'AMC-Gym: neural-network compression as Gymnasium environments'
@@ -68,7 +68,9 @@ help:
 	@echo '  make zoo          train the small networks that suites are made of, into runs/zoo'
 	@echo '                                                           an hour'
 	@echo '  make docs         build the site from docs/ and docstrings into runs/site, and check its links'
-	@echo '                                                           half a minute, once installed'
+	@echo '                                                           two minutes, once installed'
+	@echo '  make release      wheels, source archive, model cards and checksums into runs/release'
+	@echo '                                                           a minute; nothing is uploaded'
 	@echo '  make clean        remove .venv, caches and build outputs; never results'
 	@echo
 	@echo 'Studies: .venv/bin/python -m benchmarks reproduce lists them; docs/reproduce.md has the results.'
@@ -192,6 +194,9 @@ cifar10-more: $(INSTALLED)
 docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'Open runs/site/index.html'
+
+release: $(DEVELOPER)
+	$(BIN)/python -m release
 
 lint: $(DEVELOPER)
 	$(BIN)/ruff check .

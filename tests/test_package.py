@@ -82,8 +82,14 @@ def test_public_names_are_those_of_the_interface() -> None:
 
 
 def test_the_version_is_written_once() -> None:
-    assert "version" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dynamic"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    weights = tomllib.loads((ROOT / "release/weights/pyproject.toml").read_text())["project"]
+    assert "version" in project["dynamic"]
     assert f"\nversion: {amc_gym.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert weights["version"] == amc_gym.__version__
+    assert project["optional-dependencies"]["weights"] == [
+        f"amc-gym-weights=={amc_gym.__version__}"
+    ]
 
 
 def test_type_checkers_are_told_that_it_is_typed() -> None:

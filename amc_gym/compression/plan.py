@@ -79,7 +79,7 @@ class Measured:
         return cls(**{"score" if name == ACCURACY else name: v for name, v in content.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CompressionPlan:
     """The outcome of one episode.
 
@@ -112,6 +112,16 @@ class CompressionPlan:
                 f"measured must be an amc_gym.Measured, not {described(self.measured)}: "
                 "Measured(score, images, macs, params)"
             )
+
+    def __repr__(self) -> str:
+        """Return what a notebook shows: one line, not thousands of channels."""
+        of = printable(str(self.task.get("task") or "a task of one's own"), 100)
+        kept = f"{sum(self.counts):,} {'weights' if self.weights else 'channels'}"
+        found = self.measured
+        return (
+            f"<CompressionPlan of {of}: {kept} of {len(self.counts)} units, {found.macs:,} MACs, "
+            f"{found.params:,} parameters, {self.score_name} {found.score:.2%}>"
+        )
 
     def __hash__(self) -> int:
         # Equal tables may differ in their order.

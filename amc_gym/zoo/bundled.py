@@ -28,7 +28,8 @@ DIRECTORY = Path(__file__).with_name("weights")
 LARGEST = 4 * 2**20
 """Bytes from which on kernels are kept in half precision."""
 
-REINSTALL = "reinstall amc-gym, or run `make weights` in a checkout"
+REINSTALL = "pip install --force-reinstall 'amc-gym[weights]', or run `make weights` in a checkout"
+"""Whether a file is damaged, or one of those that the wheel is too small for."""
 
 
 class JudgedSchema(Schema):

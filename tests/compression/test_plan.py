@@ -118,6 +118,14 @@ def test_a_file_of_the_first_format_is_what_it_was():
         assert getattr(plan, name) == content[name]
 
 
+def test_a_plan_is_shown_in_one_line(finished):
+    _, plan, _ = finished
+    shown, measured = repr(plan), plan.measured
+    assert len(shown) < 300
+    assert f"{measured.macs:,} MACs" in shown
+    assert f"{measured.score:.2%}" in shown
+
+
 def test_a_file_has_one_line_for_each_unit(finished, tmp_path):
     _, plan, _ = finished
     text = plan.save(tmp_path / "plan.json").read_text()

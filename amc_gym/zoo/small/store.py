@@ -44,7 +44,7 @@ DIRECTORY = Path(__file__).with_name("trained")
 WEIGHTS = "networks.safetensors"
 CARDS = "cards.json"
 
-REINSTALL = "reinstall amc-gym, or run `make zoo` in a checkout"
+REINSTALL = "pip install --force-reinstall 'amc-gym[weights]', or run `make zoo` in a checkout"
 
 
 class Card(Schema):
