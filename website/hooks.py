@@ -10,7 +10,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from website import checking, environments, reference, repository
+from website import checking, environments, reference, repository, tutorials
 from website.markdown import relink, with_anchors
 
 log = logging.getLogger("mkdocs.hooks.website")
@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 FRONT = "README.md"
 
-SECTIONS = {"environments/": environments, "reference/": reference}
+SECTIONS = {"tutorials/": tutorials, "environments/": environments, "reference/": reference}
 """Entry of ``nav`` -> module whose ``pages`` stand there."""
 
 _shown: dict[str, repository.Shown] = {}
@@ -40,9 +40,12 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     docs = Path(config.docs_dir).relative_to(root).as_posix()
     pages = [f"{docs}/{file.src_uri}" for file in files.documentation_pages()]
     _shown.clear()
-    _shown.update(repository.collect(root, docs, [FRONT, *pages]))
+    _shown.update(repository.collect(root, docs, [FRONT, *pages], tutorials.places()))
     _sources.clear()
-    _sources.update({shown.place: shown.source for shown in _shown.values()})
+    _sources.update({shown.place: shown.source for shown in _shown.values() if shown.text})
+    for contents in _made.values():
+        for place, content in contents.items():
+            files.append(File.generated(config, place, content=content))
     for path, shown in _shown.items():
         if files.get_file_from_path(shown.place) is not None:
             continue  # of docs/
@@ -52,9 +55,6 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         hidden = shown.place.startswith(f"{repository.FOLDER}/")
         shelf = InclusionLevel.NOT_IN_NAV if hidden else InclusionLevel.INCLUDED
         files.append(File.generated(config, shown.place, inclusion=shelf, **given))
-    for contents in _made.values():
-        for place, content in contents.items():
-            files.append(File.generated(config, place, content=content))
     for asset in ASSETS.iterdir():
         place = f"assets/{asset.name}"
         files.append(File.generated(config, place, abs_src_path=str(asset)))

@@ -42,7 +42,7 @@ class Shown:
     Attributes:
         source: path in the repository; "" for a page of no file, whose links start at the root.
         place: path in the site's sources.
-        text: of a page, or ``None`` for a file that is copied.
+        text: of a page, or ``None`` for a file that is copied, or a page that is made elsewhere.
     """
 
     source: str
@@ -50,15 +50,18 @@ class Shown:
     text: str | None
 
 
-def collect(root: Path, docs: str, first: Iterable[str]) -> dict[str, Shown]:
+def collect(
+    root: Path, docs: str, first: Iterable[str], made: Mapping[str, str] | None = None
+) -> dict[str, Shown]:
     """Return what the site shows of each path that is reached by links, by path.
 
     Args:
         root: of the repository.
         docs: folder of pages that MkDocs finds by itself.
         first: paths of the pages to start from.
+        made: path -> place of the page that is made of it elsewhere.
     """
-    found: dict[str, Shown] = {}
+    found = {path: Shown(path, place, None) for path, place in (made or {}).items()}
     waiting = list(first)
     while waiting:
         path = waiting.pop()

@@ -67,6 +67,16 @@ def test_what_is_linked_comes_along_with_what_that_links_to(tmp_path: Path) -> N
     assert relative(found, listing.place, listing.source, "agents/x.py") == "x.py.md"
 
 
+def test_pages_that_are_made_elsewhere_are_led_to(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "notes").mkdir(parents=True)
+    (tmp_path / "README.md").write_text("[notes](docs/notes) [one](docs/notes/one.py)")
+    made = {"docs/notes": "notes/index.md", "docs/notes/one.py": "notes/one.md"}
+    found = collect(tmp_path, "docs", ["README.md"], made)
+    assert relative(found, "index.md", "README.md", "docs/notes") == "notes/index.md"
+    assert relative(found, "index.md", "README.md", "docs/notes/one.py") == "notes/one.md"
+    assert set(found) == {"README.md", *made}
+
+
 def test_a_link_above_the_repository_is_left_alone(tmp_path: Path) -> None:
     root = tmp_path / "repository"
     root.mkdir()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import browsing
 import pytest
 
 import agents
 from amc_gym import api
 from amc_gym.registration import IDS, SUITES
+from website import tutorials
 from website.checking import Links
 
 pytestmark = pytest.mark.thorough
@@ -87,3 +91,67 @@ def test_search_knows_the_pages_and_not_the_files_beside_them(site: Path) -> Non
     index = (site / "search" / "search_index.json").read_text("utf-8")
     assert '"which-agent.html' in index
     assert '"repository/' not in index
+
+
+def test_each_tutorial_is_a_page_with_what_it_printed_and_a_notebook(site: Path) -> None:
+    for stem in tutorials.ORDER:
+        notebook = json.loads((site / "tutorials" / f"{stem}.ipynb").read_text("utf-8"))
+        outputs = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        assert any(outputs)
+        assert f"tutorials/{stem}.html" in page(site, "index.html").targets
+    assert "36,870 MACs" in (site / "tutorials/the_paper_in_numbers.html").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with browsing.chromium() as driver:
+        yield driver
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index.html",
+        "results.html",
+        "tutorials/first_episode.html",
+        "environments/AMC-MobileNet-v0.html",
+        "reference/compress.html",
+    ],
+)
+def test_pages_fit_the_screen_and_report_no_error(
+    site: Path, browser: Any, name: str, width: int
+) -> None:
+    browser.get_log("browser")
+    browsing.open_page(browser, site / name, width)
+    assert not browsing.wider_than_the_screen(browser)
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    broken = "return [...document.images].filter((i) => i.complete && !i.naturalWidth).length"
+    assert browser.execute_script(broken) == 0
+
+
+def test_search_finds_a_page_and_leads_to_it(site: Path, browser: Any) -> None:
+    browsing.open_page(browser, site / "index.html", 1200)
+    browser.execute_script("document.querySelector('.md-search__input').focus()")
+    browser.find_element("css selector", ".md-search__input").send_keys("leaderboard")
+    browsing.wait_for(browser, "document.querySelector('.md-search-result__link') !== null")
+    link = "document.querySelector('.md-search-result__link').href"
+    assert "leaderboard.html" in browser.execute_script(f"return {link}")
+
+
+def test_dark_mode_is_a_click_and_stays(site: Path, browser: Any) -> None:
+    scheme = "document.body.getAttribute('data-md-color-scheme')"
+    browsing.open_page(browser, site / "index.html", 1200)
+    before = browser.execute_script(f"return {scheme}")
+    browser.execute_script("document.querySelector('label[for^=__palette]:not([hidden])').click()")
+    browsing.wait_for(browser, f"{scheme} !== '{before}'")
+    browsing.open_page(browser, site / "results.html", 1200)
+    browsing.wait_for(browser, f"{scheme} !== '{before}'")
+
+
+def test_navigation_leads_from_page_to_page(site: Path, browser: Any) -> None:
+    browsing.open_page(browser, site / "index.html", 1200)
+    browser.find_element("link text", "Tutorials").click()
+    browsing.wait_for(browser, "location.pathname.endsWith('tutorials/index.html')")
+    browser.find_element("partial link text", "First episode").click()
+    browsing.wait_for(browser, "location.pathname.endsWith('first_episode.html')")

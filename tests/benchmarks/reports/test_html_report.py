@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import browsing
 import pytest
 from rich.console import Console
 from small_study import variant
@@ -23,7 +22,6 @@ from benchmarks.reports.statistics import rows_of
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 HOSTILE = "</script><b>&%{x}"
 """An agent's name that no page may take for markup."""
 
@@ -43,35 +41,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, record: Record) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None or CHROMEDRIVER is None:
-        pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(CHROMEDRIVER)
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.execute_cdp_cmd("Network.enable", {})
-    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
-    yield driver
-    driver.quit()
+    with browsing.chromium() as driver:
+        yield driver
 
 
 @pytest.fixture(params=[1200, 390])
 def opened(request: pytest.FixtureRequest, browser: Any, folder: Path) -> Any:
     """The page on a desk and on a phone, without a network."""
-    screen = {"width": request.param, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    browser.get((folder / "report.html").as_uri())
-    # On a busy machine the browser may say that it is there before the page is.
-    deadline = time.monotonic() + 60
-    there = "return document.readyState == 'complete' && document.links.length > 0"
-    while not browser.execute_script(there):
-        assert time.monotonic() < deadline, "the page does not load"
-        time.sleep(0.1)
+    browsing.open_page(browser, folder / "report.html", request.param)
     return browser
 
 
