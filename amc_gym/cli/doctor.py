@@ -18,6 +18,7 @@ from amc_gym.cli.console import say
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.zoo.datasets import DATA_ROOT
 from amc_gym.zoo.datasets.registry import PLACES
+from amc_gym.zoo.small import store
 
 DEVELOPERS = {"dev", "docs"}
 """Extras of a checkout, of no use with the installed package."""
@@ -59,6 +60,8 @@ def _state(extra: str, packages: list[str]) -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             missing.append(package)
+    if extra == "weights" and missing and (store.DIRECTORY / store.WEIGHTS).exists():
+        return "in this checkout"
     if missing:
         return f"missing {', '.join(missing)}: pip install 'amc-gym[{extra}]'"
     return ", ".join(found)

@@ -171,3 +171,4 @@ def test_the_doctor_says_what_is_there_and_what_installs_the_rest(
     assert "cifar10 │ not found" in said
     assert "latency │ 3 KiB" in said
     assert "bundled │ digits, glyphs" in said
+    assert doctor._state("weights", ["amc-gym-weights"]) == "in this checkout"
