@@ -37,7 +37,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         given: options of the environment.
         arguments: names of what it is made with, for messages.
         render_mode: ``None``, "ansi", "rgb_array", or "human": after each step a picture in the
-            notebook's cell, or else in a window.
+            notebook's cell or a window, or where there is no screen a line in the terminal.
 
     Raises:
         ValueError: no such ``render_mode``.
@@ -252,10 +252,9 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
     def render(self) -> Any:
         """Return the episode so far: a table as text, or a picture, (400, 600, 3) uint8.
 
-        With ``render_mode="human"`` nothing is returned: the picture is shown, as after each step.
+        With ``render_mode="human"`` nothing is returned: it is shown, as after each step.
 
         Raises:
-            ImportError, ValueError: there is neither a notebook nor a window to show it in.
             gymnasium.error.ResetNeeded: nothing was started yet.
         """
         if self.render_mode is None:
@@ -278,11 +277,10 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         """Show the episode so far to whoever watches."""
         if self.render_mode != "human":
             return
-        picture = rgb_array(self._frame())
         if self._viewer is None:
             title = "AMC-Gym" if self.spec is None else self.spec.id
             self._viewer = Paced(viewer_of(title), self.metadata["render_fps"])
-        self._viewer.show(picture)
+        self._viewer.show(self._frame())
 
     def _frame(self) -> Frame:
         """Return the episode so far, as it is shown.

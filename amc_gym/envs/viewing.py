@@ -1,4 +1,4 @@
-"""``render_mode="human"``: frames in a notebook's cell, or else in a window."""
+"""``render_mode="human"``: frames in a notebook's cell, else in a window, else in the terminal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import time
 from contextlib import suppress
 from typing import Any, Protocol
 
-import numpy as np
 from PIL import Image
+
+from amc_gym.envs.picture import rgb_array
+from amc_gym.envs.rendering import Frame, ansi
 
 
 class Viewer(Protocol):
-    """Something that shows pictures, one in place of the other."""
+    """Something that shows frames."""
 
-    def show(self, picture: np.ndarray) -> None:
-        """Show a picture, (height, width, 3) uint8."""
+    def show(self, frame: Frame) -> None:
+        """Show a frame."""
         ...
 
     def close(self) -> None:
@@ -30,13 +32,13 @@ class Notebook:
         self._shown: Any = None
         self._cell: int | None = None
 
-    def show(self, picture: np.ndarray) -> None:
+    def show(self, frame: Frame) -> None:
         """Show a picture in place of the cell's last one."""
         from IPython.core.getipython import get_ipython
         from IPython.display import display
 
         cell = getattr(get_ipython(), "execution_count", None)
-        image = Image.fromarray(picture)
+        image = Image.fromarray(rgb_array(frame))
         if self._shown is None or cell != self._cell:
             self._shown, self._cell = display(image, display_id=True), cell
         else:
@@ -54,36 +56,29 @@ class Window:
 
     Raises:
         ImportError: this Python has no Tk.
-        ValueError: there is no screen.
+        OSError: there is no screen.
     """
 
     def __init__(self, title: str) -> None:
-        try:
-            import tkinter
-        except ImportError as error:
-            raise ImportError(
-                "render_mode='human' shows a window of Tk, which this Python lacks (Debian's "
-                "package is python3-tk): install it, use a notebook, or choose 'rgb_array'"
-            ) from error
+        import tkinter
+
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise ValueError(
-                f"render_mode='human' needs a screen or a notebook ({error}): choose 'rgb_array'"
-            ) from error
+            raise OSError(f"no screen: {error}") from error
         self._root.title(title)
         self._label = tkinter.Label(self._root)
         self._label.pack()
         self._image: Any = None
 
-    def show(self, picture: np.ndarray) -> None:
+    def show(self, frame: Frame) -> None:
         """Show a picture in place of the last one; a window that the user closed stays closed."""
         import tkinter
 
         from PIL import ImageTk
 
         try:
-            self._image = ImageTk.PhotoImage(Image.fromarray(picture), master=self._root)
+            self._image = ImageTk.PhotoImage(Image.fromarray(rgb_array(frame)), master=self._root)
             self._label.configure(image=self._image)
             self._root.update()
         except tkinter.TclError:
@@ -98,32 +93,42 @@ class Window:
             self._root.destroy()
 
 
+class Terminal:
+    """A terminal, or whatever standard output is: a line for each step, at the end the table."""
+
+    def show(self, frame: Frame) -> None:
+        """Print a frame."""
+        print(frame.headline if frame.score is None else ansi(frame), flush=True)
+
+    def close(self) -> None:
+        """Leave what is printed."""
+
+
 class Paced:
-    """Show pictures at a viewer, none shorter than people need to see it.
+    """Show frames at a viewer, none shorter than people need to see it.
 
     Args:
         viewer: where.
-        fps: pictures per second at most.
+        fps: frames per second at most.
     """
 
     def __init__(self, viewer: Viewer, fps: float) -> None:
         self.viewer, self._pause, self._last = viewer, 1 / fps, 0.0
 
-    def show(self, picture: np.ndarray) -> None:
-        """Wait until the last picture was seen, and show the next one."""
+    def show(self, frame: Frame) -> None:
+        """Wait until the last frame was seen, and show the next one."""
         time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
-        self.viewer.show(picture)
+        self.viewer.show(frame)
         self._last = time.monotonic()
 
 
 def viewer_of(title: str) -> Viewer:
-    """Return a notebook's cell where one runs, else a window.
-
-    Raises:
-        ImportError, ValueError: as ``Window``.
-    """
+    """Return a notebook's cell where one runs, else a window, or without a screen the terminal."""
     shell = sys.modules.get("IPython")
     running = None if shell is None else shell.get_ipython()
     if running is not None and getattr(running, "kernel", None) is not None:
         return Notebook()
-    return Window(title)
+    try:
+        return Window(title)
+    except (ImportError, OSError):
+        return Terminal()

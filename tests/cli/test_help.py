@@ -161,6 +161,7 @@ def test_the_doctor_says_what_is_there_and_what_installs_the_rest(
     monkeypatch.setattr(doctor, "version", without)
     monkeypatch.setenv("AMC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("AMC_DATA_ROOT", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "400")  # no path is broken
     (tmp_path / "cache" / "latency").mkdir(parents=True)
     (tmp_path / "cache" / "latency" / "times.json").write_bytes(b"x" * 3 * 1024)
     (tmp_path / "imagenette2").mkdir()

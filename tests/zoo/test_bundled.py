@@ -88,7 +88,7 @@ def test_damaged_weights_are_refused_with_the_fix(tmp_path: Path) -> None:
         bundled.load("MobileNet", "digits", tmp_path)
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(OSError, match=r"checksum.*reinstall amc-gym"):
+    with pytest.raises(OSError, match=r"checksum.*reinstall 'amc-gym"):
         bundled.load("MobileNet", "digits", tmp_path)
     path.write_bytes(content[:-1000])
     with pytest.raises(OSError, match="damaged"):

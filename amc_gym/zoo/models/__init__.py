@@ -64,4 +64,5 @@ def build(network: str, dataset: str, classes: int | None = None) -> nn.Module:
 
     Takes and raises what ``architecture`` does.
     """
-    return NETWORKS[network].build(**architecture(network, dataset, classes))
+    arguments = architecture(network, dataset, classes)
+    return NETWORKS[network].build(**arguments)
