@@ -6,7 +6,6 @@ is metadata and whose figures are those of the card.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,12 @@ def write(out: Path) -> list[Path]:
         out: where they go.
     """
     folders = []
-    for path in sorted(bundled.DIRECTORY.glob("*.json")):
-        card = json.loads(path.read_text("utf-8"))
-        folder = out / path.stem
+    for card in bundled.cards():
+        weights = bundled.DIRECTORY / card["file"]
+        folder = out / weights.stem
         folder.mkdir(parents=True)
-        shutil.copy(path, folder)
-        shutil.copy(path.with_name(card["file"]), folder)
+        shutil.copy(weights, folder)
+        shutil.copy(weights.with_suffix(".json"), folder)
         (folder / "README.md").write_text(page(card), "utf-8")
         folders.append(folder)
     return folders

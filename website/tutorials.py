@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import jupytext
@@ -36,9 +37,10 @@ SECONDS = 600
 
 def pages() -> dict[str, str | bytes]:
     """Return the text of each page, each picture and each notebook, by the name of its file."""
-    made: dict[str, str | bytes] = {"index.md": _index()}
-    for stem in ORDER:
-        made |= _page(stem, run(SOURCES / f"{stem}.py"))
+    notebooks = {stem: run(SOURCES / f"{stem}.py") for stem in ORDER}
+    made: dict[str, str | bytes] = {"index.md": _index(notebooks)}
+    for stem, notebook in notebooks.items():
+        made |= _page(stem, notebook)
     return made
 
 
@@ -68,9 +70,7 @@ def run(path: Path) -> nbformat.NotebookNode:
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
-            extra_arguments=[
-                "--log-level=ERROR"
-            ],  # it warns of its own connection, on this machine
+            extra_arguments=["--log-level=ERROR"],  # it warns of its own connection
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
             timeout=SECONDS,
@@ -91,10 +91,10 @@ def _page(stem: str, notebook: nbformat.NotebookNode) -> dict[str, str | bytes]:
     }
 
 
-def _index() -> str:
+def _index(notebooks: Mapping[str, nbformat.NotebookNode]) -> str:
     lines = []
-    for stem in ORDER:
-        first = jupytext.read(SOURCES / f"{stem}.py").cells[0].source.split("\n\n")
+    for stem, notebook in notebooks.items():
+        first = notebook.cells[0].source.split("\n\n")
         title, about = first[0].lstrip("# "), " ".join(first[1].split())
         lines.append(f"- [{title}]({stem}.md): {about[0].lower()}{about[1:]}")
     return "\n\n".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def caches() -> list[tuple[str, str]]:
     return [*rows, (str(root), f"{_bytes(_size(root.rglob('*')))} in all; safe to delete")]
 
 
-def _size(paths) -> int:
+def _size(paths: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 

@@ -13,7 +13,7 @@ from amc_gym.envs.rendering import Frame
 WIDTH, HEIGHT = 600, 400
 
 LEFT, RIGHT = 52, 588
-"""Of meter and bars, in pixels."""
+"""Ends of meter and bars, in pixels."""
 
 METER = (46, 66)
 """Top and bottom of the bar that shows the cost."""

@@ -68,8 +68,7 @@ def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, A
         ValueError: nothing is bundled for this pair; the message lists what is.
         OSError: a card is damaged.
     """
-    cards = [_read_card(path) for path in sorted(directory.glob("*.json"))]
-    known = {(card["network"], card["dataset"]): card for card in cards}
+    known = {(card["network"], card["dataset"]): card for card in cards(directory)}
     if (network, dataset) not in known:
         choices = ", ".join(repr(" ".join(names)) for names in known)
         raise ValueError(
@@ -77,6 +76,15 @@ def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, A
             "weights='torchvision', 'random' or a path"
         )
     return known[network, dataset]
+
+
+def cards(directory: Path = DIRECTORY) -> list[dict[str, Any]]:
+    """Return all cards of bundled weights, see ``find``, in the order of their files.
+
+    Raises:
+        OSError: a card is damaged.
+    """
+    return [_read_card(path) for path in sorted(directory.glob("*.json"))]
 
 
 def _read_card(path: Path) -> dict[str, Any]:

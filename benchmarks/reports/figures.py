@@ -41,7 +41,7 @@ SHADES = 64
 """Colours of a picture's file, which make it a quarter as large; the eye finds no difference."""
 
 COLUMNS = 3
-"""Of the legend below curves."""
+"""Names in a row of the legend below curves."""
 
 CURVES = 3.6
 """Inches that a panel of learning curves is high."""

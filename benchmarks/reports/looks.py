@@ -52,7 +52,7 @@ MARKERS = ("o", "s", "D", "^")
 
 GREY = "#555555"
 REST = "#B8BEC6"
-"""Of curves that a panel has no colour for."""
+"""Colour of curves that are beyond ``TOLD`` in a panel."""
 
 TOLD = 8
 """Curves of a panel that have a colour and a place in the legend; the eye follows no more."""

@@ -62,7 +62,7 @@ ALONE = {
 
 
 def helped(call: Callable[[list[str]], object], words: list[str], capsys) -> str:
-    """What a help text says, on a terminal that breaks no line."""
+    """Return what a help text says."""
     with pytest.raises(SystemExit) as exit_:
         call(words)
     assert not exit_.value.code

@@ -1,4 +1,4 @@
-"""What a GPU solves is what a processor solves, stays on the GPU, and is not waited for."""
+"""Least squares on a GPU: what a processor solves, kept on the GPU, and not waited for."""
 
 from __future__ import annotations
 
