@@ -3,9 +3,9 @@
 #
 # What an observation, an action and a reward are, and how a plan becomes a smaller network.
 #
-# AMC-Gym asks one question, layer by layer: *how many of its channels may this layer lose?* An
-# **episode** is one walk through a trained network. At its end there is a **plan**, which says
-# which channels stay, and the reward says how good the smaller network is.
+# AMC-Gym asks one question, layer by layer: *how many of its channels can this layer lose?* An
+# **episode** is one walk through a trained network. Its result is a **plan**, which says which
+# channels stay. The reward says how good the compressed network is.
 
 # %%
 import gymnasium as gym
@@ -20,14 +20,14 @@ print(env.observation_space)
 print(env.action_space)
 
 # %% [markdown]
-# The network is a small MobileNet, trained on handwritten digits; both come with the package. It
-# may keep 30 % of its multiplications and additions (**MACs**): that is the **budget**.
+# The network is a small MobileNet, trained on handwritten digits; both come with the package. Its
+# **budget** is 30 % of its multiplications and additions (**MACs**).
 #
 # ## What there is to decide
 #
-# Some channels can only be pruned together: those that a depthwise convolution passes on, or those
-# that two branches add up. All of them are one **unit**, and one step decides one unit. It is named
-# after the first layer that reads its channels.
+# Some channels can only be pruned together: those that a depthwise convolution passes on, for
+# example, or those that two branches add up. Such a group is a **unit**, and each step decides one
+# unit. It is named after the first layer that reads its channels.
 
 # %%
 units = env.unwrapped.engine.graph.units
@@ -37,9 +37,9 @@ for unit in units:
 # %% [markdown]
 # ## Observation
 #
-# Eleven numbers in [0, 1] describe the unit to decide next: its place in the network, its size and
-# stride, what it costs, how much the steps so far have saved, how much is still to come, and the
-# last action (the paper's equation 1).
+# Eleven numbers in [0, 1] describe the next unit: its place in the network, its size and stride,
+# what it costs, how much the steps so far have saved, how much is still to come, and the last
+# action (the paper's equation 1).
 
 # %%
 names = ["t", "n", "c", "h", "w", "stride", "k", "FLOPs", "reduced", "rest", "last action"]
@@ -49,8 +49,8 @@ for name, number in zip(names, observation, strict=True):
 # %% [markdown]
 # ## Action
 #
-# An action is a **sparsity ratio**: the share of the unit's channels that goes. Here every unit is
-# asked to lose 40 %, which is not enough for the budget.
+# An action is a **sparsity ratio**: the fraction of the unit's channels to prune. Here we ask every
+# unit to lose 40 %, which is not enough for the budget.
 
 # %%
 terminated = False
@@ -59,10 +59,10 @@ while not terminated:
     print(f"{info['layer']:26}asked 0.40, done {info['sparsity']:.2f}, {info['channels']:3} stay")
 
 # %% [markdown]
-# The last units lost more than they were asked to. This is the paper's Algorithm 1: before each
-# step the environment works out what the units still to come could save at most, and if that is not
-# enough to meet the budget, this one has to give more. So *every* episode ends within the budget,
-# whatever the agent does:
+# The last units lost more than we asked. This is the paper's Algorithm 1: before each step the
+# environment computes how much the later units could save at most. If that is not enough to meet
+# the budget, the current unit has to give more. So *every* episode ends within the budget, whatever
+# the agent does:
 
 # %%
 print(f"MACs: {info['macs']:,}, {info['macs_ratio']:.1%} of the full network's")
@@ -75,14 +75,14 @@ plt.axis("off")
 plt.show()
 
 # %% [markdown]
-# The reward was 0 until the last step. Then the smaller network was built, the weights that are
-# left were fitted anew so that they make up for what is gone (**recovery**), and the network was
-# run on the *reward images*, which it was not trained on. That is one **evaluation**, and what
-# agents are compared by.
+# The reward was 0 until the last step. Then three things happened: the compressed network was
+# built; its remaining weights were refitted to make up for the pruned ones (**recovery**); and it
+# was run on the *reward images*, which it was not trained on. That is one **evaluation**, the unit
+# in which agents are compared.
 #
-# ## The smaller network
+# ## The compressed network
 #
-# The plan of the episode is a small object, which can be saved as JSON. `compress` turns it into an
+# The plan of the episode is a small object that can be saved as JSON. `compress` turns it into an
 # `nn.Module` that really is smaller: nothing in it is masked.
 
 # %%
@@ -94,7 +94,7 @@ print(f"test images: {amc_gym.accuracy(task.model, task.test):.1%} before, ", en
 print(f"{amc_gym.accuracy(small, task.test):.1%} after")
 
 # %% [markdown]
-# Test images are for reports; no search sees them. Somebody who gets the plan need not believe its
+# Test images are for reports; no search sees them. Whoever receives the plan need not believe its
 # figures, but can replay it:
 
 # %%
@@ -104,8 +104,9 @@ print(amc_gym.validate(task, amc_gym.CompressionPlan.load("plan.json")).ok)
 # %% [markdown]
 # ## A first search
 #
-# Random plans are no better than equal shares for all, the *uniform* plan. What looks at the
-# rewards of the plans that it has tried is, and evaluations are cheap enough for hundreds of them:
+# Random plans are no better than the *uniform* plan, which prunes every unit equally. A search that
+# learns from the rewards of earlier plans is better, and evaluations are cheap enough for hundreds
+# of them:
 
 # %%
 env.action_space.seed(1)
@@ -124,4 +125,4 @@ print(f"200 plans, evolution  {found.measured.accuracy:.1%}")
 print(f"full network          {references.full:.1%}")
 
 # %% [markdown]
-# Next: [your own agent](your_own_agent.md) in place of that evolution.
+# Next: replace that evolutionary search with [your own agent](your_own_agent.md).

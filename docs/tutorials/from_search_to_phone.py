@@ -1,11 +1,11 @@
 # %% [markdown]
 # # From search to phone
 #
-# A budget in measured milliseconds instead of MACs, and the network in a file that other runtimes
-# read.
+# A budget in measured milliseconds instead of MACs, and the network in a file for other runtimes.
 #
-# Half of the MACs is rarely half of the time: small layers cost what a call costs, and vector units
-# work on whole blocks of channels. So time can be the budget, measured where the network is to run.
+# Half of the MACs is rarely half of the time: small layers have a fixed cost per call, and vector
+# units work on whole blocks of channels. So the budget can be time, measured on the device where
+# the network will run.
 
 # %%
 import gymnasium as gym
@@ -17,9 +17,9 @@ import amc_gym
 # %% [markdown]
 # ## A table of times
 #
-# On the device, once: each layer's time for a grid of channel counts. It is a JSON file, and
-# searching with it needs the device no more. (Few rounds and a noisy machine are allowed here, as
-# it is only shown.)
+# Run this once, on the device: it times each layer on a grid of channel counts. The result is a
+# JSON file, and searching with it no longer needs the device. (To keep this page quick, it measures
+# few rounds and accepts a noisy machine.)
 
 # %% language="bash"
 # amc-gym latency-table MobileNet --runtime onnx --rounds 5 --noisiest 1000 --out table.json
@@ -27,7 +27,7 @@ import amc_gym
 # %% [markdown]
 # ## Search within a time
 #
-# Algorithm 1 counts nanoseconds now: no plan is over the budget, whatever the agent does.
+# Algorithm 1 now counts nanoseconds: no plan exceeds the budget, whatever the agent does.
 
 # %%
 env = gym.make(
@@ -46,8 +46,8 @@ _ = plan.save("plan.json")
 # %% [markdown]
 # ## Fine-tune and export
 #
-# Three epochs here, for the sake of the example; `amc-gym finetune plan.json --out
-# tuned.safetensors` does it with the package's recipe.
+# Three epochs are enough for the example; `amc-gym finetune plan.json --out tuned.safetensors` uses
+# the package's full recipe.
 
 # %%
 recipe = amc_gym.Recipe(3, 64, 0.01, schedule="cosine", distillation=0.5)
@@ -69,15 +69,15 @@ print(f"{(np.argmax(logits, axis=1) == labels.numpy()).mean():.0%} of a hundred 
 # %% [markdown]
 # ## Is it faster?
 #
-# Times of a table are a forecast. This times both networks by turns, so that whatever slows the
-# machine down meets both. By itself it refuses a machine that other programs use; here it is told
-# to go ahead.
+# Times from the table are predictions. This command measures both networks, alternating between
+# them, so that whatever slows the machine down affects both. By default it refuses a machine that
+# other programs are using; here it is told to go ahead.
 
 # %% language="bash"
 # amc-gym bench-latency plan.json --network tuned.safetensors --rounds 20 --busiest 1 --noisiest 9
 
 # %% [markdown]
 # For phones there is LiteRT (`pip install 'amc-gym[litert]'`): `amc-gym export plan.json --network
-# tuned.safetensors --format litert --out small.tflite`. How tables are made and how far off they
-# are: [measured latency](../latency.md). What else there is to know about files and runtimes:
-# [deploy](../deploy.md).
+# tuned.safetensors --format litert --out small.tflite`. [Measured latency](../latency.md) explains
+# how tables are made and how accurate they are. [Deploy](../deploy.md) has more on files and
+# runtimes.

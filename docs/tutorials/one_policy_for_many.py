@@ -1,11 +1,12 @@
 # %% [markdown]
 # # One policy for many networks
 #
-# Suites, where every episode compresses another network, and what a policy that has seen many is
-# worth on one that it has not.
+# Suites, where every episode compresses a different network; and what a policy that was trained on
+# many networks is worth on a new one.
 #
-# On a single network a search is hard to beat: a dozen numbers, and evaluations of milliseconds.
-# Learning pays where what was learnt on some networks serves on others.
+# On a single network a search is hard to beat: there are a dozen numbers to choose, and an
+# evaluation takes milliseconds. Learning pays where what was learnt on some networks helps on
+# others.
 
 # %%
 import gymnasium as gym
@@ -18,9 +19,10 @@ import agents
 # ## A suite
 #
 # `reset` draws a **context**: a network, its data and a budget. Observations are *comparable*:
-# scales are absolute, so that the same number means the same on every network. An action of 0.5
-# keeps the plan of least estimated error, which takes no evaluation; other actions keep more or
-# less. A reward of 0 is as good as the uniform plan, 1 as good as the full network.
+# their scales are absolute, so the same number means the same on every network. An action of 0.5
+# keeps as much as the plan of least estimated error, which is known without any evaluation; other
+# actions keep more or less. A reward of 0 is as good as the uniform plan, 1 as good as the full
+# network.
 
 # %%
 env = gym.make("AMC-SuiteTrain-v0")
@@ -37,8 +39,8 @@ for seed in range(4):
 # %% [markdown]
 # ## Training on it
 #
-# Nothing about the algorithm changes. This is TD3 for some twenty episodes, which is enough to see
-# how it is done and not to learn anything that lasts: the committed policies had 1,500 episodes.
+# The algorithm needs no change. Here TD3 trains for some twenty episodes, enough to show how it is
+# done and too few to learn anything lasting: the committed policies had 1,500 episodes.
 
 # %%
 noise = stable_baselines3.common.noise.NormalActionNoise(np.zeros(1), np.full(1, 0.1))
@@ -50,8 +52,8 @@ _ = model.learn(200)
 # %% [markdown]
 # ## A network never seen
 #
-# Tests are on other networks. Here is one of a family that no policy of ours was trained on,
-# inverted residuals with squeeze-and-excitation, within a budget of its own:
+# Policies are tested on other networks. This one, with its own budget, is from a family that none
+# of our policies was trained on: inverted residuals with squeeze-and-excitation.
 
 # %%
 test = gym.make("AMC-SuiteTest-v0")
@@ -75,9 +77,9 @@ print(f"TD3, twenty episodes: {played(lambda o: model.predict(o, deterministic=T
 # %% [markdown]
 # ## The policy that comes with the package
 #
-# `amc-policy` has learnt, from 200 plans of each training network, to foretell what a plan is
-# worth. Its first plan needs no evaluation; then a Gaussian process goes on from there. Beside it,
-# evaluation by evaluation, CMA-ES, which knows nothing beforehand:
+# `amc-policy` has learnt, from 200 plans of each training network, to predict what a plan is worth.
+# Its first plan needs no evaluation; then a Gaussian process continues the search from there. For
+# comparison, evaluation by evaluation: CMA-ES, which starts from nothing.
 
 # %%
 only = gym.make("AMC-SuiteTest-v0", only=context.name)
@@ -88,5 +90,5 @@ for name in ("amc-policy", "cma-es"):
     print(f"{name:17}", *(f"{best[n - 1]:+7.2f}" for n in (1, 4, 16)))
 
 # %% [markdown]
-# One network is an example and no proof. Over all test networks, with intervals, and what the
-# learnt part adds to what it is told: [suites](../suites.md#a-policy-that-has-seen-other-networks).
+# One network is an example, not evidence. [Suites](../suites.md#a-policy-that-has-seen-other-networks)
+# has the results over all test networks, with intervals, and shows how much of them is learnt.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # The paper in numbers
 #
-# State, action and Algorithm 1 on a network of three layers, every number worked out by hand.
+# State, action and Algorithm 1 on a network of three layers, with every number worked out by hand.
 #
-# *AMC: AutoML for Model Compression and Acceleration on Mobile Devices* (He et al., ECCV 2018)
-# gives each layer a sparsity ratio that an agent chooses, and makes sure by Algorithm 1 that the
-# whole network meets its budget. Here is one episode of it, small enough for a pencil.
+# In *AMC: AutoML for Model Compression and Acceleration on Mobile Devices* (He et al., ECCV 2018)
+# an agent chooses a sparsity ratio for each layer, and Algorithm 1 makes sure that the whole
+# network meets its budget. Here is one episode, small enough to follow with a pencil.
 
 # %%
 import gymnasium as gym
@@ -30,8 +30,8 @@ env = gym.make("AMC-v0", task=task, preserve_ratio=0.5, render_mode="rgb_array")
 # %% [markdown]
 # ## What the network costs
 #
-# A convolution of k x k with n inputs and m outputs on an image of 8 x 8 takes 64 k k n m
-# multiplications and additions, so its cost is a product of *two* channel counts:
+# A k x k convolution with n inputs and m outputs on an 8 x 8 image takes 64 k k n m multiplications
+# and additions, so its cost is a product of *two* channel counts:
 #
 # | layer | cost | at full width |
 # |:--|:--|--:|
@@ -40,7 +40,7 @@ env = gym.make("AMC-v0", task=task, preserve_ratio=0.5, render_mode="rgb_array")
 # | third | 64 · 9 · b · c | 57,600 |
 # | linear | c · 3 | 30 |
 #
-# with a = 4, b = 10 and c = 10. The image and the three classes stay.
+# with a = 4, b = 10 and c = 10. The image and the three classes cannot be pruned.
 
 
 # %%
@@ -56,9 +56,9 @@ print(f"{full:,} in all, at most {limit:,} may stay")
 # %% [markdown]
 # ## Three decisions
 #
-# a, b and c are the units, and each may lose 80 % at most (`max_sparsity`): at least one channel of
-# four, two of ten, two of ten. If the later units give all that they can, how much may the unit at
-# hand keep at most? That is its **cap**, Algorithm 1 in whole numbers:
+# a, b and c are the units, and each may lose at most 80 % (`max_sparsity`): so at least one channel
+# of four, two of ten and two of ten stay. How many channels may the current unit keep, if the later
+# units keep as few as they can? That is its **cap**, which is Algorithm 1 in whole numbers:
 #
 # cap of a: the largest a with macs(a, 2, 2) ≤ 41,487. Even a = 4 costs only 9,222, so the cap is 4.
 
@@ -66,8 +66,8 @@ print(f"{full:,} in all, at most {limit:,} may stay")
 assert macs(4, 2, 2) == 9_222 <= limit
 
 # %% [markdown]
-# An agent that does not want to prune anything says 0 each time. It gets its way as long as that is
-# possible:
+# An agent that does not want to prune anything says 0 each time. It gets its way for as long as
+# that is possible:
 
 # %%
 observation, _ = env.reset(seed=0)
@@ -80,8 +80,8 @@ print(f"{info['macs']:,} MACs")
 
 # %% [markdown]
 # By hand: a keeps 4. Then b: macs(4, b, 2) = 2,310 + 3,456 b must be at most 41,487, so b ≤ 11.3,
-# and all 10 stay. Then c: macs(4, 10, c) = 25,344 + 5,763 c ≤ 41,487 leaves c ≤ 2.8, so 2. The plan
-# is (4, 10, 2).
+# and all 10 stay. Then c: macs(4, 10, c) = 25,344 + 5,763 c ≤ 41,487 gives c ≤ 2.8, so 2 stay. The
+# plan is (4, 10, 2).
 
 # %%
 assert limit >= 2_310 + 3_456 * 10
@@ -89,16 +89,16 @@ assert 25_344 + 5_763 * 2 <= limit < 25_344 + 5_763 * 3
 assert info["macs"] == macs(4, 10, 2) == 36_870
 
 # %% [markdown]
-# That is within the budget, and bad: the last unit pays for all. Agents have to learn to give
-# early. The printed algorithm counts each layer by its own ratio, as in weight pruning; with
-# channels it would miss the budget, as a layer's cost depends on two decisions. The rule above is
-# the same where costs are linear, and exact here.
+# The plan is within the budget, and bad: the last unit pays for all. Agents have to learn to give
+# early. As printed, the algorithm counts each layer by its own ratio, as in weight pruning. With
+# channels that would miss the budget, because a layer's cost depends on two decisions. The rule
+# above is the same where costs are linear, and exact here.
 #
 # ## An action
 #
-# A ratio of 0.4 asks b to keep 6 of its 10; admissible counts nearest to (1 - 0.4) · 10 win, but
-# never more than the cap. (`action_mode="feasible"` spreads the ratio over what is possible
-# instead.)
+# A ratio of 0.4 asks b to keep 6 of its 10 channels: the allowed count nearest to (1 - 0.4) · 10,
+# and never more than the cap. (`action_mode="feasible"` instead spreads the ratio over what is
+# possible.)
 
 # %%
 env.reset(seed=0)
@@ -117,7 +117,7 @@ plt.show()
 # %% [markdown]
 # ## The state
 #
-# What the agent saw before each of the three decisions of the first episode, and at the end; eleven
+# What the agent saw before each of the three decisions of the first episode, and at its end: eleven
 # numbers, scaled to [0, 1] over the units (equation 1):
 
 # %%
@@ -127,8 +127,8 @@ for name, values in zip(names, np.array(episode).T, strict=True):
     print(f"{name:12}" + "".join(f"{value:8.3f}" for value in values))
 
 # %% [markdown]
-# `reduced` is what the decisions so far have saved of the whole: at the end 1 - 36,870 / 82,974 =
-# 0.556. `last action` is the ratio that was *done*, not the one that was asked for.
+# `reduced` is the fraction of the whole that the decisions so far have saved: at the end 1 -
+# 36,870 / 82,974 = 0.556. `last action` is the ratio that was *executed*, not the one asked for.
 
 # %%
 assert np.isclose(episode[-1][8], 1 - 36_870 / 82_974, atol=1e-6)
@@ -137,9 +137,9 @@ assert np.isclose(episode[-1][10], 0.8)
 # %% [markdown]
 # ## The reward
 #
-# Nothing until the last step, then the accuracy of the smaller network on the reward images (the
-# paper's -Error, up to a constant). Without a budget, `preserve_ratio=None`, the paper's other
-# rewards weigh the error against the size: `"error-log-macs"` is -Error · log(MACs),
+# It is 0 until the last step, and then the accuracy of the compressed network on the reward images
+# (the paper's -Error, up to a constant). Without a budget, `preserve_ratio=None`, the paper's other
+# rewards trade error against size: `"error-log-macs"` is -Error · log(MACs), and
 # `"error-log-params"` likewise.
 #
-# What this project does otherwise than the paper, and why: [differences](../differences.md).
+# What this project does differently from the paper, and why: [differences](../differences.md).

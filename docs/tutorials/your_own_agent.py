@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Your own agent
 #
-# Three ways to bring an algorithm: a loop of your own, a class of Stable-Baselines3, a script in
-# CleanRL's form; and how to compare it fairly.
+# Three ways to bring an algorithm: your own loop, a Stable-Baselines3 class, a script in CleanRL's
+# style; and how to compare it fairly.
 #
-# All agents here spend **evaluations**: finished plans whose smaller network was built and tried.
-# Whoever compares agents by episodes, steps or seconds compares something else.
+# Agents spend **evaluations**: an evaluation builds and tests the compressed network of one
+# finished plan. Compare agents at equal evaluations, not at equal episodes, steps or seconds.
 
 # %%
 import gymnasium as gym
@@ -21,8 +21,9 @@ import benchmarks
 # %% [markdown]
 # ## A loop of your own
 #
-# An agent is a class of (environment, seed) with a `learn` method. What it finds is recorded from
-# outside, so there is nothing to return. This one changes one ratio of its best plan at a time:
+# An agent is a class that takes an environment and a seed and has a `learn` method. A wrapper
+# around the environment records what it finds, so it need not return anything. This one changes one
+# ratio of its best plan at a time:
 
 
 # %%
@@ -50,7 +51,7 @@ class HillClimber:
 
 
 # %% [markdown]
-# `make` gives it an environment whose episodes are counted; `learn(50)` ends with the best plan.
+# `make` gives the agent an environment that counts its episodes; `learn(50)` returns the best plan.
 
 # %%
 env = gym.make("AMC-MobileNet-v0")
@@ -64,10 +65,10 @@ for name in ("hill-climber", "random"):
 # %% [markdown]
 # ## A class of Stable-Baselines3
 #
-# The environment is an ordinary one, so an algorithm of a library trains on it as on any other.
-# `benchmarks.record` writes down what it finds, as a study would. The reward comes with the last
-# step only and episodes are short, hence `gamma=1`. The paper explores for many episodes; here
-# there are 25 in all.
+# The environment is an ordinary Gymnasium environment, so a library's algorithm trains on it
+# directly. `benchmarks.record` writes down what it finds, as a study would. Episodes are short and
+# only the last step has a reward, hence `gamma=1`. The paper explores for many episodes; here there
+# are only 25 in all.
 
 # %%
 recorded = benchmarks.record(
@@ -83,10 +84,10 @@ recorded.close()
 # %% [markdown]
 # ## A script in CleanRL's form
 #
-# CleanRL's scripts make their environment by id, and `amc_gym:AMC-MobileNet-v0` imports the package
-# by itself: `python ddpg_continuous_action.py --env-id amc_gym:AMC-MobileNet-v0` works as it
-# stands. Here is a policy gradient in that form, all in one cell: eight episodes at a time,
-# evaluated side by side, the mean of their rewards as baseline, 100 reward images to be quick.
+# CleanRL's scripts make their environment from an id, and `amc_gym:AMC-MobileNet-v0` imports the
+# package by itself. So `python ddpg_continuous_action.py --env-id amc_gym:AMC-MobileNet-v0` works
+# unchanged. Here is a policy gradient in that style, all in one cell: eight episodes at a time,
+# evaluated together, with their mean reward as the baseline, and 100 reward images to be quick.
 
 # %%
 torch.manual_seed(0)
@@ -117,9 +118,9 @@ for first in range(0, 20, 5):
 # %% [markdown]
 # ## A fair comparison
 #
-# A study gives every agent the same evaluations, seeds and networks, and each run a process of its
-# own. `examples/bring_your_own_agent.py` holds the hill climber as a module; anything importable
-# will do.
+# A study gives every agent the same number of evaluations, the same seeds and the same networks,
+# and each run its own process. `examples/bring_your_own_agent.py` holds the hill climber as a
+# module; any importable class works.
 
 # %% language="bash"
 # python -m benchmarks run --env AMC-MobileNet-v0 --seeds 2 --episodes 20 \
@@ -130,6 +131,6 @@ for first in range(0, 20, 5):
 Image("runs/study/learning-curves.png")
 
 # %% [markdown]
-# Two seeds and twenty evaluations show how it is done, not which agent is better. How many of both
-# it takes, what the committed results say, and where black-box searchers beat reinforcement
-# learning: [Which agent?](../which-agent.md)
+# Two seeds and twenty evaluations show the method, not which agent is better. [Which
+# agent?](../which-agent.md) says how many of both you need, what the committed results show, and
+# where black-box searchers beat reinforcement learning.

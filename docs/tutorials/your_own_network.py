@@ -3,8 +3,8 @@
 #
 # From an `nn.Module` and three sets of images to a smaller network in a file.
 #
-# Nothing has to be declared about the network. One forward pass is followed operation by operation,
-# which tells what can be pruned, and what only together.
+# You declare nothing about the network. AMC-Gym follows one forward pass operation by operation and
+# works out what can be pruned, and what can only be pruned together.
 
 # %%
 import gymnasium as gym
@@ -19,7 +19,7 @@ from amc_gym.training.loop import train
 # %% [markdown]
 # ## A network and its images
 #
-# A residual network, trained here in a few seconds; yours is trained already.
+# A residual network, trained here in a few seconds; yours is already trained.
 
 
 # %%
@@ -53,9 +53,9 @@ print(f"{amc_gym.accuracy(model, test):.1%} of the test images")
 # %% [markdown]
 # ## The task
 #
-# Three disjoint sets: *calibration* images, for ranking channels and fitting weights (training
-# images will do); *reward* images, which the search sees; *test* images, for the report. Images
-# that are in two of them are refused.
+# Three disjoint sets: *calibration* images, to rank channels and fit weights (training images are
+# fine); *reward* images, which the search sees; *test* images, for the report. An image that is in
+# two of the sets is an error.
 
 # %%
 task = amc_gym.CompressionTask(model, calibration=training, reward=reward, test=test)
@@ -67,10 +67,10 @@ for name, reason in graph.fixed.items():
     print(f"stays whole: {name} ({reason})")
 
 # %% [markdown]
-# The channels of the residual stream are one unit: whoever drops one of them drops it in all layers
-# that add to it or read from it.
+# The channels of the residual stream are one unit: to drop one of them is to drop it in every layer
+# that adds to the stream or reads from it.
 #
-# ## Search, look, hand over
+# ## Search, compare, export
 
 # %%
 uniform = amc_gym.search(env, evaluations=1, progress=False)  # which tries the uniform plan first
@@ -93,8 +93,8 @@ exported = amc_gym.export(tuned, task, "small.onnx")
 print(exported)
 
 # %% [markdown]
-# The file was run by ONNX Runtime and compared with PyTorch before you got it. Other formats, and
-# how fast they are: [from search to phone](from_search_to_phone.md).
+# Before you got the file, ONNX Runtime ran it and its outputs were compared with PyTorch's. For
+# other formats and their speed see [from search to phone](from_search_to_phone.md).
 #
 # The same from a shell, where `my_network.py` has a function `task()` that returns the task:
 #

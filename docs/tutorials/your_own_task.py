@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Your own task and metric
 #
-# Networks that do not classify: a loss, a score in [0, 1], and a reward that weighs score against
+# Networks that do not classify: a loss, a score in [0, 1], and a reward that trades score against
 # size.
 #
-# A network is fine-tuned by a *loss* and judged by a *score*; together they are the task's
-# **objective**. Segmentation, regression and detection come with the package; anything else is two
-# functions.
+# A network is fine-tuned with a *loss* and judged by a *score*; together they are the task's
+# **objective**. Segmentation, regression and detection come with the package; anything else takes
+# two functions.
 
 # %%
 import gymnasium as gym
@@ -20,7 +20,8 @@ from amc_gym.training.loop import train
 # %% [markdown]
 # ## A network that forecasts
 #
-# From 32 steps of a wave, the next four. Samples are pairs of inputs and targets of any shape.
+# It predicts the next four steps of a wave from the last 32. Samples are pairs of inputs and
+# targets of any shape.
 
 
 # %%
@@ -43,9 +44,9 @@ model = nn.Sequential(
 # %% [markdown]
 # ## An objective
 #
-# The loss is a mean over the batch. The score here is a share, counted sample by sample: all four
-# steps within 0.2 of the truth. Before anything is searched, both are tried on the reward samples;
-# a score outside [0, 1] or a loss without a gradient is one clear error.
+# The loss is a mean over the batch. The score here is a fraction, counted sample by sample: are all
+# four steps within 0.2 of the truth? Before the search starts, both are tried on the reward
+# samples. A score outside [0, 1] or a loss without a gradient gives one clear error.
 
 
 # %%
@@ -70,7 +71,8 @@ task = amc_gym.CompressionTask(model, calibration, reward, test, objective=objec
 print(f"{amc_gym.score(model, test, objective):.1%} of the test samples within 0.2")
 
 # %% [markdown]
-# The score is now what an episode is worth, what `info["score"]` says, and what `validate` replays.
+# The score is now what an episode is worth, what `info["score"]` reports, and what `validate`
+# checks.
 
 # %%
 env = gym.make("AMC-v0", task=task, preserve_ratio=0.5)
@@ -89,7 +91,7 @@ print(amc_gym.validate(task, plan).ok)
 # ## A reward of your own
 #
 # A budget says how small the network must be. Without one (`preserve_ratio=None`) the reward has to
-# weigh size against score. This is MnasNet's soft constraint (Tan et al., 2019): score times (size
+# trade size against score. This is MnasNet's soft constraint (Tan et al., 2019): score times (size
 # / target) to the power of -0.2.
 
 # %%
@@ -110,5 +112,6 @@ for share in (0.0, 0.2, 0.4, 0.6):
     print(f"score {info['score']:.1%}, reward {value:.3f}")
 
 # %% [markdown]
-# More objectives, inputs that are tuples or dictionaries, detectors: [any task](../objectives.md).
-# Importance, recovery and resource are functions as well: [extend](../extend.md).
+# For more objectives, tuples or dictionaries as inputs, and detectors see [any
+# task](../objectives.md). Importance, recovery and resource can be functions as well:
+# [extend](../extend.md).
