@@ -47,7 +47,7 @@ _ = plan.save("plan.json")
 # ## Fine-tune and export
 #
 # Three epochs are enough for the example; `amc-gym finetune plan.json --out tuned.safetensors` uses
-# the package's full recipe.
+# the package's recipe.
 
 # %%
 recipe = amc_gym.Recipe(3, 64, 0.01, schedule="cosine", distillation=0.5)

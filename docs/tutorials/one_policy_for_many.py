@@ -90,5 +90,5 @@ for name in ("amc-policy", "cma-es"):
     print(f"{name:17}", *(f"{best[n - 1]:+7.2f}" for n in (1, 4, 16)))
 
 # %% [markdown]
-# One network is an example, not evidence. [Suites](../suites.md#a-policy-that-has-seen-other-networks)
-# has the results over all test networks, with intervals, and shows how much of them is learnt.
+# One network is an example, not evidence. The results over all test networks, with intervals, and
+# how much of them is learnt: [suites](../suites.md#a-policy-that-has-seen-other-networks).
