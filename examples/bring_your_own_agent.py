@@ -1,9 +1,9 @@
-"""An agent of one's own, compared with random search: run it from the top of a checkout.
+"""Your own agent, compared with random search.  Run it from the top of a checkout:
 
     python examples/bring_your_own_agent.py
 
-The agent is a hill climber: it changes one layer's sparsity of the best plan so far.  The same file
-works as a module of a benchmark that uses all cores and can be resumed:
+The agent is a hill climber: it changes the sparsity of one layer of the best plan so far.  The same
+file works as a module for a benchmark that uses all cores and can be resumed:
 
     PYTHONPATH=examples python -m benchmarks run --env AMC-MobileNet-v0 --seeds 3 --episodes 100 \
         --agents bring_your_own_agent:HillClimber,random --out runs/hill-climber
@@ -26,7 +26,7 @@ import amc_gym
 
 @agents.register("hill-climber", kind="searcher")
 class HillClimber:
-    """Mutates the best sparsity ratios found so far, one layer at a time."""
+    """Mutate the best sparsity ratios found so far, one layer at a time."""
 
     def __init__(self, env: gym.Env, seed: int) -> None:
         self.env = env
@@ -44,7 +44,7 @@ class HillClimber:
                 best, best_reward = ratios, reward
 
     def play(self, ratios: np.ndarray) -> float:
-        """One episode; the reward comes with its last step."""
+        """Play one episode and return its reward, which comes with the last step."""
         self.env.reset()
         return float(sum(self.env.step(np.array([ratio]))[1] for ratio in ratios))
 

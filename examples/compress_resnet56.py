@@ -1,11 +1,11 @@
-"""Half the MACs of somebody else's ResNet-56: a network, images and a search of one's own.
+"""Compress somebody else's ResNet-56 to half its MACs, through the public interface.
 
     python examples/compress_resnet56.py --data-root DIR --weights resnet56.th
 
 ``DIR`` holds ``cifar10.npz`` (keys ``train_images``, ``test_images``, and ``_labels`` likewise) or
 the official CIFAR-10 files; the weights are a ResNet-56 of pytorch_resnet_cifar10 by Y. Idelbayev.
-That network was trained on every training image, so it is judged on test images alone: the search
-sees the first 500, the report is on the next 500.
+That network was trained on every training image, so only test images can judge it: the search sees
+the first 500, and the report is on the next 500.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REWARD = TEST = 500
 
 
 def read_images(root: Path) -> tuple[amc_gym.Split, amc_gym.Split]:
-    """Training and test images; bytes, which are normalised on their way to the network."""
+    """Read training and test images as bytes, which are normalised just before the network."""
     archive = root / "cifar10.npz"
     if archive.exists():
         with np.load(archive) as arrays:
@@ -47,7 +47,7 @@ def read_images(root: Path) -> tuple[amc_gym.Split, amc_gym.Split]:
 
 
 def part(split: amc_gym.Split, start: int, stop: int) -> amc_gym.Split:
-    """Images ``start`` to ``stop`` of a split."""
+    """Return images ``start`` to ``stop`` of a split."""
     return amc_gym.Split(split.images[start:stop], split.labels[start:stop], MEAN, STD)
 
 
@@ -64,10 +64,10 @@ def main(
     Args:
         data_root: folder of CIFAR-10.
         weights: checkpoint of the network.
-        preserve_ratio: share of the MACs to keep.
+        preserve_ratio: fraction of the MACs to keep.
         evaluations: how many plans the search may try.
-        final_recovery: how the kept weights make up for the pruned ones in what is handed over;
-            the search re-fits each layer by itself, which costs next to nothing.
+        final_recovery: recovery of the final network; the search refits each layer by itself,
+            which costs next to nothing.
         out: where to save the plan.
     """
     model = CifarResNet(56)

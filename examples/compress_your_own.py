@@ -1,4 +1,4 @@
-"""Your own network and arrays, compressed to 40 % of its MACs and handed over as ONNX.
+"""Compress your own network, on your own arrays, to 40 % of its MACs and write it as ONNX.
 
     python examples/compress_your_own.py
 

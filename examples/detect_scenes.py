@@ -1,11 +1,12 @@
-"""Detection on rendered scenes: uniform against searched at half the MACs, by mean precision.
+"""Compare uniform and searched detectors at half the MACs by mean average precision.
 
     python examples/detect_scenes.py --network faster-rcnn
     python examples/detect_scenes.py --network ssdlite
     python examples/detect_scenes.py --network yolo
 
-It is the paper's table 5 in small.  Of torchvision's detectors the backbone is compressed, as
-there; the third one is a network of convolutions alone, and is compressed as a whole.
+This is the paper's table 5 at a small scale, on rendered scenes.  Of torchvision's detectors only
+the backbone is compressed, as there; the third one has only convolutions, and is compressed as a
+whole.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ NETWORKS = {
 
 
 def objective_of(network: str) -> amc_gym.Objective:
-    """Mean average precision; the loss is the network's own, but for the third one."""
+    """Return mean average precision as the score; except for YOLO, the loss is the network's."""
     if network == "yolo":
         own = {"boxes": detectors.found_boxes, "loss": detectors.yolo_loss}
         return amc_gym.objectives.detection(**own)
@@ -49,17 +50,17 @@ def main(
     seed: int = 0,
     out: Path = Path("detect-scenes.onnx"),
 ) -> None:
-    """Train a detector, compress it uniformly and by search, fine-tune both, and hand one over.
+    """Train a detector, compress it uniformly and by search, fine-tune both, and export one.
 
     Args:
-        network: which one.
-        images: that it is trained on.
-        epochs: of the first training.
-        finetuning: epochs of the second one.
-        evaluations: plans that the search may try; the first one is uniform.
-        preserve_ratio: share of the MACs to keep, of the backbone or of the whole network.
+        network: which detector.
+        images: number of training images.
+        epochs: length of the first training.
+        finetuning: epochs of fine-tuning.
+        evaluations: plans that the search may try; the first one is the uniform plan.
+        preserve_ratio: fraction of the MACs to keep, of the backbone or of the whole network.
         size: side of the scenes in pixels.
-        seed: of the weights and of the search.
+        seed: seed of the weights and of the search.
         out: the file to write.
     """
     training, calibration, reward, test = (

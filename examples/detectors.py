@@ -1,4 +1,4 @@
-"""Detectors for `detect_scenes.py`: two of torchvision's, and one like YOLOv8."""
+"""Detectors for `detect_scenes.py`: two from torchvision, and one like YOLOv8."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.ops import batched_nms, box_iou, generalized_box_iou_loss
 
-CLASSES = 3  # besides the ground
+CLASSES = 3  # without the background
 
 
 def vgg(widths: tuple[int, ...] = (16, 32, 64, 64)) -> nn.Sequential:
-    """A small VGG with batch norm: two convolutions at each resolution, a quarter of the side."""
+    """Make a small VGG with batch norm: two convolutions at each resolution, down to a quarter."""
     layers: list[nn.Module] = []
     inputs = 3
     for stage, width in enumerate(widths):
@@ -33,9 +33,9 @@ def vgg(widths: tuple[int, ...] = (16, 32, 64, 64)) -> nn.Sequential:
 
 
 def faster_rcnn(size: int) -> nn.Module:
-    """Faster R-CNN on a small VGG; its part "backbone" is what the paper's table 5 compresses."""
+    """Make a Faster R-CNN on a small VGG; the paper's table 5 compresses its part "backbone"."""
     backbone: nn.Module = vgg()
-    backbone.out_channels = 64  # type: ignore[assignment]  # which torchvision asks for
+    backbone.out_channels = 64  # type: ignore[assignment]  # torchvision reads it
     sides = tuple(int(size * share) for share in (0.18, 0.25, 0.34))
     return FasterRCNN(
         backbone,
@@ -57,7 +57,7 @@ def faster_rcnn(size: int) -> nn.Module:
 
 
 class Predictor(nn.Module):
-    """Classes and boxes of a region."""
+    """Predicts classes and boxes of a region."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Predictor(nn.Module):
 
 
 class Mobile(nn.Module):
-    """The first blocks of MobileNetV3-Large, at an eighth and a sixteenth of the side."""
+    """The first blocks of MobileNetV3-Large, at 1/8 and 1/16 of the resolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Mobile(nn.Module):
 
 
 def ssdlite(size: int) -> nn.Module:
-    """SSDLite on the first blocks of MobileNetV3."""
+    """Make an SSDLite on the first blocks of MobileNetV3."""
     anchors = DefaultBoxGenerator([[], []], scales=[0.2, 0.3, 0.4])
     per_place = anchors.num_anchors_per_location()
     norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
@@ -100,13 +100,13 @@ def ssdlite(size: int) -> nn.Module:
 
 
 def conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    """Convolution, norm and SiLU."""
+    """Make a convolution, a norm and a SiLU."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.SiLU())
 
 
 class C2f(nn.Module):
-    """YOLOv8's block: channels in two halves, one goes through bottlenecks, all are joined."""
+    """YOLOv8's block: one half of the channels passes bottlenecks, then all are concatenated."""
 
     def __init__(self, inputs: int, outputs: int, n: int = 1) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class C2f(nn.Module):
 
 
 class SPPF(nn.Module):
-    """Pooling at several sizes, one after the other, joined."""
+    """Pools several times in a row and concatenates all results."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -140,10 +140,10 @@ class SPPF(nn.Module):
 
 
 class Yolo(nn.Module):
-    """A backbone, a path up and a path down, and a head at an eighth and a sixteenth.
+    """A backbone, a path up and a path down, and heads at 1/8 and 1/16 of the resolution.
 
-    Each place answers with the logits of its classes and the four distances to a box's sides, in
-    strides: (N, classes + 4, H, W) of each resolution.
+    Each position gives the logits of its classes and the four distances to a box's sides, in
+    strides: (N, classes + 4, H, W) at each resolution.
     """
 
     def __init__(self, width: int = 16) -> None:
@@ -170,7 +170,7 @@ STRIDES = (8, 16)
 
 
 def decoded(outputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (N, places, classes), boxes (N, places, 4) and middles (places, 2) of all places."""
+    """Return the logits (N, P, classes), boxes (N, P, 4) and centres (P, 2) of P positions."""
     logits, boxes, middles = [], [], []
     for output, stride in zip(outputs, STRIDES, strict=True):
         flat = output.flatten(2).transpose(1, 2)
@@ -185,7 +185,7 @@ def decoded(outputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def found_boxes(outputs: tuple[Tensor, Tensor]) -> list[dict[str, Tensor]]:
-    """The boxes of each image, those that overlap a better one of their class left out."""
+    """Return the boxes of each image after non-maximum suppression within each class."""
     logits, boxes, _ = decoded(outputs)
     images = []
     for scores, places in zip(logits.sigmoid(), boxes, strict=True):
@@ -197,9 +197,10 @@ def found_boxes(outputs: tuple[Tensor, Tensor]) -> list[dict[str, Tensor]]:
 
 
 def yolo_loss(outputs: tuple[Tensor, Tensor], targets: list[dict[str, Tensor]]) -> Tensor:
-    """Binary cross-entropy of the classes, and generalised IoU of the boxes.
+    """Return binary cross-entropy of the classes plus generalised IoU of the boxes.
 
-    A place is taught the box whose middle it is among the nearest nine to, by how well it fits.
+    A position is matched to a box if it is among the nine nearest to the box's centre; the target
+    is how well its own box fits.
     """
     logits, boxes, middles = decoded(outputs)
     wanted, losses = torch.zeros_like(logits), []

@@ -1,4 +1,4 @@
-"""Time series: 1-d convolutions that forecast, judged by R2.
+"""Compress a forecaster of time series: 1-d convolutions, scored by R2.
 
 python examples/forecast.py
 """
@@ -36,7 +36,7 @@ class Forecaster(nn.Module):
 
 
 def series(n: int, seed: int) -> amc_gym.Samples:
-    """The past of two series (n, 2, STEPS), and the future (n, AHEAD) of the first."""
+    """Return the past of two series (n, 2, STEPS) and the future (n, AHEAD) of the first."""
     generator = torch.Generator().manual_seed(seed)
     period = 8 + 24 * torch.rand(n, 2, 1, generator=generator)
     phase = 6.28 * torch.rand(n, 2, 1, generator=generator)
@@ -48,10 +48,10 @@ def series(n: int, seed: int) -> amc_gym.Samples:
 
 
 def main(epochs: int = 20, evaluations: int = 60, out: Path = Path("forecast.onnx")) -> None:
-    """Train a network, compress it to 40 % of its MACs, and hand it over.
+    """Train a network, compress it to 40 % of its MACs, and export it.
 
     Args:
-        epochs: of the first training; fine-tuning takes half of them.
+        epochs: length of the first training; fine-tuning takes half of it.
         evaluations: plans that the search may try.
         out: the file to write.
     """

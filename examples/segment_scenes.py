@@ -1,4 +1,4 @@
-"""Segmentation: a U-Net, or torchvision's LR-ASPP, on rendered scenes, judged by mIoU.
+"""Compress a segmenter of rendered scenes, a U-Net or torchvision's LR-ASPP, scored by mIoU.
 
 python examples/segment_scenes.py --network unet
 python examples/segment_scenes.py --network lraspp
@@ -23,7 +23,7 @@ CLASSES = len(SHAPES) + 1
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
-    """Two convolutions with norms."""
+    """Make two convolutions with norms."""
     layers: list[nn.Module] = []
     for channels in (inputs, outputs):
         layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False)]
@@ -32,7 +32,7 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Three resolutions down and up again, each joined with what was there on the way down."""
+    """Three resolutions down and up again, with skip connections."""
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class UNet(nn.Module):
 
 
 def lraspp() -> nn.Module:
-    """LR-ASPP on MobileNetV3-Large, from scratch; it answers with {"out": logits}."""
+    """Make an untrained LR-ASPP on MobileNetV3-Large; its output is {"out": logits}."""
     return lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=CLASSES)
 
 
@@ -68,12 +68,12 @@ def main(
     size: int = 48,
     out: Path = Path("segment-scenes.onnx"),
 ) -> None:
-    """Train a network, compress it to half of its MACs, and hand it over.
+    """Train a network, compress it to half of its MACs, and export it.
 
     Args:
-        network: which one.
-        images: that it is trained on.
-        epochs: of the first training; fine-tuning takes half of them.
+        network: which segmenter.
+        images: number of training images.
+        epochs: length of the first training; fine-tuning takes half of it.
         evaluations: plans that the search may try.
         size: side of the scenes in pixels.
         out: the file to write.

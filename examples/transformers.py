@@ -1,4 +1,4 @@
-"""Transformers: a ViT on digits, or a ConvNeXt, whose hidden widths are searched.
+"""Search the widths of a ViT or a ConvNeXt on digits.
 
 python examples/transformers.py --network vit
 python examples/transformers.py --network convnext
@@ -22,7 +22,7 @@ from amc_gym.zoo import datasets
 
 
 class Grey(nn.Module):
-    """A network of colour images, on grey ones."""
+    """Runs a network for colour images on grey ones."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class Grey(nn.Module):
 
 
 def vit() -> nn.Module:
-    """Patches of 4 x 4 pixels, two layers of width 48 with MLPs of 192."""
+    """Make a ViT: patches of 4 x 4 pixels, two layers of width 48 with MLPs of 192."""
     return Grey(VisionTransformer(16, 4, 2, 4, 48, 192, num_classes=10))
 
 
 def convnext() -> nn.Module:
-    """Two stages of widths 24 and 48, each MLP four times as wide."""
+    """Make a ConvNeXt: two stages of widths 24 and 48, each MLP four times as wide."""
     stages = [CNBlockConfig(24, 48, 2), CNBlockConfig(48, None, 2)]
     return Grey(ConvNeXt(stages, num_classes=10))
 
@@ -50,13 +50,13 @@ def main(
     preserve_ratio: float = 0.6,
     out: Path = Path("transformers.onnx"),
 ) -> None:
-    """Train a network on digits, compress it, and hand it over.
+    """Train a network on digits, compress it, and export it.
 
     Args:
-        network: which one.
-        epochs: of the first training; fine-tuning takes a third of them.
+        network: which transformer.
+        epochs: length of the first training; fine-tuning takes a third of it.
         evaluations: plans that the search may try.
-        preserve_ratio: share of the MACs to keep.
+        preserve_ratio: fraction of the MACs to keep.
         out: the file to write.
     """
     digits = datasets.load("digits")

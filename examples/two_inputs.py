@@ -1,4 +1,4 @@
-"""Two inputs and a dictionary of outputs: a picture and some numbers, a class and a size.
+"""Compress a network with two inputs (picture, numbers) and two outputs (class, sizes).
 
     python examples/two_inputs.py
 
@@ -40,7 +40,7 @@ class PictureAndNumbers(nn.Module):
 
 
 def drawn(n: int, seed: int) -> amc_gym.Samples:
-    """Pictures and numbers, and what is to be told of them."""
+    """Return pictures and numbers, and the classes and sizes to predict."""
     generator = torch.Generator().manual_seed(seed)
     picture = torch.randn(n, 3, 8, 8, generator=generator)
     picture += torch.randn(n, 3, 1, 1, generator=generator)
@@ -55,23 +55,23 @@ def drawn(n: int, seed: int) -> amc_gym.Samples:
 
 
 def loss(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-    """The mean over the batch of both heads' losses."""
+    """Return the mean over the batch of both heads' losses."""
     kind = F.cross_entropy(outputs["kind"], targets["kind"])
     return kind + F.mse_loss(outputs["size"], targets["size"])
 
 
 def score(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-    """For each sample, whether its class is right and how many sizes are within a quarter."""
+    """Average, per sample, whether the class is right and the fraction of sizes within 0.25."""
     right = outputs["kind"].argmax(1) == targets["kind"]
     close = (outputs["size"] - targets["size"]).abs() < 0.25
     return (right.float() + close.float().mean(1)) / 2
 
 
 def main(epochs: int = 30, evaluations: int = 60, out: Path = Path("two-inputs.onnx")) -> None:
-    """Train a network, compress it to 40 % of its MACs, and hand it over.
+    """Train a network, compress it to 40 % of its MACs, and export it.
 
     Args:
-        epochs: of the first training; fine-tuning takes a third of them.
+        epochs: length of the first training; fine-tuning takes a third of it.
         evaluations: plans that the search may try.
         out: the file to write.
     """

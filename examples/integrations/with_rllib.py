@@ -1,4 +1,4 @@
-"""RLlib's SAC on the environment as it is: run it from anywhere.
+"""Train RLlib's SAC on the environment, from any folder.
 
 python examples/integrations/with_rllib.py --episodes 400
 """
@@ -13,7 +13,7 @@ from ray.tune.registry import register_env
 
 
 def make(config: dict) -> gym.Env:
-    """The environment of one of RLlib's workers."""
+    """Make the environment of one of RLlib's workers."""
     import amc_gym  # noqa: F401  registers the environments there
 
     return gym.make(**config)

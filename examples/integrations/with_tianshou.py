@@ -1,4 +1,4 @@
-"""Tianshou's DDPG on the environment as it is: run it from anywhere.
+"""Train Tianshou's DDPG on the environment, from any folder.
 
 python examples/integrations/with_tianshou.py --episodes 400
 """
@@ -24,10 +24,10 @@ import amc_gym  # noqa: F401  registers the environments
 
 
 class WithoutPlan(gym.Wrapper):
-    """Tianshou stops at an ``info`` with a string that not every step has (it stores None)."""
+    """Removes the plan: Tianshou fails on an ``info`` string that not every step has."""
 
     def step(self, action):
-        """A step whose info has numbers and the layer's name only."""
+        """Take a step, keeping only the numbers and the layer's name in ``info``."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         info.pop("plan", None)
         return observation, reward, terminated, truncated, info
@@ -53,7 +53,7 @@ hidden = {"state_shape": states.shape, "hidden_sizes": (300, 300)}
 actor = ContinuousActorDeterministic(preprocess_net=Net(**hidden), action_shape=ratios.shape)
 critic = ContinuousCritic(preprocess_net=Net(action_shape=ratios.shape, concat=True, **hidden))
 algorithm = DDPG(
-    # Tianshou's actors answer in [-1, 1], which it scales to [0, 1]: sigma 1 is the paper's 0.5.
+    # Actors output values in [-1, 1], which Tianshou scales to [0, 1]: sigma 1 is the paper's 0.5.
     policy=ContinuousDeterministicPolicy(
         actor=actor,
         action_space=ratios,
@@ -81,7 +81,7 @@ if arguments.warm_up:
 
 
 def decay(epoch: int, env_step: int) -> None:
-    """Less noise from episode to episode."""
+    """Reduce the noise from episode to episode."""
     algorithm.policy.set_exploration_noise(GaussianNoise(sigma=0.99 ** (env_step / length)))
 
 

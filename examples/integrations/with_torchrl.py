@@ -1,4 +1,4 @@
-"""TorchRL's DDPG on the environment as it is: run it from anywhere.
+"""Train TorchRL's DDPG on the environment, from any folder.
 
 python examples/integrations/with_torchrl.py --episodes 400
 """
@@ -36,7 +36,7 @@ actor = TensorDictModule(nn.Sequential(*layers, nn.Sigmoid()), ["observation"], 
 
 
 class Critic(nn.Module):
-    """Value of a ratio in a state."""
+    """Computes the value of a ratio in a state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ collector = Collector(
     frames_per_batch=length,  # one episode
     total_frames=arguments.episodes * length,
     init_random_frames=arguments.warm_up * length,
-    auto_register_policy_transforms=False,  # noise that is drawn anew needs no InitTracker
+    auto_register_policy_transforms=False,  # memoryless noise needs no InitTracker
 )
 rewards = []
 for episode in collector:
