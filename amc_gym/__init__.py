@@ -1,7 +1,7 @@
 """AMC-Gym: "AMC: AutoML for Model Compression" (He et al., ECCV 2018) as a Gymnasium environment.
 
-Importing the package registers the environments.  What needs PyTorch is imported when the first of
-the names below is used (PEP 562): a help text or a list of ids takes a fraction of a second.
+Importing the package registers the environments.  Names that need PyTorch are imported when the
+first of them is used (PEP 562), so that a help text or a list of ids takes a fraction of a second.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import all public names, and with them the package's rooms, when one is asked for."""
+        """Import all public names, and the subpackages that define them, when one is asked for."""
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         api = import_module("amc_gym.api")

@@ -14,17 +14,17 @@ from amc_gym.cli.console import CommandError
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; without one, show the help.
+    """Run a command, or show the help if there is none.
 
     Args:
-        args: instead of the process's own.
+        args: command-line arguments; by default those of the process.
 
     Returns:
-        The exit status: 0, 1 after one line on stderr that says what is wrong, 3 after one that
-        says what `validate` could not prove, or 130 after an interruption.
+        The exit status: 0; 1 after one line on stderr that says what is wrong; 3 after one that
+        says what `validate` could not prove; or 130 after an interruption.
 
     Raises:
-        SystemExit: the arguments are no command (2), or help was asked for (0).
+        SystemExit: with 2 if the arguments are no valid command, with 0 after help.
     """
     given = sys.argv[1:] if args is None else list(args)
     if given == ["--version"]:
@@ -34,7 +34,8 @@ def main(args: Sequence[str] | None = None) -> int:
         command = parse(given)
         command()
     except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
-        # Messages of other libraries may have several lines, and names in files may be anything.
+        # Messages of other libraries may span several lines, and names read from files may hold
+        # anything.
         interrupted = interrupts.happened() and not isinstance(error, CommandError)
         print(
             f"amc-gym: {'interrupted' if interrupted else printable(str(error), 4000)}",
@@ -50,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # ``python -m`` lets files of the current folder stand for packages that are imported later.
+    # With ``python -m``, files in the current folder would shadow packages that are imported later.
     if not sys.flags.safe_path and sys.path and sys.path[0] == os.getcwd():
         del sys.path[0]
     sys.exit(main())

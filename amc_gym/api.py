@@ -1,4 +1,4 @@
-"""Public names of the package, which finds them here when the first of them is used."""
+"""Public names of the package, imported when the first of them is used."""
 
 from amc_gym.compression.handover.formats import ExportError
 from amc_gym.compression.plan import CompressionPlan, Measured, PlanError

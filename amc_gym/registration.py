@@ -1,4 +1,4 @@
-"""One table of ids."""
+"""Ids of the environments, and their registration with Gymnasium."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ IDS = {
     "AMC-ResNet50-v0": "ResNet50",
     "AMC-VGG16-v0": "VGG16",
 }
-"""Id -> name of the network in `amc_gym.zoo.models`; "AMC-v0" takes a task of one's own.
+"""Id -> name of the network in `amc_gym.zoo.models`; "AMC-v0" takes a task of your own.
 
-Listed here, not asked of the networks: these need PyTorch, and ids are registered without it.
+The table is written out because the networks need PyTorch, and ids are registered without it.
 """
 
 
@@ -29,7 +29,7 @@ SUITES: dict[str, dict[str, str]] = {
     "AMC-SuiteTrain-v0": {"suite": "zoo-train-v1"},
     "AMC-SuiteTest-v0": {"suite": "zoo-test-v1"},
 }
-"""Id of an environment of many networks -> its keywords; "AMC-Suite-v0" takes any suite."""
+"""Id of a suite environment -> its keywords; "AMC-Suite-v0" takes any suite."""
 
 
 def register() -> None:

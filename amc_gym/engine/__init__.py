@@ -1,1 +1,1 @@
-"""Engine: ranks, re-fits and evaluates the plans of one task, for all its environments."""
+"""The engine that ranks, re-fits and evaluates the plans of a task for all its environments."""

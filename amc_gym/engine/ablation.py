@@ -1,9 +1,9 @@
-"""Ablation: how far a network's outputs are off when one unit alone keeps few of its channels.
+"""Ablation: the error of a network's outputs when a single unit keeps few of its channels.
 
-Errors of layers (`Engine.errors`) are told where a unit is read.  What becomes of them on the way
-to the outputs is measured here: each unit in turn keeps a share of its channels, all others stay
-whole, and the outputs on some calibration images are compared with the full network's.  Neither
-targets nor reward images are read, and what is found serves every budget.
+Errors of layers (`Engine.errors`) are known where a unit is read.  Their effect on the network's
+outputs is measured here: each unit in turn keeps a share of its channels while all others stay
+full, and the outputs on some calibration images are compared with the full network's.  Neither
+targets nor reward images are used, and the result serves every budget.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from amc_gym.compression.evaluation.evaluator import NetworkSource
 from amc_gym.compression.pruning.agreement import outputs_at
 
 SHARES = (0.125, 0.25, 0.5, 0.75)
-"""Shares of its channels that a unit keeps alone."""
+"""Shares of its channels that the ablated unit keeps."""
 
 IMAGES = 128
-"""Calibration images at most whose outputs are compared."""
+"""Most calibration images whose outputs are compared."""
 
 
 def ablations(
@@ -33,20 +33,20 @@ def ablations(
 ) -> np.ndarray:
     """Measure relative squared errors of the outputs when each unit alone is pruned.
 
-    The squared difference of the outputs, as a share of their own variance over the samples; of
-    several output tensors the mean of their errors.
+    The error is the squared difference of the outputs as a share of their variance over the
+    samples, averaged over the output tensors if there are several.
 
     Args:
-        network: counts -> the network that keeps them.
+        network: function from counts to the network that keeps them.
         full: counts of the original network, (T,).
         batches: inputs and targets of some calibration samples.
-        part: module whose outputs are compared; "": the network.
+        part: name of the module whose outputs are compared; "": the network.
 
     Returns:
         Errors at ``SHARES``, (T, shares) float64.
 
     Raises:
-        ValueError: plans change how many outputs there are, so that they cannot be compared.
+        ValueError: outputs cannot be compared because plans change their number.
     """
     inputs = [each for each, _ in batches]
 
@@ -66,10 +66,10 @@ def ablations(
 
 
 def curves(measured: np.ndarray, full: Sequence[int]) -> list[np.ndarray]:
-    """Errors of the outputs when a unit keeps 0, 1, ... channels, (channels + 1,) each.
+    """Return the errors of the outputs when a unit keeps 0, 1, ... channels, (channels + 1,) each.
 
-    Between the measured shares linearly, and never rising with what is kept; without any channel
-    half as much again as with the fewest that were measured.
+    They are interpolated linearly between the measured shares and made non-increasing; the error
+    without any channel is one and a half times that of the smallest share.
 
     Args:
         measured: what ``ablations`` returns, (T, shares).
@@ -85,7 +85,7 @@ def curves(measured: np.ndarray, full: Sequence[int]) -> list[np.ndarray]:
 
 
 def _variances(batches: list[list[Tensor]]) -> list[float]:
-    """Sum over samples and numbers of squared distances from the samples' mean, by tensor."""
+    """Return the summed squared deviations from the mean over samples, for each output tensor."""
     found = []
     for tensors in zip(*batches, strict=True):
         if len({tensor.shape[1:] for tensor in tensors}) > 1:
@@ -109,7 +109,7 @@ def _error(
 
 def _incomparable() -> ValueError:
     return ValueError(
-        "outputs of pruned networks are compared with the full network's, and here plans change "
-        "how many there are: name a part of the network whose outputs are tensors of one shape "
+        "outputs of pruned networks cannot be compared with the full network's, because plans "
+        "change their number: name a part of the network whose outputs are tensors of one shape "
         "(part=...)"
     )

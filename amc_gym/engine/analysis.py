@@ -1,4 +1,4 @@
-"""Analysis of a task's network and calibration images before any decision, done once."""
+"""The analysis of a task: facts about its network and calibration images, computed once."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ T = TypeVar("T")
 BATCH = 128
 
 VERIFIED = 2
-"""Images on which slim and masked network are compared: more than one, since batches are, too."""
+"""Images on which slim and masked networks are compared; more than one, to test batches."""
 
 SENSITIVITY_IMAGES = 512
-"""Fewer than for Gram matrices: one number for each layer is asked of them."""
+"""Images for sensitivities: fewer than for Gram matrices, as there is one number per layer."""
 
 
 class Analysis:
-    """Graph and statistics of one task; each is computed when it is first asked for, and kept.
+    """Graph and statistics of one task, each computed when it is first asked for.
 
-    It is what rankings, recoveries and prunings are given (``pruning.Statistics``).
+    Rankings, recoveries and prunings receive it as ``pruning.Statistics``.
 
     Args:
         task: what is compressed; neither its network nor its images are ever changed.
@@ -60,14 +60,14 @@ class Analysis:
 
     @property
     def device(self) -> torch.device:
-        """Where the original network is."""
+        """Device of the original network."""
         return next(self.model.parameters()).device
 
     @property
     def few(self) -> Nest:
-        """Inputs of a few reward samples on the network's device: networks are compared on them.
+        """Inputs of a few reward samples on the network's device, to compare networks on.
 
-        There are ``VERIFIED`` of them, where the split holds so many.
+        There are ``VERIFIED`` of them, or all samples of a smaller split.
         """
         return placed(self.task.reward.batch(slice(VERIFIED)), self.device)
 
@@ -86,7 +86,7 @@ class Analysis:
         form = fastest_form(self.model, self.graph, self.few, self.task.part)
         if form != FORMS[0]:
             logger.warning(
-                "%s is evaluated %s: in the fastest form it computes something else",
+                "%s is evaluated %s: its fastest form computes something else",
                 type(self.model).__name__,
                 "by building each plan's network" if form is None else f"with {form}",
             )
@@ -94,9 +94,9 @@ class Analysis:
 
     @cached_property
     def grams(self) -> dict[str, Tensor]:
-        """Gram matrices of the inputs of the layers that can be re-fitted, by name.
+        """Gram matrices of the inputs of layers that can be re-fitted, by layer name.
 
-        (groups, columns, columns) float64 each, see ``statistics.grams``.
+        Each is (groups, columns, columns) float64, see ``statistics.grams``.
         """
         return self._grams("grams", can_refit)
 
@@ -129,7 +129,7 @@ class Analysis:
     def targets(self) -> Targets:
         """Original outputs at sampled positions, for sequential reconstruction.
 
-        Computed on one thread, so that they are the same whoever asked for them first.
+        Computed on one thread, so that they do not depend on what asks for them first.
         """
         with torch_threads(1):
             return Targets(self.model, self.graph, self.images())
@@ -148,7 +148,7 @@ class Analysis:
 
     @cached_property
     def sensitivity(self) -> dict[str, float]:
-        """How much the loss reacts to each layer's output on the first calibration images."""
+        """Sensitivity of the loss to each layer's output, on the first calibration images."""
         most = -(-SENSITIVITY_IMAGES // BATCH)
 
         def made() -> dict[str, Tensor]:
@@ -161,9 +161,9 @@ class Analysis:
         return {name: float(each) for name, each in found.items()}
 
     def _of_loss(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Statistics of the loss's gradients, kept where the loss is known by its name.
+        """Return statistics of the loss's gradients, cached on disk if the loss has a name.
 
-        That of a user's own function may change without a sign.
+        A user's own loss function may change without its name changing.
         """
         loss = self.task.objective.loss
         if not isinstance(loss, CrossEntropy):
@@ -171,7 +171,7 @@ class Analysis:
         return kept(name, self.task, f"{loss} {list(self.graph.layers)}", make)
 
     def _watched(self, batches: Iterable[T], what: str, most: int | None = None) -> Iterator[T]:
-        """Count batches in a progress bar where they take long, and log the time they took."""
+        """Yield batches with a progress bar if they take long, and log the time they took."""
         begun, calibration = time.perf_counter(), self.task.calibration
         total = -(-len(calibration) // BATCH)
         with counter(shown=calibration.nbytes >= SMALLEST and sys.stderr.isatty()) as bar:
@@ -180,15 +180,15 @@ class Analysis:
         logger.info("%s: %.1f s", what, time.perf_counter() - begun)
 
     def images(self) -> Iterator[Nest]:
-        """Return inputs of calibration on the network's device, such as images (B, C, H, W)."""
+        """Yield calibration inputs on the network's device, such as images (B, C, H, W)."""
         return (images for images, _ in self._batches())
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:
-        """Return the network, trained for some steps on the calibration images."""
+        """Return the network after some steps of training on the calibration images."""
         return finetune_steps(network, self.task.calibration, steps, self.task.objective)
 
     def _batches(self) -> Iterator[tuple[Nest, Nest]]:
-        """Return inputs and targets of calibration, on the device of the network."""
+        """Yield calibration inputs and targets on the network's device."""
         device = self.device
         return (
             (placed(inputs, device), placed(targets, device))

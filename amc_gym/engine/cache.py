@@ -1,4 +1,4 @@
-"""The cache that environments of one process share: explicit and bounded."""
+"""The cache of engines that the environments of one process share, with a limit on its size."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from amc_gym.engine.options import EngineOptions
 from amc_gym.tasks.task import CompressionTask
 
 LATEST = 16
-"""Analyses, engines and latencies, of each so many, that are kept."""
+"""Number of analyses, of engines and of latencies that are cached."""
 
 T = TypeVar("T")
 
 
 class EngineCache:
-    """Analyses, engines and latencies of tasks: the latest ones.
+    """A cache of the latest analyses, engines and latencies of tasks.
 
     Args:
-        latest: how many of each are kept; what is asked for least recently goes first.
+        latest: how many of each are kept; the least recently used is dropped first.
     """
 
     def __init__(self, latest: int = LATEST) -> None:
@@ -34,29 +34,29 @@ class EngineCache:
         self._lock = Lock()
 
     def analysis(self, task: CompressionTask) -> Analysis:
-        """Find the analysis of a task: one object for equal tasks."""
+        """Return the analysis of a task: one object for equal tasks."""
         return self._get("analysis", task, lambda: Analysis(task))
 
     def engine(self, task: CompressionTask, options: EngineOptions) -> Engine:
-        """Return the engine of a task and options: the same object for equal ones."""
+        """Return the engine of a task and options: one object for equal ones."""
         return self._get("engine", (task, options), lambda: Engine(self.analysis(task), options))
 
     def latency(
         self, task: CompressionTask, runtime: str, table: str | Path | None, device: str
     ) -> LatencyCost:
-        """Latency as a resource of a task, see ``latency_cost``."""
+        """Return the latency model of a task, see ``latency_cost``."""
         key = task, runtime, table, device
         return self._get(
             "latency", key, lambda: latency_cost(self.analysis(task), runtime, table, device)
         )
 
     def adopt(self, engine: Engine) -> None:
-        """Keep an engine, and what it knows of its task, that another process has made."""
+        """Cache an engine and its analysis that were made elsewhere."""
         self._put("analysis", engine.task, engine.analysis)
         self._put("engine", (engine.task, engine.options), engine)
 
     def clear(self) -> None:
-        """Forget everything; environments keep what they have."""
+        """Empty the cache; environments keep their engines."""
         with self._lock:
             self._kept.clear()
 
@@ -66,7 +66,7 @@ class EngineCache:
             if key in kept:
                 kept.move_to_end(key)
                 return cast(T, kept[key])
-        made = make()  # it may ask for other things
+        made = make()  # it may use the cache itself
         self._put(kind, key, made)
         return made
 
@@ -80,4 +80,4 @@ class EngineCache:
 
 
 engines = EngineCache()
-"""This process's."""
+"""The cache of this process."""

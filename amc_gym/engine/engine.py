@@ -1,4 +1,4 @@
-"""The engine ranks, re-fits and evaluates the plans of a task, for all environments alike."""
+"""The engine ranks, re-fits and evaluates the plans of a task, for all its environments."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ from amc_gym.tasks.task import CompressionTask
 logger = logging.getLogger(__name__)
 
 REFITTED_TOLERANCE = 1e-2
-"""Tolerance as a share of the largest output, of two solutions of one least-squares problem."""
+"""Tolerance between two solutions of a least-squares problem, as a share of the largest output."""
 
 
 By = float | Literal["outputs"]
-"""Which errors: those of layers, weighted by that power of the loss's sensitivity, or outputs'."""
+"""Kind of errors: of layers, weighted by this power of the loss's sensitivity, or of outputs."""
 
 
 class Engine:
-    """Ranks, re-fits and evaluates one task under one set of options.
+    """The machinery that ranks, re-fits and evaluates one task under one set of options.
 
     Args:
-        analysis: what is known of the task; engines of several options share it.
-        options: how networks are made and judged.
+        analysis: of the task; engines with other options share it.
+        options: how networks are made and evaluated.
 
     Attributes:
         pruning: decides, counts and builds.
-        evaluator: counts -> score on the reward images.
-        objective: what plans are judged by.
-        reward_images: how many those are.
-        form: in which networks are evaluated.
+        evaluator: scores counts on the reward images.
+        objective: what plans are scored by.
+        reward_images: number of reward images.
+        form: form in which networks are evaluated.
         precision: of the evaluation, "float32" or "bf16".
 
     Raises:
-        ValueError: there are fewer reward images than the options say, as few classes as "top5"
-            counts, or a metric of classes for a task without.
+        ValueError: there are fewer reward images than the options ask for, too few classes for
+            "top5", or a metric of classes for a task without classes.
         GraphError: the network cannot be compressed.
     """
 
@@ -77,19 +77,19 @@ class Engine:
         n = self.reward_images = options.reward_images or len(task.reward)
         if n > len(task.reward):
             raise ValueError(
-                f"reward_images={n}, but the task has only {len(task.reward)}: choose at most so "
+                f"reward_images={n}, but the task has only {len(task.reward)}: choose at most as "
                 "many, or None for all"
             )
         self.objective = task.objective.by(options.metric)
         if self.objective.name == "top5" and task.classes <= 5:
             raise ValueError(
-                f"metric='top5' calls every answer right where there are {task.classes} classes: "
+                f"metric='top5' counts every output as right with only {task.classes} classes: "
                 "choose metric='top1'"
             )
         if task.part and options.granularity != "channel":
             raise ValueError(
-                f"single weights of part {task.part!r} cannot be pruned alone: choose "
-                "granularity='channel', or a task of that part"
+                f"weights of part {task.part!r} alone cannot be pruned: choose "
+                "granularity='channel', or make a task of that part"
             )
         self.analysis, self.options = analysis, options
         self._errors: dict[By, list[np.ndarray]] = {}
@@ -110,7 +110,7 @@ class Engine:
         return {"device": self._device, "dtype": PRECISIONS[self.precision]}
 
     def _evaluator(self, network: NetworkSource, n: int) -> Evaluator:
-        """Return what judges a source's networks on the first ``n`` reward images."""
+        """Return the evaluator of a source's networks on the first ``n`` reward images."""
         return Evaluator(
             network,
             self.task.reward.first(n),
@@ -123,7 +123,7 @@ class Engine:
         )
 
     def _take_bf16(self, folded: nn.Module, source: TensorSource) -> None:
-        """Evaluate in bf16 from now on, if a few plans then score as they do in float32."""
+        """Switch the evaluation to bf16, if a few plans score as they do in float32."""
         assert isinstance(source, Pruner)
         exact, self.precision = self.evaluator, "bf16"
         assert isinstance(exact.network, ResidentNetwork)
@@ -141,15 +141,15 @@ class Engine:
             self.evaluator = low
             return
         self.precision = "float32"
-        logger.warning("%s scores otherwise in bf16: float32 it is", type(self.task.model).__name__)
+        logger.warning("%s scores otherwise in bf16: using float32", type(self.task.model).__name__)
 
     def _resident(
         self, folded: nn.Module, source: TensorSource, form: Form | None
     ) -> ResidentNetwork | None:
-        """Return the resident network, if candidates are to be written into one.
+        """Return the resident network, if candidates are evaluated on one.
 
         Raises:
-            ValueError: they are, and the network does not admit it.
+            ValueError: ``evaluation="resident"`` is asked for but the network does not allow it.
         """
         asked, pruning = self.options.evaluation, self.pruning
         wanted = asked == "resident" or (asked == AUTO and self._device.type == "cuda")
@@ -170,7 +170,7 @@ class Engine:
     def _candidates(
         self, folded: nn.Module, source: TensorSource, form: Form | None
     ) -> SwappedNetwork | RecoveredNetwork:
-        """Return what makes slim networks: by swapping tensors where that computes the same."""
+        """Return the source of slim networks, which swaps tensors where that gives the same."""
         swaps = not self.pruning.per_plan
         if swaps and isinstance(source, Pruner):
             swaps = self._agreed(folded, source, form)
@@ -180,9 +180,9 @@ class Engine:
         return RecoveredNetwork(build, graph, form=self.form, **self._like)
 
     def _agreed(self, folded: nn.Module, pruner: Pruner, form: Form | None) -> bool:
-        """Whether swapping tensors gives what building the network gives.
+        """Return whether swapping tensors gives the same network as building it.
 
-        Half of each unit is kept, as the search does it and as ``compress`` does it, and compared.
+        Half of each unit is kept, once as in the search and once as in ``compress``.
         """
         if form is None:
             return False
@@ -190,7 +190,7 @@ class Engine:
         expected = outputs_at(self.pruning.build(counts), images, part)
         if agrees(folded, pruner, form, counts, images, expected, REFITTED_TOLERANCE, part):
             return True
-        logger.warning("%s: each plan is re-fitted anew", type(self.task.model).__name__)
+        logger.warning("%s: the network of each plan is built anew", type(self.task.model).__name__)
         return False
 
     @property
@@ -200,17 +200,17 @@ class Engine:
 
     @property
     def graph(self) -> ChannelGraph:
-        """Units of decision and layers of the original network."""
+        """Channel graph of the original network: its units and layers."""
         return self.pruning.graph
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
-        """MACs and parameters, "macs" and "params", of any counts: every plan tells them."""
+        """Cost models "macs" and "params", which every plan states."""
         return {name: self.pruning.cost(RESOURCES[name]) for name in TOLD}
 
     @property
     def evaluation(self) -> str:
-        """How plans are evaluated, in words; of a resident network also why one at a time."""
+        """Description of how plans are evaluated, and why one at a time if so."""
         network = self.evaluator.network
         if not isinstance(network, ResidentNetwork):
             return "slim networks"
@@ -219,47 +219,47 @@ class Engine:
         return f"one resident network, up to {network.together} plans in a pass"
 
     def evaluate(self, plans: Sequence[Sequence[int]]) -> list[Scored]:
-        """Return the score of each plan, in order; the same as one by one.
+        """Return the score of each plan, in order; the same as when evaluated one by one.
 
-        Plans are evaluated side by side, on cores or in one pass; each counts as an evaluation, and
-        is remembered.
+        Plans are evaluated in parallel, on several cores or in one pass; each counts as an
+        evaluation and is remembered.
 
         Args:
-            plans: counts of each unit, (P, T); admissible, within the budget or not.
+            plans: counts of each unit, (P, T); admissible, but not necessarily within the budget.
 
         Raises:
-            ValueError: a score is no number in [0, 1].
+            ValueError: a score is not a number in [0, 1].
         """
         return self.evaluator.many(plans)
 
     def cost(self, resource: ResourceLike) -> Cost:
-        """Return a resource of any counts.
+        """Return the cost model of a resource.
 
         Raises:
-            ValueError: it does not count what the granularity decides, or falls somewhere when a
-                unit grows.
+            ValueError: it does not depend on what the granularity decides, or decreases somewhere
+                when a unit grows.
         """
         resource = resource_of(resource)
         return self.costs.get(resource.name) or self.pruning.cost(resource)
 
     @recorded
     def errors(self, *by: By) -> list[list[np.ndarray]]:
-        """Errors when a unit keeps k channels, unit by unit for each of what they are told by.
+        """Return errors when a unit keeps k channels, for each kind in ``by`` unit by unit.
 
         See ``Pruner.errors`` and ``ablation.curves``.
 
-        It costs no evaluation: of layers only the calibration statistics are asked, whatever the
-        recovery; of outputs see ``ablations``.  The arrays are remembered, and not to be written
-        to.
+        This needs no evaluation: errors of layers come from the calibration statistics alone, for
+        any recovery; for errors of outputs see ``ablations``.  The arrays are cached and must not
+        be changed.
 
         Args:
-            by: of layers, what powers of the loss's sensitivity to a layer's output its error is
-                weighted by.  0: relative errors, all layers alike; 1: the expected rise of the loss
-                to second order, which is right for small errors of single layers.  "outputs":
-                relative errors of the network's outputs.
+            by: kinds of errors.  A number is the power of the loss's sensitivity that weights the
+                error of a layer's output: 0 gives relative errors, the same for all layers; 1 the
+                expected increase of the loss to second order, which is right for small errors of
+                single layers.  "outputs" gives relative errors of the network's outputs.
 
         Raises:
-            ValueError: single weights are pruned, or outputs cannot be compared.
+            ValueError: the granularity is "weight", or outputs cannot be compared.
         """
         new = [each for each in by if each not in self._errors]
         powers = [each for each in new if not isinstance(each, str)]
@@ -272,30 +272,30 @@ class Engine:
     @cached_property
     @recorded
     def ablations(self) -> np.ndarray:
-        """Errors of the outputs when each unit alone keeps few channels, (T, shares) float64.
+        """Return errors of the outputs when a single unit is pruned, (T, shares) float64.
 
-        See ``ablation.ablations``.  Measuring takes one pass of at most ``ablation.IMAGES``
+        See ``ablation.ablations``.  Measuring takes a pass over at most ``ablation.IMAGES``
         calibration images for each unit and share, once for all budgets.
 
         Raises:
-            ValueError: single weights are pruned, or outputs cannot be compared.
+            ValueError: the granularity is "weight", or outputs cannot be compared.
         """
         if self.options.granularity != "channel":
-            raise ValueError("single weights are pruned: only units of channels are ablated")
+            raise ValueError("only channels can be ablated: choose granularity='channel'")
         few = self.task.calibration.first(min(ablation.IMAGES, len(self.task.calibration)))
         size = batch_size(self.graph, len(few), self._device.type)
         batches = Batches(few, size, **self._like, channels_last=self.form.channels_last)
         return ablation.ablations(self.evaluator.network, self.graph.full, batches, self.task.part)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
-        """Content of the plan of these counts: ``kept`` by unit, or ``weights`` by layer."""
+        """Return the decisions of a plan: ``kept`` by unit, or ``weights`` by layer."""
         return self.pruning.decisions(counts)
 
     def prepare(self) -> frozenset[str]:
-        """Find out all that evaluations will ask for, before they do.
+        """Compute everything that evaluations need, before the first one.
 
         Returns:
-            Names of what the analysis will be asked for from now on.
+            Names of the statistics that evaluations will use.
         """
         needs = {"graph"}
         if self.pruning.per_plan:
@@ -308,7 +308,7 @@ class Engine:
 def _warn_of_slow_arithmetic(precision: str, device: torch.device) -> None:
     if precision == "bf16" and not has_bf16(device):
         warnings.warn(
-            f"this {device.type} has no bf16 arithmetic: an evaluation takes some ten times as "
+            f"this {device.type} has no bf16 arithmetic: an evaluation takes about ten times as "
             "long as with precision='float32'",
             stacklevel=3,
         )

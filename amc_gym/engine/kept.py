@@ -1,8 +1,8 @@
-"""Statistics of calibration images, kept in files for the next process.
+"""Statistics of calibration images, cached in files for later processes.
 
-A file is named by all that its numbers depend on: content of weights and images, what the network
-answers, and the arithmetic of this machine.  It holds tensors and their checksum, nothing that
-could run.  Files that have not been used for the longest time go first where there are too many.
+A file is named by everything that its numbers depend on: contents of weights and images, the
+network's outputs, and the arithmetic of this machine.  It holds tensors and a checksum, and nothing
+that could be executed.  When there are too many files, the least recently used are deleted.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ VERSION = 1
 """Version of how statistics are gathered: raise it when they change."""
 
 SMALLEST = 16 * 2**20
-"""Bytes of calibration images from which on statistics are kept: those of fewer take seconds."""
+"""Bytes of calibration images above which statistics are cached; fewer take only seconds."""
 
 GIGABYTES = "AMC_STATISTICS_GB"
-"""Environment variable that says how much is kept; with 0 nothing is kept or read."""
+"""Environment variable that limits the cache's size; 0 turns the cache off."""
 
 DEFAULT_GIGABYTES = "4"
 
 CHECKSUM, ORDER = "sha256", "order"
-"""Entries of a file's metadata: checksum of its tensors, and their names in order (JSON), which
-safetensors does not keep and sums over layers may depend on."""
+"""Entries of a file's metadata: the checksum of its tensors, and their names in order (JSON), which
+safetensors does not keep although sums over layers may depend on it."""
 
 
 def kept(
     name: str, task: CompressionTask, variant: str, make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """Return statistics from the file of an earlier process, or make them and leave such a file.
+    """Return statistics from an earlier process's file, or compute them and write such a file.
 
     Args:
         name: of the statistics.
-        task: what they are about.
-        variant: what they depend on besides, such as in which form the network is run.
-        make: gathers them; called where there is no file, or a damaged one.
+        task: the task whose statistics they are.
+        variant: what else they depend on, such as the form in which the network is run.
+        make: computes them; called if there is no file or it is damaged.
 
     Raises:
-        ValueError: $AMC_STATISTICS_GB is no number.
+        ValueError: $AMC_STATISTICS_GB is not a number.
     """
     most = _limit()
     if not most or task.calibration.nbytes < SMALLEST:
@@ -69,27 +69,27 @@ def kept(
 
 
 def folder() -> Path:
-    """Where the files are; it may be deleted at any time."""
+    """Return the folder of the files, which may be deleted at any time."""
     return cache_root() / "statistics"
 
 
 def _limit() -> int:
-    """Bytes that the files may take together."""
+    """Return the limit on the total size of the files, in bytes."""
     told = os.environ.get(GIGABYTES) or DEFAULT_GIGABYTES
     try:
         return int(max(0.0, float(told)) * 1e9)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"the environment variable {GIGABYTES} must be a number of gigabytes, 0 for none, not "
-            f"{told!r}"
+            f"the environment variable {GIGABYTES} must be a number of gigabytes, or 0 to turn the "
+            f"cache off, not {told!r}"
         ) from None
 
 
 def _key(task: CompressionTask, variant: str) -> str:
-    """Return what the numbers depend on, as a name.
+    """Return a name made of everything that the numbers depend on.
 
-    What the network answers is asked although its weights are known: code may change where they do
-    not.
+    It includes the network's outputs as well as its weights, because code may change while weights
+    do not.
     """
     content = {
         "version": VERSION,
@@ -107,7 +107,7 @@ def _key(task: CompressionTask, variant: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a file; None if there is none, or with a warning if it is damaged."""
+    """Return a file's tensors; None if there is no file, and with a warning if it is damaged."""
     if not path.exists():
         return None
     try:
@@ -115,16 +115,16 @@ def _read(path: Path) -> dict[str, Tensor] | None:
             told = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in json.loads(told.get(ORDER, "[]"))}
         if told.get(CHECKSUM) == _checksum(tensors):
-            os.utime(path)  # it was of use: others go before it
+            os.utime(path)  # marks it as recently used
             return tensors
     except (OSError, SafetensorError, ValueError, TypeError):
         pass
-    warnings.warn(f"{path} is damaged: its statistics are gathered again", stacklevel=2)
+    warnings.warn(f"{path} is damaged: its statistics are computed again", stacklevel=2)
     return None
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], most: int) -> None:
-    """Write a file if there is room for it, after others that are older have gone."""
+    """Write a file if there is room for it once older ones are deleted."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     size = sum(tensor.nbytes for tensor in whole.values())
     if size > most:
@@ -134,12 +134,12 @@ def _write(path: Path, tensors: Mapping[str, Tensor], most: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_room(path.parent, most - size)
         write_whole(path, save(whole, told))
-    except OSError as error:  # they are there all the same, and gathered anew the next time
-        warnings.warn(f"statistics are not kept: {error}", stacklevel=2)
+    except OSError as error:  # the statistics exist; the next process computes them again
+        warnings.warn(f"statistics are not cached: {error}", stacklevel=2)
 
 
 def _make_room(directory: Path, most: int) -> None:
-    """Delete files, those first that have not been used for the longest time."""
+    """Delete the least recently used files until the rest fits."""
     sweep(directory)
     files = {}
     for path in directory.glob("*.safetensors"):

@@ -1,4 +1,4 @@
-"""A task's latency: tables from a file, from this machine's cache, or measured now."""
+"""Latency of a task: by a table from a file, from this machine's cache, or measured now."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from amc_gym.tasks.task import CompressionTask
 
 
 def cache_folder() -> Path:
-    """Where tables that are measured here are kept."""
+    """Return the folder of the tables that were measured on this machine."""
     return cache_root() / "latency"
 
 
@@ -43,14 +43,14 @@ def workload_of(
 
     Args:
         analysis: of the task.
-        runtime: "torch", "compile" or "onnx", which runs on the processor.
-        threads: that the runtime may use.
+        runtime: "torch", "compile" or "onnx"; the last runs on the CPU.
+        threads: threads of the runtime.
         batch: images at a time.
         device: of the torch runtimes.
 
     Raises:
         ImportError: the runtime is not installed.
-        ValueError: an unknown runtime, no such device, or no images at a time.
+        ValueError: the runtime or device is unknown, or ``batch`` is below 1.
     """
     choose("runtime", runtime, RUNTIMES)
     threads = whole("threads", threads, at_least=1)
@@ -74,17 +74,18 @@ def table_of(
 ) -> LatencyTable:
     """Return the latency table of a task: a given one, this machine's own, or one measured now.
 
-    One that is measured goes into the cache: one thread, one image at a time.
+    A measured table is cached: one thread, one image at a time.
 
     Args:
         analysis: of the task.
-        runtime: what runs it.
-        path: of a table.
+        runtime: runtime that is timed.
+        path: file of a table; ``None``: the cached or a new one.
         device: of the torch runtimes.
         options: of ``measurement.build``.
 
     Raises:
-        LatencyError: the table is of another runtime, device or network, or cannot be measured.
+        LatencyError: the table belongs to another runtime, device or network, or cannot be
+            measured.
         OSError: the file is missing.
         ImportError: the runtime is not installed.
     """
@@ -94,7 +95,7 @@ def table_of(
         if table.device.runtime != runtime:
             raise LatencyError(
                 f"{path} was measured with runtime {table.device.runtime!r}, not {runtime!r}: "
-                f"say runtime={table.device.runtime!r}"
+                f"pass runtime={table.device.runtime!r}"
             )
         return table
     workload = workload_of(analysis, runtime, device=device)
@@ -113,13 +114,13 @@ def _where(runtime: str, device: str) -> torch.device:
 def latency_cost(
     analysis: Analysis, runtime: str, path: str | Path | None, device: str
 ) -> LatencyCost:
-    """Return a task's latency as a resource, by the table that ``table_of`` finds."""
+    """Return the latency model of a task, by the table that ``table_of`` returns."""
     table = table_of(analysis, runtime, path, device)
     return LatencyCost(analysis.graph, geometries(analysis.model, analysis.graph), table)
 
 
 def _name(task: CompressionTask, workload: Workload) -> str:
-    """Name of a cached table: everything that its times depend on."""
+    """Return the name of a cached table, made of everything that its times depend on."""
     layers = {
         name: (geometry.key, *widths(workload.graph.layers[name]))
         for name, geometry in geometries(workload.model, workload.graph).items()

@@ -1,7 +1,7 @@
-"""Options of an engine: how candidate networks are made and judged.
+"""Options of an engine: how candidate networks are made and evaluated.
 
-What the options name needs PyTorch, and is imported when options are made: a help text, which only
-reads them, does without.
+What the options name needs PyTorch and is imported only when options are made, so that a help text,
+which only reads their declarations, does not need it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 EVALUATIONS = (AUTO, "slim", "resident")
-"""How candidates are evaluated, see ``amc_gym.engine.resident``."""
+"""Values of ``evaluation``, see ``amc_gym.engine.resident``."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How candidate networks are made and judged.
+    """How candidate networks are made and evaluated.
 
     Raises:
-        TypeError: an option of a wrong type.
-        ValueError: an unknown name, a number of reward images below 1, or no such device.
+        TypeError: an option has a wrong type.
+        ValueError: a name or device is unknown, or ``reward_images`` is below 1.
     """
 
     granularity: str = "channel"
@@ -44,21 +44,21 @@ class EngineOptions:
     (paper), "sequential", "nonlinear", "bn" and "finetune" joined by a plus sign, or a function"""
 
     metric: str | None = None
-    """what counts as right where classes are told apart: "top1" or "top5"; None: the task's own"""
+    """metric of a classifier: "top1" or "top5"; None: the task's own"""
 
     reward_images: int | None = None
-    """judge on the first so many reward images; None: on all"""
+    """number of reward images to evaluate on, the first ones; None: all"""
 
     precision: str = AUTO
-    """of the evaluation: "float32" or "bf16"; "auto": bf16 where it is fast and candidates are
-    written into one network that then scores alike, float32 elsewhere"""
+    """precision of the evaluation: "float32" or "bf16"; "auto": bf16 where it is fast and
+    candidates are written into one network that scores the same, float32 elsewhere"""
 
     evaluation: str = AUTO
-    """candidates as small networks, "slim", or written into one of full width, "resident";
-    "auto": the latter on a CUDA device, where the recovery and the network admit it"""
+    """networks to evaluate candidates on: small ones, "slim", or one of full width, "resident";
+    "auto": the latter on a CUDA device, where recovery and network allow it"""
 
     device: str = "auto"
-    """where candidates are evaluated: "auto", "cpu", "cuda", ..."""
+    """device to evaluate candidates on: "auto", "cpu", "cuda", ..."""
 
     def __post_init__(self) -> None:
         from amc_gym._utils.machine import device_of
@@ -83,7 +83,7 @@ class EngineOptions:
         if self.reward_images is not None:
             given = whole("reward_images", self.reward_images, at_least=1, otherwise=" or None")
             put("reward_images", given)
-        device_of(self.device)  # before anything is loaded
+        device_of(self.device)  # fails before anything is loaded
         put("device", str(self.device))
 
     def _check_evaluation(self) -> None:
@@ -91,19 +91,19 @@ class EngineOptions:
             return
         if self.granularity != "channel":
             raise ValueError(
-                "evaluation='resident' writes pruned channels into one network, and "
+                "evaluation='resident' masks channels of one network, and "
                 f"granularity={self.granularity!r} prunes none: choose evaluation='auto'"
             )
         if slow := [str(step) for step in self.chain.steps if step.per_plan]:
             raise ValueError(
-                "evaluation='resident' runs no network of a plan before it is judged, as "
-                f"recovery {'+'.join(slow)!r} has to: choose recovery='none' or 'reconstruct', or "
+                "evaluation='resident' builds no network for a plan, which recovery "
+                f"{'+'.join(slow)!r} has to run: choose recovery='none' or 'reconstruct', or "
                 "evaluation='auto'"
             )
 
     @property
     def chain(self) -> Chain:
-        """The recovery as its steps."""
+        """The recovery as a chain of steps."""
         from amc_gym.compression.recovery import Chain
 
         assert isinstance(self.recovery, Chain)
@@ -111,7 +111,7 @@ class EngineOptions:
 
     @property
     def pruning(self) -> type[Pruning]:
-        """Pruning that the granularity stands for."""
+        """The class of the pruning that the granularity stands for."""
         from amc_gym.compression.pruning import PRUNINGS
 
         return PRUNINGS[self.granularity]

@@ -1,8 +1,10 @@
-"""Whether a task is evaluated on a network that stays on its device, and the check that it may be.
+"""Evaluation on a resident network, and the check that a task allows it.
+
+A resident network has full width and stays on its device.
 
 | evaluation | networks                                                                        |
 |------------|---------------------------------------------------------------------------------|
-| "slim"     | small ones, of new shapes with every plan: least work                           |
+| "slim"     | small ones, with new shapes for every plan: least computation                   |
 | "resident" | one of full width, into which plans are written: always the same shapes         |
 | "auto"     | "resident" on CUDA devices, where new shapes take longest, "slim" on all others |
 """
@@ -30,17 +32,17 @@ from amc_gym.engine.analysis import Analysis
 logger = logging.getLogger(__name__)
 
 TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 1e-1}
-"""Share of the largest output by which a resident network may differ from the plain slim one.
+"""Largest difference between a resident and a slim network, as a share of the largest output.
 
-In float32 two solutions of one least-squares problem, on a GPU by products of ten bits; bf16 has
-eight bits, some of which are lost in each layer.
+In float32 two solutions of a least-squares problem differ, and GPUs multiply with ten-bit
+mantissas; bf16 has eight bits, some of which are lost in each layer.
 """
 
 TOGETHER = TOLERANCES | {torch.float32: 1e-3}
-"""Likewise, by which a plan may differ in one pass with others: other orders of the same sums."""
+"""Largest difference of a plan in one pass with others, due to another order of summation."""
 
 LOST = 0.02
-"""Score that half precision may change of a plan."""
+"""Largest change of a plan's score by half precision."""
 
 
 def resident_network(
@@ -54,23 +56,23 @@ def resident_network(
     dtype: torch.dtype,
     together: int = 1,
 ) -> ResidentNetwork:
-    """Return the resident network of a task, checked against plain slim networks on a few images.
+    """Return the resident network of a task, checked against slim networks on a few images.
 
-    Several plans in one pass are checked against each by itself; where that fails, the network
-    judges one plan at a time, and says why.
+    Several plans in one pass are checked against each plan by itself; if that fails, the network
+    evaluates one plan at a time and says why.
 
     Args:
         analysis: of the task.
-        pruning: builds the plain ones.
-        folded: the network of ``pruner``.
-        pruner: gives its weights.
-        form: in which networks may be evaluated; ``None`` if they have to be built.
-        device: where it is to run.
+        pruning: builds the slim networks.
+        folded: the folded network that ``pruner`` prunes.
+        pruner: computes its weights.
+        form: form of the evaluated networks; ``None`` if each has to be built.
+        device: device to run on.
         dtype: of its weights.
-        together: how many plans one pass may judge.
+        together: most plans in one pass.
 
     Raises:
-        ValueError: the task cannot be evaluated so; the message says why.
+        ValueError: the task cannot be evaluated this way; the message says why.
     """
     if form is None:
         raise ValueError("its networks have to be built for each plan")
@@ -81,7 +83,7 @@ def resident_network(
         folded, pruner, form=form, images=analysis.task.reward, together=together, **like
     )
     images = form.lay(placed(analysis.few, **like))
-    network(quarters(analysis.graph, [3, 1]))  # whose weights the next plan has to write over
+    network(quarters(analysis.graph, [3, 1]))  # the next plan has to overwrite these weights
     counts = halves(analysis.graph)
     expected = outputs_at(pruning.build(counts), analysis.few)
     if not _same(network, counts, images, expected, TOLERANCES[dtype]):
@@ -89,12 +91,12 @@ def resident_network(
     if together > 1 and (why := _not_together(network, analysis.graph, images, TOGETHER[dtype])):
         network.alone(why)
         name = type(analysis.task.model).__name__
-        logger.warning("%s is judged one plan at a time: %s", name, why)
+        logger.warning("%s is evaluated one plan at a time: %s", name, why)
     return network
 
 
 def score_alike(exact: Evaluator, low: Evaluator, graph: ChannelGraph) -> bool:
-    """Whether a few plans, large and small, score alike with two evaluators.
+    """Return whether a few plans, large and small, score the same with two evaluators.
 
     Args:
         exact: evaluates in float32.
@@ -104,7 +106,7 @@ def score_alike(exact: Evaluator, low: Evaluator, graph: ChannelGraph) -> bool:
     plans = [quarters(graph, kept) for kept in ([4], [3], [2], [1], [4, 2], [2, 4])]
     pairs = zip(exact.many(plans), low.many(plans), strict=True)
     alike = all(abs(one.score - other.score) <= LOST for one, other in pairs)
-    exact.forget()  # none of them was asked for by a search
+    exact.forget()  # no search has asked for these plans
     low.forget()
     return alike
 
@@ -112,12 +114,12 @@ def score_alike(exact: Evaluator, low: Evaluator, graph: ChannelGraph) -> bool:
 def _not_together(
     network: ResidentNetwork, graph: ChannelGraph, images: object, tolerance: float
 ) -> str:
-    """Return why two plans cannot be judged in one pass; "": they can."""
+    """Return why two plans cannot be evaluated in one pass; "" if they can."""
     plans = [quarters(graph, kept) for kept in ([3, 1], [2, 4])]
     alone = [outputs_at(network(each), images) for each in plans]
     try:
         both = split(outputs_at(network.several(plans), images), len(plans))
-    except Exception as error:  # whatever the user's forward pass raises
+    except Exception as error:  # the user's forward pass may raise anything
         return str(error) or type(error).__name__
     if all(same_outputs(*each, tolerance) for each in zip(both, alone, strict=True)):
         return ""
@@ -133,7 +135,7 @@ def _same(
 ) -> bool:
     try:
         actual = outputs_at(network(counts), images)
-    except Exception:  # whatever the user's forward pass raises in an unforeseen form
+    except Exception:  # the user's forward pass may raise anything
         return False
     there = torch.device("cpu")
     ours, theirs = (placed(each, there, torch.float32) for each in (actual, expected))

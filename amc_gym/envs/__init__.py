@@ -1,1 +1,1 @@
-"""The Markov decision process and nothing else."""
+"""The Markov decision process: environments, budgets, actions, observations and rewards."""

@@ -1,4 +1,4 @@
-"""Actions in [0, 1] and the count that the next unit keeps, within the budget."""
+"""From an action in [0, 1] to the number of channels that the next unit keeps within the budget."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from amc_gym.envs.budget import nearest
 
 
 class ActionMode(ABC):
-    """One meaning of actions.
+    """A rule that turns actions into counts.
 
     Args:
-        allocation: plans of the problem that are known before, and its budget.
+        allocation: budget of the problem, and plans that need no evaluation.
 
     Attributes:
-        name: what the option ``action_mode`` calls it.
-        summary: what it executes, in one line.
+        name: value of the option ``action_mode``.
+        summary: what an action stands for, in one line.
     """
 
     name: ClassVar[str]
@@ -40,82 +40,82 @@ class ActionMode(ABC):
 
     @abstractmethod
     def decide(self, executed: Sequence[int], action: float) -> int:
-        """Return the count of the next unit.
+        """Return the count that the next unit keeps.
 
         Args:
-            executed: counts of the units before.
+            executed: counts of the units before it.
             action: in [0, 1].
         """
 
     @abstractmethod
     def action(self, executed: Sequence[int], count: int) -> float:
-        """The action that ``decide`` answers with ``count``, or with what comes nearest to it."""
+        """Return the action for which ``decide`` returns ``count``, or the nearest count it can."""
 
     @abstractmethod
     def decide_all(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
-        """The counts of n episodes that stand at one unit: executed (n, t) -> counts (n,) int64."""
+        """Return the counts of n episodes at one unit: executed (n, t) -> counts (n,) int64."""
 
 
 class Clamp(ActionMode):
-    """The action is the sparsity; the budget clamps it (paper, Algorithm 1)."""
+    """Actions are sparsity ratios, clamped by the budget (paper, Algorithm 1)."""
 
     name = "clamp"
-    summary = "nearest admissible to (1 - a) C, at most the largest the budget leaves"
+    summary = "the admissible count nearest to (1 - a) C, at most the largest within the budget"
 
     def decide(self, executed: Sequence[int], action: float) -> int:
-        """See ``Budget.clamp``."""
+        """Return the clamped count, see ``Budget.clamp``."""
         return self.budget.clamp(executed, action)
 
     def action(self, executed: Sequence[int], count: int) -> float:
-        """Return the sparsity itself."""
+        """Return the sparsity ratio of a count."""
         return 1 - count / self.budget.channels[len(executed)]
 
     def decide_all(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
-        """See ``BatchedBudget.clamp``."""
+        """Return the clamped counts, see ``BatchedBudget.clamp``."""
         return self.batched.clamp(executed, actions)
 
 
 class Feasible(ActionMode):
-    """The action says where between the extremes that the budget leaves."""
+    """Actions choose between the largest and the smallest count that are possible."""
 
     name = "feasible"
-    summary = "a from 0 to 1 runs linearly from the largest the budget leaves to the least"
+    summary = "a from 0 to 1 runs linearly from the largest count within the budget to the smallest"
 
     def decide(self, executed: Sequence[int], action: float) -> int:
-        """See ``Budget.feasible``."""
+        """Return the count, see ``Budget.feasible``."""
         return self.budget.feasible(executed, action)
 
     def action(self, executed: Sequence[int], count: int) -> float:
-        """Where between the unit's cap and its least the count lies."""
+        """Return the position of a count between the unit's cap and its smallest count."""
         least, cap = self.budget.admissible[len(executed)][0], self.budget.cap(executed)
         return (cap - count) / (cap - least) if cap > least else 0.0
 
     def decide_all(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
-        """See ``BatchedBudget.feasible``."""
+        """Return the counts, see ``BatchedBudget.feasible``."""
         return self.batched.feasible(executed, actions)
 
 
 RANGE = 1.0
-"""Bound of the log-factors of "residual" to either side: e times and 1 / e times as many."""
+"""Largest absolute log-factor of "residual": from 1 / e times to e times as many channels."""
 
 FINENESS = 0.01
-"""Ratio less 1 of two neighbouring scales that "residual" tries."""
+"""Relative step between two neighbouring scales that "residual" tries."""
 
 
 class Residual(ActionMode):
-    """The action changes the plan of least error, which 0.5 is.
+    """Actions change the plan of least error; 0.5 in every step is that plan.
 
-    A unit's share of that plan is scaled twice: with all units still to come by what just uses the
-    budget up, after what was decided so far; and by the action's own factor.
+    A unit's share in that plan is scaled twice: together with all later units by the factor that
+    just uses up what is left of the budget, and by the factor of its own action.
 
     Raises:
-        ValueError: there is no budget, or single weights are pruned.
+        ValueError: there is no budget, or the granularity is "weight".
     """
 
     name = "residual"
     summary = (
-        "as the plan of least error within what is left of the budget has it, times e^(1 - 2a): "
-        "0.5 is that plan"
+        "as in the plan of least error within the remaining budget, times e^(1 - 2a): 0.5 gives "
+        "that plan"
     )
 
     def __init__(self, allocation: Allocation) -> None:
@@ -126,9 +126,9 @@ class Residual(ActionMode):
 
     @cached_property
     def _scales(self) -> np.ndarray:
-        """Ascending factors of the whole plan, from every unit's least to all channels, 1 within.
+        """Ascending factors of the whole plan, from the smallest network to the full one.
 
-        Each moves the plan by a hundredth or so, and 1 is exact.
+        They move the plan in steps of about one percent, and exactly 1 is among them.
         """
         plan = np.array(self.allocation.least_error)
         low = min(counts[0] / k for counts, k in zip(self.budget.admissible, plan, strict=True))
@@ -139,13 +139,13 @@ class Residual(ActionMode):
 
     @cached_property
     def _path(self) -> np.ndarray:
-        """The plan at each of the scales, (scales, units) int64; no count ever falls."""
+        """Plans at each of the scales, (scales, units) int64; counts never decrease."""
         wanted = self._scales[:, None] * np.array(self.allocation.least_error)
         columns = zip(self.budget.admissible, wanted.T.tolist(), strict=True)
         return np.array([[nearest(counts, k) for k in each] for counts, each in columns]).T
 
     def _scale(self, executed: Sequence[int]) -> float:
-        """Return the largest scale of the units still to come that the budget leaves."""
+        """Return the largest scale of the later units that fits the budget."""
         t = len(executed)
         fits = bisect_left(
             range(len(self._path)),
@@ -155,7 +155,7 @@ class Residual(ActionMode):
         return float(self._scales[max(fits - 1, 0)])
 
     def decide(self, executed: Sequence[int], action: float) -> int:
-        """Return the count nearest to the scaled one, at most what the budget leaves."""
+        """Return the count nearest to the scaled one, at most the largest within the budget."""
         t = len(executed)
         wanted = self.allocation.least_error[t] * self._scale(executed)
         if action != 0.5:
@@ -164,12 +164,12 @@ class Residual(ActionMode):
         return count if self.budget.fits(executed, count) else self.budget.cap(executed)
 
     def action(self, executed: Sequence[int], count: int) -> float:
-        """Return the action whose count is nearest: factors beyond the range cannot be reached."""
+        """Return the action whose count is nearest; factors beyond ``RANGE`` cannot be reached."""
         wanted = self.allocation.least_error[len(executed)] * self._scale(executed)
         return min(max((1 - log(count / wanted) / RANGE) / 2, 0.0), 1.0)
 
     def decide_all(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
-        """Each by itself."""
+        """Return the counts, each decided by itself."""
         rows = zip(executed.tolist(), actions, strict=True)
         return np.array([self.decide(row, action) for row, action in rows])
 

@@ -1,4 +1,4 @@
-"""Plans that a searcher knows before it needs their rewards, evaluated together."""
+"""Batched evaluation of plans that a searcher knows before it needs their rewards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import gymnasium as gym
 def evaluated_ahead(
     env: gym.Env[Any, Any], plans: Sequence[tuple[int, ...]]
 ) -> Iterator[tuple[int, ...]]:
-    """Yield plans in order, each of them to be executed before the next one is asked for.
+    """Yield plans in order, each to be executed before the next one is asked for.
 
-    As many as it pays to evaluate at once are, before the first of them is yielded: its episode
-    then finds what is remembered.  Rewards, their order and what counts as an evaluation are those
-    of plans that are executed one by one.
+    Before a plan is yielded, as many plans as pay off are evaluated together; their episodes then
+    find the remembered scores.  Rewards, their order and the number of evaluations are the same as
+    if plans were executed one by one.
 
     Args:
         env: an AMC environment, wrapped or not.

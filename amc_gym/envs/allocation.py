@@ -1,12 +1,13 @@
-"""Plans that are known before any evaluation: the uniform one, and the one of least error.
+"""Plans that need no evaluation: the uniform plan, and the plan of least error.
 
-What a plan does to each layer is known from the calibration images: the least-squares factors say
-how much of a layer's output is lost when it keeps k channels (`Engine.errors`).  The plan of least
+The effect of a plan on each layer is known from the calibration images: the least-squares factors
+tell how much of a layer's output is lost when it keeps k channels (`Engine.errors`).  The plan of
+least
 total error within the budget,
 
     minimise  sum over units of error_u(k_u)   so that the cost of k is within the budget,
 
-is where `error-allocation` begins, and what actions of the mode `"residual"` change.
+is the first plan of `error-allocation`, and what actions of the mode `"residual"` change.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from amc_gym.envs.budget import Budget
 from amc_gym.envs.rules import largest
 
 STEPS = (1, 2, 4, 8, 16)
-"""Admissible counts that one removal may skip: errors do not fall evenly with every channel."""
+"""Steps in admissible counts that one removal may take: errors change unevenly with counts."""
 
 
 def allocate(
@@ -30,22 +31,22 @@ def allocate(
 ) -> tuple[int, ...]:
     """Return counts of small total error whose cost is within a limit.
 
-    Greedily from the full network: time and again the removal that raises the error least for the
-    cost that it saves.  What the last one left over is spent the same way, on what lowers the error
-    most for its cost.
+    Works greedily from the full network: it repeats the removal that raises the error least per
+    cost saved.  What is left of the limit in the end is spent on the additions that lower the error
+    most per cost.
 
     Args:
-        budget: whose admissible counts.
+        budget: defines the admissible counts.
         cost: of plans, in the budget's resource.
-        errors: of each unit at 0, 1, ... channels.
-        limit: on the cost; one that the smallest admissible network keeps.
+        errors: errors of each unit when it keeps 0, 1, ... channels.
+        limit: on the cost; the smallest admissible network must be within it.
     """
     choices = [np.array(counts) for counts in budget.admissible]
     table = [error[counts] for error, counts in zip(errors, choices, strict=True)]
     place = np.array([len(counts) - 1 for counts in choices])
 
     def moved(steps: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Every admissible move: places of its plan, cost, and how much it raises the error."""
+        """Return all admissible moves: positions of counts, costs, and increases of the error."""
         moves = [(u, at + step) for u, at in enumerate(place) for step in steps]
         moves = [(u, at) for u, at in moves if 0 <= at < len(choices[u])]
         if not moves:
@@ -60,7 +61,7 @@ def allocate(
     spent = cost.total([each[-1] for each in choices])
     while spent > limit:
         places, costs, rise = moved([-step for step in STEPS])
-        # Where nothing is saved, by layers that cost nothing, nothing is to be lost either.
+        # A move that saves nothing, in layers that cost nothing, must not lose anything either.
         best = np.argmin(rise / np.maximum(spent - costs, 1e-9))
         place, spent = places[best], int(costs[best])
     while True:
@@ -73,12 +74,12 @@ def allocate(
 
 
 class Allocation:
-    """Plans of one problem that no evaluation is needed for, each found when it is asked for.
+    """Plans of one problem that need no evaluation, each computed when it is asked for.
 
     Args:
         engine: of the network.
         cost: in the budget's resource.
-        budget: counts that may be kept.
+        budget: the admissible counts and their limit.
     """
 
     def __init__(self, engine: Engine, cost: Cost, budget: Budget) -> None:
@@ -86,39 +87,39 @@ class Allocation:
         self._least: dict[By, tuple[int, ...]] = {}
 
     def demand_budget(self, who: str) -> None:
-        """Refuse problems without a budget, of which there is no such plan.
+        """Refuse problems without a budget, for which these plans are not defined.
 
         Args:
-            who: wants one, as the user calls it.
+            who: what asks for a plan, as the user calls it.
 
         Raises:
-            ValueError: naming the fix.
+            ValueError: there is no budget; the message names the fix.
         """
         if self.budget.limit is None:
             raise ValueError(
-                f"{who} needs a budget, and preserve_ratio is None: choose a share in (0, 1]"
+                f"{who} needs a budget, but preserve_ratio is None: choose a share in (0, 1]"
             )
 
     def demand_errors(self, who: str) -> None:
-        """Refuse single weights, of which there are no errors by channels kept.
+        """Refuse weight pruning, for which there are no errors by kept channels.
 
         Args:
-            who: wants them, as the user calls it.
+            who: what asks for errors, as the user calls it.
 
         Raises:
-            ValueError: naming the fix.
+            ValueError: the granularity is "weight"; the message names the fix.
         """
         granularity = self.engine.options.granularity
         if granularity != "channel":
             raise ValueError(
-                f"{who} goes by the errors of layers that keep few channels, and "
-                f"granularity={granularity!r} has none: choose granularity='channel', or "
+                f"{who} needs the errors of layers that keep few channels, which do not exist with "
+                f"granularity={granularity!r}: choose granularity='channel', or "
                 "observation='paper' with action_mode='clamp' or 'feasible'"
             )
 
     @cached_property
     def uniform(self) -> tuple[int, ...]:
-        """Counts of the largest plan that takes the same share of every unit's channels."""
+        """Counts of the largest plan within the budget that keeps an equal share of every unit."""
         return largest(self.budget)
 
     @property

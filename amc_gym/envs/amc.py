@@ -22,7 +22,7 @@ from amc_gym.zoo.resolving import TaskOptions
 ARGUMENTS = tuple(
     option.name for cls in (TaskOptions, EngineOptions, EnvOptions) for option in options_of(cls)
 )
-"""Names of what an environment is made with, by ``gym.make``."""
+"""Names of the keywords of ``gym.make``."""
 
 
 class AMCEnv(CompressionEnv):
@@ -33,15 +33,15 @@ class AMCEnv(CompressionEnv):
     A pretrained network is pruned one *unit* after the other, in execution order.  A unit is a
     group of channels that can only be pruned together: the output of one layer, the input of the
     next, and every batch norm and depthwise convolution between them.  At each step the agent
-    sees an embedding of the unit and answers with its sparsity ratio.  The best-ranked channels
-    stay, and the weights that read them are re-fitted by least squares.  After the last unit the
-    compressed network is evaluated, without fine-tuning, on the reward images.
+    sees an embedding of the unit and answers with its sparsity ratio.  The most important channels
+    are kept, and the weights that read them are re-fitted by least squares.  After the last unit
+    the compressed network is evaluated on the reward images, without fine-tuning.
 
     ## Action space
 
     `Box(0, 1, (1,), float32)`: the sparsity ratio; 0 keeps everything.  Actions out of range are
-    clipped.  What is really executed is a channel count within the budget (Algorithm 1 of the
-    paper, in exact integer arithmetic, see `amc_gym.envs.budget`):
+    clipped.  The ratio is executed as a channel count within the budget (Algorithm 1 of the paper,
+    in exact integer arithmetic, see `amc_gym.envs.budget`):
 
     {action_modes}
 
@@ -59,86 +59,86 @@ class AMCEnv(CompressionEnv):
     | 1     | n       | 7     | FLOPs[t], the cost of all layers that touch the unit            |
     | 2     | c       | 8     | reduced: share of the full cost saved so far                    |
     | 3, 4  | h, w    | 9     | rest: share of the full cost in the layers still to come        |
-    | 5     | stride  | 10    | a_{t-1}: sparsity that was executed for the unit before         |
+    | 5     | stride  | 10    | a_{t-1}: sparsity that was executed for the previous unit       |
 
     n, h, w, stride and kernel are those of the unit's first consumer, c is the unit's channel
-    count; features 1-7 are scaled from their range over the units to [0, 1].  The observation
-    after the last step has t / T = 1, equal to no unit's.
+    count.  Features 1-7 are scaled from their range over the units to [0, 1].  The observation
+    after the last step has t / T = 1, which no unit has.
 
     ## Rewards
 
-    0 until the last step, then as `reward` says: `"accuracy"` or `"score"`, in [0, 1], `"error"`
-    (-error), `"error-log-macs"` and `"error-log-params"` (-error ln(size), for
-    `preserve_ratio=None`), `"error-log-latency"` (the same of nanoseconds); the error is
-    1 - score.  `"relative"` is the share of what the uniform plan within the budget loses that this
-    plan wins back: 0 is the uniform plan, 1 the full network, whatever the network and budget.  A
-    function of what was measured, a `Measured` with `score`, `macs`, `params` and more, is a
-    reward, too.
+    The reward is 0 until the last step, and is then chosen by `reward`: `"accuracy"` or `"score"`,
+    in [0, 1]; `"error"`, which is -error with the error 1 - score; `"error-log-macs"` and
+    `"error-log-params"`, which are -error ln(size), for `preserve_ratio=None`; or
+    `"error-log-latency"`, the same with nanoseconds.  `"relative"` is the share of the uniform
+    plan's loss that this plan recovers: 0 is the uniform plan within the budget and 1 the full
+    network, for any network and budget.  A function can be a reward, too; it receives a `Measured`
+    with `score`, `macs`, `params` and more.
 
     ## Starting state and episode end
 
-    Every episode starts with the uncompressed network.  `terminated` after the last unit; never
-    `truncated`.  The environment has no randomness: equal actions give equal results.
+    Every episode starts with the uncompressed network.  It is `terminated` after the last unit and
+    never `truncated`.  The environment has no randomness: equal actions give equal results.
 
     ## Reset
 
-    `reset(options={"preserve_ratio": 0.3})` gives that one episode another budget, in (0, 1], or
-    none by `None`; the next `reset` without options goes back to the environment's own.  `info`
-    of such a `reset` and of its episode's last step tell it, and so does the plan.
+    `reset(options={"preserve_ratio": 0.3})` gives this one episode another budget, in (0, 1], or
+    none with `None`; the next `reset` without options returns to the environment's own.  The `info`
+    of such a `reset` and of its episode's last step states the budget, and so does the plan.
 
     ## Info
 
     Each step: `layer` (the unit's name), `sparsity` (executed), `channels` (kept; `weights` in
-    weight pruning).  The last one
-    adds `score`, `macs`, `params`, `macs_ratio`, `params_ratio` and `plan`, the JSON of a
-    `CompressionPlan`; `env.unwrapped.plan` is the same as an object.  `accuracy` is the `score` of
-    a network that classifies.  Where latency is measured it adds `latency_ns` and
-    `latency_ratio`, where a resource of your own is counted `cost` and `cost_ratio`.
+    weight pruning).  The last step adds `score`, `macs`, `params`, `macs_ratio`, `params_ratio` and
+    `plan`, the JSON of a `CompressionPlan`; `env.unwrapped.plan` is the same as an object.
+    `accuracy` is the `score` of a classifier.  If latency is measured, the last step also has
+    `latency_ns` and `latency_ratio`; with a resource of your own, `cost` and `cost_ratio`.
 
     ## Arguments
 
     {arguments}
 
     `task` is a network's name, `"package.module:function"`, a function without arguments, or a
-    `CompressionTask`; only the strings survive `spec.to_json()` and other processes.  The task
-    has defaults of its own for `preserve_ratio="default"` and `channel_multiple=None`; where
-    latency counts, the latter becomes a multiple of the channels that the device computes at once.
-    `dataset`, `data_root` and `weights` belong to networks that are named; see docs/data.md.
-    `max_sparsity` by kind goes by each unit's first consumer; `None` is the paper's: 0.8, in weight
-    pruning 0.98 for linear layers.
+    `CompressionTask`; only the strings can be passed through `spec.to_json()` and to other
+    processes.  The task has its own defaults for `preserve_ratio="default"` and
+    `channel_multiple=None`; if latency is the resource, the latter becomes a multiple of the
+    channels that the device computes at once.  `dataset`, `data_root` and `weights` are for
+    networks given by name; see docs/data.md.  `max_sparsity` by kind is looked up for each unit's
+    first consumer; `None` is the paper's: 0.8, and 0.98 for linear layers in weight pruning.
 
     `importance` is `"magnitude"` (paper), `"bn-scale"`, `"taylor"`, `"greedy"` (by reconstruction
     error), or a function from a `UnitView` to a permutation of the unit's channels.  `recovery` is
-    `"none"` or steps joined by `+`, in this order: `reconstruct` (least squares, remembered for
-    every count), `sequential` (least squares on what the pruned layers really produce), `nonlinear`
-    (the same with offsets, making up for errors of shortcuts, towards what each ReLU lets through),
-    `bn` (statistics estimated anew, with `bn:IMAGES` on so many), `finetune:STEPS`.  All but the
-    first cost a pass or more over the calibration images in every episode.  A step may be a
-    function that is given a small network and what is known of the original (`Calibration`), alone
-    or in a list: `["reconstruct", mine]`.
+    `"none"`, or steps joined by `+` in this order: `reconstruct` (least squares, remembered for
+    every count), `sequential` (least squares on the actual outputs of the pruned layers),
+    `nonlinear` (the same with offsets, which also compensates errors of shortcuts and fits what
+    each ReLU lets through), `bn` (re-estimated statistics, on n images with `bn:n`), and
+    `finetune:STEPS`.  All but the first cost one or more passes over the calibration images in
+    every episode.  A step may also be a function that receives a small network and the
+    `Calibration` of the original, alone or in a list: `["reconstruct", mine]`.
 
-    With `granularity="weight"` each convolution and linear layer is a step, first and last
-    included; weights of least magnitude become zero, `resource="params"` counts those that are
-    not, and `recovery` must be `"none"`, `"bn"` or `"finetune:STEPS"`.
+    With `granularity="weight"` each convolution and linear layer is a step, including the first and
+    the last.  Weights of least magnitude become zero, `resource="params"` counts the non-zero ones,
+    and `recovery` must be `"none"`, `"bn"` or `"finetune:STEPS"`.
 
-    `evaluation` says on what networks plans are judged. `"slim"` ones are small, and have new
-    shapes with every plan. `"resident"` is one of full width that stays on the device, in which no
-    layer reads a pruned channel: more to compute, but nothing to prepare anew, which takes longer
-    on GPUs. Both compute the same up to rounding. `"auto"` takes `"resident"` on CUDA devices and
-    `"slim"` elsewhere, and `"slim"` where the other is refused: for recoveries that run each plan's
-    network, for single weights, for pruned channels under layer norms or in attention.
+    `evaluation` chooses the networks on which plans are evaluated.  `"slim"` networks are small,
+    with new shapes for every plan.  The `"resident"` network has full width and stays on the
+    device, and none of its layers reads a pruned channel: it computes more, but saves the
+    preparation of new shapes, which takes longer on GPUs.  Both compute the same up to rounding.
+    `"auto"` takes `"resident"` on CUDA devices and `"slim"` elsewhere, and also where `"resident"`
+    is not possible: for recoveries that run each plan's network, in weight pruning, and for pruned
+    channels in layer norms or attention.
 
-    A `resource` may be a function of a `LayerSize` that returns a whole number, such as a layer's
-    energy; a network needs the sum over its layers.
+    A `resource` may be a function that returns a whole number for a `LayerSize`, such as a layer's
+    energy; the cost of a network is the sum over its layers.
 
-    Latency is that of one image in `runtime` on one thread, by a table of the layers' times (see
-    docs/latency.md).  The first environment of a network measures it, which takes minutes, and
-    keeps it in the cache; `latency_table` names another one, of a phone for instance.
+    Latency is the time of one image in `runtime` on one thread, by a table of the layers' times
+    (see docs/latency.md).  The first environment of a network measures the table, which takes
+    minutes, and caches it; `latency_table` names another one, for example of a phone.
 
-    Numbers may be NumPy's, fractions, or tensors without dimensions; they become Python's own.
+    Numbers may also be NumPy numbers, fractions, or tensors without dimensions.
 
     Raises:
-        TypeError: an argument is of a wrong type; the message names it.
+        TypeError: an argument has a wrong type; the message names it.
         ValueError: an argument is unknown, out of range or infeasible; the message names the fix.
         OSError: weights or data are missing or damaged.
 
@@ -158,8 +158,8 @@ class AMCEnv(CompressionEnv):
     ) -> None:
         if not isinstance(engine, Engine):
             raise TypeError(
-                f"AMCEnv is made of an Engine, not of {described(engine)}: from a name or "
-                'a task, gym.make("AMC-v0", task=...) makes both'
+                f"AMCEnv takes an Engine, not {described(engine)}: for a name or a task, "
+                'gym.make("AMC-v0", task=...) makes both'
             )
         if render_mode is not None:
             render_mode = choose("render_mode", render_mode, RENDER_MODES)
@@ -169,7 +169,7 @@ class AMCEnv(CompressionEnv):
 
 
 def _arguments() -> str:
-    """Return the table of keywords in the page above: those of the ids."""
+    """Return the table of keywords for the docstring above."""
     others = (
         ("task", "per id", "what is compressed, see below"),
         ("render_mode", "None", "None, " + " or ".join(f'"{mode}"' for mode in RENDER_MODES)),
@@ -178,7 +178,7 @@ def _arguments() -> str:
 
 
 def _listed(option: str, meaning: str, strategies: Mapping[str, Any]) -> str:
-    """Return a table of the names of an option and their summaries."""
+    """Return a table of an option's values and their summaries."""
     rows = [(f"`{option}`", meaning)]
     rows += [(f'`"{name}"`', each.summary) for name, each in strategies.items()]
     return markdown(rows, indent="    ")

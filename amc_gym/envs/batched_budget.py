@@ -1,4 +1,4 @@
-"""Several plans at once within one budget: `Budget`'s rules, row by row."""
+"""Budget rules for several plans at once, one per row; see `Budget`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from amc_gym.envs.budget import HALVINGS, LEAST_SHARE, Budget
 
 Totals = Callable[[np.ndarray], np.ndarray]
-"""Plans (n, units) -> whole networks' costs (n,), int64; see `Cost.totals`."""
+"""Function: plans (n, units) -> costs of the whole networks (n,), int64; see `Cost.totals`."""
 
 
 class BatchedBudget:
     """`Budget.clamp` and `Budget.feasible` for n episodes, `Budget.scaled` for n plans.
 
-    Most of the time goes into costs of whole networks, and n of them take hardly longer than one.
-    ``executed`` is (n, t) int64 throughout: the counts before unit t, within the budget.
+    Most of the time goes into the costs of whole networks, and n of them take hardly longer than
+    one.  ``executed`` is always (n, t) int64: the counts before unit t, within the budget.
 
     Args:
         budget: the rules of one episode.
@@ -30,13 +30,13 @@ class BatchedBudget:
         self._least = np.array([counts[0] for counts in budget.admissible])
 
     def cap(self, executed: np.ndarray) -> np.ndarray:
-        """cap_t of each episode, (n,) int64."""
+        """Return cap_t of each episode, (n,) int64."""
         t = executed.shape[1]
         choices, limit = self._budget.admissible[t], self._budget.limit
         found = np.full(len(executed), 0 if limit is not None else len(choices) - 1)
         if limit is not None:
-            # Binary search in steps of halving length, all rows at once.  The least choice fits;
-            # otherwise an earlier unit would be over its cap.
+            # Binary search in steps of halving length, for all rows at once.  The smallest choice
+            # fits, or else an earlier unit would have exceeded its cap.
             plans, last = self._smallest(executed), len(choices) - 1
             for power in reversed(range(last.bit_length())):
                 probed = np.minimum(found + 2**power, last)
@@ -45,7 +45,7 @@ class BatchedBudget:
         return _choose(choices, found)
 
     def clamp(self, executed: np.ndarray, sparsities: list[float]) -> np.ndarray:
-        """`Budget.clamp` of each episode, (n,) int64."""
+        """Return `Budget.clamp` of each episode, (n,) int64."""
         t = executed.shape[1]
         counts = np.array([self._budget.wanted(t, sparsity) for sparsity in sparsities])
         if self._budget.limit is not None:
@@ -57,13 +57,13 @@ class BatchedBudget:
         return counts
 
     def feasible(self, executed: np.ndarray, actions: list[float]) -> np.ndarray:
-        """`Budget.feasible` of each episode, (n,) int64."""
+        """Return `Budget.feasible` of each episode, (n,) int64."""
         t, caps = executed.shape[1], self.cap(executed).tolist()
         pairs = zip(caps, actions, strict=True)
         return np.array([self._budget.between(t, cap, action) for cap, action in pairs])
 
     def scaled(self, shares: np.ndarray) -> np.ndarray:
-        """`Budget.scaled` of each row, (n, units) -> counts (n, units) int64."""
+        """Return `Budget.scaled` of each row, (n, units) -> counts (n, units) int64."""
         budget, at_least = self._budget, np.maximum(shares, LEAST_SHARE)
         if budget.limit is None:
             return self._nearest(at_least, np.ones(len(shares)))
@@ -77,7 +77,7 @@ class BatchedBudget:
         return self._nearest(at_least, low)
 
     def _nearest(self, shares: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Admissible counts nearest to multiples of shares, of two equally near the larger."""
+        """Return the admissible counts nearest to multiples of shares; ties go to the larger."""
         wanted = times[:, None] * shares * np.array(self._budget.channels)
         counts = np.empty(wanted.shape, dtype=np.int64)
         for unit, choices in enumerate(self._choices):
@@ -93,7 +93,7 @@ class BatchedBudget:
         return [np.array(counts) for counts in self._budget.admissible]
 
     def _smallest(self, executed: np.ndarray) -> np.ndarray:
-        """(n, units): what was executed, and of the later units the least."""
+        """Return the executed counts and the smallest ones of later units, (n, units)."""
         n, t = executed.shape
         plans = np.empty((n, len(self._least)), dtype=np.int64)
         plans[:, :t] = executed
@@ -102,5 +102,5 @@ class BatchedBudget:
 
 
 def _choose(choices: Sequence[int], indices: np.ndarray) -> np.ndarray:
-    # One by one: a layer has up to millions of choices, which stay a range.
+    # Not stacked: a layer may have millions of choices, which stay a range.
     return np.array([choices[index] for index in indices.tolist()])

@@ -1,8 +1,8 @@
-"""Algorithm 1 in exact integer arithmetic: what a unit may keep without breaking the budget.
+"""Algorithm 1 in exact integer arithmetic: how much a unit may keep within the budget.
 
 The paper prints it for weight pruning, where a layer's cost depends on its own ratio only.  With
-channels a layer costs inputs x outputs, so the bound is taken on the whole network instead (of
-which the printed algorithm is the linear special case):
+channels a layer costs inputs x outputs, so that the bound is on the whole network instead; the
+printed algorithm is the linear special case:
 
     A_u     admissible counts of unit u: multiples of its step, at least ceil((1 - a_max) C_u),
             and always C_u itself
@@ -10,7 +10,7 @@ which the printed algorithm is the linear special case):
             min A; it does not decrease in k
     cap_t   the largest k in A_t with f_t(k) <= floor(preserve_ratio * full cost)
 
-If cap_0 exists, each later cap exists too: a unit at its cap leaves the later ones their minima.
+If cap_0 exists, all later caps exist: a unit at its cap leaves the later ones their minima.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from amc_gym._utils.arguments import real
 TotalCost = Callable[[Sequence[int]], int]
 
 LEAST_SHARE = 1e-3
-"""Share that a unit is asked to keep at least when shares are scaled."""
+"""Smallest share of a unit when shares are scaled."""
 
 HALVINGS = 30
 """Steps of the search for the largest multiple of shares that fits."""
@@ -37,7 +37,7 @@ def exact(ratio: float) -> Fraction:
 
 
 def admissible(channels: int, max_sparsity: float, step: int) -> Sequence[int]:
-    """Channel counts that a unit may keep, ascending.
+    """Return the channel counts that a unit may keep, in ascending order.
 
     Args:
         channels: the unit's full count C.
@@ -46,15 +46,15 @@ def admissible(channels: int, max_sparsity: float, step: int) -> Sequence[int]:
     """
     least = max(1, ceil((1 - exact(max_sparsity)) * channels))
     multiples = range(-(-least // step) * step, channels + 1, step)
-    # A layer may have millions of weights, so the range itself where it ends with them all.
+    # A layer may have millions of weights: return the range itself if it ends with all of them.
     return multiples if channels in multiples else (*multiples, channels)
 
 
 def share_to_keep(preserve_ratio: object) -> float | None:
-    """Return the option ``preserve_ratio`` as a plain number; None: no bound.
+    """Return the option ``preserve_ratio`` as a plain number; None means no bound.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         ValueError: it is not in (0, 1].
     """
     if preserve_ratio is None:
@@ -64,18 +64,19 @@ def share_to_keep(preserve_ratio: object) -> float | None:
 
 
 class Budget:
-    """The admissible counts of each unit and the largest that the budget leaves it.
+    """The admissible counts of each unit, and the largest count within the budget.
 
     Args:
-        cost: whole network's cost for given channel counts, an integer that never decreases
+        cost: cost of the whole network for given channel counts, an integer that never decreases
             when a count grows.
         channels: full count of each unit.
         preserve_ratio: share of the full cost to keep, in (0, 1]; ``None`` for no bound.
         max_sparsity: a_max of each unit.
-        steps: each unit's counts are multiples of this.
+        steps: of each unit, whose counts are multiples of this.
 
     Raises:
-        ValueError: a ratio outside (0, 1], or a budget below the smallest admissible network.
+        ValueError: a ratio is outside (0, 1], or the smallest admissible network exceeds the
+            budget.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Budget:
         )
         self._least = tuple(counts[0] for counts in self.admissible)
         self.limit: int | None = None
-        """Cost that a finished plan may have; ``None``: unconstrained."""
+        """Largest cost of a finished plan; ``None``: no limit."""
         if preserve_ratio is None:
             return
         full, smallest = cost(self.channels), cost(self._least)
@@ -109,21 +110,21 @@ class Budget:
             )
 
     def fits(self, executed: Sequence[int], count: int) -> bool:
-        """Whether unit t may keep ``count``: f_t(count) is within the limit."""
+        """Return whether unit t may keep ``count``, that is, f_t(count) is within the limit."""
         return self.admits([*executed, count, *self._least[len(executed) + 1 :]])
 
     def admits(self, counts: Sequence[int]) -> bool:
-        """Whether the finished plan of these counts is within the limit."""
+        """Return whether the finished plan of these counts is within the limit."""
         return self.limit is None or self._cost(counts) <= self.limit
 
     def check(self, counts: Sequence[int]) -> None:
-        """Raise what is wrong with a finished plan.
+        """Refuse a finished plan that is not admissible or exceeds the budget.
 
         Raises:
-            ValueError: not one admissible count for each unit, or they are over the limit.
+            ValueError: there is not one admissible count for each unit, or they exceed the limit.
         """
         if len(counts) != len(self.channels):
-            raise ValueError(f"counts must be {len(self.channels)}, one a unit, not {len(counts)}")
+            raise ValueError(f"counts must be {len(self.channels)}, one each, not {len(counts)}")
         for unit, (count, choices) in enumerate(zip(counts, self.admissible, strict=True)):
             if count not in choices:
                 raise ValueError(
@@ -132,23 +133,23 @@ class Budget:
                 )
         if not self.admits(counts):
             raise ValueError(
-                f"the counts cost {self._cost(counts)}, which is not within the budget of "
-                f"{self.limit}: budget.scaled(...) gives counts that are"
+                f"the counts cost {self._cost(counts)}, which exceeds the budget of {self.limit}: "
+                "budget.scaled(...) returns counts within it"
             )
 
     def scaled(self, shares: Iterable[float]) -> tuple[int, ...]:
-        """Return counts nearest to ``shares`` of the channels times the largest number that fits.
+        """Return counts nearest to ``shares`` times the largest factor that fits the budget.
 
-        So a vector of any length is a plan that uses the budget up.  Without a budget the number
+        So a vector of any length gives a plan that uses up the budget.  Without a budget the factor
         is 1.
 
         Args:
-            shares: of each unit; those below ``LEAST_SHARE`` count as that.
+            shares: of each unit's channels; smaller ones are raised to ``LEAST_SHARE``.
         """
         at_least = [max(float(share), LEAST_SHARE) for share in shares]
         if self.limit is None:
             return self._nearest(at_least, 1.0)
-        low, high = 0.0, 1 / min(at_least)  # every unit's least, every unit's all
+        low, high = 0.0, 1 / min(at_least)  # the smallest network, the full network
         if self.admits(self._nearest(at_least, high)):
             return self._nearest(at_least, high)
         for _ in range(HALVINGS):
@@ -164,41 +165,41 @@ class Budget:
         return tuple(map(nearest, self.admissible, wanted))
 
     def cap(self, executed: Sequence[int]) -> int:
-        """cap_t, where ``executed`` holds the counts of the units before t.
+        """Return cap_t, where ``executed`` holds the counts of the units before t.
 
         Raises:
-            ValueError: those counts leave nothing for the units after them.
+            ValueError: those counts leave too little for the later units.
         """
         choices = self.admissible[len(executed)]
         if self.limit is None:
             return choices[-1]
         over = bisect_left(choices, True, key=lambda count: not self.fits(executed, count))
         if over == 0:
-            raise ValueError(f"the counts {list(executed)} exceed the budget already")
+            raise ValueError(f"the counts {list(executed)} already exceed the budget: keep less")
         return choices[over - 1]
 
     def wanted(self, t: int, sparsity: float) -> int:
-        """Admissible count of unit t nearest to (1 - sparsity) C_t, whatever the budget."""
+        """Return the admissible count of unit t nearest to (1 - sparsity) C_t, for any budget."""
         return nearest(self.admissible[t], self.channels[t] * (1 - sparsity))
 
     def between(self, t: int, cap: int, action: float) -> int:
-        """Admissible count of unit t where actions 0..1 run linearly from ``cap`` to min A_t."""
+        """Return the count of unit t where actions 0..1 run linearly from ``cap`` to min A_t."""
         choices = self.admissible[t]
         allowed = choices[: bisect_right(choices, cap)]
         return nearest(allowed, cap - action * (cap - choices[0]))
 
     def clamp(self, executed: Sequence[int], sparsity: float) -> int:
-        """Count of unit t: the admissible one nearest to (1 - sparsity) C_t, at most cap_t."""
+        """Return the admissible count nearest to (1 - sparsity) C_t for unit t, at most cap_t."""
         wanted = self.wanted(len(executed), sparsity)
         return wanted if self.fits(executed, wanted) else self.cap(executed)
 
     def feasible(self, executed: Sequence[int], action: float) -> int:
-        """Count of unit t where actions 0..1 run linearly from cap_t down to min A_t."""
+        """Return the count of unit t where actions 0..1 run linearly from cap_t down to min A_t."""
         return self.between(len(executed), self.cap(executed), action)
 
 
 def nearest(ascending: Sequence[int], value: float) -> int:
-    """Return the element nearest to ``value``; of two equally near the larger."""
+    """Return the element nearest to ``value``; ties go to the larger."""
     right = bisect_left(ascending, value)
     if right == 0:
         return ascending[0]
@@ -209,11 +210,11 @@ def nearest(ascending: Sequence[int], value: float) -> int:
 
 
 def _listed(ascending: Sequence[int]) -> str:
-    """Return the first counts and the last."""
+    """Return the first few counts and the last, as text."""
     few = [str(count) for count in ascending[:3]]
     return ", ".join(few if len(ascending) < 4 else [*few, f"... {ascending[-1]}"])
 
 
 def smallest_ratio(smallest: int, full: int) -> float:
-    """Return the least ratio of four decimals whose budget admits ``smallest``."""
+    """Return the smallest ratio of four decimals whose budget admits the cost ``smallest``."""
     return ceil(Fraction(smallest, full) * 10_000) / 10_000

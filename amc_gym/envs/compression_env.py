@@ -1,4 +1,4 @@
-"""CompressionEnv: what all our environments do in an episode, whatever network it is played on."""
+"""CompressionEnv: the episode that all environments of the package share, for any network."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ RENDER_MODES = ("ansi", "rgb_array", "human")
 
 
 class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[reportIncompatibleVariableOverride]
-    """One episode compresses one network, unit by unit; `Problems` say which.
+    """An environment in which an episode compresses one network, unit by unit.
 
     Args:
-        problems: of which each episode gets one.
+        problems: source of each episode's problem: its network and budget.
         given: options of the environment.
-        arguments: names of what it is made with, for messages.
-        render_mode: ``None``, "ansi", "rgb_array", or "human": after each step a picture in the
-            notebook's cell or a window, or where there is no screen a line in the terminal.
+        arguments: names of the keywords that it is made with, for messages.
+        render_mode: ``None``, "ansi", "rgb_array", or "human", which shows a picture after each
+            step, in the notebook's cell or a window, or a line in the terminal without a screen.
 
     Raises:
-        ValueError: no such ``render_mode``.
+        ValueError: ``render_mode`` is unknown.
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012
@@ -65,13 +65,13 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self._told: dict[str, Any] = {}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
-        # In `execute`: the action that is on its way, and the count that it stands for.  Not every
-        # admissible count is the answer to some action of every mode.
+        # The action that `execute` is about to take, and the count that it stands for: in some
+        # modes not every admissible count can be reached by an action.
         self._demanded: tuple[float, int] | None = None
 
     @property
     def problem(self) -> Problem:
-        """The network and budget of the episode; before the first one, where there is but one.
+        """Network and budget of the episode; before the first episode, the only problem.
 
         Raises:
             gymnasium.error.ResetNeeded: none was drawn yet.
@@ -79,32 +79,32 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         if self._problem is None:
             self._problem = self.problems.only()
         if self._problem is None:
-            raise gym.error.ResetNeeded("reset() draws the network: call it first")
+            raise gym.error.ResetNeeded("no network was drawn yet: call reset() first")
         return self._problem
 
     @property
     def engine(self) -> Engine:
-        """What ranks, re-fits and evaluates."""
+        """The engine that ranks, re-fits and evaluates."""
         return self.problem.engine
 
     @property
     def task(self) -> CompressionTask:
-        """What is compressed."""
+        """The task that is compressed."""
         return self.problem.task
 
     @property
     def budget(self) -> Budget:
-        """Counts that may be kept in this episode."""
+        """The budget of the episode: the counts that may be kept."""
         return self.problem.budget
 
     @property
     def cost(self) -> Cost:
-        """Cost in the budget's resource."""
+        """The cost in the budget's resource."""
         return self.problem.cost
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options that decide results, defaults resolved, as plans of this episode carry them."""
+        """Options that determine results, with defaults resolved, as plans hold them."""
         return self.problem.options
 
     @property
@@ -130,11 +130,12 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
 
         Args:
             seed: of ``np_random``; at least 0.
-            options: what the environment's page says under "Reset"; everything else is said when
-                it is made.
+            options: those listed under "Reset" in the environment's docstring; all others are
+                keywords of ``gym.make``.
 
         Raises:
-            TypeError: the seed is no number, the options are no mapping, or one has a wrong type.
+            TypeError: the seed is not a number, the options are not a mapping, or one has a wrong
+                type.
             ValueError: the seed is below 0, or an option is unknown, out of range or infeasible.
         """
         if seed is not None:
@@ -169,10 +170,10 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         return problem.observation.observe(executed), reward, terminated, False, info
 
     def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
-        """Evaluate the first of some plans, as many as it pays to at once; see ``evaluated_ahead``.
+        """Evaluate the first of some plans together, as many as pay off; see ``evaluated_ahead``.
 
         Returns:
-            How many: a single one is left to its episode.
+            The number of evaluated plans: 0 if there is only one, which is left to its episode.
         """
         first = plans[: self.engine.evaluator.at_once]
         if len(first) > 1:
@@ -182,29 +183,29 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
     def execute(
         self, counts: Sequence[int], through: gym.Env[Any, Any] | None = None
     ) -> tuple[float, dict[str, Any]]:
-        """Play the one episode that ends in a plan: its reward, and the last step's info.
+        """Play the episode that ends in a given plan, and return its reward and last info.
 
-        The network and the budget are those of the episode before.
+        Network and budget are those of the previous episode.
 
         Args:
-            counts: what each unit keeps, channels or weights: admissible, within the budget.
-            through: this environment as it is wrapped, so that every wrapper sees the steps and
-                the reward is what they make of it; ``None``: this one itself.
+            counts: channels or weights that each unit keeps; admissible and within the budget.
+            through: this environment with its wrappers, so that every wrapper sees the steps and
+                may change the reward; ``None``: this environment itself.
 
         Raises:
-            ValueError: no such plan is within the budget, ``through`` is another environment, or
-                a wrapper changes actions.
+            ValueError: the plan is not admissible or exceeds the budget, ``through`` is another
+                environment, or a wrapper changes actions.
         """
         env = self if through is None else through
         if env.unwrapped is not self:
-            raise ValueError("through must be this environment, wrapped, not another one")
+            raise ValueError("through must be this environment with its wrappers, not another one")
         self.budget.check(counts)
         again: dict[str, Any] = {"options": self.problems.again(self._told)}
         env.reset(**again if again["options"] else {})
         reward: Any = 0.0
         info: dict[str, Any] = {}
         for t, count in enumerate(counts):
-            # float64: in float32 a layer of millions of weights has no exact ratios.
+            # float64, because float32 cannot represent the ratios of millions of weights exactly.
             action = np.array([self.problem.mode.action(counts[:t], count)])
             try:
                 self._demanded = sparsity(action), count
@@ -214,27 +215,27 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
             kept = info["channels"] if "channels" in info else info["weights"]
             if kept != count:
                 raise ValueError(
-                    f"unit {info['layer']!r} kept {kept} instead of {count}: a plan is executed "
-                    "in an environment with unchanged actions, so take the wrapper off"
+                    f"unit {info['layer']!r} kept {kept} instead of {count}, because a wrapper "
+                    "changes actions: execute plans without that wrapper"
                 )
         return float(reward), info
 
     def share(self, other: CompressionEnv) -> None:
-        """Take the problems of an equal environment instead of one's own, which are the same."""
+        """Share the problems of an equal environment instead of keeping equal ones."""
         self.problems, self._problem = other.problems, other._problem
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Counts of the units that the episode has decided."""
+        """Counts of the units that are decided so far."""
         return tuple(self._executed or ())
 
     @property
     def fresh(self) -> bool:
-        """Whether no episode was ever started."""
+        """Whether no episode has been started yet."""
         return self._executed is None
 
     def running(self) -> list[int]:
-        """Return counts of the units that the running episode has decided; a step appends one.
+        """Return the list of the running episode's counts, to which each step appends.
 
         Raises:
             gymnasium.error.ResetNeeded: the episode is over or was never started.
@@ -244,7 +245,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         return self._executed
 
     def finish(self, found: Scored) -> tuple[float, dict[str, Any]]:
-        """Reward and info of the last step, of whose plan the evaluator ``found`` the score."""
+        """Return reward and info of the last step, given its plan's score in ``found``."""
         assert self._executed is not None
         reward, info, self._plan = self.problem.finish(self._executed, found)
         return reward, info | self._told
@@ -252,13 +253,13 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
     def render(self) -> Any:
         """Return the episode so far: a table as text, or a picture, (400, 600, 3) uint8.
 
-        With ``render_mode="human"`` nothing is returned: it is shown, as after each step.
+        With ``render_mode="human"`` it is shown, as after each step, and nothing is returned.
 
         Raises:
-            gymnasium.error.ResetNeeded: nothing was started yet.
+            gymnasium.error.ResetNeeded: no episode was started yet.
         """
         if self.render_mode is None:
-            gym.logger.warn("render() without render_mode; pass render_mode='ansi' to gym.make")
+            gym.logger.warn("render() needs a render_mode: pass render_mode='ansi' to gym.make")
             return None
         if self.render_mode == "human":
             self._view()
@@ -274,7 +275,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         super().close()
 
     def _view(self) -> None:
-        """Show the episode so far to whoever watches."""
+        """Show the episode so far in the viewer."""
         if self.render_mode != "human":
             return
         if self._viewer is None:
@@ -283,10 +284,10 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self._viewer.show(self._frame())
 
     def _frame(self) -> Frame:
-        """Return the episode so far, as it is shown.
+        """Return the frame that shows the episode so far.
 
         Raises:
-            gymnasium.error.ResetNeeded: nothing was started yet.
+            gymnasium.error.ResetNeeded: no episode was started yet.
         """
         if self._executed is None:
             raise gym.error.ResetNeeded("nothing to render yet: call reset() first")

@@ -1,4 +1,4 @@
-"""From keywords to environments: what ``gym.make`` and ``gym.make_vec`` call.
+"""Factories of environments: what ``gym.make`` and ``gym.make_vec`` call.
 
 Task, engine and latency come from the process's cache, so that building an environment again is
 cheap.
@@ -34,15 +34,15 @@ def make_env(task: TaskLike, *, render_mode: str | None = None, **options: Any) 
     """Return an environment of a task; every keyword is a field of one of ``OPTIONS``.
 
     Raises:
-        TypeError: a keyword is unknown, or an option of a wrong type.
+        TypeError: a keyword is unknown, or an option has a wrong type.
         ValueError: an option is unknown, out of range or infeasible; the message names the fix.
         OSError: weights or data are missing or damaged.
     """
-    _SIGNATURE.bind(task, **options)  # an unknown keyword is Python's own TypeError
+    _SIGNATURE.bind(task, **options)  # an unknown keyword raises Python's own TypeError
     chosen, judged, given = split(options, *OPTIONS)
     if given.timed and not judged.pruning.runs_faster:
         raise ValueError(
-            "single weights that are zero make no runtime faster: latency is for "
+            "zero weights make no runtime faster, so that resource='latency' needs "
             "granularity='channel'"
         )
     end_with_parent(daemons_only=True)  # what follows may take minutes
@@ -57,7 +57,7 @@ def make_env(task: TaskLike, *, render_mode: str | None = None, **options: Any) 
 
 
 def make_vector_env(num_envs: int, task: TaskLike, **options: Any) -> AMCVectorEnv:
-    """Several environments of a task in lock-step; keywords as of ``make_env``.
+    """Return environments of a task that step together; keywords as in ``make_env``.
 
     Raises:
         TypeError, ValueError, OSError: as ``make_env``.

@@ -1,4 +1,4 @@
-"""Outcome of a finished episode: its plan, and what the last step says about it."""
+"""Results of a finished episode: its plan, and the info of its last step."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from amc_gym.tasks.task import CompressionTask
 
 
 def told_costs(engine: Engine, budgeted: Cost, latency: LatencyCost | None) -> dict[str, Cost]:
-    """Costs that plans and infos tell: field of ``Measured`` -> its cost model.
+    """Return the costs that plans and infos state: field of ``Measured`` -> its cost model.
 
     Args:
-        engine: whose plans they are.
+        engine: of the task.
         budgeted: cost in the budget's resource.
-        latency: where it was measured.
+        latency: latency model, if latency is measured.
     """
     told: dict[str, Cost] = dict(engine.costs)
     if latency is not None:
@@ -38,15 +38,15 @@ def finished_plan(
     counts: tuple[int, ...],
     found: Scored,
 ) -> CompressionPlan:
-    """The plan of an episode that decided ``counts``, of which the evaluator ``found`` the score.
+    """Return the plan of an episode from its counts and its score.
 
     Args:
         task: what was compressed.
         engine: of the environment.
         costs: see ``told_costs``.
-        options: as resolved.
+        options: with defaults resolved.
         counts: of each unit.
-        found: on the reward images.
+        found: score on the reward images.
     """
     return CompressionPlan(
         **engine.decisions(counts),
@@ -63,7 +63,7 @@ def finished_plan(
 
 
 def terminal_info(plan: CompressionPlan, costs: Mapping[str, Cost]) -> dict[str, Any]:
-    """Entries that the last step's info adds, flat: vector environments take nested dicts apart.
+    """Return what the last step adds to ``info``, flat, as vector environments need it.
 
     Args:
         plan: of the episode.

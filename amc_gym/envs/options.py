@@ -1,7 +1,7 @@
-"""Options of an environment: what a plan may cost and how it is rewarded.
+"""Options of an environment: budget, reward, actions and observations.
 
-What the options name needs PyTorch, and is imported when options are made: a help text, which only
-reads them, does without.
+What the options name needs PyTorch and is imported only when options are made, so that a help text,
+which only reads their declarations, does not need it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LATENCY = "latency"
 """The resource that is measured rather than counted."""
 
 DEFAULT = "default"
-"""The share to keep that the task names."""
+"""Value of ``preserve_ratio`` that stands for the task's own share."""
 
 
 PAPER = "paper"
@@ -34,11 +34,11 @@ PAPER = "paper"
 
 @dataclass(frozen=True)
 class EnvOptions:
-    """Bounds of a plan's cost, and its reward.
+    """Budget of a plan, its reward, and what actions and observations mean.
 
     Raises:
-        TypeError: an option of a wrong type.
-        ValueError: an unknown name, or a number out of range.
+        TypeError: an option has a wrong type.
+        ValueError: a name is unknown, or a number is out of range.
     """
 
     resource: ResourceLike = "macs"
@@ -48,7 +48,7 @@ class EnvOptions:
     """share of the resource to keep, in (0, 1]; "default": the task's own; None: no bound"""
 
     reward: str | RewardFunction | Reward = "accuracy"
-    """of a finished plan: "accuracy" (or "score", the same where no classes are told apart),
+    """reward of a finished plan: "accuracy" (or "score", its name where nothing is classified),
     "error", "error-log-macs", "error-log-params", "error-log-latency", "relative" (0: uniform plan,
     1: full network), or a function"""
 
@@ -56,16 +56,16 @@ class EnvOptions:
     """what an action means: "clamp", "feasible" or "residual" """
 
     observation: str = PAPER
-    """what is seen: "paper" (equation 1), "comparable" (alike on all networks) or "graph" """
+    """what is seen: "paper" (equation 1), "comparable" (one scale for all networks) or "graph" """
 
     max_sparsity: float | Mapping[str, float] | None = None
-    """a_max, a number or {"conv": ..., "linear": ...}; None: the paper's"""
+    """largest sparsity, a_max: a number or {"conv": ..., "linear": ...}; None: the paper's"""
 
     channel_multiple: int | None = None
-    """kept counts are multiples of this; None: the task's own, for a latency also the device's"""
+    """kept counts are multiples of this; None: the task's own, for latency also the device's"""
 
     runtime: str = "torch"
-    """whose latency: "torch", "compile" or "onnx" """
+    """runtime whose latency counts: "torch", "compile" or "onnx" """
 
     latency_table: str | Path | None = None
     """file of the layers' times; None: this machine's, measured once"""
@@ -92,8 +92,8 @@ class EnvOptions:
             put("latency_table", path("latency_table", self.latency_table))
         if not self.timed and (self.latency_table is not None or self.runtime != "torch"):
             raise ValueError(
-                "latency_table and runtime say how latency is measured: they go with "
-                "resource='latency' or reward='error-log-latency'"
+                "latency_table and runtime need a latency: use them with resource='latency' or "
+                "reward='error-log-latency'"
             )
         if isinstance(self.preserve_ratio, str):
             choose("preserve_ratio", self.preserve_ratio, (DEFAULT,))
@@ -107,31 +107,31 @@ class EnvOptions:
 
     @property
     def timed(self) -> bool:
-        """Whether latency is asked for."""
+        """Whether latency is needed."""
         return self._latency or self.rewarding.timed
 
     @property
     def resource_name(self) -> str:
-        """The resource as plans call it."""
+        """Name of the resource in plans."""
         from amc_gym.compression.cost import resource_of
 
         return LATENCY if self._latency else resource_of(self.resource).name
 
     @property
     def _latency(self) -> bool:
-        # Objects of the user's may answer anything to ==.
+        # A user's object may return anything for ==.
         return isinstance(self.resource, str) and self.resource == LATENCY
 
     @property
     def observing(self) -> type[Observation]:
-        """The observation as a class."""
+        """The class of the observation."""
         from amc_gym.envs.observations import OBSERVATIONS
 
         return OBSERVATIONS[self.observation]
 
     @property
     def rewarding(self) -> Reward:
-        """The reward as an object."""
+        """The reward object."""
         from amc_gym.envs.rewards import Reward
 
         assert isinstance(self.reward, Reward)

@@ -1,4 +1,4 @@
-"""A frame of an episode as a picture: what the network costs now, and what each unit keeps."""
+"""Drawing of a frame: the network's cost so far, and what each unit keeps."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from amc_gym.envs.rendering import Frame
 WIDTH, HEIGHT = 600, 400
 
 LEFT, RIGHT = 52, 588
-"""Ends of meter and bars, in pixels."""
+"""Left and right end of the meter and the bars, in pixels."""
 
 METER = (46, 66)
 """Top and bottom of the bar that shows the cost."""
 
 BARS = (112, 258)
-"""Top and bottom of the units' bars: all channels, and none."""
+"""Top (all channels) and bottom (none) of the units' bars."""
 
 NAMED, COUNTED = 12, 22
-"""Pixels of a unit's place from which on its name, and its number of channels, can be read."""
+"""Least width in pixels at which a unit's name, and its channel count, are readable."""
 
 LONGEST = 24
-"""Letters of a unit's name that fit below its bar."""
+"""Most letters of a unit's name below its bar."""
 
 PAPER, INK, GREY, FULL = "#ffffff", "#22272e", "#59636e", "#dde2e8"
 KEPT, NOW, BUDGET = "#0072B2", "#D55E00", "#C2185B"
@@ -48,7 +48,7 @@ def rgb_array(frame: Frame) -> np.ndarray:
 
 
 def _headline(draw: ImageDraw.ImageDraw, frame: Frame) -> None:
-    """Write which unit is next and, of a finished plan, its score."""
+    """Write which unit is next or, for a finished plan, its score."""
     decided, n = len(frame.executed), len(frame.channels)
     if decided < n:
         text = f"Unit {decided + 1} of {n}: {_short(frame.names[decided])}"
@@ -61,7 +61,7 @@ def _headline(draw: ImageDraw.ImageDraw, frame: Frame) -> None:
 
 
 def _meter(draw: ImageDraw.ImageDraw, frame: Frame) -> None:
-    """Draw the cost of the network as decided so far, with a line where the budget ends."""
+    """Draw the network's cost so far, with a line at the budget."""
     top, bottom = METER
     middle = (top + bottom) / 2
     width = RIGHT - LEFT
@@ -83,7 +83,7 @@ def _meter(draw: ImageDraw.ImageDraw, frame: Frame) -> None:
 
 
 def _resource(frame: Frame) -> str:
-    """Name the resource, in the room that there is."""
+    """Return the name of the resource, shortened to fit."""
     known = {"macs": "MACs", "params": "params", "latency": "time"}
     return known.get(frame.resource, frame.resource[:5])
 
@@ -123,7 +123,7 @@ def _units(image: Image.Image, draw: ImageDraw.ImageDraw, frame: Frame) -> None:
 
 
 def _upright(image: Image.Image, text: str, middle: float, top: float, colour: str) -> None:
-    """Write from below to above, ending at ``top``."""
+    """Write upwards, ending at ``top``."""
     font = _font(11)
     width, height = math.ceil(font.getlength(text)) + 2, 16
     label = Image.new("RGB", (width, height), PAPER)
@@ -133,7 +133,7 @@ def _upright(image: Image.Image, text: str, middle: float, top: float, colour: s
 
 
 def _short(name: str) -> str:
-    """Return a name without its middle, where it is longer than fits."""
+    """Return a name, without its middle if it is too long."""
     if len(name) <= LONGEST:
         return name
     return f"{name[: LONGEST - 11]}..{name[-9:]}"

@@ -1,4 +1,4 @@
-"""Specifications of environments in Python's own numbers and strings, so that JSON takes them."""
+"""Environment specifications in plain numbers and strings, which JSON can hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from amc_gym._utils.arguments import plain
 
 
 class PlainSpec:
-    """A base of environments that ``gym.make`` tells what they were made with."""
+    """Base class of environments whose ``spec`` holds plain values."""
 
     _spec: EnvSpec | None = None
 

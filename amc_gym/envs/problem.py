@@ -1,4 +1,4 @@
-"""Problem of an episode: one network to compress within one budget, and how that is played."""
+"""The problem of an episode: one network to compress within one budget."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from amc_gym.envs.sparsity import per_unit
 from amc_gym.tasks.task import CompressionTask
 
 LATEST = 64
-"""Budgets of one network that are kept at a time."""
+"""Number of a network's budgets whose problems are cached."""
 
 
 class Problem:
-    """One network to compress within one budget; nothing in it changes from step to step.
+    """A network to compress within a budget; nothing in it changes from step to step.
 
     Args:
         engine: ranks, re-fits and evaluates.
-        options: bounds, reward, and what actions and observations mean.
-        latency: of the network, where it counts.
-        task: the engine's, or one of the same objects that is named otherwise.
-        context: of a suite, by name; plans carry it.
+        options: budget, reward, and what actions and observations mean.
+        latency: latency model of the network, if latency is needed.
+        task: the engine's task, or one of the same objects under another name.
+        context: name of the context in a suite, stored in plans.
 
     Attributes:
         cost: in the budget's resource.
-        options: those that decide results, defaults resolved; plans are told apart by them.
+        options: those that determine results, with defaults resolved; they identify plans.
         budget: the counts that may be kept.
-        allocation: plans that no evaluation is needed for.
-        mode: actions -> counts.
-        observation: counts so far -> what the agent sees.
+        allocation: plans that need no evaluation.
+        mode: turns actions into counts.
+        observation: turns the counts so far into what the agent sees.
 
     Raises:
-        ValueError: the task is another one, latency is missing, or the budget is infeasible.
+        ValueError: the task is not the engine's, latency is missing, or the budget is infeasible.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Problem:
         context: str | None = None,
     ) -> None:
         if options.timed and latency is None:
-            raise ValueError("where latency counts, it must be given: latency=engines.latency(...)")
+            raise ValueError("these options need a latency: pass latency=engines.latency(...)")
         self.engine, self.given, self.latency, self.context = engine, options, latency, context
         self.task = engine.task if task is None else task
         if self.task != engine.task:
-            raise ValueError("task must be the engine's, or one of the same objects")
+            raise ValueError("task must be the engine's, or one made of the same objects")
         self.units = engine.graph.units
         self.cost: Cost = (
             latency
@@ -83,7 +83,7 @@ class Problem:
         self.observation = options.observing(self.allocation)
 
     def __len__(self) -> int:
-        """T, the number of units: every episode has as many steps."""
+        """Return T, the number of units, which is the number of steps of an episode."""
         return len(self.units)
 
     def _resolved(self) -> dict[str, Any]:
@@ -93,7 +93,8 @@ class Problem:
             ratios = self.engine.pruning.max_sparsity
         multiple = given.channel_multiple
         if multiple is None:
-            # Counts between two steps of a device take as long as the upper one, and know less.
+            # A count between two steps of the device takes as long as the upper one, and holds
+            # less.
             block = self.latency.table.block if self.latency else 1
             multiple = lcm(self.task.channel_multiple, block)
         resolved: dict[str, Any] = {
@@ -110,7 +111,7 @@ class Problem:
             "reward_images": self.engine.reward_images,
             "precision": self.engine.precision,
         }
-        if given.observation != PAPER:  # plans that were made before there were others say nothing
+        if given.observation != PAPER:  # plans made before there was a choice do not state it
             resolved["observation"] = given.observation
         if self.context is not None:
             resolved["context"] = self.context
@@ -120,12 +121,12 @@ class Problem:
         return resolved
 
     def _reward_name(self) -> str:
-        """The reward as the task calls it: "accuracy" is the score where classes are told apart."""
+        """Return the reward's name for the task: "accuracy" is the score of a classifier."""
         name = self.given.rewarding.name
         return "score" if name == "accuracy" and not self.engine.objective.classifies else name
 
     def _budget(self) -> Budget:
-        """Return the admissible counts under the resolved options."""
+        """Return the budget under the resolved options."""
         graph, options = self.engine.graph, self.options
         kinds = [graph.layers[unit.consumers[0]].kind for unit in self.units]
         return Budget(
@@ -145,12 +146,12 @@ class Problem:
         return References(uniform.score, full.score)
 
     def ratio(self, executed: Sequence[int]) -> float:
-        """Share of the full cost once ``executed`` counts are decided, the rest being whole."""
+        """Return the share of the full cost with ``executed`` counts and all later units full."""
         full = self.engine.graph.full
         return self.cost.total([*executed, *full[len(executed) :]]) / self.cost.full
 
     def decided(self, executed: Sequence[int]) -> dict[str, Any]:
-        """Info about the unit that was decided last."""
+        """Return the info about the unit that was decided last."""
         unit, kept = self.units[len(executed) - 1], executed[-1]
         return {
             "layer": unit.name,
@@ -161,11 +162,11 @@ class Problem:
     def finish(
         self, counts: Sequence[int], found: Scored
     ) -> tuple[float, dict[str, Any], CompressionPlan]:
-        """Reward, info and plan of a finished episode, of which the evaluator ``found`` the score.
+        """Return reward, info and plan of a finished episode.
 
         Args:
             counts: of every unit.
-            found: on the reward images.
+            found: score on the reward images.
         """
         plan = finished_plan(self.task, self.engine, self.costs, self.options, tuple(counts), found)
         info = self.decided(counts) | terminal_info(plan, self.costs)
@@ -179,12 +180,12 @@ class Source(Protocol):
 
     @property
     def np_random(self) -> np.random.Generator:
-        """Its generator, which is seeded once it is asked for."""
+        """The random generator, which is seeded when it is first used."""
         ...
 
 
 class Problems(Protocol):
-    """What episodes of an environment are played on."""
+    """The source of the problems that an environment's episodes are played on."""
 
     @property
     def options(self) -> Iterable[str]:
@@ -192,10 +193,10 @@ class Problems(Protocol):
         ...
 
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
-        """Return the problem of a new episode, and what ``info`` tells of it.
+        """Return the problem of a new episode, and what ``info`` says about it.
 
         Args:
-            options: of ``reset``; each is one of ``options``.
+            options: of ``reset``; each is in ``self.options``.
             source: of random numbers.
 
         Raises:
@@ -204,19 +205,19 @@ class Problems(Protocol):
         ...
 
     def only(self) -> Problem | None:
-        """Return the problem of every ``reset`` without options; None where it is drawn."""
+        """Return the problem of every ``reset`` without options; None if it is drawn."""
         ...
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """Options of ``reset`` that draw the problem again of which ``info`` told so much."""
+        """Return options of ``reset`` that draw the problem again that ``info`` described."""
         ...
 
 
 class OneNetwork:
-    """A network of which ``reset(options={"preserve_ratio": ...})`` may change the budget.
+    """One network, whose budget ``reset(options={"preserve_ratio": ...})`` may change.
 
     Args:
-        first: the problem where nothing is said.
+        first: the problem of a ``reset`` without options.
     """
 
     options = ("preserve_ratio",)
@@ -226,7 +227,7 @@ class OneNetwork:
         self._others: OrderedDict[float | str | None, Problem] = OrderedDict()
 
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
-        """Return the first problem, or that of another budget, which ``info`` then tells."""
+        """Return the first problem, or the one of another budget, which ``info`` then states."""
         if "preserve_ratio" not in options:
             return self.first, {}
         problem = self._at(replace(self.first.given, preserve_ratio=options["preserve_ratio"]))
@@ -237,7 +238,7 @@ class OneNetwork:
         return self.first
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the budget, where it is another one."""
+        """Return the budget, if the episode had another one."""
         return dict(told)
 
     def _at(self, options: EnvOptions) -> Problem:

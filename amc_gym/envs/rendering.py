@@ -1,4 +1,4 @@
-"""An episode in a frame, and the frame as a table for terminals."""
+"""A frame that shows an episode, and its table for terminals."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Frame:
-    """The state of an episode: units, the counts decided so far, and the headline numbers."""
+    """The state of an episode: units, counts so far, and the main figures."""
 
     names: Sequence[str]
     channels: Sequence[int]
     executed: Sequence[int]
     resource: str
-    ratio: float  # share of the resource that the network has now
+    ratio: float  # the network's present share of the resource
     score: float | None  # of the finished plan on the reward images
     score_name: str = "accuracy"
     budget: float | None = None  # share of the resource that a plan may keep
 
     @property
     def headline(self) -> str:
-        """Units decided, cost and reward, in one line."""
+        """Return decided units, cost and score in one line."""
         decided = f"{len(self.executed)}/{len(self.channels)} units decided"
         cost = f"{self.resource} {self.ratio:.1%}"
         reached = "" if self.score is None else f", {self.score_name} {self.score:.2%}"

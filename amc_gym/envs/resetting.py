@@ -1,4 +1,4 @@
-"""The options of ``reset``: nearly everything is said when an environment is made."""
+"""Options of ``reset``, of which there are few: most options are keywords of ``gym.make``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def reset_options(
     """Return the options of a ``reset`` as a dictionary.
 
     Args:
-        options: what the user gave: a mapping or None.
-        arguments: what the environment can be made with, for the message.
-        known: what ``reset`` takes.
+        options: the user's: a mapping or None.
+        arguments: keywords that the environment can be made with, for the message.
+        known: options that ``reset`` takes.
 
     Raises:
-        TypeError: it is something else.
-        ValueError: an option has no meaning; the message names it, and what is meant by it.
+        TypeError: ``options`` is anything else.
+        ValueError: an option is unknown; the message names it and suggests the fix.
     """
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping or None, not {described(options)}")
@@ -33,7 +33,7 @@ def reset_options(
         if name not in arguments and (near := nearest(name, known)) is not None:
             fix = f"did you mean {near!r}?"
         elif (near := nearest(name, arguments)) is not None:
-            fix = f"{near} is said when the environment is made: gym.make(..., {near}=...)"
+            fix = f"{near} belongs in gym.make(..., {near}=...)"
         else:
             fix = "leave it out"
         raise ValueError(f"unknown reset option {shown(name)} in options: {taken}; {fix}")

@@ -1,16 +1,16 @@
-"""Rewards of what a plan was measured to be (paper, section 3.3).
+"""Rewards: functions of a finished plan's measured figures (paper, section 3.3).
 
 | name                | reward                | for                                            |
 |---------------------|-----------------------|------------------------------------------------|
 | "accuracy"          | score                 | resource-constrained search, in [0, 1]         |
-| "score"             | score                 | the same, of networks that tell no classes     |
-| "error"             | -(1 - score)          | the same up to a constant: the paper's R_err   |
+| "score"             | score                 | the same, for networks that do not classify    |
+| "error"             | -(1 - score)          | the same minus a constant: the paper's R_err   |
 | "error-log-macs"    | -error * ln(MACs)     | accuracy-guaranteed: the paper's R_FLOPs       |
 | "error-log-params"  | -error * ln(#params)  | accuracy-guaranteed: the paper's R_Param       |
 | "error-log-latency" | -error * ln(ns)       | the same shape for measured latency            |
-| "relative"          | 0 uniform, 1 full     | many networks and budgets alike, see `relative` |
+| "relative"          | 0 uniform, 1 full     | one scale for networks and budgets             |
 
-A user's own is a function of ``Measured``, or one that ``register`` has given a name.
+A user's own reward is a function of ``Measured``, or one that ``register`` has given a name.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from amc_gym._utils.own_code import qualified
 from amc_gym.compression.plan import Measured
 
 RewardFunction = Callable[[Measured], float]
-"""Measured figures of a plan -> how good it is; higher is better."""
+"""Function: measured figures of a plan -> its reward; higher is better."""
 
 
 FLOOR = 0.01
-"""Least difference of scores that "relative" divides by: one point in a hundred."""
+"""Smallest difference of scores that "relative" divides by."""
 
 
 @dataclass(frozen=True)
 class References:
-    """Scores on the same reward images that a plan's score is compared with.
+    """Scores on the same reward images, to which a plan's score is compared.
 
     Attributes:
         uniform: of the uniform plan within the same budget.
@@ -48,12 +48,12 @@ class References:
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward and what it needs.
+    """A reward function and what it needs.
 
     Attributes:
-        name: what options and plans call it.
-        function: of a finished plan's measured figures; if ``compared``, of the references too.
-        timed: whether latency must be measured for it.
+        name: value of the option ``reward``, also in plans.
+        function: of a finished plan's measured figures and, if ``compared``, of the references.
+        timed: whether it needs a latency.
         compared: whether it needs ``References``, and so a budget; they take two evaluations, once
             for each network and budget.
     """
@@ -67,11 +67,11 @@ class Reward:
         """Return the reward of a finished plan.
 
         Args:
-            measured: what the plan was measured to be.
+            measured: measured figures of the plan.
             references: for rewards that are ``compared``.
 
         Raises:
-            ValueError: the function fails, or returns something else than a finite number.
+            ValueError: the function fails, or does not return a finite number.
         """
         arguments = (measured, references) if self.compared else (measured,)
         try:
@@ -88,10 +88,10 @@ F = TypeVar("F", bound=Callable[..., float])
 
 
 def register(name: str, *, timed: bool = False, compared: bool = False) -> Callable[[F], F]:
-    """Make a reward known by a name; to be used as a decorator.
+    """Register a reward under a name; use as a decorator.
 
     Args:
-        name: what the option ``reward`` calls it.
+        name: value of the option ``reward``.
         timed: whether it needs ``Measured.latency_ns``.
         compared: whether it is a function of (``Measured``, ``References``).
 
@@ -109,7 +109,7 @@ def register(name: str, *, timed: bool = False, compared: bool = False) -> Calla
 
 
 def reward_of(reward: str | RewardFunction | Reward) -> Reward:
-    """Return the reward of a name, or a user's own function, for which latency is not measured.
+    """Return the reward of a name, or of a user's function, for which no latency is measured.
 
     Raises:
         TypeError: it is neither.
@@ -125,21 +125,21 @@ def reward_of(reward: str | RewardFunction | Reward) -> Reward:
 @register("accuracy")
 @register("score")
 def score(measured: Measured) -> float:
-    """Return the score, in [0, 1]: of a network that classifies, its accuracy."""
+    """Return the score in [0, 1]: for a classifier, its accuracy."""
     return measured.score
 
 
 @register("error")
 def error(measured: Measured) -> float:
-    """Minus the error, in [-1, 0]."""
+    """Return the negative error, in [-1, 0]."""
     return measured.score - 1
 
 
 def error_log(measured: Measured, size: int) -> float:
-    """-error * ln(size).
+    """Return -error * ln(size).
 
     Raises:
-        ValueError: size <= 1, where the logarithm would pay for errors.
+        ValueError: size <= 1, where the logarithm would reward errors.
     """
     if size <= 1:
         raise ValueError(f"the error-log rewards need a size above 1, not {size}")
@@ -148,29 +148,29 @@ def error_log(measured: Measured, size: int) -> float:
 
 @register("error-log-macs")
 def error_log_macs(measured: Measured) -> float:
-    """-error * ln(MACs): the paper's R_FLOPs."""
+    """Return -error * ln(MACs), the paper's R_FLOPs."""
     return error_log(measured, measured.macs)
 
 
 @register("error-log-params")
 def error_log_params(measured: Measured) -> float:
-    """-error * ln(parameters): the paper's R_Param."""
+    """Return -error * ln(parameters), the paper's R_Param."""
     return error_log(measured, measured.params)
 
 
 @register("error-log-latency", timed=True)
 def error_log_latency(measured: Measured) -> float:
-    """-error * ln(nanoseconds)."""
+    """Return -error * ln(nanoseconds)."""
     return error_log(measured, measured.latency_ns or 0)
 
 
 @register("relative", compared=True)
 def relative(measured: Measured, references: References) -> float:
-    """Share of what the uniform plan loses that this plan wins back: 0 is uniform, 1 lossless.
+    """Return the share of the uniform plan's loss that is recovered: 0 is uniform, 1 lossless.
 
-    Below the uniform plan it is the share of the uniform plan's score that is lost, down to -1 at
-    the score 0: so it is bounded however little lies between uniform and full.  Where that is less
-    than ``FLOOR``, differences are divided by ``FLOOR``: uniform is 0 still, and full below 1.
+    Below the uniform plan it is the share of the uniform plan's score that is lost, down to -1 for
+    a score of 0.  So it is bounded, however small the gap between uniform and full.  If the gap is
+    smaller than ``FLOOR``, it is replaced by ``FLOOR``: uniform is still 0, and full below 1.
     """
     gained = measured.score - references.uniform
     if gained < 0:

@@ -1,7 +1,7 @@
-"""Plans by rule: how much each unit loses is a function of its depth alone (paper, figure 2).
+"""Plans by rule: a unit's sparsity is a function of its depth alone (paper, figure 2).
 
-``uniform`` takes the same share of every unit's channels, ``shallow`` most from the first units and
-``deep`` most from the last; all of them as little as the budget allows.
+``uniform`` prunes the same share of every unit's channels, ``shallow`` most from the first units
+and ``deep`` most from the last, each as little as the budget allows.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from fractions import Fraction
 from amc_gym.envs.budget import Budget, nearest
 
 Rule = Callable[[int], list[Fraction]]
-"""Number of units -> what sparsities are proportional to, each in (0, 1]."""
+"""Function: number of units -> relative sparsities, each in (0, 1]."""
 
 
 def uniform(units: int) -> list[Fraction]:
-    """Give every unit an equal share."""
+    """Return equal sparsities for all units."""
     return [Fraction(1)] * units
 
 
 def shallow(units: int) -> list[Fraction]:
-    """Falls linearly with depth; the last unit has 1 / units."""
+    """Return sparsities that fall linearly with depth, to 1 / units in the last unit."""
     return [Fraction(units - t, units) for t in range(units)]
 
 
 def deep(units: int) -> list[Fraction]:
-    """Rises linearly with depth; the first unit has 1 / units."""
+    """Return sparsities that rise linearly with depth, from 1 / units in the first unit."""
     return shallow(units)[::-1]
 
 
 def counts(budget: Budget, rule: Rule, level: Fraction) -> tuple[int, ...]:
-    """Each unit's admissible count nearest to what ``level`` times the rule leaves; ties go up.
+    """Return each unit's admissible count nearest to (1 - level * rule) of its channels.
 
-    A unit stops at its least admissible count, while ``level`` may go on beyond 1: so every rule
-    reaches every budget that can be reached.
+    Ties go up.  A unit stops at its smallest admissible count, while ``level`` may exceed 1, so
+    that every rule reaches every feasible budget.
     """
     shares = rule(len(budget.channels))
     return tuple(
@@ -46,13 +46,13 @@ def counts(budget: Budget, rule: Rule, level: Fraction) -> tuple[int, ...]:
 def largest(budget: Budget, rule: Rule = uniform) -> tuple[int, ...]:
     """Return counts of the rule's largest plan within the budget.
 
-    A unit's count only changes where its share of the channels passes the middle of two admissible
-    counts.  Between two such levels, of whatever unit, the plan stays the same, so bisecting until
-    no unit changes twice leaves few levels to try: exact, by cost arithmetic alone, and of millions
-    of single weights as quick as of channels.
+    A unit's count changes only where its share of the channels passes the middle of two admissible
+    counts, and between two such levels of any units the plan stays the same.  So bisecting until no
+    unit changes twice leaves few levels to try.  The result is exact, found by cost arithmetic
+    alone, and as quick for millions of weights as for channels.
     """
     shares = rule(len(budget.channels))
-    low, high = Fraction(0), 1 / min(shares)  # nothing is pruned; every unit is at its least
+    low, high = Fraction(0), 1 / min(shares)  # nothing is pruned; every unit is at its smallest
     larger, found = counts(budget, rule, low), counts(budget, rule, high)
     if budget.admits(larger):
         return larger
@@ -71,6 +71,6 @@ def largest(budget: Budget, rule: Rule = uniform) -> tuple[int, ...]:
         for channels, share, one, other in zip(budget.channels, shares, larger, found, strict=True)
         if one != other
     }
-    # At a middle the count is still the upper one.
+    # Exactly in the middle the count is still the upper one.
     plans = (counts(budget, rule, level) for level in sorted(middles))
     return next((plan for plan in plans if budget.admits(plan)), found)

@@ -1,4 +1,4 @@
-"""Sparsity ratios: an action as one, and the largest of each unit."""
+"""Sparsity ratios: conversion of actions, and the option ``max_sparsity``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from amc_gym._utils.arguments import described, real
 from amc_gym._utils.names import choose
 
 KINDS = ("conv", "linear")
-"""Kinds of layers that ``max_sparsity`` tells apart."""
+"""Kinds of layers that ``max_sparsity`` distinguishes."""
 
 
 def sparsity(action: np.ndarray) -> float:
     """Return the action as a ratio in [0, 1].
 
     Raises:
-        TypeError: it holds no numbers.
-        ValueError: another shape than (1,), or NaN.
+        TypeError: it does not hold numbers.
+        ValueError: its shape is not (1,), or it is NaN.
     """
     try:
         array = np.asarray(action)
@@ -30,7 +30,7 @@ def sparsity(action: np.ndarray) -> float:
         raise ValueError(f"the action must have shape (1,), not {array.shape}")
     value = float(array[0])
     if value != value:
-        raise ValueError("the action is NaN; did the agent's network diverge?")
+        raise ValueError("the action is NaN: check whether the agent's network has diverged")
     return min(max(value, 0.0), 1.0)
 
 
@@ -39,7 +39,7 @@ def largest(max_sparsity: object) -> float | dict[str, float]:
 
     Raises:
         TypeError: it is neither a number nor a mapping of numbers.
-        ValueError: a ratio outside [0, 1), or an unknown kind of layer.
+        ValueError: a ratio is outside [0, 1), or a kind of layer is unknown.
     """
     if not isinstance(max_sparsity, Mapping):
         return _ratio("max_sparsity", max_sparsity)
@@ -50,18 +50,18 @@ def largest(max_sparsity: object) -> float | dict[str, float]:
 
 
 def per_unit(max_sparsity: float | Mapping[str, float], kinds: Sequence[str]) -> list[float]:
-    """a_max of each unit.
+    """Return a_max of each unit.
 
     Raises:
         TypeError, ValueError: as ``largest``.
-        ValueError: a kind of layer that has none.
+        ValueError: a kind of layer is missing.
     """
     kinds = ["linear" if kind == "linear" else "conv" for kind in kinds]
     ratios = largest(max_sparsity)
     if not isinstance(ratios, Mapping):
         ratios = dict.fromkeys(kinds, ratios)
     if missing := set(kinds) - set(ratios):
-        raise ValueError(f"max_sparsity says nothing about {', '.join(sorted(missing))} layers")
+        raise ValueError(f"max_sparsity lacks {', '.join(sorted(missing))} layers: add them")
     return [ratios[kind] for kind in kinds]
 
 

@@ -1,4 +1,4 @@
-"""AMCVectorEnv: N episodes in lock-step, their plans evaluated together."""
+"""AMCVectorEnv: N episodes that step together, with their plans evaluated in batches."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from amc_gym.envs.sparsity import sparsity
 from amc_gym.tasks.task import CompressionTask
 
 MOST = 65_536
-"""Sub-environments: each takes some kilobytes, and no batch of actions comes near."""
+"""Most sub-environments: each takes some kilobytes, and no agent needs as many."""
 
 Step = tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
 class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompatibleVariableOverride]
-    """N episodes of `AMCEnv` in lock-step, in one process.
+    """N episodes of `AMCEnv` that step together, in one process.
 
     ```python
     envs = gym.make_vec("AMC-MobileNet-v0", num_envs=8, preserve_ratio=0.3)
@@ -37,62 +37,62 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     ```
 
     Observations, rewards and infos are, bit for bit, those of
-    `SyncVectorEnv([...], autoreset_mode=AutoresetMode.SAME_STEP)` over N copies of `AMCEnv`,
-    whose page says what they mean.  Two things are faster:
+    `SyncVectorEnv([...], autoreset_mode=AutoresetMode.SAME_STEP)` over N copies of `AMCEnv`, whose
+    docstring explains them.  Two things are faster:
 
-    * The plans of all episodes that end at a step are evaluated together
-      (`Engine.evaluate`); copies of one environment always end together.  Those of a suite draw a
-      context each, and those of them on one network are evaluated together.
-    * Whether counts fit the budget, and what the network costs now, is worked out for all
-      episodes at once.  That pays from about eight episodes on; for one take `gym.make`.
+    * The plans of all episodes that end in the same step are evaluated together
+      (`Engine.evaluate`); copies of one environment always end together.  In a suite each
+      sub-environment draws its own context, and those with the same network are evaluated together.
+    * Budgets and costs are computed for all episodes at once.  That pays off from about eight
+      episodes; for a single one use `gym.make`.
 
     ## Spaces
 
-    | space                | is                                |
+    | space                | value                             |
     |----------------------|-----------------------------------|
     | `observation_space`  | `Box(0, 1, (N, 11), float32)`     |
     | `action_space`       | `Box(0, 1, (N, 1), float32)`      |
 
     ## Episode end
 
-    `metadata["autoreset_mode"]` is `AutoresetMode.SAME_STEP`: an episode that ends starts anew in
-    the same step.  The observation is then the new episode's first one; the old one's last
-    observation is in `infos["final_obs"][i]`, and what its last step said, `score`, `plan` and
-    the rest, in `infos["final_info"]`.  As everywhere in Gymnasium, a key of `infos` holds an
-    array over the sub-environments, and the key with `_` before it says which of them have it.
+    `metadata["autoreset_mode"]` is `AutoresetMode.SAME_STEP`: when an episode ends, the next one
+    starts in the same step.  The returned observation is then the first of the new episode; the
+    last observation of the old one is in `infos["final_obs"][i]`, and its last info, with `score`,
+    `plan` and the rest, in `infos["final_info"]`.  As everywhere in Gymnasium, a key of `infos`
+    holds an array over the sub-environments, and the key with a leading `_` says which have it.
 
     `reset(options={"reset_mask": mask})` starts some episodes anew and lets the others go on, as
-    in `SyncVectorEnv`; episodes that are out of step stay so, and those that end together are
-    still evaluated together.  `preserve_ratio` in the options is the budget of the episodes that
-    begin with this `reset`, see `AMCEnv`.
+    in `SyncVectorEnv`; episodes then stay out of step, and those that end together are still
+    evaluated together.  `preserve_ratio` in the options is the budget of the episodes that this
+    `reset` starts, see `AMCEnv`.
 
     ## What is shared
 
-    Weights, reward images, rankings and least-squares factors exist once per process, however many
-    environments it has, and so does the memory of evaluated plans.  A sub-environment is a list of
-    counts, so N may be in the hundreds.
+    Weights, reward images, rankings, least-squares factors and remembered plans exist once per
+    process, for any number of environments.  A sub-environment is just a list of counts, so N may
+    be in the hundreds.
 
     ## Arguments
 
-    `num_envs`, and all of the ids' keywords; Python's TypeError for others.
+    `num_envs`, and all keywords of the ids; others raise Python's TypeError.
 
     ## Attributes
 
-    | attribute                      | is                                                       |
+    | attribute                      | value                                                    |
     |--------------------------------|----------------------------------------------------------|
     | `task`, `engine`, `budget`     | those of every sub-environment                           |
-    | `plans`                        | N latest finished plans, `None` where there is none yet  |
+    | `plans`                        | the latest finished plan of each, `None` if there is none |
     | `envs`                         | the sub-environments, `AMCEnv`                           |
 
     ## Other vector environments
 
-    `vectorization_mode="sync"` gives Gymnasium's `SyncVectorEnv`, and allows wrappers around each
+    `vectorization_mode="sync"` gives Gymnasium's `SyncVectorEnv`, which allows wrappers around each
     copy; it resets an episode in the step after its last one, unless
-    `vector_kwargs={"autoreset_mode": "SameStep"}` says otherwise.
+    `vector_kwargs={"autoreset_mode": "SameStep"}` is given.
 
-    `vectorization_mode="async"` runs each copy in a process of its own, with weights, data and
-    factors of its own.  It needs `vector_kwargs={"context": "forkserver"}` (or `"spawn"`): a forked
-    process stops forever at its first convolution if its parent has run one before.
+    `vectorization_mode="async"` runs each copy in its own process, with its own weights, data and
+    factors.  It needs `vector_kwargs={"context": "forkserver"}` (or `"spawn"`): a forked process
+    hangs at its first convolution if its parent has run one before.
 
     Raises:
         ValueError: as `AMCEnv`, or `num_envs` is below 1.
@@ -104,7 +104,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     def __init__(self, make: Callable[[], CompressionEnv], num_envs: int) -> None:
         if not callable(make):
             raise TypeError(
-                f"AMCVectorEnv needs a function that makes an AMCEnv, not {described(make)}: "
+                f"AMCVectorEnv takes a function that makes an AMCEnv, not {described(make)}: "
                 'gym.make_vec("AMC-v0", num_envs=..., task=...) passes one'
             )
         num_envs = whole("num_envs", num_envs, at_least=1, at_most=MOST)
@@ -115,17 +115,17 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
 
     @property
     def engine(self) -> Engine:
-        """The engine of the first sub-environment, of one network that of all."""
+        """The engine of the first sub-environment; with one network, of all."""
         return self.envs[0].engine
 
     @property
     def task(self) -> CompressionTask:
-        """The task of the first sub-environment, of one network that of all."""
+        """The task of the first sub-environment; with one network, of all."""
         return self.envs[0].task
 
     @property
     def budget(self) -> Budget:
-        """Counts that the first sub-environment's episode may keep."""
+        """The budget of the first sub-environment's episode."""
         return self.envs[0].budget
 
     def reset(
@@ -137,12 +137,12 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         """Start all episodes anew, or those of ``options["reset_mask"]``, (N,) bool.
 
         Args:
-            seed: of all, each one more than the one before; or one for each.
-            options: see above.
+            seed: of the first episode, and one more for each further one; or one seed for each.
+            options: see the class.
 
         Raises:
-            TypeError: a seed is no number, or the options are no mapping.
-            ValueError: there are not N seeds, one is below 0, or there is another option.
+            TypeError: a seed is not a number, or the options are not a mapping.
+            ValueError: there are not N seeds, one is below 0, or an option is unknown.
         """
         if isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim):
             seeds = [None if one is None else _seed(one) for one in seed]
@@ -162,19 +162,19 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     def _check_mask(self, mask: object) -> None:
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
             raise TypeError(
-                f"options['reset_mask'] must be a NumPy array of truth values, not {shown(mask)}"
+                f"options['reset_mask'] must be a NumPy array of booleans, not {shown(mask)}"
             )
         if mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(
                 f"options['reset_mask'] must have one value for each of {self.num_envs} "
-                f"environments, and not only False, not {shown(mask)}"
+                f"environments, at least one of them True, not {shown(mask)}"
             )
         if any(env.fresh for env in self.envs):
-            raise ValueError("options['reset_mask'] needs episodes to go on: call reset() first")
+            raise ValueError("options['reset_mask'] needs running episodes: call reset() first")
 
     @property
     def steps_per_episode(self) -> int:
-        """T, the number of units: of one network every episode has as many steps."""
+        """T, the number of units, which is the number of steps of an episode with one network."""
         return self.envs[0].steps_per_episode
 
     def step(self, actions: np.ndarray) -> Step:
@@ -184,7 +184,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             actions: sparsity ratios, (N, 1).
 
         Raises:
-            ValueError: an action has another shape than (1,) or is NaN; no episode has gone on.
+            ValueError: an action's shape is not (1,), or it is NaN; no episode has then moved on.
             gymnasium.error.ResetNeeded: ``reset`` was never called.
         """
         sparsities = self._sparsities(actions)
@@ -193,7 +193,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         rewards = np.zeros(self.num_envs)
         terminations = np.zeros(self.num_envs, dtype=bool)
         infos: dict[str, Any] = {}
-        # Copies of one environment are at the same unit, unless a masked reset set some back.
+        # Copies of one environment are at the same unit, unless a masked reset restarted some.
         for members in self._alike(episodes):
             problem = self.envs[members[0]].problem
             executed = np.array([episodes[i] for i in members], dtype=np.int64)
@@ -208,7 +208,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             else:
                 terminations[members] = True
                 self._finish(infos, members, problem, observations, rewards)
-        # Where masked resets take those of the others.
+        # Masked resets take the observations of the others from here.
         self._env_obs = list(iterate(self.observation_space, deepcopy(observations)))
         return observations, rewards, terminations, np.zeros_like(terminations), infos
 
@@ -233,7 +233,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
     def _tell(
         self, infos: dict[str, Any], members: Sequence[int], problem: Problem, kept: np.ndarray
     ) -> None:
-        """Add what ``members`` decided last: `Problem.decided` of each."""
+        """Add the info about what ``members`` decided last, see `Problem.decided`."""
         unit = problem.units[len(self.envs[members[0]].counts) - 1]
         told = {
             "layer": np.array(unit.name, dtype=object),
@@ -256,7 +256,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
         observations: Any,
         rewards: np.ndarray,
     ) -> None:
-        """Evaluate the plans of ``members`` and start anew; fill in their rows and infos."""
+        """Evaluate the plans of ``members``, restart them, and fill in their rows and infos."""
         plans = [self.envs[i].counts for i in members]
         for i, found in zip(members, problem.engine.evaluate(plans), strict=True):
             rewards[i], info = self.envs[i].finish(found)
@@ -268,7 +268,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             self._add_info(infos, told, i)
 
     def _alike(self, episodes: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Sub-environments that stand at one unit of one problem, together."""
+        """Group the sub-environments that are at the same unit of the same problem."""
         groups: dict[tuple[int, int], list[int]] = {}
         for i, (env, executed) in enumerate(zip(self.envs, episodes, strict=True)):
             groups.setdefault((id(env.problem), len(executed)), []).append(i)
@@ -280,7 +280,7 @@ def _seed(value: object) -> int:
 
 
 def _put(observations: Any, where: int | Sequence[int], rows: Any) -> None:
-    """Set rows of observations, arrays or dictionaries of them."""
+    """Set rows of observations, which are arrays or dictionaries of arrays."""
     if isinstance(observations, dict):
         for key, value in observations.items():
             value[where] = rows[key]

@@ -1,4 +1,4 @@
-"""``render_mode="human"``: frames in a notebook's cell, else in a window, else in the terminal."""
+"""``render_mode="human"``: frames in a notebook's cell, a window or the terminal."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Viewer(Protocol):
         ...
 
     def close(self) -> None:
-        """Take it away, if it is a window."""
+        """Close the viewer, if it is a window."""
         ...
 
 
 class Notebook:
-    """The cell of a notebook that runs; every cell shows its own pictures."""
+    """The running cell of a notebook; every cell shows its own pictures."""
 
     def __init__(self) -> None:
         self._shown: Any = None
         self._cell: int | None = None
 
     def show(self, frame: Frame) -> None:
-        """Show a picture in place of the cell's last one."""
+        """Replace the cell's picture."""
         from IPython.core.getipython import get_ipython
         from IPython.display import display
 
@@ -45,11 +45,11 @@ class Notebook:
             self._shown.update(image)
 
     def close(self) -> None:
-        """Leave the last picture where it is."""
+        """Leave the last picture in place."""
 
 
 class Window:
-    """A window of Tk, which most Pythons bring.
+    """A Tk window; most Python installations include Tk.
 
     Args:
         title: of the window.
@@ -72,7 +72,7 @@ class Window:
         self._image: Any = None
 
     def show(self, frame: Frame) -> None:
-        """Show a picture in place of the last one; a window that the user closed stays closed."""
+        """Replace the picture; a window that the user has closed stays closed."""
         import tkinter
 
         from PIL import ImageTk
@@ -89,26 +89,26 @@ class Window:
         import tkinter
 
         self._image = None
-        with suppress(tkinter.TclError):  # the user did
+        with suppress(tkinter.TclError):  # the user has closed it
             self._root.destroy()
 
 
 class Terminal:
-    """A terminal, or whatever standard output is: a line for each step, at the end the table."""
+    """Standard output: a line for each step, and the table at the end."""
 
     def show(self, frame: Frame) -> None:
         """Print a frame."""
         print(frame.headline if frame.score is None else ansi(frame), flush=True)
 
     def close(self) -> None:
-        """Leave what is printed."""
+        """Leave the printed lines in place."""
 
 
 class Paced:
-    """Show frames at a viewer, none shorter than people need to see it.
+    """A viewer with a limited frame rate, so that people can follow.
 
     Args:
-        viewer: where.
+        viewer: shows the frames.
         fps: frames per second at most.
     """
 
@@ -116,14 +116,14 @@ class Paced:
         self.viewer, self._pause, self._last = viewer, 1 / fps, 0.0
 
     def show(self, frame: Frame) -> None:
-        """Wait until the last frame was seen, and show the next one."""
+        """Wait until the last frame was shown long enough, and show the next one."""
         time.sleep(max(0.0, self._last + self._pause - time.monotonic()))
         self.viewer.show(frame)
         self._last = time.monotonic()
 
 
 def viewer_of(title: str) -> Viewer:
-    """Return a notebook's cell where one runs, else a window, or without a screen the terminal."""
+    """Return the running notebook's cell, otherwise a window, or the terminal without a screen."""
     shell = sys.modules.get("IPython")
     running = None if shell is None else shell.get_ipython()
     if running is not None and getattr(running, "kernel", None) is not None:

@@ -1,1 +1,1 @@
-"""One copy of what is big for many processes."""
+"""Sharing one copy of weights, images and statistics among many processes."""

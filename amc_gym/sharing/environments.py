@@ -1,4 +1,4 @@
-"""Copies of an environment in other processes, which share everything that is big.
+"""Copies of an environment in other processes, which share its weights, images and statistics.
 
 make = amc_gym.share(gym.make("AMC-MobileNet-v0"))
 envs = gym.vector.AsyncVectorEnv([make] * 8, context="forkserver")
@@ -33,10 +33,10 @@ from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
 
 TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
-"""Wrappers of ``gym.make`` that change nothing, and that copies do without."""
+"""Wrappers of ``gym.make`` that do not change behaviour; copies are made without them."""
 
 NAMES = ("preserve_ratio", "channel_multiple", "source")
-"""Attributes in which tasks of equal content, which have one engine, may differ."""
+"""Attributes in which tasks may differ although their content is equal and they share an engine."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Shipment:
     """An engine on its way to other processes.
 
     Attributes:
-        address: of the region where its tensors are.
-        stream: all the rest, pickled.
+        address: of the memory region that holds its tensors.
+        stream: everything else, pickled.
     """
 
     address: Address
@@ -61,11 +61,11 @@ class Copied:
 
     Attributes:
         options: of the environment.
-        latency: of the network, where it counts.
+        latency: of the network, where latency is the resource.
         render_mode: of the environment.
         names: attributes of its task by ``NAMES``.
-        spec: its specification, less the objects that come with the engine.
-        threads: torch threads of the processes that it is sent to; ``None``: as they like.
+        spec: its specification, without the objects that come with the engine.
+        threads: torch threads of the receiving processes; ``None``: each process's own choice.
     """
 
     options: EnvOptions
@@ -76,7 +76,7 @@ class Copied:
     threads: int | None
 
     def environment(self, made: Engine) -> AMCEnv:
-        """Return a new one, not reset yet."""
+        """Return a new environment, not reset yet."""
         task = _named(made.task, self.names)
         env = AMCEnv(
             made, self.options, latency=self.latency, task=task, render_mode=self.render_mode
@@ -88,7 +88,7 @@ class Copied:
 
 
 class SharedEnv:
-    """Makes equal environments, in this process and in those it is sent to; see ``share``."""
+    """A callable that makes equal environments, in this process and in others; see ``share``."""
 
     def __init__(self, shipment: Shipment, copied: Copied, made: Engine | None = None) -> None:
         self._shipment, self._copied = shipment, copied
@@ -98,7 +98,7 @@ class SharedEnv:
         """Return a new environment, not reset yet.
 
         Raises:
-            OSError: what was shared is gone.
+            OSError: the shared memory is gone.
         """
         end_with_parent(self._shipment.address.files)
         made = self._engine or _sent_by_this_process(self._shipment)
@@ -110,7 +110,7 @@ class SharedEnv:
         return self._copied.environment(made)
 
     def close(self) -> None:
-        """Take the memory back: processes that made their environments keep them, others fail."""
+        """Free the memory: existing environments go on, making new ones elsewhere fails."""
         if self._engine is not None:
             sent = _sent.get(self._engine, {})
             for directory, (shipment, region) in list(sent.items()):
@@ -129,25 +129,26 @@ def share(
 ) -> SharedEnv:
     """Return a function that makes equal environments in any process of this machine and user.
 
-    Weights, images, factors and statistics lie in memory once, for all processes together, and
-    are ready: a copy takes milliseconds, nothing is loaded or calibrated again.  What it returns
-    can be pickled and suits ``AsyncVectorEnv`` and Stable-Baselines3's ``SubprocVecEnv``.
+    Weights, images, factorisations and statistics lie in memory once, for all processes together,
+    and are ready to use: a copy takes milliseconds, and nothing is loaded or calibrated again.  The
+    returned function can be pickled and suits ``AsyncVectorEnv`` and Stable-Baselines3's
+    ``SubprocVecEnv``.
 
     The memory lasts as long as the engine of ``env``, and at most as long as this process; sharing
-    environments of one engine again uses it again.  ``close`` takes it back at once.  Processes of
-    multiprocessing that have made a copy end within a second once the one that started them is
-    dead, and remove what it left.
+    another environment of the same engine reuses it.  ``close`` frees it at once.  Processes
+    started by multiprocessing that have made a copy end within a second of their parent's death,
+    and remove the memory it left behind.
 
     Args:
-        env: an ``AMCEnv``, from ``gym.make`` or not; where its episode stands does not matter.
-        directory: folder for a temporary file instead of memory.
-        threads: torch threads of each process that makes copies, which otherwise takes as many as
-            there are cores; ``None`` leaves them alone.
+        env: an ``AMCEnv``, wrapped by ``gym.make`` or not; its current episode does not matter.
+        directory: folder for a temporary file that is used instead of shared memory.
+        threads: torch threads of each process that makes copies, which would otherwise use as many
+            as there are cores; ``None`` leaves the setting alone.
 
     Raises:
-        ValueError: ``env`` is something else or wrapped otherwise, its tensors are not on the CPU,
-            or its task cannot be pickled.
-        OSError: there is no room.
+        ValueError: ``env`` is not an ``AMCEnv`` or has other wrappers, its tensors are not on the
+            CPU, or its task cannot be pickled.
+        OSError: there is not enough memory or disk space.
     """
     if directory is not None:
         directory = str(path("directory", directory))
@@ -163,13 +164,13 @@ def share(
     return SharedEnv(sent[directory][0], _copied(inner, threads), made)
 
 
-# Engine -> directory -> what was sent, and the region, which goes with the engine.
+# Engine -> directory -> what was sent, and the memory region, which is freed with the engine.
 _sent: weakref.WeakKeyDictionary[Engine, dict[str | None, tuple[Shipment, Region]]]
 _sent = weakref.WeakKeyDictionary()
 
 
 def _sent_by_this_process(shipment: Shipment) -> Engine | None:
-    """Return the engine itself, should it be sent back to where it came from."""
+    """Return the engine itself if it is sent back to the process that it came from."""
     for engine, sent in _sent.items():
         if any(shipment == other for other, _ in sent.values()):
             return engine
@@ -178,12 +179,12 @@ def _sent_by_this_process(shipment: Shipment) -> Engine | None:
 
 @lru_cache(maxsize=LATEST)
 def _unpacked(shipment: Shipment) -> Engine:
-    """Return the engine in a process that it was sent to, once for all environments."""
+    """Return the engine in a receiving process, where all environments share one copy."""
     return load(shipment.stream, shipment.address)
 
 
 def _named(task: CompressionTask, names: dict[str, Any]) -> CompressionTask:
-    """Return the task itself, or one of equal content that is named otherwise."""
+    """Return the task itself, or a task of equal content under other names."""
     if all(getattr(task, name) == value for name, value in names.items()):
         return task
     task = copy.copy(task)
@@ -198,8 +199,8 @@ def _unwrapped(env: gym.Env[Any, Any]) -> AMCEnv:
     if isinstance(env, gym.Wrapper):
         name = type(env).__name__
         raise ValueError(
-            f"share takes the environment without {name}: share it first, and wrap what is made, "
-            f"make = amc_gym.share(env); AsyncVectorEnv([lambda: {name}(make(), ...)] * n)"
+            f"share does not take an environment wrapped in {name}: share it first, and wrap the "
+            f"copies, make = amc_gym.share(env); AsyncVectorEnv([lambda: {name}(make(), ...)] * n)"
         )
     if type(env) is not AMCEnv:
         raise ValueError(
@@ -223,9 +224,9 @@ def _copied(env: AMCEnv, threads: int | None) -> Copied:
 
 
 def _states(made: Engine) -> dict[type, State]:
-    """Results that are not sent: a process finds them again, or will not need them.
+    """Return the results that are not sent: a process recomputes them or does not need them.
 
-    Nor are remembered plans, see ``compression.evaluation.memory``.
+    Remembered plans are not sent either, see ``compression.evaluation.memory``.
     """
     return {
         Split: _without("image_hashes"),

@@ -1,9 +1,9 @@
-"""Suites: many networks and budgets in one environment, for policies that serve on all of them.
+"""Suites: many networks and budgets in one environment, to train one policy for all of them.
 
-context       one network, its data, a budget, what it counts, what is pruned
-suite         contexts, of the package, of a file or made in Python
-engines       engines of many networks within a bound on memory
+context       one network, its data, a budget, the resource that it limits, and the granularity
+suite         a set of contexts: bundled, from a file, or made in Python
+engines       engines of many networks within a memory limit
 problems      the context of each episode
 environment   the environment, and what `gym.make` calls
-listing       writes the bundled suites from what the zoo knows
+listing       writes the bundled suites from the zoo's records
 """

@@ -1,4 +1,4 @@
-"""Context: what an episode is about."""
+"""Context: the network, data and budget of an episode."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from amc_gym.zoo.resolving import TaskLike, TaskOptions
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """A network and its data, how much of what may stay, and what is pruned.
+    """A network and its data, the budget, and what is pruned.
 
     Attributes:
         task: a network's name, "package.module:function", such a function, or a task.
         preserve_ratio: share of the resource to keep, in (0, 1]; "default": the task's own.
-        dataset: data of a registered network.
-        weights: of a registered network.
-        resource: what the budget counts: "macs" or "params".
+        dataset: data set of a registered network.
+        weights: weights of a registered network.
+        resource: what the budget limits: "macs" or "params".
         granularity: what is pruned: "channel" or "weight".
-        network: what ``reset(options={"network": ...})`` calls the task; ``None``: its own name.
-        group: which part of a suite it belongs to, such as "members"; ``None``: none.
-        name: of the context; ``None``: network, data set, share, and what is not the default.
+        network: the task's name in ``reset(options={"network": ...})``; ``None``: its own name.
+        group: part of a suite that the context belongs to, such as "members"; ``None``: none.
+        name: of the context; by default made of network, data set, share and options that are not
+            the default.
 
     Raises:
-        TypeError: an attribute has a wrong type, or a task of objects has no ``network``.
-        ValueError: an unknown name, or a share out of range.
+        TypeError: an attribute has a wrong type, or a task given as an object has no ``network``.
+        ValueError: a name is unknown, or a share is out of range.
     """
 
     task: TaskLike
@@ -69,7 +70,7 @@ class Context:
             return _line("task", self.task)
         if isinstance(self.task, CompressionTask) or not callable(self.task):
             raise TypeError(
-                f"a context of {described(self.task)} needs a name for it: "
+                f"a context of {described(self.task)} needs a name: "
                 "Context(task, network='mine')"
             )
         return qualified(self.task)
@@ -88,14 +89,14 @@ class Context:
 
     @property
     def registered(self) -> bool:
-        """Whether the task is a network of the package, whose data may lie in a folder."""
+        """Whether the task is a network of the package, which may read its data from a folder."""
         return isinstance(self.task, str) and not is_code(self.task)
 
     def at(self, preserve_ratio: float | str) -> Context:
-        """Return the same at another budget, named by it.
+        """Return this context at another budget, with a name that says so.
 
         Raises:
-            TypeError, ValueError: as of the class.
+            TypeError, ValueError: as ``Context``.
         """
         return replace(self, preserve_ratio=preserve_ratio, name=None)
 
@@ -104,7 +105,7 @@ class Context:
 
 
 def _line(what: str, value: object) -> str:
-    """Return a name of one printable line, which infos, plans and messages can hold."""
+    """Return a name after checking that it is one printable line, fit for infos and messages."""
     if not isinstance(value, str):
         raise TypeError(f"{what} of a context must be a string, not {described(value)}")
     if not value.strip() or printable(value, 200) != value:

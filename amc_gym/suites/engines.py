@@ -1,4 +1,4 @@
-"""Engines of many networks within a bound on memory, each with its problems."""
+"""Engines of many networks within a memory limit, each with its problems."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import CompressionTask
 
 MOST_BYTES = 512 * 2**20
-"""Tensors of all engines together, besides those that are being played on."""
+"""Memory limit for the tensors of all engines that are not in use."""
 
 _ELSEWHERE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Split, Samples)
-"""What is not an engine's own: code, and images that the networks of one data set share."""
+"""Types that are not counted as an engine's own: code, and images that networks share."""
 
 
 @dataclass
 class _Kept:
-    """An engine, what it takes, and problems by their owner and context."""
+    """An engine, its size, and its problems by owner and context."""
 
     engine: Engine
     bytes: int = 0
@@ -42,12 +42,13 @@ class _Kept:
 class BoundedEngines:
     """Engines by task and options, made when they are asked for.
 
-    Those asked for least recently go once all together hold more than ``most_bytes``.  An engine
-    grows as it is used, with the least-squares solutions that it remembers, so it is measured
-    again after 1, 2, 4, 8, ... uses.
+    Once their total size exceeds ``most_bytes``, the least recently used are dropped.  An engine
+    grows with use, because it remembers least-squares solutions, so it is measured again after
+    1, 2, 4, 8, ... uses.
 
     Args:
-        most_bytes: bound on their tensors and arrays; the latest engine stays, whatever it holds.
+        most_bytes: limit on the total size of tensors and arrays; the engine used last is always
+            kept.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -60,7 +61,7 @@ class BoundedEngines:
 
     @property
     def bytes(self) -> int:
-        """What all of them held when they were measured last."""
+        """Total size of the engines when they were last measured."""
         return sum(kept.bytes for kept in self._kept.values())
 
     def problem(
@@ -71,14 +72,14 @@ class BoundedEngines:
         name: str,
         make: Callable[[Engine], Problem],
     ) -> Problem:
-        """Return the problem that an owner calls so, on the engine of a task and options.
+        """Return an owner's problem of a given name, on the engine of a task and its options.
 
         Args:
             task: what is compressed.
             options: of the engine.
-            owner: whose problem it is; it is forgotten with them, and with its engine.
+            owner: object that the problem belongs to; the problem is dropped with it or its engine.
             name: of the problem.
-            make: the problem of an engine, where there is none yet.
+            make: makes the problem of an engine, where there is none yet.
 
         Raises:
             ValueError: as ``Engine`` and ``make``.
@@ -103,7 +104,7 @@ class BoundedEngines:
 
 
 def tensor_bytes(root: object) -> int:
-    """Memory of the tensors and arrays that an object holds, each storage once."""
+    """Return the bytes of the tensors and arrays that an object holds, each storage once."""
     seen, storages, found = {id(root)}, {}, [root]
     while found:
         each = found.pop()
@@ -120,4 +121,4 @@ def tensor_bytes(root: object) -> int:
 
 
 engines = BoundedEngines()
-"""This process's."""
+"""The engines of this process."""

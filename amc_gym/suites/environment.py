@@ -1,4 +1,4 @@
-"""SuiteEnv: every episode compresses another network of a suite, and what ``gym.make`` calls."""
+"""SuiteEnv, in which each episode compresses a network of a suite, and what ``gym.make`` calls."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SAID_BY_CONTEXTS = (
     *("dataset", "weights", "granularity", "resource", "preserve_ratio"),
     *("runtime", "latency_table"),  # times are of one machine, contexts of all
 )
-"""Options of single networks that a suite has not."""
+"""Options of single-network environments that suites do not have."""
 
 DEFAULTS = {"reward": "relative", "action_mode": "residual", "observation": "comparable"}
-"""Defaults of suites where others would not serve: a policy has to see and earn alike on all."""
+"""Defaults that differ from a single network's: a policy needs one scale on all networks."""
 
 FIRST = "digits-v1"
-"""The suite of "AMC-Suite-v0" where none is named."""
+"""The suite of "AMC-Suite-v0" if no suite is given."""
 
 ARGUMENTS = (
     *("suite", "only"),
@@ -43,26 +43,26 @@ ARGUMENTS = (
 
 
 class SuiteEnv(CompressionEnv):
-    """Compress another network in every episode: one policy for many networks and budgets.
+    """Compress another network in each episode: one policy for many networks and budgets.
 
     ## Description
 
-    A *context* is a network with its data, a budget, what the budget counts and what is pruned; a
-    *suite* is a set of contexts.  Every `reset` draws one, each with the same probability, from
-    `np_random`.  The episode is then that of `AMCEnv`: what an action, a unit and a plan are stands
-    on its page.  Episodes of different networks differ in length.
+    A *context* is a network with its data, a budget, the resource that the budget limits, and what
+    is pruned; a *suite* is a set of contexts.  Each `reset` draws one from `np_random`, all with
+    the same probability.  The episode is then that of `AMCEnv`, whose page explains actions, units
+    and plans.  Episodes of different networks differ in length.
 
     ## Action space
 
-    `Box(0, 1, (1,), float32)`.  By default `action_mode="residual"`: 0.5 in every step is the plan
-    of least error, which is known before any evaluation; 0 keeps e times as much of a unit, 1 keeps
-    1 / e times as much, within the budget.
+    `Box(0, 1, (1,), float32)`.  By default `action_mode="residual"`: answering 0.5 in every step
+    gives the plan of least reconstruction error, which is known before any evaluation; 0 keeps e
+    times as much of a unit and 1 keeps 1 / e times as much, within the budget.
 
     ## Observation space
 
-    By default `observation="comparable"`: a `Box` of one shape for all networks, in absolute
-    scales, with the budget in it.  `"graph"` is all units at once.  docs/suites.md lists what each
-    number means.
+    By default `observation="comparable"`: a `Box` with the same shape for all networks, in absolute
+    scales and with the budget included.  `"graph"` shows all units at once.  docs/suites.md lists
+    what each number means.
 
     ## Rewards
 
@@ -71,23 +71,25 @@ class SuiteEnv(CompressionEnv):
 
     ## Starting state and episode end
 
-    An uncompressed network of the suite.  `terminated` after the last unit; never `truncated`.
+    An episode starts with an uncompressed network of the suite.  It is `terminated` after the last
+    unit and never `truncated`.
 
     ## Reset
 
-    | option           | is                                                                       |
+    | option           | meaning                                                                  |
     |------------------|--------------------------------------------------------------------------|
-    | `context`        | name of a context; of a network at a budget that no context has, too      |
-    | `network`        | name of a network, of whose contexts one is drawn                         |
-    | `preserve_ratio` | budget of the episode, whatever the context that is drawn or named says   |
+    | `context`        | name of a context; also of a network at a budget that no context has     |
+    | `network`        | name of a network, one of whose contexts is drawn                        |
+    | `preserve_ratio` | budget of the episode, which replaces that of the context                |
 
-    as in `reset(options={"network": "MobileNet", "preserve_ratio": 0.3})`.
+    For example `reset(options={"network": "MobileNet", "preserve_ratio": 0.3})`.
 
     ## Info
 
-    As of `AMCEnv`; `reset` and the last step add `context`, its name, and `preserve_ratio`.  The
-    options of a plan carry both.  `env.unwrapped.task`, `.engine` and `.budget` are the episode's;
-    before the first `reset` there are none, unless `only` names the context.
+    The info is that of `AMCEnv`; `reset` and the last step add `context`, its name, and
+    `preserve_ratio`.  The options of a plan hold both.  `env.unwrapped.task`, `.engine` and
+    `.budget` are those of the episode; before the first `reset` there are none, unless `only` names
+    the context.
 
     ## Arguments
 
@@ -97,11 +99,11 @@ class SuiteEnv(CompressionEnv):
     `Suite` of your own contexts and tasks; only the strings survive `spec.to_json()` and other
     processes.
 
-    Engines are made when their network is first drawn, which takes from a second for small networks
-    on, and are kept within a bound on memory (`amc_gym.suites.engines`).
+    An engine is made when its network is first drawn, which takes a second for a small network and
+    more for larger ones, and is kept within a memory limit (`amc_gym.suites.engines`).
 
     Raises:
-        TypeError: an argument is of a wrong type; the message names it.
+        TypeError: an argument has a wrong type; the message names it.
         ValueError: an argument is unknown or out of range; the message names the fix.
         OSError: a suite's file, weights or data are missing or damaged.
 
@@ -121,8 +123,8 @@ class SuiteEnv(CompressionEnv):
     ) -> None:
         if not isinstance(suite, Suite):
             raise TypeError(
-                f"SuiteEnv is made of a Suite, not of {described(suite)}: of a name or a file "
-                'gym.make("AMC-Suite-v0", suite=...) makes one'
+                f"SuiteEnv takes a Suite, not {described(suite)}: for a name or a file, "
+                'gym.make("AMC-Suite-v0", suite=...) makes the environment'
             )
         problems = SuiteProblems(suite, judged, given, data_root=data_root)
         super().__init__(problems, given, ARGUMENTS, render_mode=render_mode)
@@ -147,21 +149,21 @@ def make_suite_env(
     render_mode: str | None = None,
     **options: Any,
 ) -> SuiteEnv:
-    """Return an environment of a suite; its page lists the keywords.
+    """Return the environment of a suite; the page of ``SuiteEnv`` lists the keywords.
 
     Raises:
-        TypeError: a keyword is unknown, or an option of a wrong type.
+        TypeError: a keyword is unknown, or an option has a wrong type.
         ValueError: an option is unknown or out of range; the message names the fix.
         OSError: a suite's file cannot be read.
     """
-    _SIGNATURE.bind(suite, **options)  # an unknown keyword is Python's own TypeError
+    _SIGNATURE.bind(suite, **options)  # an unknown keyword raises Python's own TypeError
     chosen, judged, given = split(DEFAULTS | options, *CLASSES)
     found = suite_of(suite) if only is None else suite_of(suite).one(only)
     return SuiteEnv(found, judged, given, data_root=chosen.data_root, render_mode=render_mode)
 
 
 def make_suite_vector_env(num_envs: int, suite: SuiteLike = FIRST, **options: Any) -> AMCVectorEnv:
-    """Several environments of a suite in lock-step, each of which draws a context of its own.
+    """Return environments of a suite that step together, each with a context of its own.
 
     Raises:
         TypeError, ValueError, OSError: as ``make_suite_env``.
@@ -175,7 +177,7 @@ make_suite_env.metadata = SuiteEnv.metadata  # type: ignore[attr-defined]  # Gym
 
 _OTHERS = (
     ("suite", f'"{FIRST}"', "the contexts, see below"),
-    ("only", "None", "name of the one context that all episodes have; None: one is drawn for each"),
+    ("only", "None", "name of the context of all episodes; None: each draws its own"),
     ("render_mode", "None", "None, " + " or ".join(f'"{mode}"' for mode in RENDER_MODES)),
 )
 SuiteEnv.__doc__ = (SuiteEnv.__doc__ or "").replace(

@@ -1,14 +1,14 @@
-"""Suites of the small networks: which of them, at which budgets, in which file.
+"""The bundled suites of small networks: their contexts, budgets and files.
 
-``python -m amc_gym.suites.listing`` writes them anew from the zoo's cards: every budget at which
-the uniform plan loses enough that plans can be told apart.
+``python -m amc_gym.suites.listing`` rewrites them from the zoo's records.  It keeps every budget at
+which the uniform plan loses enough for plans to be told apart.
 
-| suite   | group     | networks                                    | budgets                   |
-|---------|-----------|---------------------------------------------|---------------------------|
-| train   | "train"   | of the split "train"                        | `SEEN` times their own    |
-| test    | "budgets" | the same                                    | `UNSEEN` times their own  |
-| test    | "members" | others of the same families                 | `SEEN` times their own    |
-| test    | "family"  | of a family of which none is among the rest | `SEEN` times their own    |
+| suite   | group     | networks                                  | budgets                        |
+|---------|-----------|-------------------------------------------|--------------------------------|
+| train   | "train"   | of the split "train"                      | `SEEN` times the network's own |
+| test    | "budgets" | the same                                  | `UNSEEN` times its own         |
+| test    | "members" | others of the same families               | `SEEN` times the network's own |
+| test    | "family"  | of a family that is in no other group     | `SEEN` times the network's own |
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from amc_gym.zoo import small
 from amc_gym.zoo.resolving import resolve
 
 VERSION = 1
-"""Of the files; what a version holds stays as it is once policies were trained on it."""
+"""Version of the suites; the contents of a version never change once policies are trained on it."""
 
 SEEN, UNSEEN = (0.8, 1.0, 1.25), (0.9, 1.12)
-"""Budgets to learn from, and others between them, as multiples of each network's own."""
+"""Budgets to train on, and others between them, as multiples of each network's own budget."""
 
 LEAST_LOSS = 0.03
-"""Score that the uniform plan has to lose at a budget, or hardly any plan is better than it."""
+"""Score that the uniform plan has to lose at a budget; where it loses less, few plans beat it."""
 
 MOST = 0.95
-"""Share of the MACs that a budget keeps at most."""
+"""Largest budget, as a share of the MACs."""
 
 Row = tuple[str, str, list[float]]
-"""A network, its group and its budgets."""
+"""Network, group and budgets."""
 
 
 def asked(split: str) -> dict[str, tuple[float, ...]]:
-    """Return groups that a network of a split has contexts in -> multiples of its own budget."""
+    """Return group -> multiples of a network's own budget, for the networks of a split."""
     return {"train": SEEN, "budgets": UNSEEN} if split == "train" else {split: SEEN}
 
 
 def budgets(network: str, times: Iterable[float]) -> list[float]:
-    """Multiples of a small network's own budget at which plans can be told apart.
+    """Return multiples of a small network's own budget at which plans can be told apart.
 
     Args:
         network: its name.
-        times: the multiples; those that are infeasible or above ``MOST`` are left out.
+        times: the multiples; infeasible ones and those above ``MOST`` are left out.
     """
     task = resolve(network)
     engine, found = engines.engine(task, EngineOptions()), []
@@ -71,10 +71,10 @@ def budgets(network: str, times: Iterable[float]) -> list[float]:
 
 
 def rows(*, shown: bool = True) -> Iterator[Row]:
-    """All networks of the zoo with their groups and budgets, those without a budget left out.
+    """Yield the networks of the zoo with their groups and budgets, if they have any.
 
     Args:
-        shown: whether there is a bar.
+        shown: whether to show a progress bar.
     """
     with counter(shown=shown) as bar:
         for name, card in bar.track(list(small.cards().items()), description="budgets"):
@@ -97,7 +97,7 @@ def written(name: str, summary: str, networks: Iterable[Row]) -> str:
 
 
 def main(out: Path = DIRECTORY) -> None:
-    """Write the suites of the small networks.
+    """Write the suite files of the small networks.
 
     Args:
         out: folder of the files.

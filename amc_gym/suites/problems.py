@@ -19,17 +19,17 @@ from amc_gym.zoo.resolving import resolve
 
 
 class SuiteProblems:
-    """Draws a context for each episode, all with the same probability, and makes its problem.
+    """Contexts drawn for each episode, all with the same probability, and their problems.
 
     Args:
         suite: the contexts.
-        judged: options of every engine; what a context says itself counts for it.
+        judged: options of every engine; those that a context sets itself take precedence.
         given: options of every episode, likewise.
         data_root: folder of data sets that are read from disk.
-        store: where engines are kept.
+        store: cache of the engines.
 
     Raises:
-        ValueError: the options do not go with what a context prunes.
+        ValueError: the options do not suit what a context prunes.
     """
 
     options = ("context", "network", "preserve_ratio")
@@ -49,18 +49,18 @@ class SuiteProblems:
         self._judged = {each: replace(judged, granularity=each) for each in granularities}
 
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
-        """Return the problem of a context, and what ``info`` tells: its name and its budget."""
+        """Return the problem of a context, with the name and budget that ``info`` reports."""
         problem = self._problem(self._chosen(options, source))
         told = {name: problem.options[name] for name in ("context", "preserve_ratio")}
         return problem, told
 
     def only(self) -> Problem | None:
-        """Return the problem of a suite of one context."""
+        """Return the problem of a suite with a single context, otherwise ``None``."""
         contexts = self.suite.contexts
         return self._problem(contexts[0]) if len(contexts) == 1 else None
 
     def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the name of the context."""
+        """Return the reset options that repeat an episode: the name of its context."""
         return {"context": told["context"]} if told else {}
 
     def _chosen(self, options: Mapping[str, Any], source: Source) -> Context:

@@ -1,4 +1,4 @@
-"""Suite: contexts that one policy is trained or tested on."""
+"""Suite: the contexts that one policy is trained or tested on."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from amc_gym.suites.context import Context
 from amc_gym.zoo.resolving import TaskLike
 
 DIRECTORY = Path(__file__).with_name("bundled")
-"""Suites that come with the package, a file each; what one holds never changes, a version does."""
+"""Folder of the bundled suites, one file each; a file never changes, a new version is added."""
 
 MOST = 10_000
-"""Networks that a file may list."""
+"""Most networks that a file may list."""
 
 
 class NetworkSchema(Schema):
-    """A network and the budgets that it has contexts for; see ``Context``."""
+    """A network and the budgets of its contexts; see ``Context``."""
 
     network: Name
     preserve_ratios: Annotated[
@@ -43,7 +43,7 @@ class NetworkSchema(Schema):
 
 
 class SuiteSchema(Schema):
-    """The whole file."""
+    """A suite file."""
 
     format: Literal[1]
     name: Name
@@ -53,16 +53,16 @@ class SuiteSchema(Schema):
 
 @dataclass(frozen=True, eq=False)
 class Suite:
-    """Contexts by name.
+    """A named collection of contexts.
 
     Attributes:
         name: of the suite.
-        contexts: in order; of one alone a suite can be, too.
-        summary: what it is for, in one line.
+        contexts: in order; a single one is allowed.
+        summary: its purpose, in one line.
 
     Raises:
-        TypeError: there is something else than contexts.
-        ValueError: there are none, or two of one name.
+        TypeError: ``contexts`` holds anything else.
+        ValueError: there are no contexts, or two with the same name.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Suite:
         names = [str(each.name) for each in contexts]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"suite {self.name!r} has two contexts {twice!r}: name= tells apart")
+            raise ValueError(f"suite {self.name!r} has two contexts {twice!r}: set name= of one")
         object.__setattr__(self, "contexts", contexts)
 
     def __len__(self) -> int:
@@ -94,11 +94,11 @@ class Suite:
         return iter(self.contexts)
 
     def __getitem__(self, name: str) -> Context:
-        """The context of a name; of a network of the suite at any budget, that context is made.
+        """Return the context of a name; for a network at a new budget, that context is made.
 
         Raises:
-            TypeError: it is no string.
-            ValueError: there is none; the message has the near match.
+            TypeError: the name is not a string.
+            ValueError: there is no such context; the message suggests a close match.
         """
         known = {str(each.name): each for each in self.contexts}
         if name not in known and isinstance(name, str):
@@ -117,8 +117,8 @@ class Suite:
         """Return the contexts of a network.
 
         Raises:
-            TypeError: it is no string.
-            ValueError: there is no such network; the message has the near match.
+            TypeError: the name is not a string.
+            ValueError: there is no such network; the message suggests a close match.
         """
         name = choose(f"network of suite {self.name!r}", network, self.networks)
         return tuple(each for each in self.contexts if each.network == name)
@@ -127,8 +127,8 @@ class Suite:
         """Return the contexts of one group, as a suite.
 
         Raises:
-            TypeError: it is no string.
-            ValueError: there is no such group; the message has the near match.
+            TypeError: the name is not a string.
+            ValueError: there is no such group; the message suggests a close match.
         """
         groups = dict.fromkeys(each.group for each in self.contexts if each.group is not None)
         name = choose(f"group of suite {self.name!r}", group, groups)
@@ -136,10 +136,10 @@ class Suite:
         return Suite(f"{self.name}/{name}", chosen, self.summary)
 
     def one(self, context: str) -> Suite:
-        """One context as a suite, for what plays many episodes of the same.
+        """Return one context as a suite, in which all episodes have that context.
 
         Raises:
-            TypeError, ValueError: as of ``suite[context]``.
+            TypeError, ValueError: as ``suite[context]``.
         """
         return Suite(self.name, [self[context]], self.summary)
 
@@ -149,12 +149,13 @@ class Suite:
 
         Args:
             path: of the file.
-            tasks: tasks of your own by the names that the file calls them; a file alone names
-                registered networks only, since code runs on your word and not on a file's.
+            tasks: your own tasks by the names that the file uses.  Without them a file can only
+                name registered networks, because a file must not make code run.
 
         Raises:
             TypeError: an argument has a wrong type.
-            ValueError: the file is no suite, or names code; the message names the file and place.
+            ValueError: the file is not a suite, or names code; the message names the file and the
+                place.
             OSError: it cannot be read.
         """
         path = path_of("path", path)
@@ -165,10 +166,10 @@ class Suite:
             contexts = [c for row in known.networks for c in _contexts(row, tasks, str(path))]
             return cls(known.name, contexts, known.summary)
         except RecursionError:
-            raise ValueError(f"{path} is no suite: it is nested too deeply") from None
+            raise ValueError(f"{path} is not a suite: it is nested too deeply") from None
         except (DocumentError, tomllib.TOMLDecodeError) as error:
             said = printable(str(error))
-            raise ValueError(f"{path} is no suite: {said}") from error
+            raise ValueError(f"{path} is not a suite: {said}") from error
 
     def __repr__(self) -> str:
         return f"Suite({self.name!r}, {len(self)} contexts of {len(self.networks)} networks)"
@@ -206,7 +207,7 @@ def _contexts(row: NetworkSchema, tasks: Mapping[str, TaskLike], where: str) -> 
 
 
 def bundled() -> tuple[str, ...]:
-    """Names of the suites that come with the package."""
+    """Return the names of the bundled suites."""
     return tuple(sorted(path.stem for path in DIRECTORY.glob("*.toml")))
 
 
@@ -221,14 +222,13 @@ SuiteLike = str | Path | Suite
 
 def suite_of(suite: SuiteLike) -> Suite:
     """Return the suite that the option ``suite`` names.
-
-    Args:
-        suite: a bundled one's name, the path of a TOML file, "package.module:attribute", or a
+    suite: the name of a bundled suite, the path of a TOML file, "package.module:attribute", or
+        a suite itself.
             suite itself.
 
     Raises:
-        TypeError: it is something else.
-        ValueError: there is none of that name, or the file or the attribute is none.
+        TypeError: it is anything else.
+        ValueError: no suite has that name, or the file or attribute is not a suite.
         OSError: the file cannot be read.
     """
     if isinstance(suite, Suite):

@@ -1,1 +1,1 @@
-"""Tasks of compression: a network and three disjoint splits of labelled images."""
+"""Compression tasks: a network and three disjoint splits of labelled data."""

@@ -1,4 +1,4 @@
-"""Admission of networks: checked once, where they come in, and refused by name."""
+"""Admission of networks: checks made once, with errors that name the cause and the fix."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from amc_gym._utils.nests import Nest, called, leaves, mapped, samples, take, to
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
 WRAPPERS["DistributedDataParallel"] = "module"
-"""Class of a wrapper of torch's -> where it keeps the network."""
+"""Class of a torch wrapper -> attribute that holds the network."""
 
 SAME = 1e-3
-"""Relative difference of two answers to one question, up to which they count as equal."""
+"""Relative difference up to which two outputs for the same input count as equal."""
 
 
 def admitted(model: Any) -> nn.Module:
-    """Return the network to compress: ``model``, without the wrappers of torch.
+    """Return the network to compress: ``model``, without torch's wrappers.
 
-    Those of ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel`` come off, at any
-    depth; the modules in them are shared, not copied, and ``model`` is not changed.  One that was
-    made in inference mode is copied, since such weights give no gradients.
+    The wrappers ``torch.compile``, ``DataParallel`` and ``DistributedDataParallel`` are removed at
+    any depth; the modules inside are shared, not copied, and ``model`` is not changed.  A model
+    made in inference mode is copied, because its weights can have no gradients.
 
     Raises:
-        TypeError: it is no module.
-        ValueError: it is scripted, quantised, in training mode, without parameters, cannot be
-            copied, or a weight is not a finite float32 number; the message names it and the fix.
+        TypeError: it is not a module.
+        ValueError: it is scripted, quantised, in training mode, has no parameters, cannot be
+            copied, or a weight is not a finite float32 number; the message names the fix.
     """
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise TypeError(f"the model must be a network, not its class: pass {model.__name__}(...)")
@@ -48,7 +48,7 @@ def admitted(model: Any) -> nn.Module:
     model = unwrapped(model)
     _refuse_scripted(model)
     if any(module.training for module in model.modules()):
-        raise ValueError("the model is in training mode; call model.eval() first")
+        raise ValueError("the model is in training mode: call model.eval() first")
     if any(not is_lazy(tensor) and tensor.is_inference() for _, tensor in _tensors(model)):
         _check_copies(model)
         with recording():
@@ -60,9 +60,9 @@ def admitted(model: Any) -> nn.Module:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the network without wrappers of torch; itself if there are none.
+    """Return the network without torch's wrappers; itself if there are none.
 
-    Modules that hold a wrapped one are copied shallowly: parameters and buffers stay the same.
+    Modules that contain a wrapped one are copied shallowly: parameters and buffers are shared.
     """
     return _unwrapped(model, {})
 
@@ -82,7 +82,7 @@ def _unwrapped(module: nn.Module, seen: dict[nn.Module, nn.Module]) -> nn.Module
 
 
 def with_children(module: nn.Module, children: dict[str, Any]) -> nn.Module:
-    """Return a module that shares all it holds with ``module``, but for some of its children."""
+    """Return a copy of a module that shares everything with it except the given children."""
     made = object.__new__(type(module))
     made.__dict__.update(module.__dict__)
     made.__dict__["_compiled_call_impl"] = None
@@ -102,7 +102,7 @@ def _refuse_scripted(model: nn.Module) -> None:
             raise ValueError(
                 f"{where} is quantised, which cannot be pruned: prune the float32 network first"
             )
-    if isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):  # torch.export's refuses
+    if isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):  # torch.export's fails
         raise ValueError(
             "the model is an exported program, which cannot be pruned: pass the nn.Module that it "
             "was made from"
@@ -128,13 +128,13 @@ def _check_weights(model: nn.Module) -> None:
             raise ValueError(f"the model's parameter {name!r} is {tensor.dtype}: {fix}")
         if _is_broken(name, tensor):
             raise ValueError(
-                f"the model's {name!r} holds NaN or infinity: load other weights, its training "
-                "has diverged"
+                f"the model's {name!r} holds NaN or infinity, so its training has diverged: load "
+                "other weights"
             )
 
 
 def _is_broken(name: str, tensor: Tensor) -> bool:
-    """Whether values are NaN, or infinite where they may not be: masks hold infinity by intent."""
+    """Return whether values are NaN, or infinite where they must not be (masks may be infinite)."""
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return False
     if isinstance(tensor, nn.Parameter) or "running_" in name:
@@ -146,8 +146,8 @@ def _parameters(model: nn.Module) -> Iterator[Tensor]:
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
             raise ValueError(
-                f"the model's {name!r} has no shape yet: run the network once on an image, then "
-                "train or load it"
+                f"the model's {name!r} has no shape yet: run the network once on an image, and "
+                "then train it or load its weights"
             )
         yield parameter
 
@@ -164,7 +164,7 @@ HOOKS = {
     "torch.nn.utils.parametrizations.spectral_norm(layer) does the same properly",
     "BasePruningMethod": "torch.nn.utils.prune.remove(layer, 'weight') makes it permanent",
 }
-"""Hooks of torch that compute a weight before each pass, and so forbid copies -> what helps."""
+"""Hooks of torch that compute a weight before each pass, which prevents copies -> the fix."""
 
 
 def _check_hooks(model: nn.Module) -> None:
@@ -179,36 +179,36 @@ def _check_hooks(model: nn.Module) -> None:
 
 
 def _check_copies(model: nn.Module) -> None:
-    """Copy everything but the weights: small networks are made of copies."""
+    """Try to copy everything but the weights, because small networks are made from copies."""
     weights: dict[int, Any] = {id(tensor): tensor for _, tensor in _tensors(model)}
     try:
         copy.deepcopy(model, weights)
     except Exception as error:
         raise ValueError(
-            f"the model cannot be copied, copy.deepcopy(model) fails ({error}): keep tensors in "
-            "buffers, and open files or locks elsewhere"
+            f"the model cannot be copied, because copy.deepcopy(model) fails ({error}): keep "
+            "tensors in buffers, and open files or locks elsewhere"
         ) from error
 
 
 def classes_of(model: nn.Module, images: Nest, name: str = "model") -> int:
-    """Return the number of classes that a network tells apart.
+    """Return the number of classes that a network distinguishes.
 
     Args:
         model: in eval mode.
-        images: inputs of two or more, or of one where there are no more.
+        images: inputs of two or more samples, or of the only one.
         name: what the user calls it.
 
     Raises:
-        ValueError: it does not run on them, its answers are not finite logits (N, classes), or it
-            answers otherwise when asked again.
+        ValueError: it does not run on them, its outputs are not finite logits (N, classes), or it
+            gives different outputs for the same input.
     """
     n, one = samples(images), take(images, slice(1))
     _logits(answer(model, one, f"on one image of shape {told(one)}", name), 1, name)
     logits = _logits(answer(model, images, f"on {n} images", name), n, name)
     if not logits.isfinite().all():
         raise ValueError(
-            f"the {name}'s logits are NaN or infinite: its weights, or how images are "
-            "normalised, are not those of its training"
+            f"the {name}'s logits are NaN or infinite: its weights or the normalisation of the "
+            "images differ from those of its training; load the right ones"
         )
     again = answer(model, images, f"on {n} images", name)
     refuse_chance(name, again, logits)
@@ -216,10 +216,10 @@ def classes_of(model: nn.Module, images: Nest, name: str = "model") -> int:
 
 
 def refuse_chance(name: str, again: Nest, before: Nest) -> None:
-    """Refuse a network that gives two answers to one question.
+    """Refuse a network that gives different outputs for the same input.
 
     Raises:
-        ValueError: it does.
+        ValueError: it does; the message suggests the usual cause.
     """
     pairs = list(zip(leaves(again), leaves(before), strict=False))
     same = len(leaves(again)) == len(pairs) and all(one.shape == two.shape for one, two in pairs)
@@ -230,18 +230,18 @@ def refuse_chance(name: str, again: Nest, before: Nest) -> None:
         same = float((one.double() - two.double()).abs().max()) <= SAME * scale
     if not same:
         raise ValueError(
-            f"the {name} answers otherwise each time it is asked: in evaluation mode nothing may "
-            "be random; F.dropout needs training=self.training"
+            f"the {name} gives different outputs for the same input: nothing may be random in "
+            "evaluation mode, so call F.dropout with training=self.training"
         )
 
 
 def answer(model: nn.Module, images: Nest, what: str, name: str = "model") -> Any:
-    """Tell what a network answers, without gradient.
+    """Return a network's outputs, without gradients.
 
     Args:
         model: in eval mode.
         images: inputs of a batch.
-        what: they are, for messages: "on 2 images".
+        what: describes them in messages: "on 2 images".
         name: what the user calls the network.
 
     Raises:
@@ -255,8 +255,8 @@ def answer(model: nn.Module, images: Nest, what: str, name: str = "model") -> An
         raise ValueError(f"the {name} does not run {what}: {error}") from error
     if not all(map(torch.equal, leaves(given), leaves(images))):
         raise ValueError(
-            f"the {name} changes the images that it is given, in place: write x = x - mean "
-            "instead of x -= mean, and no inplace=True on its input"
+            f"the {name} changes its input images in place: write x = x - mean instead of "
+            "x -= mean, and use no inplace=True on its input"
         )
     return found
 
@@ -271,5 +271,5 @@ def _logits(found: Any, images: int, name: str) -> Tensor:
     if found.ndim != 2 or len(found) != images or not found.is_floating_point():
         raise ValueError(f"{demand}, not {tuple(found.shape)} of {found.dtype} for {images} images")
     if found.shape[1] < 2:
-        raise ValueError(f"{demand}, of two classes at least: one for each answer, yes and no")
+        raise ValueError(f"{demand}, of two classes at least: for yes or no, one logit for each")
     return found

@@ -1,4 +1,4 @@
-"""Splits of what people have: pairs of arrays, map-style data sets, and loaders of these."""
+"""Splits made from pairs of arrays, map-style data sets, and data loaders."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from amc_gym.tasks.room import require_memory
 from amc_gym.tasks.split import Split
 
 BATCH = 64
-"""Items that are collected at a time where no loader says how many."""
+"""Items that are collected at a time where no loader sets a batch size."""
 
 PATIENCE = 2.0
 """Seconds after which a progress bar appears."""
 
 SEED = 0
-"""Seed of transforms that draw at random: equal images in every process, or plans would not fit."""
+"""Seed of random transforms: every process must see equal images, or plans would not apply."""
 
 FEWER = "take fewer, torch.utils.data.Subset(dataset, range(3000)), or smaller images"
 
 
 SplitLike = Split | Sequence[Any] | Dataset[Any] | DataLoader[Any]
-"""Anything that ``split_of`` takes."""
+"""Everything that ``split_of`` accepts."""
 
 
 def split_of(name: str, data: Any) -> Split:
-    """Return the split that ``data`` is or makes.
+    """Convert ``data`` to a split.
 
     Args:
         name: of the argument, as the user writes it.
@@ -45,9 +45,9 @@ def split_of(name: str, data: Any) -> Split:
             are read in the order of the data set, and only for the items that they select.
 
     Raises:
-        TypeError: it is none of these.
-        ValueError: it would not fit into memory, its items are no pairs of an image tensor and a
-            class, or as ``Split``.
+        TypeError: ``data`` is none of these.
+        ValueError: it would not fit into memory, its items are not pairs of an image tensor and a
+            class, or ``Split`` refuses it.
     """
     if isinstance(data, Split):
         return data
@@ -61,7 +61,7 @@ def split_of(name: str, data: Any) -> Split:
 
 
 def is_pair(data: Any) -> bool:
-    """Whether it is what ``Split`` takes, rather than a list of (image, label) items."""
+    """Return whether ``data`` suits ``Split``, rather than being a list of (image, label) items."""
     return (
         isinstance(data, tuple | list)
         and 2 <= len(data) <= 4
@@ -70,13 +70,13 @@ def is_pair(data: Any) -> bool:
 
 
 def loader_of(name: str, data: Any) -> DataLoader[Any]:
-    """A loader that gives the items of ``data`` in order, each once, in this process's memory."""
+    """Return a loader that yields each item of ``data`` once, in order, in this process."""
     loader: DataLoader[Any] | None = data if isinstance(data, DataLoader) else None
     dataset: Any = data if loader is None else loader.dataset
     if isinstance(dataset, IterableDataset) or isinstance(data, Iterator):
         raise TypeError(
             f"{name} cannot be read in a fixed order from {type(dataset).__name__}: collect its "
-            "images in tensors, and pass (images, labels)"
+            "images in tensors and pass (images, labels)"
         )
     strangers = (Mapping, str, bytes, type, np.ndarray, Tensor)
     if isinstance(dataset, strangers) or not (
@@ -103,20 +103,20 @@ def loader_of(name: str, data: Any) -> DataLoader[Any]:
         dataset,
         batch_size=None if alone else getattr(loader, "batch_size", None) or BATCH,
         sampler=chosen,
-        generator=torch.Generator().manual_seed(SEED),  # the global one's state is the user's
+        generator=torch.Generator().manual_seed(SEED),  # the state of the global one is the user's
         **options,
     )
 
 
 def _chosen(name: str, loader: DataLoader[Any]) -> list[int]:
-    """Return indices of the items that a loader selects, ascending."""
+    """Return the indices of the items that a loader selects, in ascending order."""
     sampler: Any = loader.sampler
     if loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler:
         sampler = (index for batch in loader.batch_sampler for index in batch)
     if getattr(loader.sampler, "replacement", False):
         raise ValueError(
-            f"{name}: the loader's sampler draws with replacement, other items each time: pass "
-            "its data set"
+            f"{name}: the loader's sampler draws with replacement, so that each pass has other "
+            "items: pass its data set"
         )
     with seeded():
         chosen = sorted({int(index) for index in sampler})
@@ -126,7 +126,7 @@ def _chosen(name: str, loader: DataLoader[Any]) -> list[int]:
 
 
 def _collected(name: str, loader: DataLoader[Any]) -> Split:
-    """All that a loader gives, in one pair of tensors."""
+    """Collect everything that a loader yields in one pair of tensors."""
     with seeded():
         try:
             return _filled(name, loader)
@@ -134,14 +134,14 @@ def _collected(name: str, loader: DataLoader[Any]) -> Split:
             raise
         except Exception as error:
             raise ValueError(
-                f"{name}: the data set cannot be read ({type(error).__name__}: {error}); its items "
-                "must be (image, label), with image tensors of one shape: end its transform with "
+                f"{name}: the data set cannot be read ({type(error).__name__}: {error}): its items "
+                "must be (image, label), with image tensors of one shape; end its transform with "
                 "Resize, ToTensor and Normalize"
             ) from error
 
 
 class _UnfitError(ValueError):
-    """Data that are no split; the message says why."""
+    """Raised for data that do not make a split; the message says why."""
 
 
 def _filled(name: str, loader: DataLoader[Any]) -> Split:
@@ -181,10 +181,10 @@ def _fits(name: str, count: int, nbytes: int) -> None:
 
 
 def _checked(name: str, batch: Any) -> tuple[Tensor, Tensor]:
-    """Images (n, C, H, W), float32, and labels (n,) of a batch.
+    """Return images (n, C, H, W), float32, and labels (n,) of a batch.
 
     Raises:
-        _UnfitError: it is none.
+        _UnfitError: the batch has another form.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         has = f" with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else ""
@@ -215,7 +215,7 @@ def _checked(name: str, batch: Any) -> tuple[Tensor, Tensor]:
 
 
 def _look_at_first(name: str, loader: DataLoader[Any], count: int) -> None:
-    """Read one item twice: whether all of them fit into memory, and whether chance is at work."""
+    """Read one item twice, to check that all fit into memory and that transforms are not random."""
     first: Any = next(iter(loader.sampler))
     items = [loader.dataset[first] for _ in range(2)]
     images = [item[0] for item in items if isinstance(item, tuple | list) and item]
@@ -225,14 +225,15 @@ def _look_at_first(name: str, loader: DataLoader[Any], count: int) -> None:
     if images[0].shape != images[1].shape or not torch.equal(images[0], images[1]):
         warnings.warn(
             f"{name}: the data set changes its images at random (augmentation): each was drawn "
-            "once, the same in every process; better pass images as they are to be evaluated",
+            "once, and is the same in every process; pass images as they are to be evaluated "
+            "instead",
             stacklevel=7,
         )
 
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """Random draws of a fixed seed; the caller's generators go on as if nothing had been drawn."""
+    """Draw random numbers from a fixed seed within the block; the caller's generators are kept."""
     python, arrays = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)

@@ -1,4 +1,4 @@
-"""Fingerprints of networks: what they hold, and what they do with it."""
+"""Fingerprints of networks: hashes of their contents and of their outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amc_gym._utils.nests import Nest, leaves, placed, told
 from amc_gym.compression.tracing.part import at_part
 
 DIGITS = {torch.float64: 8, torch.float32: 3}
-"""Decimal places of the largest logit that are the same on every machine."""
+"""Decimal places, relative to the largest logit, that are the same on every machine."""
 
 
 def of_weights(model: nn.Module) -> str:
@@ -31,8 +31,8 @@ def of_weights(model: nn.Module) -> str:
 def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
     """Return the sha256 of a network's logits on two fixed images of noise.
 
-    Two networks of equal weights may compute different things: another activation, another plain
-    attribute, another buffer that no state holds.
+    Two networks of equal weights may compute different things: they may differ in an activation, a
+    plain attribute, or a buffer that is not part of the state.
 
     Args:
         model: in eval mode; a copy is run, in float64 where it can be.
@@ -43,12 +43,12 @@ def of_logits(model: nn.Module, shape: Sequence[int]) -> str:
 
 
 def of_outputs(model: nn.Module, inputs: Nest, part: str = "") -> str:
-    """Return the sha256 of a network's outputs on fixed inputs, or of those of a part of it.
+    """Return the sha256 of the outputs of a network, or of a part of it, on fixed inputs.
 
     Args:
         model: in eval mode; a copy is run, in float64 where it can be.
         inputs: of a few samples.
-        part: name of the module in it that is looked at; "": all of it.
+        part: name of the module whose outputs are hashed; "": the whole network.
     """
     for dtype in DIGITS:
         try:
@@ -56,10 +56,10 @@ def of_outputs(model: nn.Module, inputs: Nest, part: str = "") -> str:
                 copied = copy.deepcopy(model).cpu().to(dtype)
                 outputs = at_part(copied, part, placed(inputs, torch.device("cpu"), dtype))[1]
             break
-        except RuntimeError:  # it makes tensors of float32 itself
+        except RuntimeError:  # the network itself makes float32 tensors
             continue
     else:
-        raise ValueError(f"{type(model).__name__} runs on no image of shape {told(inputs)}")
+        raise ValueError(f"{type(model).__name__} does not run on images of shape {told(inputs)}")
     digest = hashlib.sha256()
     for output in leaves(outputs):
         if output.numel():
@@ -71,10 +71,10 @@ def of_outputs(model: nn.Module, inputs: Nest, part: str = "") -> str:
 
 
 def _structure(module: nn.Module) -> str:
-    """Describe a module, alike under every version of torch.
+    """Describe a module in the same way under every version of torch.
 
-    Norms of torch 2.14 say whether they have a bias, right after whether they are affine; those of
-    torch 2.11 did not.
+    Since torch 2.14 norms say whether they have a bias, right after whether they are affine; in
+    torch 2.11 they did not.
     """
     text = module.extra_repr()
     if "affine=" in text and "bias=" not in text:

@@ -1,6 +1,6 @@
-"""Objectives that fit a task: loss and score are tried on it before anything is searched.
+"""Checks that an objective fits a task: loss and score are tried before any search.
 
-Classification has checks of its own, see ``admission.classes_of``.
+Classification has its own checks, see ``admission.classes_of``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ FEW = 2
 """Samples on which a loss is tried."""
 
 AT_ONCE = 16
-"""Samples at a time of the pass whose score is computed."""
+"""Batch size of the pass whose score is computed."""
 
 
 def fitted(objective: Objective, model: nn.Module, data: Data) -> Objective:
-    """Return the objective once it has seen a network's outputs on some data.
+    """Return the objective, settled on a network's outputs on some data.
 
     Args:
         objective: of the task.
@@ -37,8 +37,8 @@ def fitted(objective: Objective, model: nn.Module, data: Data) -> Objective:
         data: the reward split.
 
     Raises:
-        ValueError: the network does not run on the data or answers by chance, targets do not fit
-            its outputs, the score of a pass is no number in [0, 1], or the loss has no gradient.
+        ValueError: the network does not run on the data or gives random outputs, targets do not fit
+            its outputs, the score is not in [0, 1], or the loss has no gradient.
     """
     device = next(model.parameters()).device
     inputs, targets = (
@@ -62,10 +62,10 @@ def fitted(objective: Objective, model: nn.Module, data: Data) -> Objective:
 
 
 def check_targets(objective: Objective, model: nn.Module, name: str, data: Data) -> None:
-    """Refuse data whose targets do not fit a network's outputs, of the first few samples.
+    """Refuse data whose targets do not fit the network's outputs, judged by the first few samples.
 
     Raises:
-        ValueError: naming the split.
+        ValueError: they do not fit; the message names the split.
     """
     device = next(model.parameters()).device
     inputs, targets = (
@@ -77,10 +77,10 @@ def check_targets(objective: Objective, model: nn.Module, name: str, data: Data)
 
 
 def answered(model: nn.Module, inputs: Nest) -> Any:
-    """Return outputs of a network, asked twice.
+    """Return the outputs of a network, after asking twice and comparing.
 
     Raises:
-        ValueError: it does not run, answers by chance, or with NaN or infinity.
+        ValueError: it does not run, or its outputs are random, NaN or infinite.
     """
     what = f"on samples of shape {told(inputs)}"
     outputs = answer(model, inputs, what)
@@ -92,8 +92,8 @@ def answered(model: nn.Module, inputs: Nest) -> Any:
     for output in leaves(outputs):
         if output.is_floating_point() and not bool(output.isfinite().all()):
             raise ValueError(
-                "the model's outputs are NaN or infinite: its weights, or how inputs are "
-                "normalised, are not those of its training"
+                "the model's outputs are NaN or infinite: its weights or the normalisation of the "
+                "inputs differ from those of its training; load the right ones"
             )
     refuse_chance("model", answer(model, inputs, what), outputs)
     return outputs
@@ -104,7 +104,7 @@ def _tried(
 ) -> Any:
     try:
         return function(outputs, targets)
-    except Exception as error:  # whatever strangers' functions raise
+    except Exception as error:  # a user's function may raise anything
         raise ValueError(
             f"the score {objective.name!r} fails on the {name} samples: {error} (outputs are "
             f"{told(outputs)}, targets {told(targets)})"
@@ -138,6 +138,6 @@ def _check_loss(objective: Objective, model: nn.Module, inputs: Nest, targets: N
             gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
         raise ValueError(
-            "the loss has no gradient by any weight: it must be made of the network's outputs by "
-            "differentiable operations, without detach(), argmax or numbers of Python's"
+            "the loss has no gradient for any weight: compute it from the network's outputs by "
+            "differentiable operations, without detach(), argmax or Python numbers"
         )

@@ -1,7 +1,7 @@
-"""Samples of what people have: pairs of nests, map-style data sets, and loaders of these.
+"""Samples made from pairs of nests, map-style data sets, and data loaders.
 
-Items of a data set are (input, target) pairs.  Where all have one shape they are stacked, and stay
-a list where they differ, as the boxes of images do.
+Items of a data set are (input, target) pairs.  They are stacked where all have one shape, and stay
+a list where shapes differ, as the boxes of images do.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Data = Split | Samples
 """Inputs and targets of a task."""
 
 DataLike = SplitLike | Samples
-"""Anything that ``data_of`` takes."""
+"""Everything that ``data_of`` accepts."""
 
 
 def data_of(name: str, data: Any, objective: Objective) -> Data:
-    """Return the split or samples that ``data`` is or makes.
+    """Convert ``data`` to a split or samples.
 
     Args:
         name: of the argument, as the user writes it.
@@ -37,8 +37,8 @@ def data_of(name: str, data: Any, objective: Objective) -> Data:
         objective: of the task; images to be classified become a ``Split``.
 
     Raises:
-        TypeError: it is none of these.
-        ValueError: its items are no pairs, or as ``Samples`` or ``split_of``.
+        TypeError: ``data`` is none of these.
+        ValueError: its items are not pairs, or ``Samples`` or ``split_of`` refuses them.
     """
     if isinstance(data, Split | Samples):
         return data
@@ -47,7 +47,7 @@ def data_of(name: str, data: Any, objective: Objective) -> Data:
             return split_of(name, data)
         if len(data) > 2:
             raise ValueError(
-                f"{name}: mean and std belong to images that are classified; pass normalised "
+                f"{name}: mean and std are only for images that are classified: pass normalised "
                 "floats, (inputs, targets)"
             )
         return _samples(name, data[0], data[1])
@@ -59,7 +59,7 @@ def data_of(name: str, data: Any, objective: Objective) -> Data:
 
 
 def training_data_of(name: str, data: Any, objective: Objective) -> Data:
-    """Return what ``data_of`` does; images that are classified need no labels here.
+    """Convert ``data`` as ``data_of`` does, except that images to be classified need no labels.
 
     Args:
         name: of the argument, as the user writes it.
@@ -85,7 +85,7 @@ def training_data_of(name: str, data: Any, objective: Objective) -> Data:
 
 
 class _WithoutLabels(Dataset[tuple[Any, int]]):
-    """A data set of images alone, as one of pairs."""
+    """A data set of images, presented as one of (image, label) pairs."""
 
     def __init__(self, images: Any) -> None:
         self._images = images
@@ -98,7 +98,7 @@ class _WithoutLabels(Dataset[tuple[Any, int]]):
 
 
 def _is_nest(inputs: Any) -> bool:
-    """Whether inputs are more than one tensor or array, of which ``Split`` knows all."""
+    """Return whether inputs are more than the single tensor or array that ``Split`` takes."""
     return isinstance(inputs, Mapping | tuple)
 
 
@@ -119,7 +119,7 @@ def _samples(name: str, inputs: Nest, targets: Nest) -> Samples:
 
 
 def _gathered(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) -> Samples:
-    """All that a loader gives, sample by sample, put together."""
+    """Collect everything that a loader yields, sample by sample."""
     if not own:
         loader.collate_fn = _as_they_are
     items: list[tuple[Nest, Nest]] = []
@@ -137,7 +137,7 @@ def _gathered(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) ->
             raise
         except Exception as error:
             raise ValueError(
-                f"{name}: the data set cannot be read ({type(error).__name__}: {error}); its items "
+                f"{name}: the data set cannot be read ({type(error).__name__}: {error}): its items "
                 "must be (input, target), nests of tensors"
             ) from error
     inputs, targets = zip(*items, strict=True)
@@ -145,7 +145,7 @@ def _gathered(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) ->
 
 
 class _UnfitError(ValueError):
-    """Items that are no samples; the message says why."""
+    """Raised for items that do not make samples; the message says why."""
 
 
 def _as_they_are(items: list[Any]) -> list[Any]:
@@ -162,13 +162,13 @@ def _item(name: str, item: Any) -> tuple[Nest, Nest]:
 
 
 def _apart(name: str, batch: Any, n: int) -> list[tuple[Nest, Nest]]:
-    """Return the ``n`` samples of a batch that a loader's own function has put together."""
+    """Return the ``n`` samples of a batch that the loader's own ``collate_fn`` has made."""
     inputs, targets = (_listed(nest, n) for nest in _item(name, batch))
     return [(_at(inputs, i), _at(targets, i)) for i in range(n)]
 
 
 def _listed(nest: Nest, n: int) -> Nest:
-    """A batch in which a tuple of one entry for each sample, as ``zip`` makes it, is a list."""
+    """Return the batch with each tuple of one entry per sample, as ``zip`` makes, as a list."""
     if isinstance(nest, tuple) and len(nest) == n:
         batched = all(isinstance(each, Tensor) and each.shape[:1] == (n,) for each in nest)
         return nest if batched and n > 1 else list(nest)
@@ -176,7 +176,7 @@ def _listed(nest: Nest, n: int) -> Nest:
 
 
 def _at(nest: Nest, index: int) -> Nest:
-    """One sample, without the dimension of the batch."""
+    """Return one sample, without the batch dimension."""
     if isinstance(nest, list):
         return nest[index]
     if isinstance(nest, Mapping):
@@ -187,7 +187,7 @@ def _at(nest: Nest, index: int) -> Nest:
 
 
 def stacked(items: Sequence[Nest]) -> Nest:
-    """Samples as one nest: stacked where all are alike in structure and shapes, or else a list."""
+    """Return samples as one nest, stacked if structure and shapes agree, otherwise in a list."""
     if len({_shape(item) for item in items}) > 1 or _shape(items[0]) is None:
         return list(items)
     return _stack(items)
@@ -203,7 +203,7 @@ def _stack(items: Sequence[Nest]) -> Nest:
 
 
 def _shape(nest: Nest) -> Any:
-    """Structure and shapes of a sample; ``None`` if there is a list in it."""
+    """Return the structure and shapes of a sample; ``None`` if it contains a list."""
     if isinstance(nest, list):
         return None
     return str(mapped(lambda tensor: (tuple(tensor.shape), tensor.dtype), nest))

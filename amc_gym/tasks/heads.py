@@ -1,9 +1,9 @@
-"""Parts that networks use in training only: auxiliary heads, and answers that are not just logits.
+"""Auxiliary heads and other things that networks do in training mode only.
 
-Heads such as GoogLeNet's and Inception's read channels that pruning takes away, and no evaluation
-sees them, so that nobody could say what they would have to become.  They are left out, which
-training has to know: a network asks its own ``training`` flag whether to run them, and whether to
-return more than logits.
+Heads such as GoogLeNet's and Inception's read channels that pruning removes, and evaluation never
+runs them, so nothing determines how they would have to be adapted.  They are left out, which
+affects training: a network's own ``training`` flag decides whether it runs them and whether it
+returns more than logits.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from amc_gym._utils.nests import Nest, called, samples
 from amc_gym.tasks.admission import with_children
 
 LEFT_OUT = "heads_left_out"
-"""Attribute of a module: the names of those of its children that were auxiliary heads."""
+"""Attribute of a module that lists its children that were auxiliary heads."""
 
 
 EVALUATES = "modules_that_evaluate"
-"""Attribute of a network: which of its modules stay in evaluation mode when it is trained."""
+"""Attribute of a network that says which modules stay in evaluation mode during training."""
 
 THEMSELVES = ("outermost", "all that hold others")
-"""Choices of ``EVALUATES``, from the mildest on."""
+"""Values of ``EVALUATES``, from the smallest change to the largest."""
 
 
 def auxiliary_heads(model: nn.Module, images: Nest) -> tuple[str, ...]:
-    """Names of the modules whose parameters training reads and evaluation does not.
+    """Return the names of the modules whose parameters only training reads.
 
     Args:
         model: in eval mode; not changed.
@@ -54,15 +54,15 @@ def auxiliary_heads(model: nn.Module, images: Nest) -> tuple[str, ...]:
 
 
 def unread_parameters(model: nn.Module, images: Nest) -> tuple[str, ...]:
-    """Names of the parameters that no operation of a forward pass reads, in the model's mode.
+    """Return the names of the parameters that no operation of a forward pass reads.
 
-    A pass that fails has read what it had read by then.
+    The pass runs in the model's current mode; if it fails, what it had read by then counts.
     """
     reads = _Reads()
     try:
         with torch.no_grad(), reads:
             called(model, images)
-    except Exception:  # training may ask for more than images: for labels, or for larger batches
+    except Exception:  # training may need more than images: labels, or larger batches
         if not model.training:
             raise
     return tuple(
@@ -73,7 +73,7 @@ def unread_parameters(model: nn.Module, images: Nest) -> tuple[str, ...]:
 
 
 class _Reads(Watching):
-    """Notes where the tensors that operations take begin in memory."""
+    """Records the memory addresses of the tensors that operations read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,11 +90,11 @@ class _Reads(Watching):
 
 
 def without(model: nn.Module, heads: Sequence[str]) -> nn.Module:
-    """A network that shares all with ``model`` but some heads, which are None; see ``train_mode``.
+    """Return a network that shares all with ``model`` but some heads, now None; see ``train_mode``.
 
     Args:
         model: not changed.
-        heads: names of modules in it; those that it does not have are passed over.
+        heads: names of modules in it; unknown names are ignored.
     """
     for head in heads:
         if head in dict(model.named_modules()):
@@ -114,7 +114,7 @@ def _without(module: nn.Module, path: list[str]) -> nn.Module:
 
 
 def left_out(model: nn.Module) -> tuple[str, ...]:
-    """Names of the heads that ``without`` took from a network, or from one it was made from."""
+    """Return the names of the heads that ``without`` removed, from a network or its original."""
     return tuple(
         f"{name}.{head}" if name else head
         for name, module in model.named_modules()
@@ -125,8 +125,8 @@ def left_out(model: nn.Module) -> tuple[str, ...]:
 def train_mode(model: nn.Module) -> None:
     """Set a network to training mode, in place.
 
-    Modules that lost heads stay in evaluation mode themselves, though not what they hold, so that
-    they ask for none of them and return logits alone; so do those that ``trained_alike`` found.
+    Modules that lost heads stay in evaluation mode, though their children do not, so that they run
+    no missing head and return only logits; so do the modules that ``trained_alike`` found.
     """
     model.train()
     which = getattr(model, EVALUATES, None)
@@ -137,10 +137,10 @@ def train_mode(model: nn.Module) -> None:
 
 
 def trained_alike(model: nn.Module, images: Nest, classes: int) -> nn.Module | None:
-    """Return a network that returns logits in training too: ``model`` itself, if it does.
+    """Return a network that returns logits in training mode too: ``model`` itself, if it does.
 
-    Or else one that shares all with it, and whose outermost module, or all that hold others, stay
-    in evaluation mode when it is trained.  Or None, if that does not help either.
+    Otherwise return one that shares everything with it, and whose outermost module, or whose
+    modules with children, stay in evaluation mode during training; or None, if neither helps.
 
     Args:
         model: in eval mode; not changed.
@@ -158,7 +158,7 @@ def trained_alike(model: nn.Module, images: Nest, classes: int) -> nn.Module | N
 
 
 def returns_logits_in_training(model: nn.Module, images: Nest, classes: int) -> bool:
-    """Whether a network answers a batch with (N, classes) logits when it is trained."""
+    """Return whether a network returns (N, classes) logits for a batch in training mode."""
     trained = copy.deepcopy(model)
     train_mode(trained)
     try:

@@ -1,4 +1,4 @@
-"""Sizes that no machine holds, refused before anything is allocated."""
+"""Limits on memory and disk, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from amc_gym._utils.arguments import whole
 from amc_gym._utils.machine import free_memory
 
 SHARE = 0.5
-"""Share of the free memory that one data set may take: networks and statistics need the rest."""
+"""Share of the free memory that one data set may take: the rest is for networks and statistics."""
 
 LARGEST_SIDE = 4096
-"""Pixels: one colour image of that side takes 0.2 GB as floats, and its first feature map 4 GB."""
+"""Pixels: a colour image of this size takes 0.2 GB as floats, and its first feature map 4 GB."""
 
 
 def side(name: str, value: object, *, at_least: int = 1) -> int:
-    """Return the side of square images in pixels, within reason.
+    """Check the side of square images, in pixels, and return it.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is too small, or images of it would be absurdly large.
+        TypeError: it is not a number.
+        ValueError: it is too small, or larger than ``LARGEST_SIDE``.
     """
     pixels = whole(name, value, at_least=at_least)
     if pixels > LARGEST_SIDE:
@@ -35,29 +35,30 @@ def side(name: str, value: object, *, at_least: int = 1) -> int:
 
 
 def require_memory(what: str, nbytes: int, fix: str) -> None:
-    """Refuse what would take more than ``SHARE`` of the free memory.
+    """Refuse data that would take more than ``SHARE`` of the free memory.
 
     Raises:
-        ValueError: it does; the message names both sizes and the fix.
+        ValueError: they would; the message names both sizes and the fix.
     """
     free = free_memory()
     if nbytes > SHARE * free:
         raise ValueError(
-            f"{what} would take {decimal(nbytes)}, and {decimal(free)} are free: {fix}"
+            f"{what} would take {decimal(nbytes)}, but only {decimal(free)} is free: {fix}"
         )
 
 
 def require_disk(what: str, nbytes: int, directory: Path, fix: str) -> None:
-    """Refuse what the disk of a folder, which need not exist yet, has no room for.
+    """Refuse data that do not fit on the disk of a folder, which need not exist yet.
 
     Raises:
-        ValueError: it has none; the message names both sizes and the fix.
+        ValueError: they do not fit; the message names both sizes and the fix.
     """
     while not directory.exists():
         directory = directory.parent
     free = shutil.disk_usage(directory).free
     if nbytes > free:
         raise ValueError(
-            f"{what} would take {decimal(nbytes)}, and {decimal(free)} are free in {directory}: "
+            f"{what} would take {decimal(nbytes)}, but only {decimal(free)} is free in "
+            f"{directory}: "
             f"{fix}"
         )

@@ -1,4 +1,4 @@
-"""Samples: inputs of any network with their targets, where these are more than labelled images."""
+"""Samples: inputs of any network with their targets, for tasks beyond labelled images."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from amc_gym._utils.nests import Nest, leaves, nbytes, placed, samples, take, to
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Samples:
-    """Inputs with their targets.  Two are equal only if they are the same object.
+    """Inputs with their targets.  Two ``Samples`` are equal only if they are the same object.
 
-    Each is a tensor or array (N, ...), a tuple or dictionary of these, or a list with one entry for
-    each sample.  The network is called with a tuple as its arguments, with a dictionary as its
-    keyword arguments.  Floats become float32.
+    Inputs and targets are each a tensor or array (N, ...), a tuple or dictionary of these, or a
+    list with one entry for each sample.  A tuple is passed to the network as its arguments, a
+    dictionary as its keyword arguments.  Floats become float32.
 
     Attributes:
         inputs: what the network takes.
         targets: what the objective compares its outputs with.
 
     Raises:
-        TypeError: they hold something else than numbers.
+        TypeError: they hold anything but numbers.
         ValueError: they are empty or of different lengths, or an input is NaN or infinite.
     """
 
@@ -59,7 +59,7 @@ class Samples:
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise ValueError(
                     "inputs must be finite, and there is NaN or infinity among them: leave those "
-                    "samples out, or mend how they are normalised"
+                    "samples out, or correct their normalisation"
                 )
 
     def __len__(self) -> int:
@@ -73,18 +73,18 @@ class Samples:
         return take(self.inputs, chosen)
 
     def targets_of(self, chosen: slice | Tensor) -> Nest:
-        """Targets of these."""
+        """Return some of the targets, by a slice or a tensor of indices."""
         return take(self.targets, chosen)
 
     def batches(self, size: int) -> Iterator[tuple[Nest, Nest]]:
-        """All inputs and targets in order, ``size`` at a time; the last batch may be smaller."""
+        """Yield inputs and targets in order, ``size`` at a time; the last batch may be smaller."""
         size = whole("size", size, at_least=1)
         for start in range(0, len(self), size):
             chosen = slice(start, start + size)
             yield self.batch(chosen), self.targets_of(chosen)
 
     def first(self, n: int) -> Samples:
-        """Return the first ``n``, at least one, which share the memory of all."""
+        """Return the first ``n`` samples, at least one, in shared memory."""
         chosen = slice(whole("n", n, at_least=1))
         return self._with(self.batch(chosen), self.targets_of(chosen))
 
@@ -103,7 +103,7 @@ class Samples:
         return nbytes(self.inputs)
 
     def _with(self, inputs: Nest, targets: Nest) -> Samples:
-        """Return samples that need not be checked again."""
+        """Return samples without checking them again."""
         made = object.__new__(Samples)
         object.__setattr__(made, "inputs", inputs)
         object.__setattr__(made, "targets", targets)
@@ -111,7 +111,7 @@ class Samples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of structure and contents; computed once: tensors must not change."""
+        """SHA-256 (hex) of structure and contents, computed once: tensors must not change."""
         digest = hashlib.sha256()
         for nest in (self.inputs, self.targets):
             _hash(nest, digest)
@@ -119,7 +119,7 @@ class Samples:
 
     @cached_property
     def image_hashes(self) -> frozenset[bytes]:
-        """SHA-1 of each sample's inputs: what tells whether splits share samples."""
+        """SHA-1 of each sample's inputs: shows whether splits share samples."""
         found = []
         for number in range(len(self)):
             digest = hashlib.sha1()
@@ -132,8 +132,7 @@ def plain(name: str, nest: Any) -> Nest:
     """Return a nest of plain tensors: no array, no double precision, no gradient.
 
     Raises:
-        TypeError: there is something else in it than numbers, or a dictionary with keys that are
-            no strings.
+        TypeError: it holds anything but numbers, or a dictionary with keys that are not strings.
     """
     if isinstance(nest, Tensor):
         made = ordinary(nest).detach()
@@ -149,8 +148,8 @@ def plain(name: str, nest: Any) -> Nest:
         return [plain(name, value) for value in nest]
     try:
         array = np.asarray(nest)
-    except Exception as error:  # whatever strangers' objects do
-        raise TypeError(f"{name} cannot be made an array: {error}") from error
+    except Exception as error:  # a user's object may raise anything
+        raise TypeError(f"{name} cannot be converted to an array: {error}") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"{name} must hold tensors or arrays of numbers, in tuples, dictionaries or a list of "
@@ -158,7 +157,7 @@ def plain(name: str, nest: Any) -> Nest:
         )
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
-    return torch.from_numpy(np.array(array))  # a copy: of its own, writable, in native order
+    return torch.from_numpy(np.array(array))  # copied: writable, and in native byte order
 
 
 def _hash(nest: Nest, digest: Any) -> None:

@@ -23,25 +23,25 @@ UNLABELLED = -1
 """Label of images that have none."""
 
 CHUNK = 128
-"""Images that are looked at together: bounds the copy of those that lie in a file."""
+"""Images that are checked together, which limits the copy made of images in a file."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Images with their labels. Two splits are equal only if they are the same object.
+    """Labelled images.  Two splits are equal only if they are the same object.
 
-    Images are normalised floats, or bytes that are normalised in flight: they take a quarter of
-    the memory, and none where they are mapped from a file. NumPy arrays do as well as tensors,
-    and labels of any width.
+    Images are normalised floats, or bytes that are normalised when a batch is read: bytes take a
+    quarter of the memory, and none where they are mapped from a file.  NumPy arrays work as well
+    as tensors, and labels may be integers of any width.
 
     Attributes:
         images: ``(N, C, H, W)``, float32 and normalised, or uint8 with ``mean`` and ``std``.
         labels: int64 ``(N,)``, class indices from 0, on the device of the images.
-        mean: of each channel, of values from 0 to 1, as torchvision counts; None for floats.
-        std: likewise.
+        mean: of each channel, for pixel values from 0 to 1 as in torchvision; None for floats.
+        std: standard deviation of each channel, likewise.
 
     Raises:
-        TypeError: images or labels are no numbers.
+        TypeError: images or labels are not numbers.
         ValueError: a shape, length or dtype differs from the above, the split is empty, or a pixel
             is NaN or infinite.
     """
@@ -70,7 +70,7 @@ class Split:
                 bad = int((~part.isfinite()).flatten(1).any(1).nonzero()[0])
                 raise ValueError(
                     f"images must be finite, and image {number * CHUNK + bad} holds NaN or "
-                    "infinity: leave it out, or mend how it is normalised"
+                    "infinity: leave it out, or correct its normalisation"
                 )
 
     def _check_dtypes(self) -> None:
@@ -78,12 +78,12 @@ class Split:
         normalised = self.mean is not None or self.std is not None
         if dtype == torch.uint8 and not normalised:
             raise ValueError(
-                "images must be float32 and normalised; for uint8 images say how they are to be "
-                "normalised: Split(images, labels, mean=(...), std=(...)), of values from 0 to 1"
+                "images must be float32 and normalised: for uint8 images pass their normalisation, "
+                "Split(images, labels, mean=(...), std=(...)), for values from 0 to 1"
             )
         if dtype != torch.uint8:
             require(dtype == torch.float32, "images must be float32, or uint8", dtype)
-            require(not normalised, "mean and std belong to uint8 images", dtype)
+            require(not normalised, "mean and std are only for uint8 images", dtype)
             return
         channels = self.images.shape[1]
         for name in ("mean", "std"):
@@ -99,7 +99,7 @@ class Split:
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
     ) -> Split:
-        """Return images without labels, which only a teacher's answers can teach.
+        """Return a split of images without labels, for distillation from a teacher's outputs.
 
         Raises:
             TypeError, ValueError: as ``Split``.
@@ -133,7 +133,7 @@ class Split:
         return normalised(images, mean, std)
 
     def targets_of(self, chosen: slice | Tensor) -> Tensor:
-        """Labels of some of the images."""
+        """Return the labels of some of the images."""
         return self.labels[chosen]
 
     @property
@@ -142,27 +142,27 @@ class Split:
         return self.images.nbytes
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images and labels in order, ``size`` at a time; the last batch may be smaller."""
+        """Yield images and labels in order, ``size`` at a time; the last batch may be smaller."""
         size = whole("size", size, at_least=1)
         for start in range(0, len(self), size):
             chosen = slice(start, start + size)
             yield self.batch(chosen), self.labels[chosen]
 
     def first(self, n: int) -> Split:
-        """Return the split of the first ``n`` images, at least one, which shares their memory."""
+        """Return a split of the first ``n`` images, at least one, in shared memory."""
         n = whole("n", n, at_least=1)
         if n >= len(self):
-            return self  # what is known of its content need not be found out again
+            return self  # keeps the hashes that are computed already
         return self._with(self.images[:n], self.labels[:n])
 
     def recalling(self, fingerprint: str, image_hashes: Iterable[bytes]) -> Split:
-        """Return this split, whose hashes are known already and not computed again.
+        """Return this split with hashes that are known already and need not be computed.
 
         Args:
-            fingerprint: as ``fingerprint`` would say.
-            image_hashes: as ``image_hashes`` would hold.
+            fingerprint: value of ``fingerprint``.
+            image_hashes: value of ``image_hashes``.
         """
-        # Where a cached property keeps what it has computed.
+        # This is where a cached property keeps its value.
         vars(self).update(fingerprint=fingerprint, image_hashes=frozenset(image_hashes))
         return self
 
@@ -176,7 +176,7 @@ class Split:
         return self._with(self.images.to(device), self.labels.to(device))
 
     def as_bytes(self, like: Split) -> Split:
-        """The bytes that normalised floats were made of, if it was as in ``like``, of bytes."""
+        """Recover the bytes that floats were made from, if normalised as ``like``, of bytes."""
         assert like.mean is not None
         assert like.std is not None
         mean, std = (per_channel(values, self.images.device) for values in (like.mean, like.std))
@@ -186,7 +186,7 @@ class Split:
         return Split(images, self.labels, like.mean, like.std)
 
     def _with(self, images: Tensor, labels: Tensor) -> Split:
-        """Return a split of some of these images, which need not be checked again."""
+        """Return a split of some of these images, without checking them again."""
         made = object.__new__(Split)
         for name, value in (("images", images), ("labels", labels)):
             object.__setattr__(made, name, value)
@@ -207,7 +207,7 @@ class Split:
 
     @cached_property
     def image_hashes(self) -> frozenset[bytes]:
-        """SHA-1 of each image as it is stored: what tells whether splits share images."""
+        """SHA-1 of each image as it is stored: shows whether splits share images."""
         return frozenset(
             hashlib.sha1(image.cpu().contiguous().numpy().tobytes()).digest()
             for image in self.images
@@ -222,11 +222,11 @@ class Splits:
     may be training images.
 
     Attributes:
-        train: what the weights were fitted to, or may be.
-        calibration: what layer statistics are gathered on.
-        reward: what a search may look at, again and again.
-        test: what is looked at once, after the search.
-        classes: how many classes there are.
+        train: images that the weights are fitted to.
+        calibration: images that layer statistics are gathered on.
+        reward: images that a search evaluates plans on, again and again.
+        test: images that are evaluated once, after the search.
+        classes: number of classes.
     """
 
     train: Split
@@ -237,20 +237,20 @@ class Splits:
 
 
 def stratified_order(labels: NDArray[np.integer], seed: int) -> NDArray[np.intp]:
-    """Return a shuffled order of indices in which any stretch holds the classes in equal shares.
+    """Return a shuffled order of indices in which every stretch has the same shares of classes.
 
-    The i-th of a class's n shuffled images is put at (i + 1/2) / n of the way, so that a stretch
-    has each class's proportional share to within one image or so.
+    The i-th of the n shuffled images of a class is placed at (i + 1/2) / n of the way, so that each
+    stretch holds the class's share of images to within about one image.
 
     Args:
         labels: ``(N,)`` class indices.
-        seed: of the shuffle.
+        seed: seed of the shuffle.
 
     Returns:
-        A permutation of 0 ... N - 1.
+        A permutation of 0 ... N - 1, ``(N,)``.
     """
-    # RandomState's stream is frozen for good, a Generator's is not, and a shuffle that changed
-    # with NumPy would leak training images into test.
+    # RandomState's stream is guaranteed never to change, unlike a Generator's, and a shuffle that
+    # changed with NumPy would move training images into the test split.
     shuffled = np.random.RandomState(seed).permutation(len(labels))
     place = np.empty(len(labels))
     for label in np.unique(labels):
@@ -260,13 +260,13 @@ def stratified_order(labels: NDArray[np.integer], seed: int) -> NDArray[np.intp]
 
 
 def require(condition: bool, demand: str, got: object) -> None:
-    """Raise a ValueError that says what is demanded and what was got."""
+    """Raise a ValueError that states the demand and the value, unless the condition holds."""
     if not condition:
         raise ValueError(f"{demand}, got {got}")
 
 
 def _tensor(name: str, array: Any) -> Tensor:
-    """Return a plain tensor; an array's width is put right: float32, uint8 or int64."""
+    """Return a plain tensor; numbers of another width become float32, uint8 or int64."""
     if isinstance(array, Tensor):
         array = ordinary(array)
         require(array.layout == torch.strided, f"{name} must be a dense tensor", array.layout)
@@ -274,8 +274,8 @@ def _tensor(name: str, array: Any) -> Tensor:
         return array if type(array) is Tensor and not array.requires_grad else _bare(array)
     try:
         array = np.asarray(array)
-    except Exception as error:  # ragged lists, and whatever strangers' objects do
-        raise ValueError(f"{name} cannot be made an array: {error}") from error
+    except Exception as error:  # ragged lists, or a user's object that raises anything
+        raise ValueError(f"{name} cannot be converted to an array: {error}") from error
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"{name} must be a tensor or an array of numbers, not {described(array)}")
     if array.dtype.kind == "f":
@@ -287,12 +287,12 @@ def _tensor(name: str, array: Any) -> Tensor:
     if min(array.strides, default=0) < 0:  # a flipped view, which torch does not take
         array = array.copy()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of read-only arrays: nothing writes to them
+        warnings.simplefilter("ignore", UserWarning)  # read-only arrays; nothing writes to them
         return torch.from_numpy(array)
 
 
 def _bare(tensor: Tensor) -> Tensor:
-    """Return the values of a parameter, or of a subclass that says what its values mean."""
+    """Return the plain values of a parameter or of another subclass of tensors."""
     return tensor.detach().as_subclass(Tensor)
 
 

@@ -1,4 +1,4 @@
-"""The task: a trained network, the samples that belong to its compression, and what is good."""
+"""The compression task: a trained network, its splits, and its objective."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ logger = logging.getLogger(__name__)
 SPLITS = ("calibration", "reward", "test")
 
 SHARED_IMAGES = 0.01
-"""Share of a split that may stand in another one too: real data sets hold a few duplicates."""
+"""Share of a split that may also occur in another: real data sets hold a few duplicates."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CompressionTask:
-    """A pretrained network and three disjoint splits.  Tasks of the same objects are equal.
+    """A pretrained network and three disjoint splits.  Two tasks of the same objects are equal.
 
     Attributes:
-        model: in eval mode; never changed.  Where it classifies, which is the default, it maps
-            images (N, C, H, W) to logits (N, classes).
-        calibration: layer statistics are gathered on these; training images will do.
-        reward: what the search sees, again and again; not among the training images.
-        test: what is reported, once; not among the training images.
-        preserve_ratio: share of the resource to keep where the environment is not told otherwise.
-        channel_multiple: kept channel counts are multiples of this where not told otherwise.
+        model: in eval mode; never changed.  A classifier, which is the default, maps images
+            (N, C, H, W) to logits (N, classes).
+        calibration: data for layer statistics; training images will do.
+        reward: data that the search evaluates plans on; must not be training images.
+        test: data for the final report, used once; must not be training images.
+        preserve_ratio: default share of the resource to keep.
+        channel_multiple: kept channel counts are multiples of this by default.
         source: the options that name this task in a plan; filled in for tasks made from names.
         objective: the loss to fine-tune by and the score to judge by: "classification",
-            "segmentation", "regression" or "detection", what ``amc_gym.objectives`` makes, or a
+            "segmentation", "regression" or "detection", a result of ``amc_gym.objectives``, or a
             pair of functions (loss, score) of (outputs, targets).
-        part: name of the module in the network that is compressed and counted, such as a detector's
-            "backbone", if it is not the whole one; what surrounds it stays as it is.
+        part: name of the module that is compressed and counted, such as a detector's "backbone",
+            if it is not the whole network; the rest stays as it is.
 
-    A split is a ``Split`` or ``Samples``, or what makes one: (images, labels) or (images, labels,
-    mean, std), in tensors or NumPy arrays, (inputs, targets) of any nest, a map-style data set, or
-    a ``DataLoader``; see ``data_of``.
+    A split is a ``Split`` or ``Samples``, or anything that converts to one: (images, labels) or
+    (images, labels, mean, std) in tensors or NumPy arrays, (inputs, targets) of any nest, a
+    map-style data set, or a ``DataLoader``; see ``data_of``.
 
-    Wrappers of torch come off the model (``torch.compile``, ``DataParallel``), and auxiliary heads
-    that only training runs are left out, with a warning that names them.
+    Torch's wrappers are removed from the model (``torch.compile``, ``DataParallel``), and auxiliary
+    heads that run in training only are left out, with a warning that names them.
 
     Raises:
-        TypeError: the model is no module, a split no split, or an option no number.
+        TypeError: the model is not a module, a split not a split, or an option not a number.
         ValueError: the model is scripted, in training mode, holds NaN or does not classify the
             images, a label has no class, splits differ in shape or share images, loss, score and
-            targets do not go together, or an option is out of range.
+            targets do not fit together, or an option is out of range.
     """
 
     model: nn.Module
@@ -110,19 +110,19 @@ class CompressionTask:
             shared = _shared_images(getattr(self, one), getattr(self, other))
             if shared > SHARED_IMAGES * min(len(getattr(self, one)), len(getattr(self, other))):
                 raise ValueError(
-                    f"the {one} and {other} splits share {shared} images; they must be disjoint"
+                    f"the {one} and {other} splits share {shared} images: make them disjoint"
                 )
 
     def check_fits(self, name: str, split: Data, *, unlabelled: bool = False) -> None:
-        """Refuse inputs of another shape than the reward split's, and targets that do not fit.
+        """Refuse inputs whose shape differs from the reward split's, and targets that do not fit.
 
         Args:
             name: what the user calls the split.
             split: the inputs and targets.
-            unlabelled: whether it may be of images without labels.
+            unlabelled: whether images without labels are allowed.
 
         Raises:
-            ValueError: the split, which the user calls ``name``, does not fit.
+            ValueError: the split does not fit; the message calls it ``name``.
         """
         if isinstance(split, Split) and isinstance(self.reward, Split):
             self._check_images(name, split, self.reward)
@@ -140,7 +140,7 @@ class CompressionTask:
             if not unlabelled:
                 raise ValueError(
                     f"the {name} images have no labels: only the training images of fine-tuning "
-                    "may do without"
+                    "may have none"
                 )
             return
         labels = split.targets_of(slice(None))
@@ -162,7 +162,7 @@ class CompressionTask:
 
     @cached_property
     def classes(self) -> int:
-        """Length of the logits of a network that classifies.
+        """Number of classes, which is the length of a classifier's logits.
 
         Raises:
             ValueError: as ``classes_of``.
@@ -171,7 +171,7 @@ class CompressionTask:
 
     @property
     def few(self) -> Nest:
-        """Inputs of two samples, where there are so many, on the model's device."""
+        """Inputs of two samples, or of the only one, on the model's device."""
         return placed(self.reward.batch(slice(2)), self._device)
 
     @property
@@ -187,9 +187,9 @@ class CompressionTask:
     def fingerprints(self) -> dict[str, str]:
         """sha256 of the "model" (structure and weights), of each split, and of "logits".
 
-        The logits, on fixed noise, tell networks of equal weights apart that compute different
-        things; "outputs" on reward samples do where there are no images and classes.  Networks of
-        this package lack them: their names say what they compute.
+        The logits, on fixed noise, distinguish networks that have equal weights but compute
+        different things; where there are no images and classes, "outputs" on reward samples do.
+        Networks of this package need neither: their names say what they compute.
         """
         found = {"model": of_weights(self.model)}
         found |= {name: getattr(self, name).fingerprint for name in SPLITS}
@@ -203,7 +203,7 @@ class CompressionTask:
 
     @cached_property
     def fingerprint(self) -> str:
-        """One sha256 for the whole task: what results are keyed by."""
+        """One sha256 for the whole task, the key of its results."""
         return hashlib.sha256("".join(self.fingerprints.values()).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -243,7 +243,7 @@ def _part_of(model: nn.Module, part: Any) -> str:
     """Return the name of a module in a network.
 
     Raises:
-        TypeError: it is no string.
+        TypeError: it is not a string.
         ValueError: there is no such module, or it has no parameters.
     """
     if not isinstance(part, str):
@@ -251,14 +251,14 @@ def _part_of(model: nn.Module, part: Any) -> str:
     modules = dict(model.named_modules())
     if part not in modules:
         known = ", ".join(repr(name) for name, _ in model.named_children())
-        raise ValueError(f"part {shown(part)} is no module of the model; there are {known} in it")
+        raise ValueError(f"part {shown(part)} is no module of the model; choose one of {known}")
     if not any(True for _ in modules[part].parameters()):
         raise ValueError(f"part {part!r} of the model has no parameters: choose another one")
     return part
 
 
 def _shapes(nest: Nest) -> str:
-    """Structure and shapes of inputs without the batch; those in lists may be of any size."""
+    """Describe structure and shapes of inputs without the batch; sizes within lists may differ."""
     if isinstance(nest, Tensor):
         return str(tuple(nest.shape[1:]))
     if isinstance(nest, list):
@@ -269,7 +269,7 @@ def _shapes(nest: Nest) -> str:
 
 
 def _without_heads(model: nn.Module, images: Nest, classes: int) -> nn.Module:
-    """The network less what only its training mode does, with warnings that say what that is.
+    """Return the network without what only training runs, with warnings that say what that is.
 
     Args:
         model: in eval mode; not changed.
@@ -278,8 +278,8 @@ def _without_heads(model: nn.Module, images: Nest, classes: int) -> nn.Module:
     """
     if heads := auxiliary_heads(model, images):
         warnings.warn(
-            f"only training runs {', '.join(map(repr, heads))} of the model: these auxiliary heads "
-            "are left out, of what is counted, fine-tuned and handed over",
+            f"the model runs {', '.join(map(repr, heads))} in training only: these auxiliary "
+            "heads are left out and are neither counted, fine-tuned nor handed over",
             stacklevel=5,
         )
         model = without(model, heads)
@@ -294,7 +294,7 @@ def _without_heads(model: nn.Module, images: Nest, classes: int) -> nn.Module:
     alike = trained_alike(model, images, classes) if samples(images) > 1 else model
     if alike is not model and alike is not None:
         warnings.warn(
-            "in training mode the model returns something else than logits: fine-tuning leaves "
+            "in training mode the model does not return logits alone: fine-tuning leaves "
             f"{getattr(alike, EVALUATES)} of its modules in evaluation mode",
             stacklevel=5,
         )
@@ -302,7 +302,7 @@ def _without_heads(model: nn.Module, images: Nest, classes: int) -> nn.Module:
 
 
 def _shared_images(one: Data, other: Data) -> int:
-    """How many images stand in both, if need be as the bytes that the floats were made of."""
+    """Count the images in both splits, even if one holds bytes and the other the same as floats."""
     if not (isinstance(one, Split) and isinstance(other, Split)):
         return len(one.image_hashes & other.image_hashes)
     if (one.mean is None) == (other.mean is None):

@@ -1,1 +1,1 @@
-"""Training from scratch and fine-tuning: one loop, its recipe and its gradients."""
+"""Training from scratch and fine-tuning: the training loop, its recipe and its gradients."""

@@ -1,4 +1,4 @@
-"""Random changes to training images that leave their class alone."""
+"""Random changes to training images that keep their class."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from torch import Tensor
 from torch.nn import functional
 
 WIDEST = 4 / 3
-"""Largest ratio of the sides of what is cut out, either way."""
+"""Largest aspect ratio of a random crop, in either direction."""
 
 
 def augment(images: Tensor, shift: int, flip: bool, crop: float = 1.0) -> Tensor:
-    """Return each image cut out, moved along both axes and mirrored, all at random.
+    """Return each image cropped, shifted along both axes and mirrored, all at random.
 
-    Draws from torch's global generator. What moves in is black: the least value each channel has
-    in the batch.
+    Draws from torch's global generator.  Shifted-in pixels are black: the smallest value that each
+    channel has in the batch.
 
     Args:
         images: ``(N, C, H, W)``.
-        shift: largest move in pixels; 0 draws nothing.
+        shift: largest shift in pixels; 0 shifts nothing.
         flip: whether to mirror left to right at random.
-        crop: least share of the area that is cut out; 1 draws nothing.
+        crop: smallest share of the area that is cropped; 1 crops nothing.
 
     Returns:
-        ``(N, C, H, W)``; the images themselves if there is nothing to do.
+        ``(N, C, H, W)``; the same tensor if nothing is to be changed.
     """
     count, channels, height, width = images.shape
     device = images.device
@@ -48,7 +48,7 @@ def augment(images: Tensor, shift: int, flip: bool, crop: float = 1.0) -> Tensor
 
 
 def cut_out(images: Tensor, least: float) -> Tensor:
-    """Return a random part of each image, brought to full size (Szegedy et al., 2015).
+    """Return a random crop of each image, resized to full size (Szegedy et al., 2015).
 
     Args:
         images: ``(N, C, H, W)``.

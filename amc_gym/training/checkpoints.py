@@ -1,4 +1,4 @@
-"""Files in which the state of a training run lies, whole or not at all."""
+"""Checkpoint files of training runs, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from amc_gym._utils.files import replacing
 
 
 def write(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a run's state: all of it or, if interrupted, nothing.
+    """Write a run's state completely or, if interrupted, not at all.
 
     Args:
-        path: the file; folders above it are made.
-        state: tensors and plain values, with "identity", a table of what a run that goes on must
+        path: the file; missing folders are made.
+        state: tensors and plain values, with "identity", a dictionary of what a continued run must
             share, and "epoch", the number of finished epochs.
 
     Raises:
@@ -28,7 +28,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
     with replacing(path) as file:
         try:
             torch.save(dict(state), file)
-        except RuntimeError as error:  # torch's own, after what the system has said
+        except RuntimeError as error:  # torch's own error, raised from the system's
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
@@ -43,19 +43,19 @@ def read(path: Path) -> dict[str, Any]:
     content = io.BytesIO(path.read_bytes())
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that damage made
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols of damaged files
             state = torch.load(content, map_location="cpu", weights_only=True)
         if not isinstance(state["identity"], dict) or not state["epoch"] >= 0:
             raise ValueError
-    except Exception as error:  # torch.load raises whatever it runs into
+    except Exception as error:  # torch.load may raise anything
         raise ValueError(
-            f"checkpoint {path} is damaged. Delete it, or name another file"
+            f"checkpoint {path} is damaged: delete it, or name another file"
         ) from error
     return state
 
 
 def finished_epochs(checkpoint: Path) -> int:
-    """How many epochs a run has behind it whose state is in a file; 0 if there is none.
+    """Return the number of epochs that the run in a checkpoint has finished; 0 if there is none.
 
     Raises:
         ValueError: the checkpoint is damaged.

@@ -1,7 +1,7 @@
 """Gradients of one batch, launched kernel by kernel or replayed from a CUDA graph.
 
-Small networks keep a GPU waiting: a step of ResNet-56 is some thousand kernels of a few
-microseconds each, and launching one takes longer than that.  A graph launches them all at once.
+Small networks leave a GPU idle: a step of ResNet-56 is some thousand kernels of a few microseconds
+each, and launching one takes longer than that.  A graph launches all of them at once.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from amc_gym.training.optimization import training_loss, uses_bf16
 from amc_gym.training.recipe import Recipe
 
 ForwardBackward = Callable[[Nest, Nest], Tensor]
-"""(inputs, targets) -> loss, a scalar where they are; the model's parameters have its gradients."""
+"""(inputs, targets) -> loss, a scalar on their device; sets the gradients of the parameters."""
 
 
 class Gradients:
-    """The plain step.
+    """Loss and gradients of one batch, computed kernel by kernel.
 
     Args:
         model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``, or whatever the objective
-            is about.
-        teacher: whose answers count, for recipes with distillation.
-        recipe: says the precision, and how the loss is smoothed and shared.
-        objective: says the loss.
+            expects.
+        teacher: network to distil from, for recipes with distillation.
+        recipe: precision, label smoothing, and the shares of the loss.
+        objective: defines the loss.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Gradients:
         self._teachers_precision = _autocast(model if teacher is None else teacher, recipe)
 
     def __call__(self, inputs: Nest, targets: Nest) -> Tensor:
-        """See ``ForwardBackward``."""
+        """Compute loss and gradients, see ``ForwardBackward``."""
         self.model.zero_grad()
         with self._precision:
             outputs = self._objective.answers(self.model, inputs, targets)
@@ -64,18 +64,18 @@ class Gradients:
 
 
 class Recorded:
-    """A step as a CUDA graph, for batches of the shape that it was recorded with.
+    """Loss and gradients as a CUDA graph, for batches of the shape that it was recorded with.
 
-    The gradients are the graph's own memory: whoever replaces the parameters' ``grad`` between two
-    steps gets no further ones.
+    The gradients are memory of the graph: if the parameters' ``grad`` is replaced between two
+    steps, later gradients are lost.
 
     Args:
-        step: the plain one, of a model on a GPU.
+        step: the plain step, of a model on a GPU.
         inputs: any batch, in the memory format of the later ones.
-        targets: theirs.
+        targets: its targets.
 
     Raises:
-        RuntimeError: the model waits for the GPU in its pass, which no graph can.
+        RuntimeError: the model waits for the GPU in its pass, which a graph cannot record.
     """
 
     def __init__(self, step: Gradients, inputs: Nest, targets: Nest) -> None:
@@ -89,11 +89,11 @@ class Recorded:
                 self._loss = step(self._inputs, self._targets)
         finally:
             with torch.no_grad():
-                for buffer, value in kept:  # statistics of norms: no batch has been seen yet
+                for buffer, value in kept:  # restores statistics of norms: no batch counts yet
                     buffer.copy_(value)
 
     def __call__(self, inputs: Nest, targets: Nest) -> Tensor:
-        """See ``ForwardBackward``; the next call writes over the loss."""
+        """Replay the graph, see ``ForwardBackward``; the next call overwrites the loss."""
         for mine, theirs in ((self._inputs, inputs), (self._targets, targets)):
             for kept, new in zip(leaves(mine), leaves(theirs), strict=True):
                 kept.copy_(new)
@@ -102,8 +102,8 @@ class Recorded:
 
 
 def fastest(step: Gradients, inputs: Nest, targets: Nest) -> ForwardBackward:
-    """The step as a graph if the batch is on a GPU, of tensors, and the model can be recorded."""
-    # Lists are of other shapes in each batch, and networks that compute losses wait for the GPU.
+    """Return the step as a CUDA graph where that works, otherwise the plain step."""
+    # Lists change shape with each batch, and networks that compute losses wait for the GPU.
     tensors = isinstance(inputs, Tensor) and isinstance(targets, Tensor)
     if tensors and device_of(inputs).type == "cuda":
         with contextlib.suppress(RuntimeError):
@@ -112,6 +112,6 @@ def fastest(step: Gradients, inputs: Nest, targets: Nest) -> ForwardBackward:
 
 
 def _autocast(network: nn.Module, recipe: Recipe) -> torch.autocast:
-    """Return the precision that is fast for a network, or that the recipe names."""
+    """Return the autocast context of the precision that the recipe asks for."""
     device = next(network.parameters()).device
     return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe, network))

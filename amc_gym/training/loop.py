@@ -1,4 +1,4 @@
-"""The one training loop: bundled weights are made with it, and networks are fine-tuned with it."""
+"""The training loop, with which bundled weights are trained and networks are fine-tuned."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from amc_gym.training.run import Run
 from amc_gym.training.scores import CLASSES, score
 
 RESIDENT = 2**30
-"""Bytes of images that move to the device once; more of them move batch by batch."""
+"""Most bytes of images that are moved to the device at once; larger sets move batch by batch."""
 
 
 class DivergedError(ValueError):
-    """A training run whose loss became NaN or infinite; the network is worth nothing."""
+    """Raised when the loss of a training run becomes NaN or infinite; the network is unusable."""
 
 
 @recorded
@@ -51,44 +51,44 @@ def train(
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
-    """Train all weights of a model, frozen ones too, in place, on the device it is on.
+    """Train all weights of a model, including frozen ones, in place, on its device.
 
     With a checkpoint file, the run's state is written there after each epoch, and a run that finds
-    the file goes on from it: a kill loses one epoch at most. On a CPU the interrupted run ends with
-    the same bits as an uninterrupted one.
+    the file continues from it, so that a kill loses at most one epoch.  On a CPU an interrupted run
+    ends with the same bits as an uninterrupted one.
 
     Args:
         model: maps images ``(N, C, H, W)`` to logits ``(N, classes)``, or whatever the objective
-            is about.
-        split: the images, or other samples, to fit.
-        recipe: how.
-        objective: as of a task; says the loss.
+            expects.
+        split: the images or other samples to train on.
+        recipe: how to train.
+        objective: as in a task; defines the loss.
         teacher: the network to distil from, for recipes with distillation; not changed.
-        checkpoint: where the state lives; None keeps none.
+        checkpoint: file of the run's state; None keeps none.
         origin: where the model comes from; a checkpoint only fits a run of equal origin.
         evaluate_on: samples whose score the progress bar shows after each epoch.
-        keep_zeros: weights of convolutions and linear layers that are zero, pruned ones, stay so.
-        cut: what is shrunk and then cut, for recipes that shrink.
-        progress: whether there is a progress bar.
-        on_epoch: told of the number of finished epochs after each, and where a run goes on.
+        keep_zeros: whether zero weights of convolutions and linear layers, which were pruned, stay
+            zero.
+        cut: what is shrunk and then pruned, for recipes that shrink.
+        progress: whether to show a progress bar.
+        on_epoch: called with the number of finished epochs after each, and when a run continues.
 
     Returns:
-        The same model, channels last where it runs so, in evaluation mode; after a cut, or where
-        weights are averaged, another one.
+        The same model in evaluation mode, channels last if that is its fastest layout; another
+        model after pruning, or if weights are averaged.
 
     Raises:
-        DivergedError: the loss is no finite number any more.
+        DivergedError: the loss is not finite.
         ValueError: the checkpoint is damaged or belongs to another run, the run is too short for
-            its warm-up, images would be shifted out of sight, the recipe distils and there is no
-            teacher, or shrinks and there is no cut, or it asks for what the objective does not
-            have.
+            its warm-up, images would be shifted out of sight, the recipe distils without a teacher
+            or shrinks without a ``cut``, or it asks for something the objective lacks.
     """
     objective = objective_of(objective)
     _check_recipe(recipe, objective, split, taught=teacher is not None)
     if recipe.shrink and cut is None:
         raise ValueError(
-            f"shrink={recipe.shrink}: nothing says what to shrink; amc_gym.finetune takes it "
-            "from a plan, and elsewhere shrink must be 0"
+            f"shrink={recipe.shrink} needs a plan that says what to shrink: set shrink=0, or call "
+            "amc_gym.finetune with a plan"
         )
     for parameter in model.parameters():
         if parameter.is_floating_point():
@@ -103,9 +103,9 @@ def train(
             on_epoch(done)
         for epoch in range(done, recipe.epochs):
             loss = run.epoch(epoch, on_device)
-            if not math.isfinite(loss):  # before a checkpoint keeps it
+            if not math.isfinite(loss):  # before it is saved in a checkpoint
                 raise DivergedError(
-                    f"training has diverged in epoch {epoch + 1}, its loss is {loss}: lower "
+                    f"training has diverged in epoch {epoch + 1}, where its loss is {loss}: lower "
                     f"learning_rate={recipe.learning_rate}, or raise temperature or batch_size"
                 )
             run.shrunk(epoch + 1, split)
@@ -116,7 +116,7 @@ def train(
                 found = score(run.result, evaluate_on, objective)
                 shown += f", {'accuracy' if objective.classifies else 'score'} {found:.2%}"
             bar.update(task, completed=epoch + 1, description=shown)
-            if progress and not bar.console.is_terminal:  # a log, where no bar moves
+            if progress and not bar.console.is_terminal:  # a log file, where no bar is shown
                 bar.console.print(f"epoch {epoch + 1} of {recipe.epochs}: {shown}")
             if on_epoch is not None:
                 on_epoch(epoch + 1)
@@ -124,29 +124,29 @@ def train(
 
 
 def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: bool) -> None:
-    """Refuse what the objective or the samples do not have.
+    """Refuse a recipe that asks for something the objective or the samples lack.
 
     Raises:
         ValueError: as ``train``.
     """
     if recipe.distillation and not objective.loss.distils:
         raise ValueError(
-            f"distillation={recipe.distillation}: nothing can be learnt from a teacher's answers "
-            f"under the objective {objective.name!r}; leave distillation at 0"
+            f"distillation={recipe.distillation} is not possible with the objective "
+            f"{objective.name!r}, which cannot learn from a teacher: set distillation=0"
         )
     if recipe.distillation and not taught:
-        raise ValueError("distillation needs a teacher: the network before its compression")
+        raise ValueError("distillation needs a teacher: pass the network before its compression")
     if isinstance(split, Split) and not split.labelled and recipe.distillation < 1:
         raise ValueError(
-            f"distillation={recipe.distillation}: the training images have no labels, so that a "
-            "teacher's answers alone can teach; set distillation=1.0, or pass labels"
+            f"distillation={recipe.distillation} needs labels, and the training images have none: "
+            "set distillation=1.0 to learn from the teacher alone, or pass labels"
         )
     objective.loss.smoothed(recipe.label_smoothing)
     if not isinstance(split, Split) or not objective.classifies:
         if recipe.shift or recipe.flip or recipe.crop < 1:
             raise ValueError(
-                "shift, flip and crop are for images that are classified, whose labels stay what "
-                "they are: leave them at 0, False and 1"
+                "shift, flip and crop are only for images that are classified, whose labels they "
+                "do not change: set them to 0, False and 1"
             )
         return
     height, width = split.images.shape[2:]
@@ -168,7 +168,7 @@ def _prepared(
     *,
     keep_zeros: bool,
 ) -> Run:
-    """The run of a training before its first step; networks are laid out as they run fastest."""
+    """Return a run before its first step, with the networks in their fastest memory layout."""
     device = next(model.parameters()).device
     example = placed(split.batch(slice(1)), device)
     layout = fastest_layout(model, example)
@@ -186,7 +186,7 @@ def _prepared(
         objective,
         {**recipe.described(), "images": split.fingerprint, "origin": origin},
         layout,
-        steps=max(1, len(split) // recipe.batch_size),  # one smaller batch where images are few
+        steps=max(1, len(split) // recipe.batch_size),  # few images make one smaller batch
         keep_zeros=keep_zeros,
         cut=cut,
     )
@@ -195,17 +195,17 @@ def _prepared(
 def finetune_steps(
     network: nn.Module, split: Data, steps: int, objective: Any = CLASSES
 ) -> nn.Module:
-    """Return a few steps of fine-tuning, in place: SGD from a learning rate of 0.01 down a cosine.
+    """Train for a few steps, in place, by SGD from a learning rate of 0.01 down a cosine.
 
     Args:
         network: a compressed network.
-        split: images to fit; up to ``steps`` batches of 64 of them are used, in several epochs if
+        split: samples to train on; up to ``steps`` batches of 64 are used, in several epochs if
             there are fewer.
-        steps: gradient steps; rounded up to whole epochs where more than one is needed.
-        objective: as of a task.
+        steps: gradient steps; rounded up to whole epochs if there is more than one.
+        objective: as in a task.
 
     Returns:
-        The same network, in evaluation mode; as it was, if training diverges.
+        The same network, in evaluation mode; unchanged if training diverges.
     """
     before = copy.deepcopy(network.state_dict())
     batch = min(64, len(split))
@@ -227,9 +227,9 @@ def finetune_steps(
 
 
 def _teacher(network: nn.Module, split: Data) -> nn.Module:
-    """Return a copy that answers only: its norms are folded, which halves its passes."""
+    """Return a copy for inference only, with norms folded, which halves the time of a pass."""
     network = copy.deepcopy(network).cpu().eval()
     example = placed(split.batch(slice(1)), torch.device("cpu"))
-    with contextlib.suppress(GraphError):  # what cannot be traced teaches as it is
+    with contextlib.suppress(GraphError):  # a network that cannot be traced teaches unfolded
         network, _ = fold_norms(network, trace(network, example))
     return network

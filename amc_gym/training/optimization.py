@@ -1,4 +1,4 @@
-"""Parts of a training, by its recipe: loss, optimizer, schedule, precision and average."""
+"""Parts of a training run made by its recipe: loss, optimizer, schedule, precision, average."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from amc_gym.tasks.objectives.classification import CrossEntropy
 from amc_gym.training.recipe import Recipe
 
 CLASSES = CrossEntropy()
-"""The loss of networks that classify."""
+"""The loss of classifiers."""
 
 
 def training_loss(
     outputs: Nest, targets: Nest, taught: Nest | None, recipe: Recipe, loss: Loss = CLASSES
 ) -> Tensor:
-    """Return the loss by the targets, and by how far outputs are from a teacher's.
+    """Return the weighted sum of the loss on the targets and the distance to a teacher's outputs.
 
     Args:
         outputs: of the network.
         targets: of the batch.
         taught: the teacher's outputs, if there is one.
-        recipe: shares of both, smoothing and temperature.
+        recipe: weights of both, label smoothing and temperature.
         loss: of the objective.
     """
-    if taught is not None and recipe.distillation == 1:  # where there may be no targets
+    if taught is not None and recipe.distillation == 1:  # targets may be missing then
         return loss.distilled(outputs, taught, recipe.temperature)
     hard = loss.smoothed(recipe.label_smoothing)(outputs, targets)
     if taught is None:
@@ -38,11 +38,11 @@ def training_loss(
 
 
 def uses_bf16(recipe: Recipe, model: nn.Module) -> bool:
-    """Whether a model's forward passes run under bf16 autocast, on the device it is on.
+    """Return whether a model's forward passes run under bf16 autocast on its device.
 
-    On processors "auto" leaves networks with depthwise convolutions in float32: the gradients of
-    these are so slow in bf16 that a step of MobileNet takes 1.5 times as long, where one of
-    ResNet-56 takes 0.6 times as long (one core of an Intel Xeon with AMX).
+    On CPUs "auto" keeps networks with depthwise convolutions in float32: their gradients are so
+    slow in bf16 that a step of MobileNet takes 1.5 times as long, whereas a step of ResNet-56
+    takes 0.6 times as long (one core of an Intel Xeon with AMX).
     """
     if recipe.precision != "auto":
         return recipe.precision == "bf16"
@@ -64,10 +64,10 @@ def make_scheduler(
     """
     if recipe.schedule == "cosine":
         return optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
-    if total_steps * recipe.warmup <= 1:  # where OneCycleLR divides by zero
+    if total_steps * recipe.warmup <= 1:  # OneCycleLR would divide by zero
         raise ValueError(
-            f"warm-up must last more than one step, got {total_steps} x {recipe.warmup}: "
-            "raise epochs or warmup, lower batch_size, or use the cosine schedule"
+            f"warm-up must last more than one step, not {total_steps} x {recipe.warmup}: raise "
+            "epochs or warmup, lower batch_size, or use the cosine schedule"
         )
     return optim.lr_scheduler.OneCycleLR(
         optimizer,
@@ -79,7 +79,7 @@ def make_scheduler(
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    """Return the recipe's optimizer of what is learnable in ``model``."""
+    """Return the recipe's optimizer for the parameters of ``model``."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -93,7 +93,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> optim.Optimizer:
 
 
 def make_average(model: nn.Module, recipe: Recipe, total_steps: int) -> AveragedModel | None:
-    """Return the average of the model's weights and statistics, if the recipe has one."""
+    """Return the average of the model's weights and statistics, if the recipe averages."""
     if not recipe.averaging:
         return None
     window = max(1.0, recipe.averaging * total_steps)

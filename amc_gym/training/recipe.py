@@ -1,6 +1,6 @@
-"""Recipes: all that decides a training run besides the network and the images.
+"""Recipes: everything that determines a training run besides the network and the images.
 
-Declared apart from what is made of them, so that a help text needs no PyTorch.
+Declared in a file of their own, so that a help text needs no PyTorch.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Precision = Literal["float32", "bf16", "auto"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training run besides the network and the images.
+    """All settings of a training run besides the network and the images.
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images per step; what is left over by whole batches sits the epoch out.
+        batch_size: images per step; the remainder of an epoch is left out.
         learning_rate: peak of the schedule.
         schedule: "one-cycle" (Smith and Topin, 2018) rises to the peak and falls to almost 0;
             "cosine" falls from the peak to 0, for networks that are trained already.
@@ -32,25 +32,25 @@ class Recipe:
         momentum: of SGD; AdamW keeps its own betas.
         weight_decay: on kernels only, not on biases and normalisation.
         label_smoothing: in [0, 1).
-        distillation: share of the loss that asks for a teacher's softened answers instead of the
-            labels (Hinton et al., 2015), in [0, 1].
-        temperature: how much these are softened, above 0.
-        shift: images move by up to this many pixels along each axis.
-        crop: least share of an image's area that is cut out at random and brought to full size
-            (Szegedy et al., 2015), in (0, 1]; 1 leaves images whole.
-        flip: images are mirrored left to right half of the time.
-        shrink: epochs, of all, before the cut: all weights of the original network are trained, and
-            a growing L2 penalty takes away what the plan drops (GReg-1, Wang et al., 2021); 0 cuts
-            first.  Recovery is then left out, as the cut changes nothing.
+        distillation: share of the loss that compares outputs with a teacher's softened outputs
+            instead of the labels (Hinton et al., 2015), in [0, 1].
+        temperature: by which outputs are softened in distillation, above 0.
+        shift: images are shifted by up to this many pixels along each axis.
+        crop: smallest share of an image's area that is cropped at random and resized to full size
+            (Szegedy et al., 2015), in (0, 1]; 1 crops nothing.
+        flip: whether images are mirrored left to right half of the time.
+        shrink: number of epochs before pruning in which the original network is trained while a
+            growing L2 penalty shrinks what the plan drops (GReg-1, Wang et al., 2021); 0 prunes
+            first.  Recovery is then left out, because pruning changes nothing.
         averaging: share of all steps over which weights are averaged, in [0, 1): exponentially,
-            with a decay of 1 - 1 / (share x steps); 0 keeps the last ones.
+            with a decay of 1 - 1 / (share x steps); 0 keeps the last weights.
         precision: "float32", "bf16" for autocast, or "auto": bf16 where it is fast.
-        seed: of order and augmentation, and of the initial weights where this module makes them;
+        seed: of order and augmentation, and of initial weights where this package draws them;
             from 0 to 2^32 - 1.
 
     Raises:
-        TypeError: a field is of a wrong type.
-        ValueError: a name is unknown or a number out of range.
+        TypeError: a field has a wrong type.
+        ValueError: a name is unknown, or a number is out of range.
     """
 
     epochs: int
@@ -84,18 +84,18 @@ class Recipe:
         put("flip", truth("flip", self.flip))
         if self.shrink >= self.epochs:
             raise ValueError(
-                f"shrink={self.shrink} must be less than epochs={self.epochs}: some are to be left "
-                "for the network after the cut"
+                f"shrink={self.shrink} must be less than epochs={self.epochs}, to leave epochs for "
+                "the pruned network: lower shrink"
             )
 
     def described(self) -> dict[str, Any]:
-        """Return the fields as files name them: without later ones that change nothing."""
+        """Return the fields as files store them, without newer ones that have no effect."""
         fields = asdict(self)
         return {name: fields[name] for name in fields if fields[name] != LATER.get(name, ...)}
 
 
 LATER: dict[str, Any] = {"crop": 1.0, "shrink": 0, "averaging": 0.0}
-"""Fields that recipes in earlier files have not -> value under which these are the same recipes."""
+"""Fields that earlier files lack -> value that has no effect."""
 
 WHOLE: dict[str, dict[str, Any]] = {
     "epochs": {"at_least": 1},
@@ -104,7 +104,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "seed": {"at_least": 0, "at_most": 2**32 - 1},
     "shrink": {"at_least": 0},
 }
-"""Fields of a recipe that are whole numbers -> bounds."""
+"""Fields of a recipe that are integers -> bounds."""
 
 REAL: dict[str, dict[str, Any]] = {
     "learning_rate": {"above": 0},
@@ -128,4 +128,4 @@ FINETUNING = Recipe(
     distillation=0.5,
     precision="auto",
 )
-"""How networks are fine-tuned where the user does not say."""
+"""Default recipe of fine-tuning."""

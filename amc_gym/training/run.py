@@ -1,4 +1,4 @@
-"""The state of a training run, and the parts that change it."""
+"""A training run: its state, and the parts that change it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from amc_gym.training.shrinking import Shrinking
 logger = logging.getLogger(__name__)
 
 COMPARED = 64
-"""Samples on which a network is compared before and after its cut."""
+"""Samples on which a network is compared before and after pruning."""
 
 NOTHING = 0.01
-"""Relative change of the outputs from which on a cut is spoken of."""
+"""Relative change of the outputs above which pruning causes a warning."""
 
 
 @dataclass
@@ -39,15 +39,15 @@ class Run:
     """A network in training.
 
     Attributes:
-        model: the network; after a cut, another one.
-        teacher: whose answers count, for recipes with distillation.
+        model: the network; after pruning, another one.
+        teacher: network to distil from, for recipes with distillation.
         recipe: how it is trained.
-        objective: says the loss.
-        identity: what a run that goes on must share with the one before it.
-        layout: of the images.
+        objective: defines the loss.
+        identity: what a continued run must share with this one.
+        layout: memory format of the images.
         steps: gradient steps of an epoch.
-        keep_zeros: whether weights that are zero stay so.
-        cut: what is shrunk and then cut, for recipes that shrink.
+        keep_zeros: whether zero weights stay zero.
+        cut: what is shrunk and then pruned, for recipes that shrink.
     """
 
     model: nn.Module
@@ -68,22 +68,22 @@ class Run:
             self._shrinking = Shrinking(self.model, self.cut, total)
 
     def _begin(self) -> None:
-        """Make what belongs to the network as it is now."""
+        """Make optimizer, schedule and average for the current network."""
         self._optimizer = make_optimizer(self.model, self.recipe)
         total = self.recipe.epochs * self.steps
         self._scheduler = make_scheduler(self._optimizer, self.recipe, total)
         self._average: AveragedModel | None = make_average(self.model, self.recipe, total)
         self._masks = masks(self.model) if self.keep_zeros else ()
-        # Made with the first batch, whose shape the others have.
+        # Made with the first batch, because all others have its shape.
         self._gradients: ForwardBackward | None = None
 
     def epoch(self, number: int, split: Data) -> float:
-        """Pass over the samples once; the mean loss of the steps."""
+        """Train for one pass over the samples, and return the mean loss of its steps."""
         recipe, device = self.recipe, next(self.model.parameters()).device
         total = torch.zeros((), device=device)
         train_mode(self.model)
-        # Randomness is a function of seed and epoch: a checkpoint needs no generator state, and
-        # the caller's generator stays as it was.
+        # Randomness depends on seed and epoch only, so that a checkpoint needs no generator state
+        # and the caller's generator stays unchanged.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(recipe.seed * 1_000_003 + number)
             order = torch.randperm(len(split)).to(device_of(split.batch(slice(1))))
@@ -101,7 +101,7 @@ class Run:
         return total.item() / self.steps
 
     def _step(self) -> None:
-        """Change the weights, by the gradients that they have."""
+        """Update the weights by their gradients."""
         self._optimizer.step()
         self._scheduler.step()
         if self._shrinking is not None:
@@ -112,9 +112,9 @@ class Run:
             self._average.update_parameters(self.model)
 
     def shrunk(self, epoch: int, split: Data) -> None:
-        """Cut what has been shrunk, if it has after ``epoch`` epochs.
+        """Prune what has been shrunk, if ``epoch`` is the last epoch of shrinking.
 
-        The schedule goes on.  Momentum and the average of the weights begin anew.
+        The schedule continues.  Momentum and the average of the weights start anew.
         """
         if self._shrinking is None or epoch < self.recipe.shrink:
             return
@@ -123,8 +123,9 @@ class Run:
         changed = _difference(before, self.model, split, self.layout)
         if changed is not None and not changed <= NOTHING:
             logger.warning(
-                "the cut has changed the network's outputs by %.1f %%: layer norms take their "
-                "statistics over what is dropped, or it was shrunk for too short; raise shrink",
+                "pruning has changed the network's outputs by %.1f %%, because layer norms "
+                "include what is dropped in their statistics, or shrinking was too short; try a "
+                "larger shrink",
                 100 * changed,
             )
 
@@ -145,11 +146,11 @@ class Run:
 
     @property
     def result(self) -> nn.Module:
-        """The network of the averaged weights, where the recipe averages, or that in training."""
+        """Return the network of averaged weights if the recipe averages, otherwise the model."""
         return self.model if self._average is None else self._average.module
 
     def save(self, path: Path, epoch: int) -> None:
-        """Write the state after ``epoch`` epochs: all of it or, if interrupted, nothing."""
+        """Write the state after ``epoch`` epochs completely or, if interrupted, not at all."""
         state = {
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -162,7 +163,7 @@ class Run:
         checkpoints.write(path, state)
 
     def resume(self, path: Path) -> int:
-        """Load the state and return the number of epochs behind it.
+        """Load the state and return the number of finished epochs.
 
         Raises:
             ValueError: the file is damaged, or belongs to another run.
@@ -184,15 +185,15 @@ class Run:
             self._scheduler.load_state_dict(state["scheduler"])
             if self._average is not None:
                 self._average.load_state_dict(state["average"])
-        except Exception as error:  # as what is in the file has it
+        except Exception as error:  # depends on what is in the file
             raise ValueError(
-                f"checkpoint {path} belongs to another network. Delete it, or name another file"
+                f"checkpoint {path} belongs to another network: delete it, or name another file"
             ) from error
         return state["epoch"]
 
 
 def masks(model: nn.Module) -> Sequence[tuple[Tensor, Tensor]]:
-    """Weights of convolutions and linear layers that hold zeros: those were pruned, and stay so."""
+    """Return (weight, mask) of convolutions and linear layers with zeros, which were pruned."""
     modules = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
     return [(m.weight, m.weight.detach() != 0) for m in modules if (m.weight == 0).any()]
 
@@ -200,7 +201,7 @@ def masks(model: nn.Module) -> Sequence[tuple[Tensor, Tensor]]:
 def _difference(
     before: nn.Module, after: nn.Module, split: Data, layout: torch.memory_format
 ) -> float | None:
-    """Relative difference of two networks' outputs; None where these are no tensor."""
+    """Return the relative difference of two networks' outputs; None if these are not tensors."""
     device = next(before.parameters()).device
     inputs = laid_out(placed(split.batch(slice(COMPARED)), device), layout)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Scores of networks, trained or not, on samples that judge."""
+"""Scores of networks on labelled samples."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from amc_gym.tasks.gathering import DataLike, data_of
 from amc_gym.tasks.objectives import classification, objective_of
 
 CLASSES = "classification"
-"""The objective where none is named."""
+"""The default objective."""
 
 
 def score(
     network: nn.Module, split: DataLike, objective: Any = CLASSES, batch_size: int = 256
 ) -> float:
-    """Score in [0, 1], in evaluation mode; the network's mode is put back afterwards.
+    """Return a network's score in [0, 1], in evaluation mode; its mode is restored afterwards.
 
     Args:
-        network: what the objective is about; one that classifies maps images ``(N, C, H, W)`` to
-            logits ``(N, classes)``.
-        split: inputs and targets, as the splits of a task.
-        objective: as of a task.
+        network: suits the objective; a classifier maps images ``(N, C, H, W)`` to logits
+            ``(N, classes)``.
+        split: inputs and targets, in any form that a task's splits have.
+        objective: as in a task.
         batch_size: samples at a time.
 
     Raises:
-        TypeError: an argument is of a wrong type.
+        TypeError: an argument has a wrong type.
         ValueError: an argument is unknown or out of range, the network does not classify the
-            images, as ``classes_of`` says, or the score is none.
+            images (see ``classes_of``), or the score is not a number in [0, 1].
     """
     if not isinstance(network, nn.Module):
         raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
@@ -61,11 +61,11 @@ def score(
 def accuracy(
     network: nn.Module, split: DataLike, metric: str = "top1", batch_size: int = 256
 ) -> float:
-    """Accuracy in [0, 1] of a network that classifies: ``score`` by a metric.
+    """Return the accuracy of a classifier, in [0, 1].
 
     Args:
         network: maps images ``(N, C, H, W)`` to logits ``(N, classes)``.
-        split: labelled images, as the splits of a task.
+        split: labelled images, in any form that a task's splits have.
         metric: "top1" or "top5".
         batch_size: images at a time.
 

@@ -1,1 +1,1 @@
-"""Where engine and training meet: compress, finetune, export, search, validate, stages."""
+"""Workflows that combine engine and training: compress, finetune, export, search, validate."""

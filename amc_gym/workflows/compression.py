@@ -1,4 +1,4 @@
-"""Where tasks, engine and plans meet: from a plan to a smaller network, and its file."""
+"""From a plan to a smaller network, and to its file."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from amc_gym.zoo.resolving import TaskLike, resolve
 def compress(
     task: CompressionTask, plan: CompressionPlan, recovery: RecoveryLike | None = None
 ) -> nn.Module:
-    """Return the physically smaller network of a plan: a new module, in eval mode, batch norm kept.
+    """Build the smaller network of a plan: a new module, in eval mode, batch norm not folded.
 
-    On a processor, a recovery that trains ("finetune") runs on one thread, and its weights are the
-    same, bit for bit, whatever the number of threads; those of other recoveries differ by rounding.
+    On a CPU, a recovery that trains ("finetune") runs on one thread, so that its weights are the
+    same, bit for bit, for any number of threads; other recoveries may differ by rounding.
 
     Args:
         task: what was compressed.
-        plan: how.
+        plan: the channels or weights to keep.
         recovery: how the kept weights make up for the pruned ones; by default as in the search.
             "nonlinear" takes a pass over the calibration images and is worth it.
 
     Raises:
-        TypeError: an argument of a wrong type.
-        ValueError: there is no such task, or no such recovery.
+        TypeError: an argument has a wrong type.
+        ValueError: the task or the recovery is unknown.
         PlanError: the plan belongs to another network or other calibration images.
     """
     task, plan = pair(task, plan)
@@ -53,7 +53,7 @@ def compress(
 
 
 def check_made_for(task: CompressionTask, plan: CompressionPlan) -> None:
-    """Refuse a plan of another task.
+    """Refuse a plan that was made for another task.
 
     Raises:
         PlanError: the plan belongs to another network or other calibration images.
@@ -68,34 +68,34 @@ def check_made_for(task: CompressionTask, plan: CompressionPlan) -> None:
 
 
 def recovery_of(plan: CompressionPlan) -> Chain:
-    """Return the recovery that a plan names.
+    """Return the recovery that a plan was made with.
 
     Raises:
-        PlanError: it is a user's function, which no file can make run.
+        PlanError: it is a user's function, which a file alone must not run.
     """
     name = plan.options["recovery"]
     if own := [step for step in name.split("+") if is_own(step)]:
         fix = "amc_gym.compress(task, plan, recovery=...)"
         raise PlanError(
-            f"the plan was recovered by {printable(own[0], 200)!r}, whose code no file can make "
-            f"run: pass the function, {fix}"
+            f"the plan was recovered by {printable(own[0], 200)!r}, and a file alone never runs "
+            f"code: pass the function, {fix}"
         )
     return chain(name)
 
 
 def pair(task: TaskLike, plan: CompressionPlan) -> tuple[CompressionTask, CompressionPlan]:
-    """Return a task and a plan as what they must be.
+    """Return the task itself and the plan, after checking both.
 
     Raises:
-        TypeError: they are something else.
+        TypeError: one of them has another type.
         ValueError: there is no such task.
     """
     if isinstance(task, gym.Env):
         raise TypeError("task must be a CompressionTask, not an environment: env.unwrapped.task")
     if not isinstance(plan, CompressionPlan):
         raise TypeError(
-            f"plan must be a CompressionPlan, not {described(plan)}: one in a file is "
-            "amc_gym.CompressionPlan.load(path), that of an environment env.unwrapped.plan"
+            f"plan must be a CompressionPlan, not {described(plan)}: read it from a file by "
+            "amc_gym.CompressionPlan.load(path), or take an environment's, env.unwrapped.plan"
         )
     return resolve(task), plan
 
@@ -109,14 +109,14 @@ def export(
     format: str | None = None,
     overwrite: bool = False,
 ) -> hand_over.Exported:
-    """Write a compressed network, verified on reward images: see ``compression.handover.export``.
+    """Write a compressed network, verified on reward images; see ``compression.handover.export``.
 
     Args:
         network: from ``compress`` or ``finetune``.
         task: what it was compressed from.
         path: the file, ending in ".safetensors", ".pt2" or ".onnx".
-        format: "safetensors", "torch-export" or "onnx"; ``None``: as the suffix says.
-        overwrite: whether existing files may be replaced.
+        format: "safetensors", "torch-export" or "onnx"; ``None``: chosen by the suffix.
+        overwrite: whether to replace existing files.
     """
     if not isinstance(network, nn.Module):
         raise TypeError(f"network must be a torch.nn.Module, not {described(network)}")
@@ -159,20 +159,21 @@ def load(
 ) -> nn.Module:
     """Return the compressed network of a safetensors file that ``export`` wrote, in eval mode.
 
-    The original is built without its weights, from the name in the file's description.  One that
-    names "package.module:function" is refused: whoever wrote it would have that code run.  Pass
-    ``model`` or ``task`` for it.
+    The original is built without its weights, by the name in the file's description.  A name such
+    as "package.module:function" is refused, because whoever wrote the file would have that code
+    run; pass ``model`` or ``task`` instead.
 
     Args:
         path: the file; its description is beside it.
         model: the original network; needed for tasks made from objects.
-        task: instead of it, your own word on what was compressed: "package.module:function", such
-            a function, or a task.
+        task: used instead of ``model``: the task that was compressed, as "package.module:function",
+            such a function, or a task.
 
     Raises:
         ExportError: a file is damaged, or describes another network.
         OSError: a file is missing.
-        ValueError: the description names no registered network, and neither do you.
+        ValueError: the description names no registered network, and no ``model`` or ``task`` is
+            given.
     """
     path = path_of("path", path)
     if model is not None and not isinstance(model, nn.Module):

@@ -1,4 +1,4 @@
-"""Fine-tuning of a plan's network: cut first and recovered, or shrunk first and then cut."""
+"""Fine-tuning of a plan's network: pruned and then trained, or shrunk and then pruned."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def training_images(task: CompressionTask, data_root: str | Path | None = None) 
     """Return the training images of a registered network's data set.
 
     Raises:
-        ValueError: the task is one of the user's own, which has none.
+        ValueError: the task is one of your own, which has none.
     """
     dataset = dict(resolve(task).source).get("dataset")
     if dataset is None:
@@ -59,36 +59,35 @@ def finetune(
     progress: bool = True,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
-    """Return the network of a plan, trained further; in eval mode.
+    """Return the network of a plan after further training, in eval mode.
 
-    Training uses all threads, whose number decides on rounding: the same call on another number of
-    threads gives other weights, about as good.
+    Training uses all threads, and their number affects rounding: the same call with another number
+    of threads gives other weights of about the same quality.
 
-    Where the recipe says so, it distils from the original network.  All weights are trained, those
-    that are frozen in the original too: what they were fitted to is no longer there.
+    If the recipe distils, the original network is the teacher.  All weights are trained, including
+    those that are frozen in the original, because the channels they were fitted to are gone.
 
-    Where the recipe shrinks, training begins with the original network, and the cut comes in
-    between.
+    If the recipe shrinks, training begins with the original network, which is pruned on the way.
 
     Args:
         task: what was compressed.
-        plan: how.
-        train_split: training images, or other samples, as the splits of a task;
-            ``training_images(task)`` are those of registered networks.  Images alone will do, a
-            tensor (N, C, H, W), a data set of them or ``Split.unlabelled``, where the recipe goes
-            by the original network's answers alone, ``distillation=1.0``.
-        recipe: how to train, by the task's objective; that by default distils where it can be done,
-            and does nothing else where there are no labels.
-        recovery: of the weights to begin with, as in ``compress``; recipes that shrink have none.
-        checkpoint: file from which an interrupted run goes on; ``None`` keeps none.
-        device: where to train, and where the network then is; "auto": a GPU if there is one.
-        progress: whether there is a progress bar.
-        on_epoch: told of the number of finished epochs.
+        plan: the channels or weights to keep.
+        train_split: training images or other samples, in any form that a task's splits have;
+            ``training_images(task)`` returns those of a registered network.  Images without labels
+            will do, a tensor (N, C, H, W), a data set of them or ``Split.unlabelled``, if the
+            recipe learns from the original network's outputs alone, ``distillation=1.0``.
+        recipe: how to train.  The default distils where the objective allows it, and learns from
+            the teacher alone where there are no labels.
+        recovery: of the initial weights, as in ``compress``; not used by recipes that shrink.
+        checkpoint: file from which an interrupted run continues; ``None`` keeps none.
+        device: where to train and where the returned network is; "auto": a GPU if there is one.
+        progress: whether to show a progress bar.
+        on_epoch: called with the number of finished epochs.
 
     Raises:
-        TypeError: an argument of a wrong type.
+        TypeError: an argument has a wrong type.
         PlanError: as ``compress``.
-        ValueError: training images are among the reward or test images or do not fit the network,
+        ValueError: training images are among the reward or test images, or do not fit the network,
             the checkpoint belongs to another run, or as ``train``.
     """
     task, plan = pair(task, plan)
@@ -106,8 +105,8 @@ def finetune(
     _check_trainable(task)
     if recipe.shrink and recovery is not None:
         raise ValueError(
-            f"recovery={str(recovery)!r} makes up for a cut, and shrink={recipe.shrink} leaves "
-            "nothing to make up for: leave out one of them"
+            f"recovery={str(recovery)!r} repairs a pruned network, and with shrink={recipe.shrink} "
+            "pruning changes nothing that needs repair: leave out one of them"
         )
     if recipe == FINETUNING and not task.objective.loss.distils:
         recipe = replace(recipe, distillation=0.0)
@@ -135,12 +134,12 @@ def beginning(
     recipe: Recipe,
     recovery: RecoveryLike | None = None,
 ) -> tuple[nn.Module, Cut | None]:
-    """Return the network that training begins with, and what is yet to be cut, if anything.
+    """Return the network that training begins with, and what is pruned later, if anything.
 
     Args:
         task: what was compressed.
-        plan: how.
-        recipe: of the training; where it shrinks, that begins with a copy of the original network.
+        plan: the channels or weights to keep.
+        recipe: of the training; one that shrinks begins with a copy of the original network.
         recovery: as in ``compress``, for recipes that do not shrink.
 
     Raises:
@@ -154,7 +153,7 @@ def beginning(
 
 
 def _check_unseen(task: CompressionTask, train_split: Data) -> None:
-    """Refuse training images that judge.
+    """Refuse training images that are also reward or test images.
 
     Raises:
         ValueError: some are among the reward or test images.
@@ -164,28 +163,28 @@ def _check_unseen(task: CompressionTask, train_split: Data) -> None:
         shared = len(train_split.image_hashes & split.image_hashes)
         if shared > SHARED_IMAGES * min(len(split), len(train_split)):
             raise ValueError(
-                f"{shared} training images are {name} images, whose score would then mean "
-                "nothing: leave them out"
+                f"{shared} training images are also {name} images, which would make that score "
+                "meaningless: leave them out"
             )
 
 
 def _check_trainable(task: CompressionTask) -> None:
-    """Refuse a network that cannot be trained as it is, and tell of frozen weights.
+    """Refuse a network that cannot be trained as it is, and warn about frozen weights.
 
     Raises:
-        ValueError: it returns something else than logits in training.
+        ValueError: it does not return logits in training mode.
     """
     classes = task.objective.classifies and samples(task.few) > 1
     if classes and not returns_logits_in_training(task.model, task.few, task.classes):
         raise ValueError(
             "the task's model does not return logits (N, classes) in training mode, so it cannot "
-            "be fine-tuned here: return them in both modes, or train what amc_gym.compress makes"
+            "be fine-tuned here: return them in both modes, or train the result of amc_gym.compress"
         )
     frozen = [name for name, p in task.model.named_parameters() if not p.requires_grad]
     if frozen:
         logger.warning(
-            "%d weights are frozen (requires_grad=False) in the original network, %r the first of "
-            "them; fine-tuning trains them all the same",
+            "%d weights are frozen (requires_grad=False) in the original network, the first of "
+            "them %r; fine-tuning trains them nevertheless",
             len(frozen),
             frozen[0],
         )

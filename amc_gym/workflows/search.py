@@ -1,4 +1,4 @@
-"""Search without learning, so that the wheel alone can compress a network."""
+"""A search without learning, with which the installed package alone can compress a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amc_gym.workflows.evolution import DRAWN, EVALUATIONS, Evolution
 from amc_gym.zoo.resolving import TaskLike
 
 Found = Callable[[CompressionPlan], None]
-"""Callback for each plan that is better than those before it."""
+"""Callback that receives each plan that is better than all before it."""
 
 
 def search(
@@ -31,20 +31,20 @@ def search(
 ) -> CompressionPlan:
     """Return the plan of highest reward among ``evaluations`` plans.
 
-    The uniform plan is evaluated first, so the outcome is never worse.  The same seed gives the
-    same plan.
+    The uniform plan is evaluated first, so the result is never worse than it.  The same seed gives
+    the same plan.
 
     Args:
-        env: an AMC environment with ``action_mode="clamp"``, wrapped or not, constrained or
-            not; or a task, for an environment with the task's defaults.
+        env: an AMC environment with ``action_mode="clamp"``, wrapped or not, with or without a
+            budget; or a task, for an environment with the task's defaults.
         evaluations: episodes to spend, at least 1.
-        seed: of the draws.
-        progress: whether there is a progress bar, on stderr.
-        found: told of each improvement, so that what was found survives an interruption.
+        seed: of the random draws.
+        progress: whether to show a progress bar, on stderr.
+        found: called with each improvement, so that it can be saved before an interruption.
 
     Raises:
-        TypeError: an argument of a wrong type.
-        ValueError: no evaluations, or an environment that is not an AMC environment in clamp mode.
+        TypeError: an argument has a wrong type.
+        ValueError: ``evaluations`` is below 1, or ``env`` is not an AMC environment in clamp mode.
     """
     evaluations = whole("evaluations", evaluations, at_least=1)
     seed = whole("seed", seed, at_least=0)
@@ -61,7 +61,7 @@ def search(
             f"env: search needs an AMC environment of one network, not {described(amc)}"
         )
     if amc.action_mode != "clamp":
-        raise ValueError("search needs an environment with action_mode='clamp'")
+        raise ValueError("search needs clamp mode: make the environment with action_mode='clamp'")
 
     evolution = Evolution(amc.budget, np.random.default_rng(seed), min(DRAWN, evaluations // 4))
     best: CompressionPlan | None = None
@@ -83,7 +83,7 @@ def search(
 def _proposed(
     evolution: Evolution, env: gym.Env[Any, Any], evaluations: int
 ) -> Iterator[tuple[int, ...]]:
-    """Yield so many plans, each to be accepted before the next one is asked for."""
+    """Yield ``evaluations`` plans, each to be evaluated before the next one is asked for."""
     while evaluations:
         plans = evolution.propose_all(evaluations)
         yield from evaluated_ahead(env, plans)

@@ -1,4 +1,4 @@
-"""The proof of a plan: whatever it claims is computed anew from the task."""
+"""Validation of a plan: everything that it claims is recomputed from the task."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ from amc_gym.training.scores import score
 from amc_gym.workflows.compression import compress, pair
 
 IMAGES, SHARE = 2, 0.002
-"""Another machine's roundings turn a few images around: so many, or that share of them."""
+"""Images that another machine's rounding may change the class of: a number, or a share of all."""
 
 UNKNOWN = {
-    "latency_ns": "the latency table that the plan was made with is not here; name its file "
-    "with latency_table (--latency-table)",
-    "cost": "it is counted by code of somebody's own, which no file can make run; name that "
-    "function with resource",
+    "latency_ns": "the latency table that the plan was made with was not found; pass its file "
+    "as latency_table (--latency-table)",
+    "cost": "it is counted by a user's function, and a file alone never runs code; pass that "
+    "function as resource",
 }
-"""Claims that cannot always be judged, and what it takes."""
+"""Claims that cannot always be checked -> what is missing, and the fix."""
 
 FEW = 0.1
-"""Share that the tolerance never exceeds, where two images are more than that."""
+"""Upper limit of the tolerance, for tasks of so few images that two are a larger share."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """A replayed plan: what it claims and what was found.
+    """Result of replaying a plan: its claims, and what was found.
 
     Attributes:
-        claimed: score, MACs, parameters, and other costs where the plan tells them.
+        claimed: score, MACs, parameters, and other costs that the plan states.
         found: the same as computed here; other costs only where they are known.
         problems: every claim that does not hold, one line each.
-        unproven: claims that nothing here can prove or refute.
-        budget_judged: whether the budget could be judged; one of latency needs its table, one of
-            a user's own resource that resource.
+        unproven: claims that can be neither proven nor refuted here.
+        budget_judged: whether the budget could be checked; a latency budget needs its table, a
+            budget in a user's own resource that resource.
     """
 
     claimed: dict[str, float]
@@ -84,35 +84,36 @@ def validate(
     recovery: RecoveryLike | None = None,
     resource: ResourceLike | None = None,
 ) -> Validation:
-    """Replay a plan and compare it with all that it claims.
+    """Replay a plan and compare the results with everything it claims.
 
     The network is built, counted and run in float32, on the reward images that the plan used.
-    MACs, parameters and the budget must hold exactly, the score within ``tolerance``; the
-    decisions must be those that the options allow.
+    MACs, parameters and the budget must hold exactly, the score within ``tolerance``, and the
+    decisions must be allowed by the options.
 
     Args:
         task: what was compressed.
-        plan: how.
-        latency_table: file of the times that a plan of that resource was made with; without it,
-            the table of that fingerprint in this machine's cache.
-        recovery: your own, where the plan's is a function, which no file can make run.
-        resource: likewise; without it a budget in that resource cannot be judged.
+        plan: the plan to check.
+        latency_table: file of the latency table that the plan was made with; by default the table
+            with that fingerprint in this machine's cache.
+        recovery: the recovery function, if the plan was made with one; a file never runs code.
+        resource: the resource function, likewise; without it a budget in that resource cannot be
+            checked.
 
     Raises:
-        PlanError: the plan belongs to another network or other data, or its options cannot be.
-        LatencyError: the table is none, or of another network.
+        PlanError: the plan belongs to another network or other data, or its options are invalid.
+        LatencyError: the file is not a latency table, or is one of another network.
         OSError: the table cannot be read.
     """
     task, plan = pair(task, plan)
     if plan.fingerprints.get("reward") != task.fingerprints["reward"]:
-        raise PlanError("the plan was judged on other reward images than the task's")
+        raise PlanError("the plan was made with other reward images: pass the task of the plan")
     options = _checked_options(task, plan)
     network = compress(task, plan, recovery)
     channels = engines.analysis(task).graph
     pruning = PRUNINGS[options["granularity"]]
     graph = pruning.units(task.model, channels)
     split = task.reward.first(options["reward_images"])
-    # In the batches of the search: norms without statistics of their own take those of a batch.
+    # Use the batches of the search: norms without running statistics use those of the batch.
     size = batch_size(graph, len(split))
     found: dict[str, float] = {plan.score_name: score(network, split, _objective(task, plan), size)}
     costs = dict(_known_costs(task, graph, plan, resource, latency_table))
@@ -144,12 +145,12 @@ def validate(
 
 
 def _whole(counted: int | None) -> int:
-    assert counted is not None, "MACs and parameters can be counted on any network"
+    assert counted is not None, "MACs and parameters are always countable"
     return counted
 
 
 def _field(resource: str) -> str:
-    """Name in ``Measured`` of a plan's cost in the resource of its budget."""
+    """Return the field of ``Measured`` that holds the cost in a resource."""
     return {"macs": "macs", "params": "params", "latency": "latency_ns"}.get(resource, "cost")
 
 
@@ -160,7 +161,7 @@ def _known_costs(
     resource: ResourceLike | None,
     latency_table: str | Path | None,
 ) -> Iterator[tuple[str, Cost]]:
-    """Costs that nothing can be counted for, as far as they are known here: field, cost."""
+    """Yield (field, cost) of resources that are not counted on a network, if known here."""
     name = plan.options["resource"]
     if _field(name) == "cost":
         if resource is not None and (given := resource_of(resource).name) != name:
@@ -173,20 +174,20 @@ def _known_costs(
 
 
 def _objective(task: CompressionTask, plan: CompressionPlan) -> Objective:
-    """Return the task's objective, by the metric that the plan was judged by."""
+    """Return the task's objective with the metric that the plan was evaluated by."""
     metric, objective = plan.options["metric"], task.objective
     if objective.classifies and plan.score_name == ACCURACY:
         return objective.by(metric)
     if objective.name != metric:
         raise PlanError(
-            f"the plan was judged by {printable(metric, 200)!r}, and the task is judged by "
-            f"{objective.name!r}"
+            f"the plan was evaluated by {printable(metric, 200)!r}, and the task by "
+            f"{objective.name!r}: pass the task that it was made for"
         )
     return objective
 
 
 def tolerance(images: int) -> float:
-    """Difference of accuracies that is not a false claim, on a task of so many reward images."""
+    """Return the accuracy difference, in [0, 1], that rounding may cause on ``images`` images."""
     return max(min(IMAGES / images, FEW), SHARE)
 
 
@@ -194,22 +195,22 @@ def _checked_options(task: CompressionTask, plan: CompressionPlan) -> Mapping[st
     options = plan.options
     try:
         documents.check(OptionsSchema, options)
-        if not is_code(options["reward"]):  # a user's own, which only the claim names
+        if not is_code(options["reward"]):  # a user's own function, of which only the name is known
             choose("reward", options["reward"], REWARDS)
         choose("action mode", options["action_mode"], ACTION_MODES)
         choose("precision", options["precision"], PRECISIONS)
     except ValueError as error:
-        raise PlanError(f"the plan's options cannot be: {error}") from error
+        raise PlanError(f"the plan's options are invalid: {error}") from error
     n = options["reward_images"]
     if n > len(task.reward):
-        raise PlanError(f"the plan was judged on {n} reward images; there are {len(task.reward)}")
+        raise PlanError(f"the plan claims {n} reward images, but the task has {len(task.reward)}")
     known = REWARDS.get(options["reward"])
     timed = options["resource"] == "latency" or (known is not None and known.timed)
     if timed and ("latency" not in options or plan.measured.latency_ns is None):
-        raise PlanError("the plan is about latency and does not say which, or whose")
+        raise PlanError("the plan is about latency but names no latency table: make it again")
     if _field(options["resource"]) == "cost" and plan.measured.cost is None:
         raise PlanError(
-            f"the plan's budget counts {options['resource']}, and it does not say its own"
+            f"the plan's budget counts {options['resource']}, but the plan does not state that cost"
         )
     return options
 
@@ -220,7 +221,7 @@ def _latency(
     plan: CompressionPlan,
     path: str | Path | None,
 ) -> LatencyCost | None:
-    """Return the cost model of the plan's latency, where its table is known."""
+    """Return the cost model of the plan's latency, if its table is known."""
     named = plan.options.get("latency")
     if named is None:
         return None
@@ -234,24 +235,24 @@ def _latency(
 
 
 def _cached(fingerprint: str) -> LatencyTable | None:
-    """Return the table of that fingerprint that was measured on this machine."""
+    """Return the latency table with a fingerprint from this machine's cache, if there is one."""
     for path in sorted(cache_folder().glob("*.json")):
         try:
             table = LatencyTable.load(path)
         except (LatencyError, OSError):
-            continue  # not this one's
+            continue  # not a readable table
         if table.fingerprint == fingerprint:
             return table
     return None
 
 
 def _false_counts(measured: Measured, found: Mapping[str, float]) -> Iterator[str]:
-    """Costs must be whole numbers and the very ones."""
+    """Yield costs that are not whole numbers or differ from what was found."""
     for name in (*TOLD, *UNKNOWN):
         claim = getattr(measured, name)
         if name not in found:
             if claim is not None and not (type(claim) is int and claim > 0):
-                yield f"{name}: claimed {claim!r:.80}, which cannot be"
+                yield f"{name}: claimed {claim!r:.80}, which is no valid cost"
         elif type(claim) is not int or claim != found[name]:
             yield f"{name}: claimed {claim!r:.80}, found {found[name]}"
 
@@ -259,8 +260,8 @@ def _false_counts(measured: Measured, found: Mapping[str, float]) -> Iterator[st
 def _false_score(plan: CompressionPlan, found: float, images: int, reward: int) -> Iterator[str]:
     measured = plan.measured
     if type(measured.images) is not int or measured.images != images:
-        yield f"images: claimed {measured.images!r:.80}, judged on {images}"
-    claim: object = measured.score  # of a plan made in Python it may be anything
+        yield f"images: claimed {measured.images!r:.80}, evaluated on {images}"
+    claim: object = measured.score  # may be anything in a plan made in Python
     allowed = tolerance(reward)
     share = claim if isinstance(claim, int | float) and not isinstance(claim, bool) else math.nan
     if not 0 <= share <= 1 or not abs(share - found) <= allowed + 1e-12:
@@ -268,13 +269,13 @@ def _false_score(plan: CompressionPlan, found: float, images: int, reward: int) 
 
 
 def _forbidden_decisions(plan: CompressionPlan, graph: ChannelGraph) -> Iterator[str]:
-    """Yield counts that no episode under these options could have decided."""
+    """Yield decisions and costs that no episode with these options could have reached."""
     options, units = plan.options, graph.units
     kinds = [graph.layers[unit.consumers[0]].kind for unit in units]
     try:
         ratios = per_unit(options["max_sparsity"], kinds)
     except (ValueError, TypeError) as error:
-        raise PlanError(f"the plan's options cannot be: {error}") from error
+        raise PlanError(f"the plan's options are invalid: {error}") from error
     for unit, count, ratio in zip(units, plan.counts, ratios, strict=True):
         allowed = admissible(unit.channels, ratio, lcm(options["channel_multiple"], unit.blocks))
         if count not in allowed:

@@ -1,8 +1,8 @@
-"""Iterative weight pruning: in each stage a search on what is left, then fine-tuning (section 4.2).
+"""Iterative weight pruning: each stage is a search, followed by fine-tuning (section 4.2).
 
-The paper prunes ResNet-50 in four stages to a density of 20 %.  One stage cannot: with a_max 0.8
-a network of convolutions keeps a fifth of its weights at least, and at that budget nothing would be
-left to decide.
+The paper prunes ResNet-50 in four stages to a density of 20 %.  A single stage cannot reach that:
+with a_max = 0.8 a convolutional network keeps at least a fifth of its weights, and at that budget
+nothing would be left to decide.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class StageSchema(Schema):
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's outcome.
+    """The result of one stage.
 
     Attributes:
         density: non-zero parameters as a share of the original network's parameters.
         layers: share of each layer's weights that are not zero, in execution order.
-        before: test score as pruned, in [0, 1].
-        after: test score once fine-tuned.
-        plan: what the search decided.
+        before: test score after pruning, before fine-tuning, in [0, 1].
+        after: test score after fine-tuning.
+        plan: plan that the search found.
         network: the fine-tuned network, on the CPU, in eval mode; pruned weights are zero.
     """
 
@@ -73,7 +73,7 @@ class Stage:
 
 
 def geometric(density: float, stages: int) -> tuple[float, ...]:
-    """Densities that fall by the same factor in each stage, the last being ``density``."""
+    """Return densities that fall by the same factor in each stage and end at ``density``."""
     density = real("density", density, above=0, below=1)
     stages = whole("stages", stages, at_least=1)
     return tuple(density ** (stage / stages) for stage in range(1, stages + 1))
@@ -96,25 +96,25 @@ def prune_in_stages(
 
     Args:
         task: the network to prune, and its images.
-        training_images: for the fine-tuning; not among reward and test images.
+        training_images: for fine-tuning; must not be reward or test images.
         targets: density after each stage, in (0, 1), decreasing; see ``geometric``.
-        evaluations: of each stage's search.
+        evaluations: evaluations of each stage's search.
         recipe: of each stage's fine-tuning; it may distil from the original network.
-        folder: where finished stages are kept; the same call then goes on after the last one.
+        folder: where finished stages are kept; the same call then continues after the last one.
         seed: of the searches.
         device: where to fine-tune; "auto": a GPU if there is one.
-        progress: whether there are progress bars.
-        options: of the environment, as in ``max_sparsity=...``; recovery is "none" by default.
+        progress: whether to show progress bars.
+        options: of the environment, such as ``max_sparsity=...``; recovery is "none" by default.
 
     Raises:
-        ValueError: targets that do not decrease, a target out of reach in one stage, or a folder
-            that holds the stages of another call.
+        ValueError: targets do not decrease, one cannot be reached in one stage, or the folder
+            holds the stages of another call.
     """
     if not isinstance(targets, Sequence | np.ndarray) or isinstance(targets, str):
         raise TypeError(f"targets must be densities, one for each stage, not {described(targets)}")
     targets = [real("targets", target, above=0, below=1) for target in targets]
     if not targets or not all(b < a for a, b in zip((1.0, *targets), targets, strict=False)):
-        raise ValueError(f"targets must be densities below 1, each smaller, not {list(targets)}")
+        raise ValueError(f"targets must be densities below 1 that decrease, not {list(targets)}")
     task = resolve(task)
     training_images = data_of("training_images", training_images, task.objective)
     task.check_fits("training_images", training_images)
@@ -152,7 +152,7 @@ def prune_in_stages(
             )
             if path is not None:
                 _save(path, identity | {"target": target}, stage)
-        if path is not None:  # a kill may have come before it last time
+        if path is not None:  # an earlier run may have been killed before this
             path.with_suffix(".checkpoint").unlink(missing_ok=True)
         stages.append(stage)
         current = replace(current, model=stage.network, source=(("task", None),))
@@ -170,17 +170,17 @@ def _finetuned(
     *,
     progress: bool,
 ) -> Stage:
-    """Return the stage of a plan that was found: its network, fine-tuned.
+    """Return the stage of a plan, with its network fine-tuned.
 
     Args:
         plan: what the search decided.
-        current: the network it was searched on.
-        original: the network before the first stage, which teaches.
-        training_images: to fit.
+        current: the network that was searched.
+        original: the network before the first stage, which is the teacher.
+        training_images: to train on.
         recipe: how to train.
-        path: of the stage, whose checkpoint lies beside it; ``None`` keeps none.
+        path: of the stage, beside which its checkpoint lies; ``None`` keeps none.
         device: where to train.
-        progress: whether there is a progress bar.
+        progress: whether to show a progress bar.
     """
     before = score(compress(current, plan), original.test, original.objective)
     network, cut = beginning(current, plan, recipe)
@@ -208,12 +208,12 @@ def _finetuned(
 
 
 def _text(recipe: Recipe) -> str:
-    """Write a recipe as finished stages of all versions name it."""
+    """Return a recipe as text, in the form that finished stages of all versions use."""
     return f"Recipe({', '.join(f'{name}={value!r}' for name, value in recipe.described().items())})"
 
 
 def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
-    """Weights first: a stage counts as finished once its description is there."""
+    """Write a stage, its weights first, because the description marks it as finished."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous() for name, tensor in stage.network.state_dict().items()}
     write_whole(path.with_suffix(".safetensors"), save(state))
@@ -238,9 +238,9 @@ def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stag
         documents.check(StageSchema, description)
         plan = CompressionPlan.from_dict(description["plan"])
     except (DocumentError, PlanError) as error:
-        raise ValueError(f"{file} is no finished stage: {error}; name another folder") from error
+        raise ValueError(f"{file} is no finished stage: {error}; choose another folder") from error
     if description["identity"] != json.loads(json.dumps(identity)):
-        raise ValueError(f"{file} belongs to another call; name another folder")
+        raise ValueError(f"{file} belongs to another call: choose another folder")
     network = compress(before, plan)
     try:
         network.load_state_dict(load_file(path.with_suffix(".safetensors")))

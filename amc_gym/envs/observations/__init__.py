@@ -1,7 +1,7 @@
-"""Observations: what an agent sees of the unit that it decides next.
+"""Observations: what an agent sees before it decides a unit.
 
 paper        eleven features, scaled over the units of one network
-comparable   features in absolute scales, alike on every network and budget
+comparable   features in absolute scales, the same on every network and budget
 graph        all units at once, for attention and message passing
 """
 

@@ -1,4 +1,4 @@
-"""Observation that means the same on every network: absolute scales, the budget, error curves."""
+"""The observation with one meaning on all networks: absolute scales, budget, error curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amc_gym.envs.observations.features import EPISODE, UNIT, EpisodeFeatures, u
 from amc_gym.envs.observations.observation import Observation
 
 WHOSE = ("", "before: ", "after: ")
-"""Units whose features are seen, in this order: the next one to decide, and its neighbours."""
+"""Units whose features are observed, in order: the next one to decide, and its neighbours."""
 
 SIZE = len(EPISODE) + len(WHOSE) * len(UNIT)
 
@@ -21,32 +21,32 @@ SIZE = len(EPISODE) + len(WHOSE) * len(UNIT)
 class Comparable(Observation):
     """Features of the episode, of the next unit, and of the units before and after it.
 
-    Where there is no such unit, and for the next unit once all are decided, they are 0.
+    They are 0 where there is no such unit, and once all units are decided.
     """
 
     name = "comparable"
-    summary = f"({SIZE},) in absolute scales, alike on all networks; see docs/suites.md"
+    summary = f"({SIZE},) in absolute scales, the same on all networks; see docs/suites.md"
 
     def __init__(self, allocation: Allocation) -> None:
         facts = Facts(allocation, f"observation={self.name!r}")
         self._episode = EpisodeFeatures(allocation, facts)
         table = unit_table(facts)
-        around = np.zeros((len(table) + 3, table.shape[1]))  # one before, and two after the last
+        around = np.zeros((len(table) + 3, table.shape[1]))  # one before, two after the last
         around[1:-2] = table
-        # Row t: unit t, t - 1, t + 1; one row more for the end.
+        # Row t holds units t, t - 1 and t + 1; an extra row is for the end.
         self._table = np.hstack([around[1:-1], around[:-2], around[2:]])
 
     @classmethod
     def space(cls) -> spaces.Box:
-        """`Box(0, 1, (SIZE,), float32)`."""
+        """Return `Box(0, 1, (SIZE,), float32)`."""
         return spaces.Box(0.0, 1.0, (SIZE,), np.float32)
 
     def observe(self, executed: Sequence[int]) -> np.ndarray:
-        """Observation once ``executed`` counts are decided, (SIZE,) float32."""
+        """Return the observation after ``executed`` counts are decided, (SIZE,) float32."""
         return self.observe_all(np.array([executed], dtype=np.int64))[0]
 
     def observe_all(self, executed: np.ndarray) -> np.ndarray:
-        """Observations of n episodes at one unit: counts (n, t) -> (n, SIZE) float32."""
+        """Return the observations of n episodes at one unit, counts (n, t) -> (n, SIZE) float32."""
         rows = np.empty((len(executed), SIZE), dtype=np.float32)
         rows[:, : len(EPISODE)] = self._episode.table(executed)
         rows[:, len(EPISODE) :] = self._table[executed.shape[1]]
@@ -54,6 +54,6 @@ class Comparable(Observation):
 
 
 def features() -> list[tuple[str, str]]:
-    """Name and meaning of each number of the observation, in order."""
+    """Return name and meaning of each number of the observation, in order."""
     units = [(f"{whose}{each.name}", each.meaning) for whose in WHOSE for each in UNIT]
     return [*EPISODE, *units]

@@ -1,6 +1,6 @@
-"""Facts about the units of a network within a budget, as they are measured: no scale is chosen yet.
+"""Facts about the units of a network within a budget, unscaled.
 
-They cost no evaluation: counts, costs, and what the calibration images say of errors.
+They cost no evaluation: counts, costs, and errors estimated from the calibration images.
 """
 
 from __future__ import annotations
@@ -13,41 +13,42 @@ from amc_gym.compression.graph import Layer
 from amc_gym.envs.allocation import Allocation
 
 SHARES = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
-"""Shares of a unit's channels at which its errors are told."""
+"""Shares of a unit's channels at which its errors are given."""
 
 
 class Facts:
-    """Figures of T units; each attribute without another shape is (T,) float64.
+    """Figures of T units; each attribute is (T,) float64 unless another shape is given.
 
     Args:
-        allocation: plans of the problem that are known before, its network and its budget.
-        who: wants them, for the message.
+        allocation: plans that need no evaluation, with the problem's network and budget.
+        who: what asks for the facts, for the message.
 
     Attributes:
         channels: of the unit.
-        first: the layer that reads each unit first.
-        readers: layers that read the unit.
-        makers: layers whose outputs it holds.
+        first: the first layer that reads each unit.
+        readers: number of layers that read the unit.
+        makers: number of layers that produce it.
         depthwise: whether a depthwise convolution filters it.
-        joined: whether its first reader reads other units, too.
-        blocks: parts that keep equally many channels.
-        least: share of its channels that must stay at least.
+        joined: whether its first reader also reads other units.
+        blocks: parts that must keep equally many channels.
+        least: smallest share of its channels that may be kept.
         cost: share of the network's cost in the layers that touch it.
-        savable: share of the network's cost that it saves alone, at its least.
+        savable: share of the network's cost that pruning this unit alone can save at most.
         after: share of the network's cost in the layers after its first reader.
         uniform: share of its channels that the uniform plan within the budget keeps.
-        least_error: share that the plan of least error keeps; without a budget all.
-        between: the same of errors weighted by the root of the loss's sensitivity.
-        least_loss: the same of errors weighted by the loss's sensitivity.
-        errors: (T, shares) relative error of its readers' outputs, the root of the squared one,
-            at ``SHARES``.
-        sensitivity: what a relative squared error of 1 in its readers' outputs adds to the loss,
-            in nats, to second order.
-        loss: what the uniform plan's errors in its readers' outputs add to the loss, likewise.
+        least_error: share that the plan of least error keeps; 1 without a budget.
+        between: share of the plan of least error, weighted by the root of the loss's sensitivity.
+        least_loss: share of the plan of least error, weighted by the loss's sensitivity.
+        errors: (T, shares) relative error (root of the relative squared error) of its readers'
+            outputs at ``SHARES``.
+        sensitivity: increase of the loss, in nats and to second order, for a relative squared error
+            of 1 in its readers' outputs.
+        loss: increase of the loss by the uniform plan's errors in its readers' outputs, likewise.
+        edges: (T, T) whether a layer reads one unit (row) and produces the other (column).
         edges: (T, T) whether a layer reads the one unit (row) and makes the other (column).
 
     Raises:
-        ValueError: single weights are pruned, of which there are no such errors.
+        ValueError: the granularity is "weight", for which there are no such errors.
     """
 
     def __init__(self, allocation: Allocation, who: str) -> None:
@@ -115,11 +116,11 @@ def _inputs(layer: Layer) -> tuple[int, ...]:
 
 
 def _makers(layers: Iterable[Layer], unit: int) -> list[Layer]:
-    """Layers that mix channels and whose outputs a unit holds."""
+    """Return the layers that mix channels and whose outputs belong to a unit."""
     return [layer for layer in layers if layer.inputs is not None and unit in layer.outputs.units]
 
 
 def _at(error: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
-    """Errors at shares of the channels, between two counts linearly."""
+    """Return the errors at shares of the channels, interpolated linearly between counts."""
     channels = len(error) - 1
     return np.interp(np.array(shares) * channels, np.arange(channels + 1), error)

@@ -1,7 +1,7 @@
 """Features of units and of the episode that mean the same on every network, each in [0, 1].
 
-Scales are absolute: 64 channels read alike wherever they are.  What is beyond a scale's end reads
-as the end.
+Scales are absolute: 64 channels have the same value in every network.  Values beyond the end of a
+scale are clipped.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Feature:
     """A number in [0, 1] for each unit.
 
     Attributes:
-        name: in a word or two.
+        name: a word or two.
         meaning: what is scaled, and how.
-        of: facts -> (T,).
+        of: function from ``Facts`` to (T,).
     """
 
     name: str
@@ -32,17 +32,17 @@ class Feature:
 
 
 def _log2(values: object, most: float) -> np.ndarray:
-    """1 is 0 and ``most`` is 1, by the logarithm."""
+    """Scale logarithmically, so that 1 becomes 0 and ``most`` becomes 1."""
     return np.log2(np.maximum(np.asarray(values, dtype=float), 1)) / np.log2(most)
 
 
 def _of_first(attribute: str, most: float) -> Callable[[Facts], np.ndarray]:
-    """Return an attribute of each unit's first reader, by the logarithm."""
+    """Return a function that scales an attribute of each unit's first reader logarithmically."""
     return lambda facts: _log2([getattr(layer, attribute) for layer in facts.first], most)
 
 
 def _decades(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """10^low is 0 and 10^high is 1, by the logarithm."""
+    """Scale logarithmically, so that 10^low becomes 0 and 10^high becomes 1."""
     return (np.log10(np.maximum(values, 1e-300)) - low) / (high - low)
 
 
@@ -100,7 +100,7 @@ UNIT = (
         lambda f: _decades(f.loss, -6, 2),
     ),
 )
-"""Features of a unit that no decision changes."""
+"""Features of a unit, which no decision changes."""
 
 EPISODE = (
     ("position", "units decided, as a share of all"),
@@ -114,16 +114,16 @@ EPISODE = (
     ("last", "share that was kept of the unit before"),
     ("last, log", "0.5 + log2 / 4 of that share against the plan of least error's"),
 )
-"""Name and meaning of the features of an episode."""
+"""Names and meanings of the features of an episode."""
 
 
 def unit_table(facts: Facts) -> np.ndarray:
-    """Features ``UNIT`` of every unit, (T, features) in [0, 1]."""
+    """Return the features ``UNIT`` of every unit, (T, features) in [0, 1]."""
     return np.clip(np.column_stack([feature.of(facts) for feature in UNIT]), 0, 1)
 
 
 class EpisodeFeatures:
-    """Features ``EPISODE`` of several episodes that stand at one unit.
+    """Features ``EPISODE`` of several episodes that are at the same unit.
 
     Args:
         allocation: of the problem.
@@ -143,7 +143,7 @@ class EpisodeFeatures:
         self._constant = np.clip(constant, 0, 1)
 
     def table(self, executed: np.ndarray) -> np.ndarray:
-        """Return counts (n, t) of the units before -> (n, features) in [0, 1]."""
+        """Return the features (n, features) in [0, 1], for counts (n, t) of the units before."""
         n, t = executed.shape
         units = len(self._channels)
         plans = np.empty((2 * n, units), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Observation of the whole network at once: all units, how they hang together, what was decided."""
+"""The observation of the whole network: all units, their connections, and all decisions."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from amc_gym.envs.observations.features import EPISODE, UNIT, EpisodeFeatures, u
 from amc_gym.envs.observations.observation import Observation
 
 MOST = 64
-"""Units that a graph holds: all networks of the package have fewer."""
+"""Most units of a graph; all networks of the package have fewer."""
 
 DECIDED = (
     ("decided", "1 once the unit is decided"),
     ("next", "1 if it is decided next"),
     ("kept", "share that was kept of it; 1 before it is decided"),
 )
-"""Name and meaning of what is seen of a unit besides ``features.UNIT``, before it."""
+"""Names and meanings of the numbers that precede ``features.UNIT`` in a unit's row."""
 
 
 class Graph(Observation):
     """All units as rows, padded to ``MOST``; for attention and message passing.
 
-    | key       | shape            | is                                                         |
+    | key       | shape            | value                                                      |
     |-----------|------------------|------------------------------------------------------------|
     | `episode` | (E,)             | features of the episode                                    |
     | `units`   | (MOST, 3 + U)    | `DECIDED` and features of each unit, in order of decision  |
-    | `mask`    | (MOST,)          | 1 where there is a unit, 0 where rows are filled up with 0 |
-    | `edges`   | (MOST, MOST)     | 1 where a layer reads the one unit and makes the other     |
+    | `mask`    | (MOST,)          | 1 for a unit, 0 for padding                                |
+    | `edges`   | (MOST, MOST)     | 1 if a layer reads one unit (row) and produces the other   |
     """
 
     name = "graph"
@@ -41,7 +41,7 @@ class Graph(Observation):
         units = len(allocation.budget.channels)
         if units > MOST:
             raise ValueError(
-                f"observation='graph' holds {MOST} units, and the network has {units}: choose "
+                f"observation='graph' holds {MOST} units, but the network has {units}: choose "
                 "observation='comparable'"
             )
         facts = Facts(allocation, f"observation={self.name!r}")
@@ -67,12 +67,12 @@ class Graph(Observation):
         )
 
     def observe(self, executed: Sequence[int]) -> dict[str, np.ndarray]:
-        """Observation once ``executed`` counts are decided."""
+        """Return the observation after ``executed`` counts are decided."""
         rows = self.observe_all(np.array([executed], dtype=np.int64))
         return {key: value[0] for key, value in rows.items()}
 
     def observe_all(self, executed: np.ndarray) -> dict[str, np.ndarray]:
-        """Observations of n episodes at one unit, counts (n, t): n rows of each key."""
+        """Return the observations of n episodes at one unit, counts (n, t): n rows for each key."""
         n, t = executed.shape
         units = np.repeat(self._units[None], n, axis=0)
         units[:, :t, 0] = 1

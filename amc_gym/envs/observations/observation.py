@@ -1,4 +1,4 @@
-"""Observation: what an agent sees of the unit that it decides next."""
+"""The base class of observations: what an agent sees before it decides a unit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from amc_gym.envs.allocation import Allocation
 
 
 class Observation(ABC):
-    """One way to see a problem.
+    """A way to observe a problem.
 
     Args:
-        allocation: plans of the problem that are known before, its network and its budget.
+        allocation: plans that need no evaluation, with the problem's network and budget.
 
     Attributes:
-        name: what the option ``observation`` calls it.
-        summary: what is seen, in one line.
+        name: value of the option ``observation``.
+        summary: what is observed, in one line.
     """
 
     name: ClassVar[str]
@@ -32,12 +32,12 @@ class Observation(ABC):
     @classmethod
     @abstractmethod
     def space(cls) -> spaces.Space[Any]:
-        """Values that are seen, of whatever problem; a new object."""
+        """Return the observation space for all problems, as a new object."""
 
     @abstractmethod
     def observe(self, executed: Sequence[int]) -> Any:
-        """Observation once ``executed`` counts are decided."""
+        """Return the observation after ``executed`` counts are decided."""
 
     @abstractmethod
     def observe_all(self, executed: np.ndarray) -> Any:
-        """Observations of n episodes that stand at one unit, executed (n, t): n rows of each."""
+        """Return the observations of n episodes at one unit, executed (n, t), in n rows."""

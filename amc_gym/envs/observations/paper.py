@@ -4,16 +4,16 @@
 |-------|-----------|----------------------------------------------------------------|
 | 0     | t         | position of the unit, t / T; 1 once all units are decided      |
 | 1     | n         | output channels of the unit's first consumer                   |
-| 2     | c         | channels of the unit; in weight pruning inputs of the layer     |
+| 2     | c         | channels of the unit; in weight pruning inputs of the layer    |
 | 3, 4  | h, w      | height and width of the consumer's input                       |
 | 5     | stride    | of the consumer                                                |
 | 6     | k         | kernel size of the consumer                                    |
 | 7     | FLOPs[t]  | cost of all layers that touch the unit, in the resource        |
 | 8     | reduced   | share of the full cost that the decisions so far saved         |
 | 9     | rest      | share of the full cost held by the layers after the consumer   |
-| 10    | a_{t-1}   | sparsity that was really executed for the unit before          |
+| 10    | a_{t-1}   | sparsity that was executed for the previous unit               |
 
-Features 1-7 are scaled from their range over the units to [0, 1]; one that is constant is 0.
+Features 1-7 are scaled from their range over the units to [0, 1]; a constant feature is 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _T, _FLOPS, _REDUCED, _REST, _LAST_ACTION = 0, 7, 8, 9, 10
 
 
 class Paper(Observation):
-    """The paper's eleven features; everything but ``reduced`` and ``a_{t-1}`` is a table."""
+    """The paper's eleven features; all but ``reduced`` and ``a_{t-1}`` are precomputed."""
 
     name = "paper"
     summary = "(11,), the paper's equation 1, scaled over the units of one network"
@@ -68,11 +68,11 @@ class Paper(Observation):
 
     @classmethod
     def space(cls) -> spaces.Box:
-        """`Box(0, 1, (11,), float32)`."""
+        """Return `Box(0, 1, (11,), float32)`."""
         return spaces.Box(0.0, 1.0, (SIZE,), np.float32)
 
     def observe(self, executed: Sequence[int]) -> np.ndarray:
-        """Observation once ``executed`` counts are decided, (11,) float32."""
+        """Return the observation after ``executed`` counts are decided, (11,) float32."""
         t = len(executed)
         row = self._table[t].copy()
         if t:
@@ -81,7 +81,7 @@ class Paper(Observation):
         return row.astype(np.float32)
 
     def observe_all(self, executed: np.ndarray) -> np.ndarray:
-        """Observations of several episodes at one unit: counts (n, t) -> (n, 11) float32."""
+        """Return the observations of n episodes at one unit, counts (n, t) -> (n, 11) float32."""
         n, t = executed.shape
         rows = np.empty((n, SIZE))
         rows[:] = self._table[t]

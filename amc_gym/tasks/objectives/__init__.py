@@ -1,10 +1,10 @@
-"""What is good: a loss to train by and a score to judge by, for any outputs and targets.
+"""Objectives: a loss to train by and a score to judge by, for any outputs and targets.
 
 | file           | what                                                                     |
 |----------------|--------------------------------------------------------------------------|
-| objective      | what an objective is                                                     |
-| registry       | the register of them                                                     |
-| own            | functions and metrics of the user's own                                  |
+| objective      | the base classes of losses, scores and objectives                        |
+| registry       | the registry of objectives                                               |
+| own            | functions and metrics of your own                                        |
 | classification | cross-entropy; the share of samples whose class is among the best        |
 | segmentation   | cross-entropy of pixels; mean intersection over union                    |
 | regression     | squared errors; R2, or the share within a tolerance                      |

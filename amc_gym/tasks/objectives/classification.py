@@ -1,4 +1,4 @@
-"""Classification: cross-entropy, and the share of samples whose class is among the best k."""
+"""Classification: cross-entropy, and top-k accuracy."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from amc_gym.tasks.objectives.registry import register
 
 @register
 def classification(top: int = 1) -> Objective:
-    """Logits (N, classes) and labels (N,); a sample counts if its class is among the best.
+    """Return the objective of classifiers, with logits (N, classes) and labels (N,).
+
+    A sample counts as right if its class is among the ``top`` largest logits.
 
     Args:
-        top: how many best ones: 1 or 5.
+        top: 1 or 5.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is another one.
+        TypeError: ``top`` is not a number.
+        ValueError: it is another number.
     """
     top = whole("top", top)
     if top not in METRICS.values():
@@ -55,10 +57,10 @@ class CrossEntropy(Loss):
         return replace(self, label_smoothing=amount)
 
     def distilled(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
-        """Divergence from a teacher's softened answers (Hinton et al., 2015).
+        """Return the divergence from a teacher's softened outputs (Hinton et al., 2015), a scalar.
 
-        Its gradient shrinks with the square of the temperature, which is made up for (section 2),
-        so that the share of a loss means the same at any temperature.
+        Its gradient shrinks with the square of the temperature, so it is multiplied by that square
+        (section 2), and a weight on it means the same at any temperature.
         """
         soft = functional.kl_div(
             functional.log_softmax(outputs / temperature, dim=1),
@@ -69,21 +71,21 @@ class CrossEntropy(Loss):
         return temperature**2 * soft
 
     def drawn(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Labels drawn from the network's answers."""
+        """Draw labels from the network's predicted probabilities."""
         answers = outputs.detach().softmax(1).cpu()
         return torch.multinomial(answers, 1, generator=generator)[:, 0]
 
 
 @dataclass(frozen=True)
 class TopK(Score):
-    """Share of samples whose class is among the ``k`` best; logits that are NaN are wrong."""
+    """Share of samples whose class is among the ``k`` largest logits; NaN counts as wrong."""
 
     accuracy = True
 
     k: int = 1
 
     def accumulate(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Hits, int64 (3,)."""
+        """Count the hits, int64 (3,)."""
         return counted(outputs, targets)
 
     def finish(self, parts: Sequence[Tensor]) -> float:

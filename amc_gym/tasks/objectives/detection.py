@@ -15,7 +15,7 @@ from amc_gym.tasks.objectives.objective import Loss, Objective, Score
 from amc_gym.tasks.objectives.registry import register
 
 Boxes = Callable[[Any], list[dict[str, Tensor]]]
-"""Outputs of a network -> "boxes" (n, 4), "scores" (n,) and "labels" (n,) of each image."""
+"""Function: network outputs -> "boxes" (n, 4), "scores" (n,) and "labels" (n,) of each image."""
 
 
 @register
@@ -24,20 +24,20 @@ def detection(
     boxes: Boxes | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
 ) -> Objective:
-    """Boxes in images, as torchvision's detectors answer and are taught.
+    """Return the objective of object detectors with torchvision's interface.
 
     Outputs are a list with a dictionary for each image: "boxes" (n, 4) by their corners in pixels,
     "scores" (n,) and "labels" (n,); targets the same without scores.  In training mode the network
     is called with the targets and returns a dictionary of losses, whose sum counts.
 
     Args:
-        iou: overlap from which a box is right; ``None``: COCO's mean over .50, .55, ... .95.
-        boxes: turns the outputs of a network of another kind into such a list.
-        loss: (outputs, targets) -> the mean loss of a batch, of a network that computes none.
+        iou: overlap from which a box counts as right; ``None``: COCO's mean over .50, .55, ... .95.
+        boxes: converts the outputs of a network of another kind into such a list.
+        loss: (outputs, targets) -> the mean loss of a batch, for a network that computes none.
 
     Raises:
         ImportError: torchmetrics or pycocotools is not installed; the message names the extra.
-        TypeError, ValueError: an argument is none of these.
+        TypeError, ValueError: an argument has another type or value.
     """
     if iou is not None:
         iou = real("iou", iou, above=0, at_most=1, otherwise=" or None for COCO's")
@@ -45,7 +45,7 @@ def detection(
         boxes = function("boxes", boxes, "outputs")
     if loss is not None:
         loss = function("loss", loss, "outputs", "targets")
-    _metric(iou)  # before anything is trained or searched
+    _metric(iou)  # fails before anything is trained or searched
     name = "mAP" if iou is None else f"mAP@{iou:g}"
     return Objective(
         OwnLosses() if loss is None else BoxLoss(loss),
@@ -60,7 +60,7 @@ def _metric(iou: float | None) -> Any:
     """Return the metric of torchmetrics.
 
     Raises:
-        ImportError: naming the extra to install.
+        ImportError: it is not installed; the message names the extra to install.
     """
     try:
         import pycocotools  # noqa: F401
@@ -83,12 +83,12 @@ class OwnLosses(Loss):
         """Return the sum of the mean losses.
 
         Raises:
-            ValueError: the network returned something else.
+            ValueError: the network returned anything else.
         """
         if not isinstance(outputs, Mapping) or not outputs:
             raise ValueError(
                 "in training mode a detector must return a dictionary of losses, as torchvision's "
-                f"do, not {described(outputs)}: or pass detection(loss=...)"
+                f"do, not {described(outputs)}: change it, or pass detection(loss=...)"
             )
         return torch.stack([loss.sum() for loss in outputs.values()]).sum()
 
@@ -102,7 +102,7 @@ class BoxLoss(Loss):
     function: Callable[[Any, Any], Tensor]
 
     def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
-        """Call it."""
+        """Return the mean loss of a batch."""
         return self.function(outputs, targets)
 
 
@@ -111,18 +111,18 @@ class MeanAveragePrecision(Score):
     """Mean average precision over all images of a pass, as COCO counts it.
 
     Attributes:
-        iou: overlap from which a box is right; ``None``: the mean over COCO's ten.
-        boxes: turns outputs into dictionaries of boxes.
+        iou: overlap from which a box counts as right; ``None``: the mean over COCO's ten.
+        boxes: converts outputs into dictionaries of boxes.
     """
 
     iou: float | None = None
     boxes: Boxes | None = None
 
     def accumulate(self, outputs: Nest, targets: Nest) -> Any:
-        """Boxes that were found, and those that are there.
+        """Collect the boxes that were found, and those of the targets.
 
         Raises:
-            ValueError: they are no boxes.
+            ValueError: outputs or targets are not boxes.
         """
         found = outputs if self.boxes is None else self.boxes(outputs)
         _check("outputs", found, len(targets), ("boxes", "scores", "labels"))
@@ -133,7 +133,7 @@ class MeanAveragePrecision(Score):
         ]
 
     def finish(self, parts: Sequence[Any]) -> float:
-        """Return the precision; 0 where no box is there to be found."""
+        """Return the mean average precision; 0 where the targets hold no box."""
         metric = _metric(self.iou)
         for found, targets in parts:
             metric.update(mapped(_finite, found), targets)
@@ -141,7 +141,7 @@ class MeanAveragePrecision(Score):
 
 
 def _finite(tensor: Tensor) -> Tensor:
-    """A tensor with 0 for what is NaN or infinite: boxes and scores that count for nothing."""
+    """Return a tensor with 0 for NaN and infinity, so that such boxes count for nothing."""
     return tensor.float().nan_to_num(0, 0, 0) if tensor.is_floating_point() else tensor
 
 

@@ -1,8 +1,8 @@
-"""An objective: a loss to train by, and a score in [0, 1] to judge by.
+"""Objectives: a loss to train by, and a score in [0, 1] to judge by.
 
 Both are functions of a network's outputs and the targets of a batch, each of them any nest of
-tensors (``amc_gym._utils.nests``).  A score collects over a whole pass: what a batch adds may be
-anything, and what all batches come to need not be a mean.
+tensors (``amc_gym._utils.nests``).  A score is collected over a whole pass: a batch may contribute
+anything, and the result need not be a mean over batches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Loss(ABC):
     """A loss to train by, a mean over the samples of a batch."""
 
     distils: ClassVar[bool] = True
-    """Whether ``distilled`` says something: whether a teacher's outputs can be learnt from."""
+    """Whether ``distilled`` is defined, so that a network can learn from a teacher's outputs."""
 
     @abstractmethod
     def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
@@ -40,16 +40,16 @@ class Loss(ABC):
         """Return the loss with labels smoothed.
 
         Raises:
-            ValueError: its targets are no classes.
+            ValueError: its targets are not classes.
         """
         if amount:
             raise ValueError(
-                f"label_smoothing={amount} is for targets that are classes: leave it at 0"
+                f"label_smoothing={amount} needs targets that are classes: leave it at 0"
             )
         return self
 
     def distilled(self, outputs: Nest, taught: Nest, temperature: float) -> Tensor:
-        """How far outputs are from a teacher's: squared errors as a share of its variance."""
+        """Return the squared error to a teacher's outputs, as a share of the teacher's variance."""
         pairs = zip(leaves(outputs), leaves(taught), strict=True)
         floats = [(one, other) for one, other in pairs if other.is_floating_point()]
         tiny = torch.finfo(torch.float32).tiny
@@ -60,7 +60,7 @@ class Loss(ABC):
         return torch.stack(errors).mean()
 
     def drawn(self, outputs: Nest, generator: torch.Generator) -> Nest | None:
-        """Targets drawn from the network's own answers; ``None`` where nobody can say how."""
+        """Draw targets from the network's own predictions; ``None`` where that is not defined."""
         return None
 
 
@@ -68,37 +68,37 @@ class Score(ABC):
     """A score in [0, 1] of a whole pass."""
 
     accuracy: ClassVar[bool] = False
-    """Whether it is the share of samples that are classified correctly."""
+    """Whether the score is the share of correctly classified samples."""
 
     def settled(self, outputs: Nest, targets: Nest) -> Score:
-        """Return the score once a batch of the task has shown what it is about; itself by default.
+        """Return the score adapted to a batch of the task; the score itself by default.
 
         Raises:
-            ValueError: it cannot be of such outputs and targets.
+            ValueError: it is not defined for such outputs and targets.
         """
         return self
 
     @abstractmethod
     def accumulate(self, outputs: Nest, targets: Nest) -> Any:
-        """Judge one batch; batches may be under way at the same time."""
+        """Evaluate one batch; several batches may be evaluated at the same time."""
 
     @abstractmethod
     def finish(self, parts: Sequence[Any]) -> float:
-        """Return the score of a pass, from what its batches added, in order."""
+        """Return the score of a pass from the results of its batches, in order."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss to train by and a score to judge by.
+    """A loss to train by, and a score in [0, 1] to judge by.
 
     Attributes:
         loss: for fine-tuning, Taylor importance and sensitivities.
         score: for rewards, validation and tests.
         name: of the score, in options, plans and reports.
         asks_targets: whether the network computes its losses itself: in training mode it is called
-            with the targets behind its inputs, as torchvision's detectors are, and the loss is
-            given what it returns.
-        lists: whether targets stay a list with an entry for each sample, even where all are alike.
+            with the targets after its inputs, as torchvision's detectors are, and the loss receives
+            what it returns.
+        lists: whether targets stay a list with one entry per sample, even where shapes agree.
     """
 
     loss: Loss
@@ -113,7 +113,7 @@ class Objective:
         return self.score.accuracy
 
     def answers(self, network: nn.Module, inputs: Nest, targets: Nest) -> Any:
-        """Tell what the loss is a function of: the network's outputs, or the losses it computes."""
+        """Return what the loss takes: the network's outputs, or the losses it computes itself."""
         return called(network, inputs, *([targets] if self.asks_targets else []))
 
     def summed(self, network: nn.Module, inputs: Nest, targets: Nest) -> Tensor:
@@ -124,30 +124,30 @@ class Objective:
     def expected(
         self, network: nn.Module, inputs: Nest, targets: Nest, generator: torch.Generator
     ) -> Tensor:
-        """The same with targets drawn from the network's own answers, where that can be done."""
+        """Return the summed loss for targets drawn from the network's predictions, if defined."""
         with self.losing(network):
             outputs = self.answers(network, inputs, targets)
             drawn = self.loss.drawn(outputs, generator)
             return self.loss.total(outputs, targets if drawn is None else drawn)
 
     def by(self, metric: str | None) -> Objective:
-        """Return the objective judged by "top1" or "top5"; ``None``: as it is.
+        """Return the objective with the score "top1" or "top5"; ``None`` leaves it unchanged.
 
         Raises:
-            ValueError: it does not classify.
+            ValueError: it is not an objective of classification.
         """
         if metric in (None, self.name):
             return self
         if not self.classifies:
             raise ValueError(
-                f"metric={metric!r} is for tasks that classify; this one is judged by "
+                f"metric={metric!r} is only for tasks that classify, and this one is judged by "
                 f"{self.name!r}: leave metric out"
             )
         return replace(self, score=replace(self.score, k=METRICS[metric]), name=metric)  # type: ignore[index, type-var]
 
     @contextmanager
     def losing(self, network: nn.Module) -> Iterator[None]:
-        """Have a network in eval mode give what the loss needs, its norms as they are."""
+        """Let a network in eval mode return what the loss needs; its norms stay in eval mode."""
         if not self.asks_targets:
             yield
             return
@@ -159,7 +159,7 @@ class Objective:
         try:
             for module in changed:
                 module.training = True
-            with torch.random.fork_rng(devices=[]):  # detectors draw what they learn from
+            with torch.random.fork_rng(devices=[]):  # detectors sample proposals
                 torch.manual_seed(0)
                 yield
         finally:

@@ -1,4 +1,4 @@
-"""Losses and scores of the user's own: functions, and metrics that collect."""
+"""Losses and scores of your own: functions, and metrics that collect over a pass."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OUTPUTS, TARGETS = "outputs", "targets"
 
 
 def own(loss: Any, score: Any, name: str | None = None, *, asks_targets: bool = False) -> Objective:
-    """Return an objective of the user's own.
+    """Return an objective made of your own loss and score.
 
     Args:
         loss: a function (outputs, targets) -> the mean loss of a batch, a scalar with gradient.
         score: (outputs, targets) -> a number in [0, 1] for each sample, (N,), whose mean counts;
-            or one number, of all outputs and targets of a pass.  Or a metric that collects, with
-            ``update(outputs, targets)``, ``compute()`` and ``reset()``, as torchmetrics has them;
-            or a ``Score``.
-        name: of the score; by default where the function is.
-        asks_targets: as of ``Objective``.
+            or one number for all outputs and targets of a pass.  Or a metric that collects, with
+            ``update(outputs, targets)``, ``compute()`` and ``reset()``, as in torchmetrics; or a
+            ``Score``.
+        name: of the score; by default the function's qualified name.
+        asks_targets: as in ``Objective``.
 
     Raises:
-        TypeError: they are something else.
+        TypeError: an argument is anything else.
     """
     made = score
     if not isinstance(score, Score):
@@ -59,15 +59,15 @@ def _collects(score: Any) -> bool:
 
 @dataclass(frozen=True)
 class OwnLoss(Loss):
-    """A function as a loss."""
+    """A loss computed by a function."""
 
     function: Callable[[Any, Any], Tensor]
 
     def __call__(self, outputs: Nest, targets: Nest) -> Tensor:
-        """Call it.
+        """Return the mean loss of a batch.
 
         Raises:
-            ValueError: it returns no scalar.
+            ValueError: the function returns no scalar.
         """
         loss = self.function(outputs, targets)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
@@ -80,22 +80,22 @@ class OwnLoss(Loss):
 
 @dataclass(frozen=True)
 class OwnScore(Score):
-    """A function as a score.
+    """A score computed by a function.
 
     Attributes:
         function: of outputs and targets.
-        whole: whether it gives one number for a whole pass, rather than one for each sample;
-            ``None``: as it turns out.
+        whole: whether it returns one number for a whole pass rather than one for each sample;
+            ``None``: not known yet.
     """
 
     function: Callable[[Any, Any], Any]
     whole: bool | None = None
 
     def settled(self, outputs: Nest, targets: Nest) -> OwnScore:
-        """Return the score once it is known whether it gives one number, or one for each sample.
+        """Return the score after trying whether it gives one number or one for each sample.
 
         Raises:
-            ValueError: it gives neither.
+            ValueError: it does neither.
         """
         found, n = self.function(outputs, targets), samples(targets)
         if not (isinstance(found, Tensor) and found.ndim):
@@ -109,7 +109,7 @@ class OwnScore(Score):
         return replace(self, whole=False)
 
     def accumulate(self, outputs: Nest, targets: Nest) -> Any:
-        """The sum over a batch and its samples; or outputs and targets, if all are to be seen."""
+        """Return sum and count of a batch's scores; or its outputs and targets, if ``whole``."""
         if self.whole is None:
             return self.settled(outputs, targets).accumulate(outputs, targets)
         if self.whole:
@@ -117,20 +117,20 @@ class OwnScore(Score):
         found, n = self.function(outputs, targets), samples(targets)
         if not isinstance(found, Tensor) or found.shape != (n,):
             raise ValueError(
-                f"the score {qualified(self.function)} must go on to return one number for each "
-                f"of {n} samples, not {described(found)}"
+                f"the score {qualified(self.function)} must return one number for each of {n} "
+                f"samples in every batch, not {described(found)}"
             )
         found = found.double()
         bad = ~((found >= 0) & (found <= 1))  # NaN among them
         if bad.any():
             raise ValueError(
-                f"the score {qualified(self.function)} gives a sample {float(found[bad][0])}: its "
-                "numbers must be in [0, 1], higher for better outputs"
+                f"the score {qualified(self.function)} gives a sample {float(found[bad][0])}: "
+                "return numbers in [0, 1], higher for better outputs"
             )
         return float(found.sum()), n
 
     def finish(self, parts: Sequence[Any]) -> float:
-        """Return the mean over the samples, or the function of everything."""
+        """Return the mean over the samples, or the function's value for the whole pass."""
         first, others = zip(*parts, strict=True)
         if isinstance(first[0], float):
             return sum(first) / sum(others)
@@ -140,16 +140,16 @@ class OwnScore(Score):
 
 @dataclass(frozen=True, eq=False)
 class OwnMetric(Score):
-    """A metric that collects, such as torchmetrics': updated with each batch, then computed."""
+    """A metric updated with each batch and computed at the end, such as torchmetrics'."""
 
     metric: Any
 
     def accumulate(self, outputs: Nest, targets: Nest) -> Any:
-        """Keep the batch: a metric is updated with one after the other."""
+        """Keep the batch, because a metric is updated with one batch after the other."""
         return mapped(Tensor.cpu, outputs), mapped(Tensor.cpu, targets)
 
     def finish(self, parts: Sequence[Any]) -> float:
-        """Update a copy with every batch, and compute."""
+        """Update a copy of the metric with every batch, and compute it."""
         metric = copy.deepcopy(self.metric)
         metric.reset()
         for outputs, targets in parts:

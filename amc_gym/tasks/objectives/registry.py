@@ -1,4 +1,4 @@
-"""The register of objectives, and what of a user's own makes one."""
+"""The registry of objectives, and the conversion of your own losses and scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Objective])
 
 
 def register(make: F) -> F:
-    """Make an objective known by the name of the function that makes it; to be used as a decorator.
+    """Register an objective by the name of the function that makes it; use as a decorator.
 
     Raises:
         ValueError: another objective has that name.
@@ -29,7 +29,7 @@ def register(make: F) -> F:
 
 
 def objective_of(value: Any) -> Objective:
-    """Return the objective of a name, of a function that makes one, or of a pair (loss, score).
+    """Return the objective for a name, a function that makes one, or a pair (loss, score).
 
     Raises:
         TypeError: it is none of these.

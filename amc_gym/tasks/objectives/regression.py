@@ -16,15 +16,15 @@ from amc_gym.tasks.objectives.registry import register
 
 @register
 def regression(tolerance: float | None = None) -> Objective:
-    """Numbers (N, ...) and targets of the same shape.
+    """Return the objective of regression, with outputs and targets of one shape (N, ...).
 
     Args:
-        tolerance: the score is the share of numbers that are off by at most this; ``None``: it is
-            R2, the share of the targets' variance that is explained, 0 where it would be negative;
-            of several numbers for each sample, the mean of theirs.
+        tolerance: the score is the share of numbers that are off by at most this.  ``None``: the
+            score is R2, the share of the targets' variance that is explained, at least 0; with
+            several numbers per sample, the mean of theirs.
 
     Raises:
-        TypeError: the tolerance is no number.
+        TypeError: the tolerance is not a number.
         ValueError: it is not above 0.
     """
     if tolerance is None:
@@ -34,10 +34,10 @@ def regression(tolerance: float | None = None) -> Objective:
 
 
 def paired(outputs: object, targets: object) -> tuple[Tensor, Tensor]:
-    """Return outputs and targets as (N, numbers) each; (N,) and (N, 1) go together.
+    """Return outputs and targets as (N, numbers) each; (N,) and (N, 1) match.
 
     Raises:
-        ValueError: they are no numbers of one shape.
+        ValueError: they are not numbers of one shape.
     """
     if isinstance(outputs, Tensor) and isinstance(targets, Tensor) and len(outputs) == len(targets):
         ours, theirs = outputs.reshape(len(outputs), -1), targets.reshape(len(targets), -1)
@@ -61,10 +61,10 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True)
 class Explained(Score):
-    """R2, 0 where it would be negative; outputs that are NaN explain nothing."""
+    """R2, at least 0; outputs that are NaN explain nothing."""
 
     def accumulate(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Samples, mean, squared deviations from it and squared errors, (4, numbers) float64."""
+        """Return count, mean, squared deviations and squared errors, (4, numbers) float64."""
         ours, theirs = (each.double() for each in paired(outputs, targets))
         mean = theirs.mean(0)
         spread, errors = (theirs - mean).square().sum(0), (theirs - ours).square().sum(0)
@@ -74,14 +74,14 @@ class Explained(Score):
         """Return the mean over the numbers of each sample.
 
         Raises:
-            ValueError: a target is the same of all samples.
+            ValueError: a target is the same for all samples.
         """
         n, means, spreads, errors = torch.stack([*parts]).unbind(1)  # (batches, numbers) each
         middle = (n * means).sum(0) / n.sum(0)
         spread = spreads.sum(0) + (n * (means - middle).square()).sum(0)
         if not bool((spread > 0).all()):
             raise ValueError(
-                "R2 has no meaning where a target is the same for all samples: leave that target "
+                "R2 is not defined where a target is the same for all samples: leave that target "
                 "out, or choose regression(tolerance=...)"
             )
         explained = 1 - errors.sum(0) / spread
@@ -90,7 +90,7 @@ class Explained(Score):
 
 @dataclass(frozen=True)
 class Within(Score):
-    """Share of numbers that are off by at most a tolerance; NaN is not.
+    """Share of numbers that are off by at most a tolerance; NaN counts as wrong.
 
     Attributes:
         tolerance: above 0.
@@ -99,7 +99,7 @@ class Within(Score):
     tolerance: float
 
     def accumulate(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Numbers that are near enough, and all: int64 (2,)."""
+        """Count the numbers within the tolerance, and all numbers: int64 (2,)."""
         ours, theirs = paired(outputs, targets)
         near = (ours - theirs).abs() <= self.tolerance
         return torch.stack([near.sum(), near.new_tensor(near.numel(), dtype=torch.int64)])

@@ -21,10 +21,11 @@ OUT = "out"
 
 @register
 def segmentation(ignore: int = 255) -> Objective:
-    """Logits (N, classes, H, W), alone or as ``"out"``, and classes (N, H, W).
+    """Return the objective of segmentation: logits (N, classes, H, W) and classes (N, H, W).
 
-    The score is the mean over the classes of intersection / union, counted over all pixels of a
-    pass; classes that are neither there nor answered have none.
+    The logits come alone or as entry ``"out"`` of a dictionary.  The score is the mean over the
+    classes of intersection / union, counted over all pixels of a pass; classes that occur neither
+    in targets nor in outputs are left out.
 
     Args:
         ignore: class of pixels that do not count.
@@ -37,12 +38,12 @@ def logits_of(outputs: Nest, targets: Nest) -> Tensor:
     """Return the logits (N, classes, H, W) of a network's outputs.
 
     Raises:
-        ValueError: there are none, or targets do not fit them.
+        ValueError: there are no logits, or targets do not fit them.
     """
     logits = outputs.get(OUT) if isinstance(outputs, Mapping) else outputs
     if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[1] < 2:
         raise ValueError(
-            "segmentation needs logits (N, classes, H, W), of two classes at least, alone or as "
+            "segmentation needs logits (N, classes, H, W), of at least two classes, alone or as "
             f"{OUT!r} of a dictionary, not {described(logits)}"
         )
     fits = isinstance(targets, Tensor) and targets.shape == (len(logits), *logits.shape[2:])
@@ -73,7 +74,7 @@ class PixelCrossEntropy(CrossEntropy):
         return self(outputs, targets) * len(targets)
 
     def distilled(self, outputs: Nest, taught: Nest, temperature: float) -> Tensor:
-        """Divergence from a teacher's softened answers, the mean over the pixels."""
+        """Return the divergence from a teacher's softened outputs, the mean over the pixels."""
         ours, theirs = (
             (each[OUT] if isinstance(each, Mapping) else each).movedim(1, -1).flatten(0, -2)
             for each in (outputs, taught)
@@ -81,7 +82,7 @@ class PixelCrossEntropy(CrossEntropy):
         return super().distilled(ours, theirs, temperature)
 
     def drawn(self, outputs: Nest, generator: torch.Generator) -> Tensor:
-        """Classes of pixels drawn from the network's answers."""
+        """Draw the classes of pixels from the network's predicted probabilities."""
         logits = outputs[OUT] if isinstance(outputs, Mapping) else outputs
         n, _, height, width = logits.shape
         pixels = super().drawn(logits.movedim(1, -1).flatten(0, -2), generator)
@@ -108,7 +109,7 @@ class MeanIoU(Score):
     ignore: int = 255
 
     def accumulate(self, outputs: Nest, targets: Nest) -> Tensor:
-        """Pixels by class (rows) and answer (columns; the last for NaN), (classes, classes + 1)."""
+        """Count pixels by class (rows) and output (columns; last: NaN), (classes, classes + 1)."""
         logits = logits_of(outputs, targets)
         classes = logits.shape[1]
         answers = logits.argmax(1).where(~logits.isnan().any(1), classes)
@@ -122,7 +123,7 @@ class MeanIoU(Score):
         return places.bincount(minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
     def finish(self, parts: Sequence[Tensor]) -> float:
-        """Return the mean over the classes that are there, or answered."""
+        """Return the mean over the classes that occur in targets or outputs."""
         pixels = torch.stack([*parts]).sum(0).double()
         right = pixels.diagonal()
         union = pixels.sum(1) + pixels.sum(0)[:-1] - right
