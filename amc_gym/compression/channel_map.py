@@ -1,9 +1,9 @@
-"""Channels carried from one stream to positions of another, by an explicit index map.
+"""Channels copied to other positions by an explicit index map.
 
 Shortcuts that pad or drop channels (option A of He et al., 2016) move channel c of one stream to
-channel c + offset of the next.  A tracer that sees pads and slices takes no note of the offset and
-couples the wrong channels; a ``ChannelMap`` says where each channel comes from.  What it reads and
-what it writes are different units, and pruning either only shortens the map.
+channel c + offset of the next.  A tracer that ignores the offset of pads and slices would couple
+the wrong channels; a ``ChannelMap`` says where each channel comes from.  Its input and output
+belong to different units, and pruning either only shortens the map.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class ChannelMap(nn.Module):
     Args:
         source: input channel of each output channel.
         inputs: number of input channels.
-        stride: every so many rows and columns are taken.
+        stride: step between the rows and columns that are read.
 
     Raises:
-        ValueError: a source is no input channel.
+        ValueError: a source is not an input channel.
     """
 
     source: Tensor
@@ -48,16 +48,16 @@ class ChannelMap(nn.Module):
         return self.picked(x, self.source)
 
     def picked(self, x: Tensor, source: Tensor) -> Tensor:
-        """Pick channels by any sources, (outputs,), likewise."""
+        """Pick channels by given sources, (outputs,): (B, inputs, H, W) -> (B, outputs, ...)."""
         x = x[:, :, :: self.stride, :: self.stride]
-        # One more channel of zeros, last, which is where the index -1 looks.
+        # An extra last channel of zeros is what the index -1 selects.
         return F.pad(x, (0, 0, 0, 0, 0, 1))[:, source]
 
     def extra_repr(self) -> str:
-        """Sizes and stride, as they stand in the module's ``repr``."""
+        """Return sizes and stride for the module's ``repr``."""
         return f"{self.inputs}, {len(self.source)}, stride={self.stride}"
 
 
 def _stay_as_built(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Have a map load from checkpoints of networks that compute their shortcut and hold none."""
+    """Keep a map as built when a checkpoint has none, because its network computes the shortcut."""
     state.setdefault(f"{prefix}source", module.source)

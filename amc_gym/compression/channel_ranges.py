@@ -6,46 +6,46 @@ import re
 from collections.abc import Iterable
 
 MOST = 2**22
-"""Channels that a plan may keep in all; ResNet-50 has 26,560.
+"""Most channels that a plan may keep in total; ResNet-50 has 26,560.
 
-A text of eleven letters can ask for a billion, so sizes are compared before any range is listed.
+A text of eleven characters can stand for a billion, so sizes are checked before ranges are listed.
 """
 
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,15})(?:-([1-9][0-9]{0,15}))?")
 
 
 def encode(channels: Iterable[int]) -> str:
-    """Write channels as ranges, both ends included; neighbours are joined.
+    """Return channels as text: ranges with both ends included.
 
     Raises:
-        ValueError: they are no whole numbers from 0 on, do not ascend, or there are none.
+        ValueError: the channels are not whole numbers from 0, do not ascend, or there are none.
     """
     parts: list[str] = []
     first = last = -1
     for channel in channels:
         if type(channel) is not int:
-            raise ValueError("are no whole numbers")
+            raise ValueError("are not whole numbers")
         if channel == last + 1 and parts:
             last = channel
             continue
         if channel <= last:
-            raise ValueError("do not ascend from 0 on")
+            raise ValueError("do not ascend from 0")
         if last > first:
             parts[-1] += f"-{last}"
         parts.append(str(channel))
         first = last = channel
     if not parts:
-        raise ValueError("are none, and one at least has to stay")
+        raise ValueError("are none, and at least one must be kept")
     if last > first:
         parts[-1] += f"-{last}"
     return ",".join(parts)
 
 
 def decode(text: str) -> tuple[range, ...]:
-    """Read what ``encode`` wrote; nothing is listed, so that sizes can be compared first.
+    """Parse the text of ``encode`` into ranges, which are not listed, so that sizes can be checked.
 
     Raises:
-        ValueError: it says something else, or numbers that do not ascend.
+        ValueError: the text is anything else, or its numbers do not ascend.
     """
     found: list[range] = []
     end = 0

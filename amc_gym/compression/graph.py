@@ -1,9 +1,9 @@
-"""Units of decision: the groups of channels that can only be pruned together.
+"""Units of decision: groups of channels that can only be pruned together.
 
-For each axis of each layer: to which unit, and to which channel of that unit, each position
-belongs.  Those index maps are computed once, by ``tracing``; counting, masking and slimming a
-network are then index selections, whatever the topology (a flattened feature map repeats each
-channel, a concatenation joins several units, a depthwise convolution follows the unit it filters).
+For each axis of each layer, index maps say to which unit, and to which channel of that unit, each
+position belongs.  They are computed once, by ``tracing``; counting, masking and slimming a network
+are then index selections, for any topology (a flattened feature map repeats each channel, a
+concatenation joins several units, a depthwise convolution follows the unit that it filters).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from torch import nn
 from amc_gym.compression.channel_map import NOWHERE, ChannelMap
 
 FIXED = -1
-"""Unit index of a position that is never pruned: the network's input and output."""
+"""Unit index of positions that are never pruned, such as the network's input and output."""
 
 
 class GraphError(ValueError):
-    """The network cannot be compressed; the message names the module and the reason."""
+    """Raised when a network cannot be compressed; the message names the module and the reason."""
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Whether a module is of a class that torch defines, without hooks or parametrisations."""
+    """Return whether a module's class is torch's own, without hooks or parametrisations."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return (
         type(module).__module__.startswith("torch.nn.modules.")
@@ -46,7 +46,7 @@ class Axis:
 
     @classmethod
     def fixed(cls, size: int) -> Axis:
-        """Return an axis of which nothing is pruned."""
+        """Return an axis whose positions are never pruned."""
         return cls(np.full(size, FIXED), np.zeros(size, dtype=int))
 
     def __len__(self) -> int:
@@ -54,21 +54,21 @@ class Axis:
 
     @cached_property
     def units(self) -> tuple[int, ...]:
-        """The units that own positions of this axis, ascending."""
+        """Units that own positions of this axis, in ascending order."""
         return tuple(int(u) for u in np.unique(self.unit) if u != FIXED)
 
     @cached_property
     def segments(self) -> tuple[slice, ...]:
-        """Runs of positions that hold one map: those of one unit, its channels in order."""
+        """Runs of positions that belong to one unit, with its channels in order."""
         new = (np.diff(self.unit) != 0) | (np.diff(self.channel) < 0)
         bounds = [0, *(np.flatnonzero(new) + 1), len(self)]
         return tuple(slice(start, stop) for start, stop in pairwise(bounds))
 
     def kept(self, kept: tuple[np.ndarray, ...]) -> np.ndarray:
-        """Positions that stay, where ``kept[u]`` are the kept channels of unit u in their order.
+        """Return the kept positions, where ``kept[u]`` are unit u's kept channels in order.
 
-        Each map that lies on the axis has its channels in that order, so the positions are
-        ascending where the channels are.
+        Within each segment the positions follow the order of the channels: they ascend if the
+        channels do.
         """
         positions = []
         for run in self.segments:
@@ -85,7 +85,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, linear layer or batch norm that holds channels.
+    """A convolution, linear layer or batch norm with prunable channels.
 
     ``inputs`` is ``None`` for layers that mix no channels (depthwise convolutions, norms).
     """
@@ -95,57 +95,57 @@ class Layer:
     outputs: Axis
     inputs: Axis | None
     weights: int  # learnable weights per (output, input) pair: kernel height x width; norms: 1
-    biases: int  # learnable values per output position besides them
+    biases: int  # further learnable values per output position
     kernel: int  # side of the kernel, 1 for linear layers and norms
     stride: int
     height: int  # of the input feature map
     width: int
     sites: int  # positions of the output feature map: how often each weight is used
-    groups: int = 1  # of a grouped convolution, which stays so; each group keeps as many channels
+    groups: int = 1  # of a grouped convolution; all groups keep equally many channels
     folds: int = 1  # rows that one image has in the batch: crops, windows, frames
     multiplier: int = 1  # outputs for each input of a depthwise convolution
-    norm: str | None = None  # the batch norm that reads this layer's output and nothing else does
-    ceiling: float | None = None  # of the ReLU that alone reads the output, or that of its norm
-    refits: bool = True  # whether least squares know what it computes: a plain Linear or Conv2d
-    plain: bool = True  # a class of torch's, without hooks, run once by itself: it may be folded
-    counted: bool = True  # its weights are parameters of its own, which no other module holds
+    norm: str | None = None  # the batch norm that is the only reader of this layer's output
+    ceiling: float | None = None  # of the ReLU that is the only reader of output or norm
+    refits: bool = True  # whether least squares apply to it: a plain Linear or Conv2d
+    plain: bool = True  # torch's own class without hooks, run once: may be folded
+    counted: bool = True  # whether no other module shares its weights
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One coupled channel group, named by its first consumer in execution order.
+    """A group of coupled channels, named by its first consumer in execution order.
 
-    Behind a concatenation one layer is the first consumer of several units; the name of each is
-    then followed by a colon and the first layer that produces it.
+    If one layer is the first consumer of several units, as after a concatenation, each name is
+    followed by a colon and the first layer that produces the unit.
     """
 
     name: str
     channels: int
     consumers: tuple[str, ...]  # layers that read its channels and mix them, in execution order
     members: tuple[str, ...]  # every layer that touches it, in execution order
-    blocks: int = 1  # consecutive blocks that keep equally many: the groups of its convolutions
-    inputs: int | None = None  # input channels, where `channels` counts a layer's weights instead
+    blocks: int = 1  # consecutive blocks that keep equally many channels: groups of convolutions
+    inputs: int | None = None  # input channels, if `channels` counts a layer's weights
 
     def first(self, count: int) -> np.ndarray:
-        """Return the first ``count`` of its channels, equally many of each block, ascending."""
+        """Return the first ``count`` channels, equally many of each block, in ascending order."""
         blocks = np.arange(self.channels).reshape(self.blocks, -1)
         return blocks[:, : count // self.blocks].reshape(-1)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter or buffer that holds channels.
+    """A parameter or buffer with prunable channels.
 
     Attributes:
-        owners: (module, attribute) of each place where the network holds it.
+        owners: (module, attribute) of each place where it is stored.
         axes: its dimensions.
         learnable: whether it is a parameter.
         counted: whether its layer's cost includes it.
         groups: of a grouped convolution's weight.
-        reads: the input channels of such a weight, all groups' one behind the other.
-        power: a unit, its channels, and an exponent: the parameter is multiplied by the share of
-            channels that the unit keeps, to that power, where attention divides by the root of
-            how many it sums over; ``None`` for others.
+        reads: the input channels of such a weight, of all groups one after the other.
+        power: (unit, its channels, exponent): the parameter is multiplied by the share of channels
+            that the unit keeps, to this power, because attention divides by the root of the number
+            of channels that it sums over; ``None`` if it is not rescaled.
     """
 
     owners: tuple[tuple[str, str], ...]
@@ -158,20 +158,20 @@ class Parameter:
 
     @property
     def units(self) -> tuple[int, ...]:
-        """The units whose channels it holds, ascending."""
+        """Units whose channels it holds, in ascending order."""
         axes = (*self.axes, *([] if self.reads is None else [self.reads]))
         return tuple(sorted({unit for axis in axes for unit in axis.units}))
 
 
 @dataclass(frozen=True)
 class Told:
-    """A module that is told how many channels there are.
+    """A module with an attribute that must be set to the number of channels.
 
     Attributes:
         module: its name.
-        axis: the channels.
-        attribute: of the user's own module, which holds their number; "" for torch's modules,
-            such as norms, of which it is known.
+        axis: the channels that are counted.
+        attribute: attribute of a user's module that holds their number; "" for torch's modules,
+            such as norms, whose attributes are known.
     """
 
     module: str
@@ -181,7 +181,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Constants:
-    """Cost of a network that no decision changes, besides its layers."""
+    """The part of a network's cost that is outside its layers and that no decision changes."""
 
     macs: int = 0
     params: int = 0
@@ -189,13 +189,13 @@ class Constants:
 
 @dataclass(frozen=True)
 class Product:
-    """A product that belongs to no layer: of two feature maps, or of a weight that no layer holds.
+    """A product outside of layers: of two feature maps, or with a weight that no layer holds.
 
     Attributes:
-        name: of the weight, or of the module in which it is computed.
-        outputs: the channels that it makes, or sums over.
-        inputs: others, with each of which each of those costs ``macs``; ``None`` if there are none.
-        macs: of each of them.
+        name: of the weight, or of the module that computes it.
+        outputs: the channels that it produces or sums over.
+        inputs: channels that each of those is combined with, at ``macs`` each; ``None`` if none.
+        macs: MACs of each combination.
     """
 
     name: str
@@ -206,7 +206,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Remap:
-    """A ``ChannelMap`` of a traced network: which units its two sides belong to."""
+    """A ``ChannelMap`` of a traced network, with the units of its two sides."""
 
     name: str
     source: np.ndarray
@@ -214,19 +214,19 @@ class Remap:
     outputs: Axis
 
     def slim(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
-        """Leave the map between the kept channels, in place; pruned ones come from nowhere.
+        """Reduce the map to the kept channels, in place; outputs of pruned channels become zero.
 
         Args:
-            network: a copy of the traced network, slim or being made so.
+            network: a copy of the traced network that is being slimmed.
             kept: kept channels of each unit.
         """
         columns = self.inputs.kept(kept)
-        position = np.full(len(self.inputs) + 1, NOWHERE)  # the last one is that of NOWHERE
+        position = np.full(len(self.inputs) + 1, NOWHERE)  # the last entry is for NOWHERE
         position[columns] = np.arange(len(columns))
         self._set(network, position[self.source[self.outputs.kept(kept)]], len(columns))
 
     def mask(self, network: nn.Module, kept: tuple[np.ndarray, ...]) -> None:
-        """Have the map read no pruned channel, in place; its size stays."""
+        """Make the map read no pruned channel, in place, without changing its size."""
         read = np.isin(self.source, self.inputs.kept(kept))
         self._set(network, np.where(read, self.source, NOWHERE), len(self.inputs))
 
@@ -239,16 +239,16 @@ class Remap:
 
 @dataclass(frozen=True)
 class ChannelGraph:
-    """The layers of a network in execution order and the units that couple their channels."""
+    """The layers of a network in execution order, and the units that couple their channels."""
 
     layers: dict[str, Layer]
     units: tuple[Unit, ...]
-    fixed: dict[str, str] = field(default_factory=dict)  # what cannot be pruned -> why
-    remaps: tuple[Remap, ...] = ()  # what carries channels from one unit to another
-    parameters: tuple[Parameter, ...] = ()  # every tensor that holds channels
+    fixed: dict[str, str] = field(default_factory=dict)  # name of what cannot be pruned -> reason
+    remaps: tuple[Remap, ...] = ()  # maps from one unit to another
+    parameters: tuple[Parameter, ...] = ()  # all tensors with prunable channels
     told: tuple[Told, ...] = ()
     constants: Constants = Constants()  # frozen
-    products: tuple[Product, ...] = ()  # that belong to no layer
+    products: tuple[Product, ...] = ()  # outside of layers
     multiplied: tuple[int, ...] = ()  # units that are summed over without a layer's weight
 
     @property
@@ -257,7 +257,7 @@ class ChannelGraph:
         return tuple(unit.channels for unit in self.units)
 
     def without(self, names: Iterable[str]) -> ChannelGraph:
-        """Graph after the named layers were folded away."""
+        """Return the graph after the named layers were folded away."""
         gone = set(names)
         layers = {n: layer for n, layer in self.layers.items() if n not in gone}
         units = tuple(

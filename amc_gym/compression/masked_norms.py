@@ -1,7 +1,7 @@
-"""Layer norms in a masked network: statistics of the channels that stay.
+"""Layer norms in a masked network, with statistics of the kept channels only.
 
-A layer norm reads every channel that it normalises.  In a network without some of them it takes its
-statistics over the others, so that is what masking them means.
+A layer norm reads all channels that it normalises.  A slim network takes its statistics over the
+kept channels, so a masked network has to do the same.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from amc_gym.compression.cost import attention_in_steps
 
 
 class MaskedNorms(Watching):
-    """Has layer norms leave out channels, whoever calls them.
+    """A mode in which layer norms leave out channels, wherever they are called.
 
     Args:
-        kept: identity of a norm's weight -> positions that stay, ascending.
+        kept: identity of a norm's weight -> kept positions, in ascending order.
     """
 
     def __init__(self, kept: Mapping[int, Tensor]) -> None:
@@ -28,7 +28,7 @@ class MaskedNorms(Watching):
         self._kept = kept
 
     def watch(self, network: nn.Module) -> None:
-        """Have the mode on whenever a network runs; fused transformer layers run in steps."""
+        """Turn the mode on whenever a network runs, with fused transformer layers run in steps."""
         running = ExitStack()
 
         def enter(*_: object) -> None:
@@ -39,7 +39,7 @@ class MaskedNorms(Watching):
         network.register_forward_hook(lambda *_: running.close(), always_call=True)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        """Take the statistics of what stays; the channels that are left out become zero."""
+        """Normalise by the statistics of the kept channels; the others become zero."""
         if func != torch.ops.aten.native_layer_norm.default or id(args[2]) not in self._kept:
             return func(*args, **(kwargs or {}))
         x, _, weight, bias, eps = args

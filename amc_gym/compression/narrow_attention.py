@@ -1,8 +1,8 @@
-"""Multi-head attention whose heads are narrower than their share of the stream.
+"""Multi-head attention whose heads are narrower than the stream divided by their number.
 
-``nn.MultiheadAttention`` takes the width of a head from that of the stream, so it cannot lose
-channels of its heads alone.  What a slim network holds in its place can; its parameters have the
-same names, the scale of its products stays that of the original.
+``nn.MultiheadAttention`` derives the width of a head from that of the stream, so it cannot lose
+channels of its heads alone.  The module that replaces it in a slim network can; its parameters have
+the same names, and its products keep the original scale.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 class NarrowAttention(nn.MultiheadAttention):
     """``nn.MultiheadAttention`` with heads of any width.
 
-    Made out of one by ``narrow``, never by its constructor.
+    Made from one by ``narrow``, never by the constructor.
 
     Attributes:
         head_dim: channels of each head; ``in_proj_weight`` is (3 * heads * head_dim, embed_dim).
@@ -35,7 +35,7 @@ class NarrowAttention(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend, as ``nn.MultiheadAttention.forward`` does."""
+        """Compute attention, as ``nn.MultiheadAttention.forward`` does."""
         inputs = [each if query.dim() == 3 else each.unsqueeze(0) for each in (query, key, value)]
         if query.dim() == 3 and not self.batch_first:
             inputs = [each.transpose(0, 1) for each in inputs]
@@ -64,7 +64,7 @@ class NarrowAttention(nn.MultiheadAttention):
     def _mask(
         self, padding: Tensor | None, mask: Tensor | None, q: Tensor, k: Tensor
     ) -> Tensor | None:
-        """Tell what is added to the scores, (N or 1, heads or 1, L, S); ``None`` for nothing."""
+        """Return what is added to the scores, (N or 1, heads or 1, L, S); ``None`` for nothing."""
         added = None
         for each, shape in (
             (padding, (-1, 1, 1, k.shape[2])),
@@ -84,7 +84,7 @@ def _sizes(q: Tensor, k: Tensor) -> tuple[int, int]:
 
 
 def can_narrow(module: nn.Module) -> bool:
-    """Whether ``narrow`` knows what an attention computes."""
+    """Return whether ``narrow`` supports an attention module."""
     return (
         type(module) in (nn.MultiheadAttention, NarrowAttention)
         and isinstance(module, nn.MultiheadAttention)
@@ -95,10 +95,10 @@ def can_narrow(module: nn.Module) -> bool:
 
 
 def narrow(module: nn.MultiheadAttention, channels: int) -> None:
-    """Have an attention compute with the heads that its parameters hold, in place.
+    """Make an attention module compute with its slimmed parameters, in place.
 
     Args:
-        module: whose parameters have been slimmed.
+        module: the module, whose parameters have been slimmed.
         channels: of all heads together.
     """
     if not isinstance(module, NarrowAttention):
@@ -106,6 +106,6 @@ def narrow(module: nn.MultiheadAttention, channels: int) -> None:
         module.__class__ = NarrowAttention
         assert isinstance(module, NarrowAttention)
         module.scale = scale
-        # The fused kernel of transformer layers takes the width of the heads from the stream.
+        # The fused kernel of transformer layers derives the heads' width from the stream.
         module._qkv_same_embed_dim = False
     module.head_dim = channels // module.num_heads

@@ -1,6 +1,6 @@
-"""A finished plan, in a file: replayable, verifiable, refused when it was tampered with.
+"""Finished plans and their files, which can be replayed and verified and reject tampering.
 
-``plan_schema`` says what the file holds.
+See ``plan_schema`` for the contents of the file.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FORMAT = 2
 
 
 ACCURACY = "accuracy"
-"""Name of the score in the file of a plan whose network classifies."""
+"""Name of the score in the plan of a classifier."""
 
 
 class PlanError(ValueError):
-    """A plan that cannot be read, or that belongs to another network or other data."""
+    """Raised for plans that cannot be read, or that belong to another network or other data."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Measured:
     """Measured figures of a small network.
 
     Attributes:
-        score: on the reward images, in [0, 1], by the metric of the plan's options.
-        images: how many reward images.
-        macs: multiply-accumulate operations of a pass over one image.
-        params: learnable parameters; in weight pruning, those that are not zero.
-        latency_ns: nanoseconds of a pass, where latency was measured.
-        cost: in the budget's resource, where that is none of these.
+        score: on the reward images, in [0, 1], by the metric in the plan's options.
+        images: number of reward images.
+        macs: multiply-accumulate operations for one image.
+        params: learnable parameters; in weight pruning the non-zero ones.
+        latency_ns: nanoseconds for one image, if latency was measured.
+        cost: in the budget's resource, if that is none of the above.
     """
 
     score: float
@@ -61,41 +61,41 @@ class Measured:
 
     @property
     def accuracy(self) -> float:
-        """The score of a network that classifies."""
+        """The score of a classifier."""
         return self.score
 
     def to_dict(self, score: str = ACCURACY) -> dict[str, float]:
-        """Turn into a table for a file, without what was not measured.
+        """Return the figures as a dictionary for a file, without those that were not measured.
 
         Args:
-            score: what the score is called there.
+            score: name of the score in the dictionary.
         """
         found = {score if name == "score" else name: value for name, value in asdict(self).items()}
         return {name: value for name, value in found.items() if value is not None}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Measured:
-        """Take what ``to_dict`` gave."""
+        """Make the figures from the result of ``to_dict``."""
         return cls(**{"score" if name == ACCURACY else name: v for name, v in content.items()})
 
 
 @dataclass(frozen=True, repr=False)
 class CompressionPlan:
-    """The outcome of one episode.
+    """The result of one episode: what each unit keeps, and what that was measured to be.
 
     Attributes:
-        kept: unit name -> indices of the channels that stay, ascending; empty in weight pruning.
+        kept: unit name -> indices of the kept channels, ascending; empty in weight pruning.
         task: how the task was named: the environment's ``task``, ``dataset`` and ``weights``
-            options; ``task`` is ``None`` for tasks built from objects.
+            options; ``task`` is ``None`` for tasks given as objects.
         options: the compression options that recovered weights depend on, and the budget.
         fingerprints: sha256 of "model" (structure and weights) and of each "calibration",
             "reward" and "test" split.
-        measured: accuracy and size of the slim network.
-        versions: of the packages it was found with.
-        weights: in weight pruning, layer name -> how many weights stay: those of largest magnitude.
+        measured: score and size of the slim network.
+        versions: of the packages that it was found with.
+        weights: in weight pruning, layer name -> number of kept weights, the largest ones.
 
     Raises:
-        TypeError: ``measured`` is no ``Measured``.
+        TypeError: ``measured`` is not a ``Measured``.
     """
 
     kept: dict[str, tuple[int, ...]]
@@ -114,8 +114,8 @@ class CompressionPlan:
             )
 
     def __repr__(self) -> str:
-        """Return what a notebook shows: one line, not thousands of channels."""
-        of = printable(str(self.task.get("task") or "a task of one's own"), 100)
+        """Return a one-line summary instead of thousands of channels."""
+        of = printable(str(self.task.get("task") or "a task of your own"), 100)
         kept = f"{sum(self.counts):,} {'weights' if self.weights else 'channels'}"
         found = self.measured
         return (
@@ -124,32 +124,32 @@ class CompressionPlan:
         )
 
     def __hash__(self) -> int:
-        # Equal tables may differ in their order.
+        # Equal dictionaries may differ in their order.
         return hash((frozenset(self.kept.items()), frozenset(self.weights.items())))
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Kept channels, or weights, of each unit, in order."""
+        """Number of kept channels, or weights, of each unit, in order."""
         return tuple(self.weights.values()) or tuple(map(len, self.kept.values()))
 
     @property
     def score_name(self) -> str:
-        """How the score is called: "accuracy" where classes are told apart, or else "score"."""
+        """Name of the score: "accuracy" for a classifier, otherwise "score"."""
         return ACCURACY if self.options.get("metric") in METRICS else "score"
 
     def kept_channels(self, graph: ChannelGraph) -> Kept:
-        """Kept channels of each unit of ``graph``.
+        """Return the kept channels of each unit of ``graph``.
 
         Raises:
             PlanError: the plan's units or channels are not those of the graph.
         """
         if self.weights:
-            raise PlanError("the plan keeps single weights where it should keep channels")
+            raise PlanError("this is a plan of weight pruning, and channels are needed")
         _check_units(self.kept, graph)
         for unit in graph.units:
             channels = self.kept[unit.name]
             if not all(type(channel) is int for channel in channels):
-                raise PlanError(f"the channels of unit {unit.name!r} are no whole numbers")
+                raise PlanError(f"the channels of unit {unit.name!r} are not whole numbers")
             if not channels or min(channels) < 0 or max(channels) >= unit.channels:
                 raise PlanError(
                     f"the plan keeps channels of unit {unit.name!r} outside 0..{unit.channels - 1}"
@@ -159,28 +159,28 @@ class CompressionPlan:
         return tuple(np.array(channels, dtype=np.int64) for channels in self.kept.values())
 
     def kept_weights(self, graph: ChannelGraph) -> dict[str, int]:
-        """Weights that each layer keeps, of a ``weight_graph``.
+        """Return the number of weights that each layer keeps, for a ``weight_graph``.
 
         Raises:
             PlanError: the plan's layers or counts are not those of the graph.
         """
         if self.kept:
-            raise PlanError("the plan keeps channels where it should keep single weights")
+            raise PlanError("this is a plan of channel pruning, and weights are needed")
         _check_units(self.weights, graph)
         for unit in graph.units:
             count = self.weights[unit.name]
             if type(count) is not int or not 0 < count <= unit.channels:
                 raise PlanError(
                     f"the plan keeps {count} weights of layer {unit.name!r}, "
-                    f"which has {unit.channels} that are not zero"
+                    f"which has only {unit.channels} that are not zero"
                 )
         return self.weights
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into a table for a file, with its checksum: texts, numbers and tables of them.
+        """Return the plan as a dictionary for a file, with its checksum.
 
         Raises:
-            PlanError: the channels of a unit do not ascend or are too many: no file can say them.
+            PlanError: the channels of a unit do not ascend or are too many for a file.
         """
         content = {
             "format": FORMAT,
@@ -196,10 +196,10 @@ class CompressionPlan:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> CompressionPlan:
-        """Take what ``to_dict`` gave, or what a file of an earlier format holds.
+        """Make a plan from the result of ``to_dict``, or from an earlier format.
 
         Raises:
-            PlanError: not a plan, of an unknown format, or changed since it was written.
+            PlanError: it is not a plan, has an unknown format, or was changed since it was written.
         """
         try:
             if not isinstance(content, Mapping) or "sha256" not in content:
@@ -235,8 +235,8 @@ class CompressionPlan:
         """Read a plan's JSON, of this format or an earlier one.
 
         Raises:
-            TypeError: it is no text.
-            PlanError: not JSON, or as ``from_dict``.
+            TypeError: ``text`` is not text.
+            PlanError: it is not JSON, or as ``from_dict``.
         """
         if not isinstance(text, str | bytes):
             raise TypeError(f"text must be a plan's JSON, not {described(text)}")
@@ -247,10 +247,10 @@ class CompressionPlan:
         return cls.from_dict(content)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the plan, one line for each unit; a file is either whole or not there.
+        """Write the plan to a file, completely or not at all, with one line for each unit.
 
         Raises:
-            TypeError: it is no path.
+            TypeError: ``path`` is not a path.
             PlanError: as ``to_dict``.
             OSError: it cannot be written.
         """
@@ -261,8 +261,8 @@ class CompressionPlan:
         """Read a saved plan.
 
         Raises:
-            TypeError: it is no path.
-            PlanError: naming the file and what is wrong with it.
+            TypeError: ``path`` is not a path.
+            PlanError: the plan cannot be read; the message names the file and the reason.
         """
         try:
             text = documents.read_text(path_of("path", path))
@@ -274,7 +274,7 @@ class CompressionPlan:
             raise PlanError(f"{path}: {error}") from error
 
     def _ranges(self) -> dict[str, str]:
-        """Return unit name -> its channels as a file says them."""
+        """Return unit name -> its channels as text for a file."""
         if sum(map(len, self.kept.values())) > channel_ranges.MOST:
             raise PlanError(f"a plan can keep at most {channel_ranges.MOST:,} channels in all")
         kept: dict[str, str] = {}
@@ -296,7 +296,7 @@ def _check_units(decided: Iterable[str], graph: ChannelGraph) -> None:
 
 
 def _compact(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, separators=(",", ":"))  # in order: that of the units matters
+    return json.dumps(content, separators=(",", ":"))  # not sorted: the order of the units matters
 
 
 def _sha256(content: Mapping[str, Any]) -> str:

@@ -1,18 +1,18 @@
 """Schema of a plan's file: names, types and ranges of every entry.
 
-Format 2 is written, format 1 still read.  They differ in ``kept``:
+Format 2 is written, and format 1 is still read.  They differ in ``kept``:
 
 | entry                 | holds                                                                    |
 |-----------------------|--------------------------------------------------------------------------|
 | sha256                | checksum of the rest, as compact JSON in the order of the file           |
 | format                | 1 or 2                                                                   |
 | kept                  | unit -> its channels: ranges, "0-3,5,8-15"; in format 1 a list of them   |
-| weights               | layer -> how many of its weights stay, in weight pruning                 |
+| weights               | layer -> number of its kept weights, in weight pruning                   |
 | task, options         | what was compressed, and the environment's options as resolved           |
 | fingerprints          | SHA-256 of the network and of each split                                 |
-| measured, versions    | what is claimed of the small network, and by which packages it was found |
+| measured, versions    | claims about the small network, and the packages that it was found with  |
 
-Whether it is true is asked of the network: see ``amc_gym.workflows.validation``.
+Whether the claims are true is checked on the network: see ``amc_gym.workflows.validation``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _recovery(text: str) -> str:
 
 
 def _resource(name: str) -> str:
-    if not is_code(name):  # a user's own, which only the claim names
+    if not is_code(name):  # a user's own, of which only the name is known
         choose("resource", name, (*RESOURCES, "latency"))
     return name
 
@@ -72,14 +72,14 @@ class TaskSchema(Schema):
 
 
 class LatencySchema(Schema):
-    """Whose latency it is."""
+    """The table, runtime and device of a latency."""
 
     device: Name
     table: Sha256
 
 
 class OptionsSchema(Schema):
-    """The environment's options as resolved."""
+    """The environment's options, with defaults resolved."""
 
     resource: Annotated[Name, AfterValidator(_resource)]
     preserve_ratio: Annotated[float, Field(gt=0, le=1)] | None
@@ -99,7 +99,7 @@ class OptionsSchema(Schema):
 
 
 class MeasuredSchema(Schema):
-    """Figures that are claimed of the small network; its score is one of the first two."""
+    """Claimed figures of the small network; its score is one of the first two."""
 
     accuracy: Accuracy | None = None
     score: Accuracy | None = None
@@ -112,12 +112,12 @@ class MeasuredSchema(Schema):
     @model_validator(mode="after")
     def _scored(self) -> MeasuredSchema:
         if (self.accuracy is None) == (self.score is None):
-            raise ValueError("should hold a score, or the accuracy of a network that classifies")
+            raise ValueError("should hold a score, or the accuracy of a classifier")
         return self
 
 
 class FingerprintsSchema(Schema):
-    """SHA-256 of the network and of each split; a user's network tells what it answers, too."""
+    """SHA-256 of the network and of each split; for a user's network also of its outputs."""
 
     model: Sha256
     calibration: Sha256
@@ -128,7 +128,7 @@ class FingerprintsSchema(Schema):
 
 
 class _Common(Schema):
-    """Fields of both formats; those that came later have defaults, so older plans still count."""
+    """Fields of both formats; newer ones have defaults, so that older plans remain valid."""
 
     sha256: Sha256
     task: TaskSchema

@@ -1,4 +1,4 @@
-"""The physically smaller network of a plan, by index selections on the maps of the graph."""
+"""The physically smaller network of a plan, made by index selection with the maps of the graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Kept = tuple[np.ndarray, ...]
 
 
 def select(tensor: Tensor, parameter: Parameter, kept: Kept) -> Tensor:
-    """Select the part of a parameter or buffer that stays."""
+    """Return the kept part of a parameter or buffer."""
     if parameter.reads is not None:
         columns = torch.from_numpy(parameter.reads.kept(kept))
         rows = torch.from_numpy(parameter.axes[0].kept(kept))
@@ -42,7 +42,7 @@ def select(tensor: Tensor, parameter: Parameter, kept: Kept) -> Tensor:
 
 
 def rescaled(tensor: Tensor, parameter: Parameter, counts: Sequence[int]) -> Tensor:
-    """Multiply a slim parameter so that products of feature maps keep the scale that they had."""
+    """Rescale a slim parameter so that products of feature maps keep their original scale."""
     if parameter.power is None:
         return tensor
     unit, channels, power = parameter.power
@@ -52,7 +52,7 @@ def rescaled(tensor: Tensor, parameter: Parameter, counts: Sequence[int]) -> Ten
 def with_inputs(weight: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
     """Return a weight (O, I / groups, ...) that reads only the input positions ``columns``.
 
-    Each group must keep equally many of its inputs, and they lie in the order of the groups.
+    Each group must keep equally many of its inputs, which are in the order of the groups.
     """
     columns = columns.to(weight.device)
     if groups == 1:
@@ -63,7 +63,7 @@ def with_inputs(weight: Tensor, columns: Tensor, groups: int = 1) -> Tensor:
 
 
 def oriented(module: nn.Module) -> Tensor:
-    """Return a layer's weight as (outputs, inputs / groups, ...), whichever way it is stored."""
+    """Return a layer's weight as (outputs, inputs / groups, ...), however it is stored."""
     weight = module.weight
     assert isinstance(weight, Tensor)
     turned = isinstance(module, nn.modules.conv._ConvNd) and module.transposed
@@ -77,13 +77,13 @@ def slim(
     kept: Kept,
     weights: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
-    """A new, smaller module that computes what ``model`` computes without its pruned channels.
+    """Return a new, smaller module that computes what ``model`` does without its pruned channels.
 
     Args:
         model: the original; not changed.
         graph: its channel graph.
         kept: kept channels of each unit.
-        weights: re-fitted weights that take the place of the selected ones, by layer name.
+        weights: re-fitted weights that replace the selected ones, by layer name.
     """
     small = copy.deepcopy(model)
     weights = weights or {}
@@ -101,7 +101,7 @@ def slim(
         for module, name in parameter.owners:
             setattr(small.get_submodule(module), name, new)
     for name in weights.keys() - {p.owners[0][0] for p in graph.parameters}:
-        raise GraphError(f"layer {name!r} holds no channels: its weight cannot be replaced")
+        raise GraphError(f"layer {name!r} has no prunable channels: its weight cannot be replaced")
     for module in small.modules():
         if isinstance(module, WEIGHTED):
             describe(module, _outputs_per_input(module))
@@ -113,13 +113,14 @@ def slim(
 
 
 def describe(module: nn.Module, per_input: int = 0) -> None:
-    """Have a convolution or linear layer say the sizes that its weight has, in place.
+    """Set a convolution's or linear layer's size attributes from its weight, in place.
 
     Args:
-        module: any other one stays as it is.
-        per_input: outputs for each input of a depthwise convolution; 0 for others.
+        module: the layer; other modules stay unchanged.
+        per_input: outputs for each input of a depthwise convolution; 0 for other layers.
     """
-    # Into the dictionary: searches do this for each plan, and torch's own checks take longer.
+    # Written into the dictionary, because searches do this for each plan and torch's checks are
+    # slow.
     attributes = vars(module)
     if isinstance(module, nn.Linear):
         attributes["out_features"], attributes["in_features"] = module.weight.shape
@@ -133,7 +134,7 @@ def describe(module: nn.Module, per_input: int = 0) -> None:
 
 
 def _outputs_per_input(module: nn.Module) -> int:
-    """Return outputs for each input of a depthwise convolution; 0 for other layers."""
+    """Return the outputs for each input of a depthwise convolution; 0 for other layers."""
     if not isinstance(module, nn.modules.conv._ConvNd):
         return 0
     depthwise = 1 < module.groups == module.in_channels
@@ -141,13 +142,13 @@ def _outputs_per_input(module: nn.Module) -> int:
 
 
 def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
-    """Tell a module how many channels there are, in place.
+    """Set the number of channels that a module stores, in place.
 
     Args:
-        module: a norm, an activation or an attention of torch's, or any other one.
-        channels: their number.
-        attribute: of a module that is not torch's, which holds that number, or a tuple with it:
-            "width" or "shape[0]".
+        module: one of torch's norms, activations or attentions, or any other module.
+        channels: the number.
+        attribute: attribute of a module that is not torch's, which holds the number or a tuple with
+            it: "width" or "shape[0]".
     """
     if attribute:
         name, _, place = attribute.partition("[")
@@ -160,8 +161,8 @@ def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
     elif isinstance(module, BATCH_NORM):
         module.num_features = channels
     elif isinstance(module, nn.PReLU):
-        module.num_parameters = module.weight.numel()  # one for all, or one for each
-    elif isinstance(module, nn.GroupNorm):  # pruned only where each channel is a group
+        module.num_parameters = module.weight.numel()  # one for all channels, or one for each
+    elif isinstance(module, nn.GroupNorm):  # pruned only if each channel is a group
         module.num_groups = module.num_channels = channels
     elif isinstance(module, nn.LayerNorm):
         module.normalized_shape = (channels,)
@@ -170,11 +171,11 @@ def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
 
 
 def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
-    """A copy of full size in which no layer reads a pruned channel: what slimming must equal.
+    """Return a full-size copy in which no layer reads a pruned channel, to check slimming against.
 
-    Products of feature maps read channels, too, and have no weights that could be set to zero:
-    what they sum over is zero from where it is made.  Layer norms take their statistics over the
-    channels that stay.
+    Products of feature maps also read channels, and have no weights that could be set to zero; the
+    channels that they sum over are zeroed where they are produced.  Layer norms take their
+    statistics over the kept channels.
     """
     masked = copy.deepcopy(model)
     free = {product.name for product in graph.products}
@@ -189,7 +190,7 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
         keep = torch.zeros(len(layer.inputs), dtype=torch.bool)
         keep[torch.from_numpy(layer.inputs.kept(kept))] = True
         module = masked.get_submodule(layer.name)
-        if "weight" not in module._parameters:  # it is computed from others
+        if "weight" not in module._parameters:  # computed from others
             module.register_forward_pre_hook(_Masked(keep, layer.kind))
             continue
         weight = module.weight
@@ -209,7 +210,7 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
 
 
 def _masked_norms(network: nn.Module, graph: ChannelGraph, kept: Kept) -> dict[int, Tensor]:
-    """Tell what layer norms leave out, as ``MaskedNorms`` takes it."""
+    """Return the positions that layer norms keep, for ``MaskedNorms``."""
     found = {}
     for parameter in graph.parameters:
         module, name = parameter.owners[0]
@@ -223,7 +224,7 @@ def _masked_norms(network: nn.Module, graph: ChannelGraph, kept: Kept) -> dict[i
 def _set_to_zero(
     network: nn.Module, parameter: Parameter, units: Sequence[int], kept: Kept
 ) -> None:
-    """Set to zero what a parameter holds of the pruned channels of some units, in place."""
+    """Set the pruned channels of some units to zero in a parameter, in place."""
     module, name = parameter.owners[0]
     tensor = getattr(network.get_submodule(module), name)
     for dimension, axis in enumerate(parameter.axes):
@@ -234,7 +235,7 @@ def _set_to_zero(
 
 
 class _Masked:
-    """A hook before a layer that lets no pruned channel in."""
+    """A forward pre-hook of a layer that zeroes pruned channels."""
 
     def __init__(self, keep: Tensor, kind: str) -> None:
         self._keep, self._kind = keep, kind

@@ -1,18 +1,18 @@
 """From channel counts to a small network with recovered weights, as fast as a search needs it.
 
-| file         | what                                                                       |
+| file         | contents                                                                   |
 |--------------|----------------------------------------------------------------------------|
-| pruning      | what a granularity is: decisions, costs, and how a plan becomes a network  |
+| pruning      | the base class of granularities: decisions, costs, and networks of plans   |
 | channels     | channel pruning                                                            |
 | weights      | weight pruning                                                             |
-| fine_grained | tensors and costs of networks of single weights                            |
+| fine_grained | tensors and costs of sparse networks                                       |
 | slim_layers  | the tensors of one layer for any channel counts around it                  |
-| cut          | what a plan drops, as entries of parameters, and the network without it    |
+| cut          | the parameter entries that a plan drops, and the network without them      |
 | pruner       | kept channels and tensors of all layers, remembered                        |
 | candidates   | the network that is evaluated: tensors swapped, or built anew              |
 | full_width   | the weight of one layer with zeros for pruned inputs, on a device          |
 | resident     | one network of full width into which plans are written, for GPUs           |
-| agreement    | whether it computes what the network that is handed over computes          |
+| agreement    | checks that the evaluated network equals the one that is handed over       |
 """
 
 from amc_gym.compression.pruning.channels import ChannelPruning
@@ -22,6 +22,6 @@ from amc_gym.compression.pruning.weights import WeightPruning
 PRUNINGS: dict[str, type[Pruning]] = {
     pruning.granularity: pruning for pruning in (ChannelPruning, WeightPruning)
 }
-"""Granularity -> what it means."""
+"""Granularity -> its class."""
 
 __all__ = ["PRUNINGS", "ChannelPruning", "Pruning", "Statistics", "WeightPruning"]

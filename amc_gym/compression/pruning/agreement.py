@@ -1,8 +1,8 @@
-"""The network that a search evaluates computes what the network that is handed over computes.
+"""Checks that the network that a search evaluates computes the same as the one handed over.
 
-Folded norms, another layout in memory, matrix products instead of convolutions, channels in the
-order of their rank, tensors swapped into one resident network: each is right for the networks that
-it was written for, and wrong for some.  So it is tried, on logits, before it is used.
+Folded norms, another memory layout, matrix products instead of convolutions, channels in order of
+rank, tensors swapped into one resident network: each is right for most networks and wrong for some.
+So each is tried, by comparing outputs, before it is used.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from amc_gym.compression.tracing.part import at_part
 from amc_gym.compression.tracing.verification import same_outputs
 
 TOLERANCE = 1e-3
-"""Tolerance as a share of the largest output, in float32: other orders of the same sums."""
+"""Tolerance as a share of the largest output, in float32, for sums in another order."""
 
 
 def halves(graph: ChannelGraph) -> tuple[int, ...]:
-    """Return counts of a plan that keeps half of each unit, rounded up to what its blocks admit."""
+    """Return counts of a plan that keeps half of each unit, rounded up to whole blocks."""
     return quarters(graph, [2])
 
 
 def quarters(graph: ChannelGraph, kept: Sequence[int]) -> tuple[int, ...]:
-    """Return counts that keep so many quarters of the units, over and over, rounded up likewise."""
+    """Return counts that keep ``kept[i]`` quarters of unit i, cyclically, rounded up likewise."""
     return tuple(
         unit.blocks * -(-unit.channels * quarter // (4 * unit.blocks))
         for unit, quarter in zip(graph.units, cycle(kept), strict=False)
@@ -44,16 +44,16 @@ def quarters(graph: ChannelGraph, kept: Sequence[int]) -> tuple[int, ...]:
 def fastest_form(
     model: nn.Module, graph: ChannelGraph, images: Nest, part: str = ""
 ) -> Form | None:
-    """Return the fastest form in which slim networks compute what they compute as they are.
+    """Return the fastest form of slim networks in which they compute the same as in plain form.
 
     Args:
         model: the original, in eval mode.
         graph: its channel graph.
-        images: inputs of a few, on the model's device.
-        part: module in it that alone is compressed; "": all of it.
+        images: inputs of a few samples, on the model's device.
+        part: name of the module that alone is compressed; "": the whole network.
 
     Returns:
-        The form; ``None`` where networks have to be built anew for each plan.
+        The form; ``None`` if networks have to be built anew for each plan.
     """
     rng = np.random.default_rng(0)
     orders = [in_turns(rng.permutation(unit.channels), unit) for unit in graph.units]
@@ -78,28 +78,28 @@ def agrees(
     tolerance: float = TOLERANCE,
     part: str = "",
 ) -> bool:
-    """Whether a candidate network gives the expected outputs; one that does not run does not.
+    """Return whether a candidate network runs and gives the expected outputs.
 
     Args:
         model: the network of the pruner.
-        pruner: gives its tensors.
-        form: how it is evaluated.
+        pruner: makes its tensors.
+        form: form of the evaluation.
         counts: of the plan.
-        images: inputs, on the device where it is tried, in float32.
+        images: inputs in float32, on the device to try.
         expected: outputs of the network that is handed over.
-        tolerance: of the largest of these.
-        part: module whose outputs they are; "": the network.
+        tolerance: as a share of the largest expected output.
+        part: name of the module whose outputs they are; "": the network.
     """
     try:
         like = {"device": device_of(images), "dtype": torch.float32}
         candidate = SwappedNetwork(model, pruner, form=form, **like)
         actual = outputs_at(candidate(counts), form.lay(images), part)
-    except Exception:  # whatever the user's forward pass raises in an unforeseen form
+    except Exception:  # the user's forward pass may raise anything
         return False
     return same_outputs(actual, expected, tolerance)
 
 
 def outputs_at(network: nn.Module, images: Nest, part: str = "") -> object:
-    """Return outputs of a network, or of a part of it."""
+    """Return the outputs of a network, or of a part of it."""
     with torch.inference_mode():
         return at_part(network, part, images)[1]

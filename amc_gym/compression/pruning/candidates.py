@@ -1,8 +1,8 @@
-"""Channel counts -> the small network that is evaluated.
+"""The small networks that are evaluated, made from channel counts in one of two ways.
 
-Two ways.  Where the recovery only selects and re-fits weights, one network stays and a plan's
-tensors are swapped into it.  Steps that have to run the network (re-estimated statistics,
-sequential reconstruction, fine-tuning) build it for each plan.
+If the recovery only selects and re-fits weights, one network is kept and a plan's tensors are
+swapped into it.  Steps that have to run the network (re-estimated statistics, sequential
+reconstruction, fine-tuning) need a network that is built for each plan.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from amc_gym.compression.slim import describe, tell
 
 
 class TensorSource(Protocol):
-    """A pruner: gives each layer's tensors for a plan."""
+    """A pruner, which makes each layer's tensors for a plan."""
 
     @property
     def graph(self) -> ChannelGraph:
@@ -38,15 +38,15 @@ class TensorSource(Protocol):
 class SwappedNetwork:
     """A network into whose modules a plan's tensors are swapped; no module is ever built.
 
-    What a plan costs beyond the forward pass is one small matrix product for each re-fitted layer.
-    There are a few such networks, in turn, so that a plan can be made ready while others run.
+    Beyond the forward pass a plan costs one small matrix product for each re-fitted layer.  A few
+    such networks take turns, so that a plan can be prepared while others run.
 
     Args:
         model: the network of ``pruner``, in eval mode; its norms may have been folded.
-        pruner: gives each layer's tensors.
-        form: how it is laid out.
-        device: where to run.
-        dtype: of weights.
+        pruner: makes each layer's tensors.
+        form: its memory layout and layers.
+        device: device to run on.
+        dtype: of the weights.
     """
 
     overlap = 4
@@ -63,7 +63,7 @@ class SwappedNetwork:
         self._pruner = pruner
         self._like = {"device": device, "dtype": dtype}
         first = form.lay_out(copy.deepcopy(model), device, dtype)
-        # Copies of the modules, with the same tensors.
+        # Copies of the modules that share their tensors.
         tensors = {id(t): t for t in (*first.parameters(), *first.buffers())}
         others = [copy.deepcopy(first, dict(tensors)) for _ in range(self.overlap - 1)]
         self._networks = deque(
@@ -79,7 +79,7 @@ class SwappedNetwork:
         """Return a network set to a plan; valid until the next ``overlap`` calls."""
         self._networks.rotate()
         network, modules = self._networks[0]
-        with torch_threads(1):  # others may be at work on the remaining cores
+        with torch_threads(1):  # other evaluations may use the other cores
             for layer, module in modules:
                 self._swap(layer, module, self._pruner.tensors(counts, layer.name))
         if isinstance(self._pruner, Pruner):
@@ -87,7 +87,7 @@ class SwappedNetwork:
         return network
 
     def _adapt(self, network: nn.Module, pruner: Pruner, counts: Sequence[int]) -> None:
-        """Set what belongs to no layer: other parameters, channel maps, what norms are told."""
+        """Set everything outside of layers: other parameters, channel maps, sizes of norms."""
         for parameter in pruner.parameters:
             tensor = parameter(counts).to(self._like["device"])
             if tensor.is_floating_point():
@@ -111,25 +111,25 @@ class SwappedNetwork:
 
 
 def _describe(layer: Layer, module: nn.Module) -> None:
-    # A depthwise convolution of one channel looks like any other: its layer knows.
+    # A depthwise convolution of one channel looks like any other, but its layer says so.
     describe(module, layer.multiplier if layer.kind == "depthwise" else 0)
 
 
 def _put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
-    # The dictionaries directly: torch's own attribute checks would cost more than the selection
-    # itself.
+    # Written into the dictionaries, because torch's attribute checks would cost more than the
+    # selection itself.
     slots = module._parameters if name in module._parameters else module._buffers
     slots[name] = tensor  # type: ignore[assignment]
 
 
 class RecoveredNetwork:
-    """Builds the small network of a plan and recovers it, step by step.
+    """A source that builds and recovers the small network of each plan.
 
     Args:
-        build: channel counts -> the recovered network, a new module in eval mode.
-        graph: the channel graph of the original one.
-        device: where to run.
-        dtype: of weights.
+        build: function from counts to the recovered network, a new module in eval mode.
+        graph: the channel graph of the original network.
+        device: device to run on.
+        dtype: of the weights.
     """
 
     overlap = 1  # recovery steps use every core
@@ -147,6 +147,6 @@ class RecoveredNetwork:
         self._device, self._dtype = device, dtype
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
-        """Return a new network for a plan, in the form in which it is evaluated."""
+        """Return a new network for a plan, in the form of the evaluation."""
         network, _ = self._form.fold(self._build(counts), self._graph)
         return self._form.lay_out(network, self._device, self._dtype)

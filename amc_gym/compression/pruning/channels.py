@@ -1,4 +1,4 @@
-"""Channel pruning: the best-ranked channels of each unit stay (paper, section 3.4)."""
+"""Channel pruning: the best-ranked channels of each unit are kept (paper, section 3.4)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from amc_gym.compression.slim import Kept
 
 
 class ChannelPruning(Pruning):
-    """Keep the best-ranked channels of each unit."""
+    """Pruning that keeps the best-ranked channels of each unit."""
 
     granularity = "channel"
     max_sparsity = 0.8
@@ -46,36 +46,36 @@ class ChannelPruning(Pruning):
 
     @classmethod
     def check(cls, importance: str | Importance, recovery: Chain) -> None:
-        """Take any ranking and recovery."""
+        """Accept any ranking and recovery."""
 
     def cost(self, resource: Resource) -> Cost:
-        """Cost of any channel counts."""
+        """Return the cost model of a resource for any channel counts."""
         return resource.of_channels(self.graph)
 
     def source(self, model: nn.Module, graph: ChannelGraph) -> Pruner:
-        """Return a pruner of ``model``, with re-fitted weights where the recovery re-fits."""
+        """Return a pruner of ``model``, with re-fitted weights if the recovery re-fits."""
         grams = self._statistics.grams if self._recovery.refits else {}
         self._pruner = Pruner(model, graph, self.orders, grams)
         return self._pruner
 
     def kept(self, counts: Sequence[int]) -> Kept:
-        """Channels of each unit that a plan of these counts keeps, ascending."""
+        """Return the channels of each unit that a plan of these counts keeps, ascending."""
         return tuple(
             np.sort(order[:count]) for order, count in zip(self.orders, counts, strict=True)
         )
 
     @recorded
     def build(self, counts: Sequence[int]) -> nn.Module:
-        """Return the slim network of a plan, recovered."""
+        """Return the recovered slim network of a plan."""
         return self._recovery.recover(self.kept(counts), self._statistics)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
-        """``kept`` channels by unit."""
+        """Return the ``kept`` channels by unit."""
         kept = zip(self.graph.units, self.kept(counts), strict=True)
         return {"kept": {unit.name: tuple(channels.tolist()) for unit, channels in kept}}
 
     def errors(self, curvatures: Sequence[float]) -> list[list[np.ndarray]]:
-        """Errors by the statistics alone, whatever the recovery."""
+        """Return errors by the statistics alone, for any recovery."""
         known, pruner = self._statistics, self._pruner
         if not self._recovery.refits:
             pruner = Pruner(known.model, self.graph, self.orders, known.grams)
@@ -94,7 +94,7 @@ class ChannelPruning(Pruning):
 
     @classmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
-        """Return the slim network of the channels that the plan keeps."""
+        """Return the recovered slim network of the channels that the plan keeps."""
         return recovery.recover(plan.kept_channels(known.graph), known)
 
     @classmethod
@@ -106,5 +106,5 @@ class ChannelPruning(Pruning):
     def count(
         cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: Nest
     ) -> int | None:
-        """Count a resource of the built network."""
+        """Count the cost of a built network."""
         return resource.count(network, example)

@@ -1,4 +1,4 @@
-"""The cut of a plan, which may be made long after it was decided: at once, or once trained."""
+"""The cut of a plan: what it drops, which may happen at once or long after it was decided."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept, select, slim
 
 Entries = Mapping[tuple[str, str], Tensor]
-"""(module, attribute) of a parameter -> which of its entries, a bool tensor of its shape."""
+"""(module, attribute) of a parameter -> selected entries, a bool tensor of its shape."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Hold what a plan takes from a network, and how.
+    """What a plan drops from a network, and the function that drops it.
 
     Attributes:
-        dropped: entries of parameters that the compressed network has no more.
-        make: takes the network, or one of other weights; returns a new one without them.
+        dropped: entries of parameters that the compressed network no longer has.
+        make: takes the network, possibly with other weights, and returns a new one without them.
     """
 
     dropped: Entries
@@ -30,10 +30,10 @@ class Cut:
 
 
 def channel_cut(model: nn.Module, graph: ChannelGraph, kept: Kept) -> Cut:
-    """Return the cut that leaves the kept channels of each unit.
+    """Return the cut that keeps the given channels of each unit.
 
-    All goes that ``slim`` leaves out: of a channel its kernel and bias, scale and offset of its
-    norm, and the weights that read it.
+    It drops everything that ``slim`` leaves out: a channel's kernel and bias, scale and offset of
+    its norm, and the weights that read it.
 
     Args:
         model: the network; not changed.

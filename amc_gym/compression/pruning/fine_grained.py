@@ -1,8 +1,8 @@
-"""Fine-grained pruning: single weights of least magnitude become zero (paper, section 3.1).
+"""Fine-grained pruning: the weights of least magnitude become zero (paper, section 3.1).
 
-Every convolution and linear layer, first and last included, is a unit of decision, and its size is
+Every convolution and linear layer, including first and last, is a unit of decision, and its size is
 the number of weights that are not zero yet: in iterative pruning each stage decides on what the
-stage before has left.
+previous one has left.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from amc_gym.compression.slim import WEIGHTED
 
 
 def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
-    """Graph of layers that are decided weight by weight.
+    """Return the graph of layers whose single weights are pruned.
 
     One unit per layer that multiplies, in execution order; its ``channels`` count the weights that
     are not zero.
 
     Raises:
-        GraphError: a layer's weight is no parameter of its own: it is computed from others, or
-            other layers hold it too.
+        GraphError: a layer's weight is computed from other parameters or shared with other layers.
     """
     for name, layer in graph.layers.items():
         if layer.kind != "norm" and not layer.counted:
             raise GraphError(
-                f"single weights of layer {name!r} cannot be pruned: they are computed from other "
-                "parameters, or another layer holds them too; use granularity='channel'"
+                f"weights of layer {name!r} cannot be pruned, because they are computed from other "
+                "parameters or shared with another layer: use granularity='channel'"
             )
     units = tuple(
         Unit(
@@ -56,7 +55,7 @@ class SparsePruner:
 
     Args:
         model: the network that is evaluated; its norms may have been folded, which scales weights
-            but moves none.
+            but does not move any.
         graph: its channel graph.
         order: by layer, flat indices of the weights that are not zero, largest magnitude first.
     """
@@ -78,15 +77,15 @@ class SparsePruner:
 
 
 def magnitude_order(weight: torch.Tensor) -> torch.Tensor:
-    """Flat indices of the weights that are not zero, largest magnitude first."""
+    """Return flat indices of the non-zero weights, largest magnitude first."""
     flat = weight.detach().abs().flatten().cpu()
     order = torch.argsort(flat, descending=True, stable=True)
     return order[: int(torch.count_nonzero(flat))]
 
 
 def keep(weight: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Return a weight of the same shape that is zero but for the flat indices ``chosen``."""
-    # Flat in the order of the indices, however the weight lies in memory (channels last, say).
+    """Return the weight with zeros everywhere except at the flat indices ``chosen``."""
+    # Flattened by index, for any memory layout (for example channels last).
     kept = torch.zeros(weight.numel(), dtype=weight.dtype, device=weight.device)
     chosen = chosen.to(weight.device)
     kept[chosen] = weight.reshape(-1)[chosen]
@@ -98,7 +97,7 @@ def sparse_pruner(model: nn.Module, folded: nn.Module, graph: ChannelGraph) -> S
 
     Args:
         model: the original network.
-        folded: what is evaluated.
+        folded: the network that is evaluated, with norms folded.
         graph: the channel graph of ``folded``.
     """
     order = {
@@ -111,7 +110,7 @@ def sparse_pruner(model: nn.Module, folded: nn.Module, graph: ChannelGraph) -> S
 
 @recorded
 def sparse(model: nn.Module, counts: Mapping[str, int]) -> nn.Module:
-    """A copy of ``model`` in which each named layer keeps its ``counts[name]`` largest weights."""
+    """Return a copy of ``model`` in which each layer keeps its ``counts[name]`` largest weights."""
     small = copy.deepcopy(model)
     for name, count in counts.items():
         weight = _weight(small, name)
@@ -120,19 +119,19 @@ def sparse(model: nn.Module, counts: Mapping[str, int]) -> nn.Module:
 
 
 def nonzero_params(model: nn.Module) -> int:
-    """Parameters of a network, of the weights only those that are not zero."""
+    """Return the number of parameters of a network, of weights only the non-zero ones."""
     total = sum(parameter.numel() for parameter in model.parameters())
     layers = [m for m in model.modules() if isinstance(m, WEIGHTED)]
     return total - sum(int((layer.weight == 0).sum()) for layer in layers)
 
 
 def zeros(model: nn.Module, layers: Iterable[str]) -> dict[tuple[str, str], torch.Tensor]:
-    """Which weights of some layers are zero, by module and attribute."""
+    """Return masks of the zero weights of some layers, by module and attribute."""
     return {(name, "weight"): _weight(model, name) == 0 for name in layers}
 
 
 def densities(model: nn.Module, graph: ChannelGraph) -> dict[str, float]:
-    """Share of each layer's weights that are not zero, in execution order."""
+    """Return the share of each layer's weights that are not zero, in execution order."""
     return {
         name: float(torch.count_nonzero(_weight(model, name))) / _weight(model, name).numel()
         for name, layer in graph.layers.items()

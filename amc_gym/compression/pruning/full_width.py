@@ -1,7 +1,7 @@
-"""The weight of one layer at full width, for any inputs that stay: zeros where one goes.
+"""The full-width weight of one layer for any kept inputs, with zeros for pruned ones.
 
-Shapes are those of the original layer whatever the plan, and everything is arithmetic on one
-device: a search on a GPU waits for nothing, and its libraries meet no new shape.
+Shapes are those of the original layer for every plan, and everything is arithmetic on one device,
+so that a search on a GPU never waits, and its libraries see no new shapes.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from amc_gym.compression.recovery.reconstruction import (
 
 
 class FullWidth(Protocol):
-    """A layer's weight by which of its inputs stay."""
+    """A layer's weight as a function of its kept inputs."""
 
     def __call__(self, kept: Tensor, /) -> Tensor:
-        """Return the weight (O, I / groups, ...), zero where an input goes.
+        """Return the weight (O, I / groups, ...), zero for pruned inputs.
 
         Args:
-            kept: which columns of the unfolded input stay, (groups, columns) bool; with a dimension
-                of plans before, so has the weight.
+            kept: mask of the kept columns of the unfolded input, (groups, columns) bool; a leading
+                dimension of plans is passed on to the weight.
         """
         ...
 
 
 class SelectedWeight:
-    """Weights as they are.
+    """Weights that are not re-fitted.
 
     Args:
         weight: (O, I / groups, ...).
         groups: of the convolution.
-        device: where plans come in.
+        device: device of the plans.
     """
 
     def __init__(self, weight: Tensor, groups: int, device: torch.device) -> None:
@@ -47,17 +47,17 @@ class SelectedWeight:
         self._matrix = matrix.to(device, torch.float32)  # (groups, O / groups, columns)
 
     def __call__(self, kept: Tensor) -> Tensor:
-        """See ``FullWidth``."""
+        """Return the weight, see ``FullWidth``."""
         return (self._matrix * kept[..., None, :]).reshape(*kept.shape[:-2], *self._shape)
 
 
 class NestedWeight:
-    """Weights re-fitted to inputs of which the first by rank stay: one product.
+    """Weights re-fitted for inputs kept in order of rank, by a single product.
 
     Args:
-        nested: the fit, of a layer without groups.
-        shape: of the weight, its inputs in order of rank.
-        device: where plans come in.
+        nested: the least-squares fit of a layer without groups.
+        shape: shape of the weight, with inputs in order of rank.
+        device: device of the plans.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ class NestedWeight:
         self._target, self._inverse = (each.to(device) for each in nested.factors)
 
     def __call__(self, kept: Tensor) -> Tensor:
-        """See ``FullWidth``."""
+        """Return the weight, see ``FullWidth``."""
         weights = (self._target * kept) @ self._inverse
         return weights.reshape(*kept.shape[:-2], *self._shape)
 
 
 class SolvedWeight:
-    """Weights re-fitted to any inputs, behind a concatenation or in groups: solved for each plan.
+    """Weights re-fitted for any kept inputs (concatenations, groups), solved for each plan.
 
     Args:
         gram: of the layer's unfolded input, (groups, columns, columns) float64.
         weight: (O, I / groups, ...), its columns in the same order.
-        device: where plans come in.
+        device: device of the plans.
     """
 
     def __init__(self, gram: Tensor, weight: Tensor, device: torch.device) -> None:
@@ -87,5 +87,5 @@ class SolvedWeight:
         self._fit = MaskedLeastSquares(gram.to(device), matrix.to(device))
 
     def __call__(self, kept: Tensor) -> Tensor:
-        """See ``FullWidth``."""
+        """Return the weight, see ``FullWidth``."""
         return self._fit.weights(kept).reshape(*kept.shape[:-2], *self._shape)

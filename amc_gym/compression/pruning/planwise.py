@@ -1,16 +1,16 @@
-"""Layers that hold weights of several plans, so that one pass judges all of them.
+"""Layers with the weights of several plans, so that one pass evaluates all of them.
 
-A batch has the samples of the first plan, then those of the second, and so on, equally many of
-each.  To most layers plans are nothing but more samples; those that a plan is written into are
-replaced by layers that know which samples are whose.  On a GPU small networks gain by it: they
-launch as many kernels for 64 plans as for one, each with 64 times the work.
+A batch holds the samples of the first plan, then those of the second, and so on, equally many for
+each.  To most layers these are just more samples; layers that plans are written into are replaced
+by ones that apply each plan's weight to its own samples.  Small networks gain by this on a GPU:
+64 plans need as many kernel launches as one, each with 64 times the work.
 
 | layer                | with the weights of P plans                                        |
 |----------------------|--------------------------------------------------------------------|
 | linear, 1 x 1        | one batched matrix product                                         |
-| depthwise, norms     | as they are: no plan is written into them                          |
-| other convolutions   | P convolutions in turn, each of a shape that never changes         |
-| maps of channels     | P selections in turn                                               |
+| depthwise, norms     | unchanged: no plan is written into them                            |
+| other convolutions   | P convolutions in turn, each with a shape that never changes       |
+| channel maps         | P selections in turn                                               |
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class PlanwiseLinear(nn.Module):
     """Linear layers of P plans, (P x N, ..., I) -> (P x N, ..., O), as one product.
 
     Args:
-        layer: of one plan.
-        plans: P.
+        layer: the layer for one plan.
+        plans: number of plans, P.
     """
 
     def __init__(self, layer: nn.Linear, plans: int) -> None:
@@ -42,7 +42,7 @@ class PlanwiseLinear(nn.Module):
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply the samples of each plan by its weight."""
+        """Multiply the samples of each plan by its weight, (P x N, ..., I) -> (P x N, ..., O)."""
         return _products(x, self.weight, self.bias)
 
 
@@ -50,8 +50,8 @@ class PlanwisePointwise(nn.Module):
     """1 x 1 convolutions of P plans on channels-last images, as one product.
 
     Args:
-        conv: of one plan.
-        plans: P.
+        conv: the convolution for one plan.
+        plans: number of plans, P.
     """
 
     def __init__(self, conv: PointwiseConv, plans: int) -> None:
@@ -68,12 +68,12 @@ class PlanwisePointwise(nn.Module):
 class PlanwiseConv(nn.Module):
     """Convolutions of P plans, one after the other.
 
-    Kernels of several positions, as one product, would have their inputs copied for each position,
-    and as one convolution in groups most libraries have no fast kernel for them.
+    As one product, kernels of several positions would need their inputs copied for each position;
+    as one grouped convolution, most libraries have no fast kernel for them.
 
     Args:
-        conv: of one plan, whose strides and padding they have.
-        plans: P.
+        conv: the convolution for one plan, whose stride and padding are used.
+        plans: number of plans, P.
     """
 
     def __init__(self, conv: Convolution, plans: int) -> None:
@@ -89,11 +89,11 @@ class PlanwiseConv(nn.Module):
 
 
 class PlanwiseMap(nn.Module):
-    """Maps of channels of P plans, one after the other.
+    """Channel maps of P plans, one after the other.
 
     Args:
-        channels: of one plan.
-        plans: P.
+        channels: the map for one plan.
+        plans: number of plans, P.
     """
 
     source: Tensor
@@ -117,19 +117,19 @@ PLANWISE = {
     nn.Conv3d: PlanwiseConv,
     ChannelMap: PlanwiseMap,
 }
-"""Class of a layer -> what stands for it where there are several plans."""
+"""Class of a layer -> its replacement for several plans."""
 
 
 class PlanwiseNetwork(nn.Module):
-    """A network that answers for P plans in one pass, plan after plan.
+    """A network that evaluates P plans in one pass, one after the other in the batch.
 
     Args:
-        network: of one plan, in eval mode; it shares what is not written with this one.
+        network: the network for one plan, in eval mode; modules that are not written are shared.
         written: names of the modules that plans are written into.
-        plans: P.
+        plans: number of plans, P.
 
     Raises:
-        ValueError: one of these has no form for several plans.
+        ValueError: a written module has no form for several plans.
     """
 
     def __init__(self, network: nn.Module, written: Iterable[str], plans: int) -> None:
@@ -150,7 +150,7 @@ class PlanwiseNetwork(nn.Module):
         self.plans = plans
 
     def forward(self, *inputs: Nest, **named: Nest) -> Nest:
-        """Run N samples: outputs of P x N, those of the first plan first."""
+        """Run N samples; return outputs of P x N samples, those of the first plan first."""
         return called(self.network, joined([named or inputs] * self.plans))
 
 
@@ -162,7 +162,7 @@ def _products(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _repeated(tensor: Tensor, plans: int) -> nn.Parameter:
-    """Return P copies of a weight, each laid out in memory as it is."""
+    """Return P copies of a weight, each with its memory layout."""
     weight = tensor.detach()
     if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
         copies = torch.stack([weight.permute(0, 2, 3, 1)] * plans).permute(0, 1, 4, 2, 3)

@@ -1,4 +1,4 @@
-"""A granularity: what is decided, what it costs, and how a plan becomes a network."""
+"""The base class of granularities: decisions, their cost, and the networks of plans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from amc_gym.compression.recovery import Calibration, Chain
 
 
 class Statistics(Calibration, Protocol):
-    """Statistics of the original network before any decision."""
+    """Statistics of the original network, before any decision."""
 
     @cached_property
     def saliency(self) -> Sequence[torch.Tensor]:
@@ -36,30 +36,30 @@ class Statistics(Calibration, Protocol):
 
     @cached_property
     def sensitivity(self) -> Mapping[str, float]:
-        """How much the loss reacts to each layer's output."""
+        """Sensitivity of the loss to each layer's output."""
         ...
 
 
 class Pruning(ABC):
-    """Decisions of one granularity about one network.
+    """Decisions of one granularity for one network.
 
     Args:
         statistics: of the original network.
         importance: which channels or weights stay.
-        recovery: how the kept weights make up for the others.
+        recovery: how the kept weights make up for the pruned ones.
 
     Attributes:
-        graph: units of decision, and the layers.
+        graph: units of decision, and layers.
         per_plan: whether a network has to be built for each plan; otherwise tensors are swapped.
     """
 
     granularity: ClassVar[str]
 
     max_sparsity: ClassVar[float | dict[str, float]]
-    """The paper's a_max (section 3.2), of all layers or by their kind."""
+    """The paper's a_max (section 3.2), for all layers or by kind."""
 
     runs_faster: ClassVar[bool]
-    """Whether what is pruned makes runtimes faster."""
+    """Whether pruning makes runtimes faster."""
 
     graph: ChannelGraph
     per_plan: bool
@@ -72,26 +72,26 @@ class Pruning(ABC):
     @classmethod
     @abstractmethod
     def check(cls, importance: str | Importance, recovery: Chain) -> None:
-        """Refuse options that this granularity does not have.
+        """Refuse options that this granularity does not support.
 
         Raises:
-            ValueError: the message names those it has.
+            ValueError: an option is not supported; the message names those that are.
         """
 
     @abstractmethod
     def cost(self, resource: Resource) -> Cost:
-        """Cost of any counts of this granularity.
+        """Return the cost model of a resource for this granularity's counts.
 
         Raises:
-            ValueError: the resource does not count it.
+            ValueError: the resource does not depend on these counts.
         """
 
     @abstractmethod
     def source(self, model: nn.Module, graph: ChannelGraph) -> TensorSource:
-        """Make the pruner that gives a plan's tensors to a network; ``errors`` asks the latest.
+        """Return the pruner that makes a plan's tensors; ``errors`` uses the latest one.
 
         Args:
-            model: the network they are swapped into; its norms may have been folded.
+            model: the network that tensors are swapped into; its norms may have been folded.
             graph: its channel graph.
         """
 
@@ -101,11 +101,11 @@ class Pruning(ABC):
 
     @abstractmethod
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
-        """Content of the plan of these counts: ``kept`` channels by unit, ``weights`` by layer."""
+        """Return the decisions of a plan: ``kept`` channels by unit, or ``weights`` by layer."""
 
     @abstractmethod
     def errors(self, curvatures: Sequence[float]) -> list[list[np.ndarray]]:
-        """Errors of layers when a unit keeps k channels; see ``Engine.errors``."""
+        """Return errors of layers when a unit keeps k channels; see ``Engine.errors``."""
 
     @classmethod
     @abstractmethod
@@ -115,19 +115,19 @@ class Pruning(ABC):
     @classmethod
     @abstractmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
-        """Return the network of a plan that was made elsewhere, recovered.
+        """Return the recovered network of a plan that was made elsewhere.
 
         Raises:
-            PlanError: it does not fit the network.
+            PlanError: the plan does not fit the network.
         """
 
     @classmethod
     @abstractmethod
     def cut(cls, plan: CompressionPlan, known: Calibration) -> Cut:
-        """Return what a plan that was made elsewhere takes from the network.
+        """Return what a plan that was made elsewhere drops from the network.
 
         Raises:
-            PlanError: it does not fit the network.
+            PlanError: the plan does not fit the network.
         """
 
     @classmethod
@@ -135,14 +135,14 @@ class Pruning(ABC):
     def count(
         cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: Nest
     ) -> int | None:
-        """Cost of a pruned network, counted on it rather than by a closed form.
+        """Count the cost of a pruned network on the network itself, without the closed form.
 
         Args:
-            network: of this granularity's making, or the original.
+            network: pruned by this granularity, or the original.
             resource: what is counted.
             graph: the channel graph of the original network.
             example: inputs of one sample, such as an image (1, C, H, W).
 
         Returns:
-            The cost, or None where nothing else than the closed form knows it.
+            The cost, or None if it is known by the closed form only.
         """

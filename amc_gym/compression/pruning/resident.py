@@ -1,9 +1,9 @@
-"""One network of full width that stays on its device; a plan writes zeros and weights into it.
+"""A network of full width that stays on its device; plans are written into it.
 
 A slim network has new shapes with every plan.  On a GPU the libraries prepare each of them anew,
-which takes longer than to compute with them.  Here no layer reads a pruned channel instead: the
-columns of its weight are zero, the others as a slim network has them.  So it computes what the slim
-network computes, up to rounding, in shapes that never change.
+which takes longer than the computation.  In the resident network no layer reads a pruned channel
+instead: those columns of its weight are zero, and the others are as in the slim network.  So it
+computes the same as the slim network, up to rounding, in shapes that never change.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from amc_gym.compression.pruning.planwise import PlanwiseNetwork
 from amc_gym.compression.pruning.pruner import Pruner
 
 QUEUED = 64
-"""Plans that a GPU may be given before the first one's result is waited for."""
+"""Plans that are queued on a GPU before the first result is waited for."""
 
 ALWAYS = torch.iinfo(torch.int64).max
-"""Count of what is never pruned."""
+"""Count that stands for positions that are never pruned."""
 
 
 class ResidentNetwork:
     """A network of full width into which plans are written, on its device and in its precision.
 
-    A plan is one small transfer; the weights are made on the device, in float32 or better, and
-    nothing waits for it.  Several plans can be judged in one pass, see ``several``.
+    A plan is one small transfer; its weights are made on the device, in float32 or better, and
+    nothing waits for it.  Several plans can be evaluated in one pass, see ``several``.
 
     Args:
         model: the network of ``pruner``, in eval mode; its norms may have been folded.
-        pruner: gives each layer's weights.
-        device: where to run.
-        dtype: of weights.
-        form: how it is laid out.
-        images: bytes that it will be given, or anything else where it is given floats.
-        together: how many plans one pass may judge.
+        pruner: makes each layer's weights.
+        device: device to run on.
+        dtype: of the weights.
+        form: its memory layout and layers.
+        images: the inputs: bytes to be normalised on the device, or anything else for floats.
+        together: most plans in one pass.
 
     Attributes:
-        overlap: see ``NetworkSource``; on a GPU work is done in the order in which it is asked for.
-        together: see above.
-        apart: why it is one plan at a time where more were wanted.
+        overlap: see ``NetworkSource``; a GPU works in the order in which it is asked.
+        together: number of plans in one pass.
+        apart: why it evaluates one plan at a time although several were asked for.
 
     Raises:
-        ValueError: a network of full width cannot stand for slim ones; the message says why.
+        ValueError: a network of full width cannot replace slim ones; the message says why.
     """
 
     @recorded
@@ -84,22 +84,22 @@ class ResidentNetwork:
 
     @property
     def overlap(self) -> int:
-        """See ``NetworkSource``."""
+        """Number of plans that may be under way, see ``NetworkSource``."""
         return max(QUEUED, 2 * self.together) if self._device.type == "cuda" else self.together
 
     def alone(self, why: str) -> None:
-        """Judge one plan at a time from now on."""
+        """Evaluate one plan at a time from now on."""
         self.together, self.apart = 1, why
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
-        """Return the network set to a plan; passes that are asked for next are of that plan."""
+        """Return the network set to a plan, which the following passes then evaluate."""
         return self.several([counts])
 
     def several(self, plans: Sequence[Sequence[int]]) -> nn.Module:
-        """Return a network that answers for all of the plans, those of the first one first.
+        """Return a network that evaluates all of the plans, the first one's outputs first.
 
         Raises:
-            ValueError: a layer takes one plan at a time.
+            ValueError: a layer supports only one plan at a time.
         """
         n = len(plans)
         if n not in self._passes:
@@ -119,13 +119,14 @@ class ResidentNetwork:
 
 
 class _Pass:
-    """A network with the plans that are written into it.
+    """A network together with the plans that are written into it.
 
     Args:
-        network: judges them.
-        tensors: of it, written to; with a dimension of plans before, if there are several.
-        written: what they hold.
-        plans: the first ones.
+        network: evaluates the plans.
+        tensors: tensors of it that are written to, with a leading dimension of plans if there are
+            several.
+        written: computes their values.
+        plans: the first plans.
     """
 
     def __init__(
@@ -141,36 +142,36 @@ class _Pass:
         self._write = Recorded(self._write_all, written.device)
 
     def __call__(self, plans: Sequence[Sequence[int]]) -> nn.Module:
-        """Return the network set to as many plans as it has."""
-        told = torch.tensor(_rows(plans), pin_memory=self._counts.is_cuda)  # or it would wait
+        """Return the network set to the given plans, as many as it has."""
+        told = torch.tensor(_rows(plans), pin_memory=self._counts.is_cuda)  # so as not to wait
         self._counts.copy_(told, non_blocking=True)
         self._write()
         return self._network
 
     def _write_all(self) -> None:
-        """Write the tensors of the counts that are on the device."""
+        """Write the tensors for the counts that are on the device."""
         with torch.no_grad():
             for tensor, made in zip(self._tensors, self._written(self._counts), strict=True):
                 tensor.copy_(made)
 
 
 def _rows(plans: Sequence[Sequence[int]]) -> list[Any]:
-    """Return a row for each plan, its last count that of ``FIXED``, which is -1; one as it is."""
+    """Return rows of counts, with a last one for ``FIXED`` (-1); a single row for one plan."""
     rows = [[*counts, ALWAYS] for counts in plans]
     return rows[0] if len(rows) == 1 else rows
 
 
 class _Written:
-    """Tensors of a network that depend on the plan, made on its device.
+    """The tensors of a network that depend on the plan, computed on its device.
 
     Args:
         network: of full width.
-        pruner: gives each layer's weights.
-        device: where it is.
+        pruner: makes each layer's weights.
+        device: device of the network.
 
     Attributes:
-        tensors: module and name of each.
-        modules: that have them.
+        tensors: module and name of each tensor.
+        modules: names of their modules.
     """
 
     def __init__(self, network: nn.Module, pruner: Pruner, device: torch.device) -> None:
@@ -193,17 +194,17 @@ class _Written:
         self._units, self._ranks = (torch.from_numpy(each).to(device) for each in (units, ranks))
 
     def __call__(self, counts: Tensor) -> Iterator[Tensor]:
-        """Make the tensors of counts, (units + 1,), or of P plans, (P, units + 1), in order."""
+        """Yield the tensors for counts (units + 1,), or for P plans (P, units + 1), in order."""
         kept = (counts[..., self._units] > self._ranks).split(self._sizes, -1)
         return (make(mine) for make, mine in zip(self._made, kept, strict=True))
 
 
 @dataclass(frozen=True)
 class _Weight:
-    """Makes one layer's weight.
+    """The weight of one layer as a function of the counts.
 
     Attributes:
-        made: the weight by which columns stay.
+        made: computes the weight from the kept columns.
         groups: of the convolution.
     """
 
@@ -216,10 +217,10 @@ class _Weight:
 
 @dataclass(frozen=True)
 class _Map:
-    """Makes where one map takes its channels from: pruned ones come from nowhere.
+    """The sources of one channel map as a function of the counts; pruned channels have none.
 
     Attributes:
-        source: of the full network.
+        source: the sources in the full network.
     """
 
     source: Tensor
@@ -229,7 +230,7 @@ class _Map:
 
 
 def _own(network: nn.Module, form: Form) -> None:
-    """Give a network tensors of its own, laid out as its form says, in place."""
+    """Give a network its own copies of tensors, in the memory layout of its form, in place."""
     for module in network.modules():
         for slots in (module._parameters, module._buffers):
             for name, tensor in slots.items():
@@ -246,18 +247,18 @@ def _tensor(network: nn.Module, module: str, name: str) -> Tensor:
 
 
 def _check(model: nn.Module, graph: ChannelGraph) -> None:
-    """Refuse networks in which channels are read other than by the weights of layers.
+    """Refuse networks in which channels are read by anything but the weights of layers.
 
     Raises:
-        ValueError: the message names what reads them.
+        ValueError: channels are read otherwise; the message says by what.
     """
     for product in graph.products:
         if product.outputs.units or (product.inputs is not None and product.inputs.units):
             raise ValueError(f"{product.name!r} multiplies channels without a layer")
     for unit in graph.multiplied:
-        raise ValueError(f"channels of unit {graph.units[unit].name!r} are summed over by no layer")
+        raise ValueError(f"no layer sums over the channels of unit {graph.units[unit].name!r}")
     for parameter in graph.parameters:
         name = parameter.owners[0][0]
         norm = model.get_submodule(name)
         if parameter.units and isinstance(norm, nn.LayerNorm | nn.RMSNorm):
-            raise ValueError(f"norm {name!r} takes its statistics over channels that are pruned")
+            raise ValueError(f"norm {name!r} takes its statistics over prunable channels")

@@ -26,16 +26,16 @@ from amc_gym.compression.recovery.reconstruction import (
 from amc_gym.compression.slim import Kept, oriented, select, with_inputs
 
 MEMORY = 64 * 2**20
-"""Bytes of tensors that are remembered for a network; the least recently used go first."""
+"""Most bytes of remembered tensors for a network; the least recently used are dropped first."""
 
 
 class SortedLayer:
-    """A layer whose tensors, once sorted by rank, are sliced."""
+    """A layer whose tensors are sorted by rank once and then sliced."""
 
     def __init__(
         self, module: nn.Module, layer: Layer, everything: Kept, gram: torch.Tensor | None
     ) -> None:
-        # Units that own the axes, and positions for each of their channels.
+        # Units that own the axes, and positions per channel.
         self._rows = _owner(layer.outputs, everything)
         self._columns = _owner(layer.inputs, everything)
         self._layer = layer
@@ -53,16 +53,16 @@ class SortedLayer:
         self._weight = weight.contiguous()
 
     def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
-        """Squared error of the output with the unit's first k channels by rank, (channels + 1,)."""
+        """Return the output's squared error with the unit's k best channels, (channels + 1,)."""
         if self._nested is None:
             assert self._layer.inputs is not None
             columns = np.argsort(np.argsort(order)[self._layer.inputs.channel], kind="stable")
-            weight = self._weight[:, torch.from_numpy(np.argsort(columns))]  # as it was
+            weight = self._weight[:, torch.from_numpy(np.argsort(columns))]  # in the original order
             return _lost(weight, gram, self._layer, unit, order)
         return _left(self._nested.explained().cpu().reshape(len(order), -1).sum(1).numpy())
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Tensors of the slim layer by name, for the counts of all units."""
+        """Return the slim layer's tensors by name, for the counts of all units."""
         rows = self._rows and counts[self._rows[0]] * self._rows[1]
         tensors = {name: vector[:rows] for name, vector in self._vectors.items()}
         columns = self._columns and counts[self._columns[0]] * self._columns[1]
@@ -77,17 +77,17 @@ class SortedLayer:
         return tensors
 
     def full_width(self, everything: Kept, device: torch.device) -> FullWidth:
-        """Return the weight as a function of which inputs stay, in the order of ``everything``."""
+        """Return the weight as a function of the kept inputs, in the order of ``everything``."""
         if self._nested is None:
             return SelectedWeight(self._weight, self._layer.groups, device)
         return NestedWeight(self._nested, self._weight.shape, device)
 
 
 class IndexedLayer:
-    """A layer behind a concatenation or with groups, its tensors selected by index.
+    """A layer after a concatenation or with groups, whose tensors are selected by index.
 
-    The kept inputs of each group are nested, and their fit is factored once.  Behind a
-    concatenation they are a product of nested sets, and each plan's own block is factored.
+    The kept inputs of each group are nested, and their fit is factored once.  After a
+    concatenation they are products of nested sets, and the block of each plan is factored.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class IndexedLayer:
         self._units = sorted({unit for axis in axes for unit in axis.units})
 
     def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
-        """Squared error of the output with the unit's first k channels by rank, (channels + 1,).
+        """Return the output's squared error with the unit's k best channels, (channels + 1,).
 
-        In groups the unit keeps equally many channels of each; between two such counts the error
-        falls evenly.  Behind a concatenation the weights stay as they are.
+        With groups the unit keeps equally many channels of each; between such counts the error is
+        interpolated linearly.  After a concatenation the weights are not re-fitted.
         """
         layer, inputs = self._layer, self._layer.inputs
         assert inputs is not None
@@ -124,7 +124,7 @@ class IndexedLayer:
         return _lost(self._weight, self._gram if gram is None else gram, layer, unit, order)
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Tensors of the slim layer by name, for the counts of all units."""
+        """Return the slim layer's tensors by name, for the counts of all units."""
         key = (self._layer.name, tuple(counts[u] for u in self._units))
         return self._remembered.get(key, lambda: self._select(self._layout(counts)))
 
@@ -144,7 +144,7 @@ class IndexedLayer:
         return tensors
 
     def _fit(self, gram: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        """Best weights of the kept columns, (groups, columns, outputs)."""
+        """Return the best weights of the kept columns, (groups, columns, outputs)."""
         if self._nested is None:
             matrix = as_matrix(self._weight, self._layer.groups).cpu()
             return least_squares(gram, matrix, columns)
@@ -153,7 +153,7 @@ class IndexedLayer:
         return torch.take_along_dim(self._nested.weights(k).mT, ascending[..., None], -2)
 
     def full_width(self, everything: Kept, device: torch.device) -> FullWidth:
-        """Return the weight as a function of which inputs stay, in the order of ``everything``."""
+        """Return the weight as a function of the kept inputs, in the order of ``everything``."""
         layer = self._layer
         assert layer.inputs is not None
         inputs, rows = (axis.kept(everything) for axis in (layer.inputs, layer.outputs))
@@ -168,22 +168,22 @@ class IndexedLayer:
 
 
 class SelectedLayer:
-    """A layer of another kind: its tensors are selected as ``slim`` does, and never re-fitted."""
+    """A layer of another kind, whose tensors are selected as in ``slim`` and never re-fitted."""
 
     def __init__(self, module: nn.Module, layer: Layer) -> None:
         self._module, self._layer = module, layer
 
     def lost(self, unit: int, order: np.ndarray, gram: torch.Tensor | None) -> np.ndarray:
-        """Squared error of the output with the unit's first k channels by rank, (channels + 1,)."""
+        """Return the output's squared error with the unit's k best channels, (channels + 1,)."""
         return _lost(oriented(self._module), None, self._layer, unit, order)
 
     def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Tensors of the slim layer by name, for the counts of all units."""
+        """Return the slim layer's tensors by name, for the counts of all units."""
         return {}
 
 
 class SelectedParameter:
-    """A parameter or buffer that no other piece knows, selected by index for each plan."""
+    """A parameter or buffer outside of known layers, selected by index for each plan."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class SelectedParameter:
         self._name = ".".join(parameter.owners[0])
 
     def __call__(self, counts: Sequence[int]) -> torch.Tensor:
-        """Return the part of the parameter that stays."""
+        """Return the kept part of the parameter."""
         key = (self._name, tuple(counts[unit] for unit in self._parameter.units))
         return self._remembered.get(key, lambda: {"": self._select(counts)})[""]
 
@@ -207,7 +207,7 @@ class SelectedParameter:
 
 
 class Remembered:
-    """Tensors of slim layers, the most recently used that fit into ``MEMORY`` bytes."""
+    """A cache of the most recently used tensors of slim layers, of at most ``MEMORY`` bytes."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[tuple[str, tuple[int, ...]], dict[str, torch.Tensor]]
@@ -215,14 +215,14 @@ class Remembered:
         self.bytes = 0
 
     def __reduce__(self) -> tuple[type[Remembered], tuple[()]]:
-        return Remembered, ()  # copies start with nothing
+        return Remembered, ()  # copies start empty
 
     def get(
         self,
         key: tuple[str, tuple[int, ...]],
         make: Callable[[], dict[str, torch.Tensor]],
     ) -> dict[str, torch.Tensor]:
-        """Look tensors up by layer and counts, or make and keep them."""
+        """Return tensors by layer and counts from the cache, or make and cache them."""
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
@@ -238,7 +238,7 @@ def _bytes(tensors: Mapping[str, torch.Tensor]) -> int:
 
 
 def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
-    """The unit of an axis and its positions per channel; ``None`` where nothing is pruned."""
+    """Return the unit of an axis and its positions per channel; ``None`` if nothing is prunable."""
     if axis is None or not axis.units:
         return None
     (unit,) = axis.units
@@ -246,23 +246,23 @@ def _owner(axis: Axis | None, everything: Kept) -> tuple[int, int] | None:
 
 
 def _left(explained: np.ndarray) -> np.ndarray:
-    """Return sums over the channels after the first k of what they explain by rank, (channels,)."""
+    """Return the squares explained by all channels after the first k, for k = 0, 1, ..."""
     return explained.sum() - np.concatenate([[0.0], np.cumsum(explained)])
 
 
 def _lost(
     weight: torch.Tensor, gram: torch.Tensor | None, layer: Layer, unit: int, order: np.ndarray
 ) -> np.ndarray:
-    """Squared error of a layer's output with k channels of a unit, nothing re-fitted.
+    """Return the squared error of a layer's output with k channels of a unit and no re-fitting.
 
-    Channels D that go take X_D W_D along: |X_D W_D|^2 is the sum over the block D x D of
-    X^T X * W W^T.  Without a Gram matrix the inputs count as independent and equally large.
+    Dropping channels D drops X_D W_D: |X_D W_D|^2 is the sum over the block D x D of X^T X * W W^T.
+    Without a Gram matrix the inputs count as independent and equally large.
 
     Args:
-        weight: of the layer, all channels of the original network, in their order.
+        weight: of the layer, with all channels of the original network in their order.
         gram: of its unfolded input, (groups, columns, columns).
-        layer: which one.
-        unit: whose channels go; all other inputs stay.
+        layer: the layer.
+        unit: the unit that is pruned; all other inputs are kept.
         order: its channels by rank, (channels,).
     """
     assert layer.inputs is not None
@@ -273,7 +273,7 @@ def _lost(
         products = gram * (matrix @ matrix.mT)
     rank = np.argsort(order)
     mine = layer.inputs.unit == unit
-    # Columns of other units add up in one row and column more, which is cut off.
+    # Columns of other units are added to an extra row and column, which is cut off.
     place = np.where(mine, rank[np.where(mine, layer.inputs.channel, 0)], len(order))
     places = torch.from_numpy(place.repeat(layer.weights).reshape(layer.groups, -1))
     block = torch.zeros(len(order) + 1, len(order) + 1, dtype=torch.float64)
@@ -284,7 +284,7 @@ def _lost(
 
 
 def _vectors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Vectors of a layer with one entry for each output channel."""
+    """Return a layer's vectors with one entry for each output channel."""
     return {
         name: tensor.detach()
         for name, tensor in (*module.named_parameters(), *module.named_buffers())

@@ -1,4 +1,4 @@
-"""Weight pruning: the largest weights of each layer stay, the others become zero (section 3.1)."""
+"""Weight pruning: the largest weights of each layer are kept, others become 0 (section 3.1)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from amc_gym.compression.recovery import RECOVERIES, Calibration, Chain
 
 
 class WeightPruning(Pruning):
-    """Keep the weights of largest magnitude of each layer."""
+    """Pruning that keeps the weights of largest magnitude of each layer."""
 
     granularity = "weight"
     max_sparsity = {"conv": 0.8, "linear": 0.98}  # noqa: RUF012
@@ -46,19 +46,19 @@ class WeightPruning(Pruning):
         """Refuse rankings of channels, and recoveries that re-fit weights.
 
         Raises:
-            ValueError: the message names those there are.
+            ValueError: an option is not supported; the message names those that are.
         """
         if importance != "magnitude":
-            raise ValueError("granularity='weight' ranks by importance='magnitude' only")
+            raise ValueError("granularity='weight' needs importance='magnitude'")
         if not recovery.sparse:
             known = ", ".join(repr(name) for name, step in RECOVERIES.items() if step.sparse)
             raise ValueError(
-                "granularity='weight' does not re-fit weights: choose recovery='none' or of "
+                "granularity='weight' does not re-fit weights: choose recovery='none' or one of "
                 f"{known}, instead of {str(recovery)!r}"
             )
 
     def cost(self, resource: Resource) -> Cost:
-        """Cost of any numbers of weights."""
+        """Return the cost model of a resource for any numbers of weights."""
         return resource.of_weights(self._statistics.model, self.graph)
 
     def source(self, model: nn.Module, graph: ChannelGraph) -> SparsePruner:
@@ -67,33 +67,33 @@ class WeightPruning(Pruning):
 
     @recorded
     def build(self, counts: Sequence[int]) -> nn.Module:
-        """Return the sparse network of a plan, recovered."""
+        """Return the recovered sparse network of a plan."""
         network = sparse(self._statistics.model, self._by_name(counts))
         return self._recovery.apply(network, None, self._statistics)
 
     def decisions(self, counts: Sequence[int]) -> dict[str, Any]:
-        """How many ``weights`` each layer keeps."""
+        """Return how many ``weights`` each layer keeps."""
         return {"kept": {}, "weights": self._by_name(counts)}
 
     def errors(self, curvatures: Sequence[float]) -> list[list[np.ndarray]]:
-        """Refuse.
+        """Refuse, because weight pruning has no errors by kept channels.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError("reconstruction errors belong to channels, not to single weights")
+        raise ValueError("weights have no reconstruction errors: choose granularity='channel'")
 
     def _by_name(self, counts: Sequence[int]) -> dict[str, int]:
         return {unit.name: n for unit, n in zip(self.graph.units, counts, strict=True)}
 
     @classmethod
     def units(cls, model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
-        """One unit for each layer that multiplies."""
+        """Return the graph with one unit for each layer that multiplies."""
         return weight_graph(model, graph)
 
     @classmethod
     def replay(cls, plan: CompressionPlan, known: Calibration, recovery: Chain) -> nn.Module:
-        """Return the sparse network of as many weights as the plan keeps."""
+        """Return the recovered sparse network of a plan."""
         kept = plan.kept_weights(weight_graph(known.model, known.graph))
         return recovery.apply(sparse(known.model, kept), None, known)
 
@@ -107,5 +107,5 @@ class WeightPruning(Pruning):
     def count(
         cls, network: nn.Module, resource: Resource, graph: ChannelGraph, example: Nest
     ) -> int | None:
-        """Count what the weights that are not zero cost."""
+        """Count the cost of the non-zero weights."""
         return resource.of_weights(network, weight_graph(network, graph)).full

@@ -1,8 +1,8 @@
-"""Which channels stay.
+"""Rankings: which channels are kept.
 
-| file        | what                                                                      |
+| file        | contents                                                                  |
 |-------------|---------------------------------------------------------------------------|
-| importance  | orders of a unit's channels, by name or by a function of the user's       |
+| importance  | orders of a unit's channels, by name or by a user's function              |
 | order       | the orders of all units, checked                                          |
-| sensitivity | how much the loss reacts to errors in a layer's output                    |
+| sensitivity | how much errors in a layer's output change the loss                       |
 """

@@ -21,10 +21,10 @@ def rank(
     importance: str | Importance,
     saliency: Sequence[torch.Tensor] | None = None,
 ) -> tuple[np.ndarray, ...]:
-    """Order of each unit's channels, most important first.
+    """Return the order of each unit's channels, most important first.
 
-    Where grouped convolutions cut a unit into blocks, the blocks take turns, each with its own
-    order: any prefix of a multiple of ``unit.blocks`` channels keeps equally many of each.
+    If grouped convolutions divide a unit into blocks, the blocks take turns, each in its own order:
+    any prefix of a multiple of ``unit.blocks`` channels keeps equally many of each block.
 
     Args:
         model: the original network.
@@ -34,7 +34,7 @@ def rank(
         saliency: of each unit's channels, for rankings that need it.
 
     Raises:
-        ValueError: a user's function fails, or returns something else than a permutation.
+        ValueError: a user's function fails, or does not return a permutation.
     """
     function = ranking(importance).function
     orders = []
@@ -69,7 +69,7 @@ def _permutation(function: Importance, view: UnitView, unit: Unit) -> np.ndarray
 
 
 def in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:
-    """Return an order of a unit's channels, its blocks taking turns."""
+    """Return an order of a unit's channels in which its blocks take turns."""
     block = order // (unit.channels // unit.blocks)
     each = [order[block == b] for b in range(unit.blocks)]
     return np.stack(each, axis=1).reshape(-1)
@@ -78,9 +78,9 @@ def in_turns(order: np.ndarray, unit: Unit) -> np.ndarray:
 def _consumer(
     model: nn.Module, layer: Layer, unit: int, channels: int, gram: torch.Tensor | None
 ) -> Consumer:
-    """One consumer of a unit, its columns sorted by the unit's channel.
+    """Return one consumer of a unit, with its columns sorted by the unit's channel.
 
-    A layer that reads some of the channels only has columns of zeros for the others.
+    A layer that reads only some of the channels has columns of zeros for the others.
     """
     assert layer.inputs is not None
     weight = oriented(model.get_submodule(layer.name))
@@ -91,7 +91,7 @@ def _consumer(
     columns = torch.from_numpy(
         (mine[:, None] * layer.weights + np.arange(layer.weights)).reshape(-1)
     )
-    # A group's columns meet only its own outputs; the groups' rows follow each other.
+    # A group's columns act on its own outputs only; the groups' rows follow each other.
     rows = as_matrix(weight, layer.groups).cpu().flatten(0, 1)[columns]
     products = None if gram is None or layer.groups > 1 else gram[0][columns][:, columns]
     if len(read) < channels:
@@ -106,7 +106,7 @@ def _consumer(
 
 
 def _scale(model: nn.Module, norm: Layer, unit: int) -> torch.Tensor:
-    """Return summed |gamma| of a norm over the positions of each of the unit's channels."""
+    """Return |gamma| of a norm, summed over the positions of each of the unit's channels."""
     gamma = model.get_submodule(norm.name).weight
     assert isinstance(gamma, torch.Tensor)
     mine = torch.from_numpy(np.flatnonzero(norm.outputs.unit == unit))
@@ -116,7 +116,7 @@ def _scale(model: nn.Module, norm: Layer, unit: int) -> torch.Tensor:
 
 
 def _has_scale(model: nn.Module, layer: Layer, unit: Unit) -> bool:
-    """Whether a layer is a norm that has a scale for each channel of the unit."""
+    """Return whether a layer is a norm with a scale for each channel of the unit."""
     if layer.kind != "norm" or model.get_submodule(layer.name).weight is None:
         return False
     return len(np.unique(layer.outputs.channel)) == unit.channels

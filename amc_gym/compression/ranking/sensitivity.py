@@ -1,13 +1,13 @@
-"""How much the loss reacts to errors in a layer's output.
+"""Sensitivity: how much errors in a layer's output change the loss.
 
 Errors d of a layer's outputs, d numbers for an image, raise the loss by d'Hd / 2 to second order,
-H being close to the Fisher information E[g g'], with g the loss's gradient by the outputs and the
-labels drawn from the network's own answers.  Errors that point nowhere in particular and have a
+where H is close to the Fisher information E[g g'], with g the loss's gradient with respect to the
+outputs and labels drawn from the network's own predictions.  Errors of random direction with a
 share e of the outputs' energy |y|^2 (a relative squared error) then raise it by
 
     e E|y|^2 E|g|^2 / (2 d).
 
-Relative errors alone count all layers alike.  They mislead most about residual networks, where a
+Relative errors alone treat all layers the same.  That misleads most in residual networks, where a
 branch adds little to a stream that carries nearly everything.
 """
 
@@ -25,11 +25,11 @@ from amc_gym.compression.graph import ChannelGraph
 
 
 class _Energies:
-    """Sums over the images of a layer's squared outputs and their squared gradients."""
+    """Sums of a layer's squared outputs and squared gradients over the images."""
 
     def __init__(self) -> None:
         self.outputs = self.gradients = 0.0
-        self.numbers = 0  # of outputs, all images' together
+        self.numbers = 0  # number of outputs of all images together
 
     def __call__(self, module: nn.Module, _inputs: object, outputs: torch.Tensor) -> None:
         bias = module.bias
@@ -50,16 +50,16 @@ class _Energies:
 
 
 Loss = Callable[[nn.Module, Nest, Nest, torch.Generator], torch.Tensor]
-"""(network, inputs, targets, generator) -> the loss, summed over the samples.
+"""Function (network, inputs, targets, generator) -> the loss, summed over the samples.
 
-The targets may be drawn from the network's own answers instead of those that are given.
+The targets may be drawn from the network's own predictions instead of the given ones.
 """
 
 
 def drawn_cross_entropy(
     network: nn.Module, images: torch.Tensor, _labels: object, generator: torch.Generator
 ) -> torch.Tensor:
-    """Return the loss of classification, with labels drawn from the network's answers."""
+    """Return the loss of classification, with labels drawn from the network's predictions."""
     logits = network(images)
     answers = logits.detach().softmax(1).cpu()
     labels = torch.multinomial(answers, 1, generator=generator)[:, 0]
@@ -74,17 +74,17 @@ def sensitivities(
     seed: int = 0,
     loss: Loss = drawn_cross_entropy,
 ) -> dict[str, float]:
-    """Estimate what a relative squared error of 1 in each layer's output adds to the loss, in nats.
+    """Estimate how a relative squared error of 1 in each layer's output raises the loss, in nats.
 
     Args:
         model: in eval mode; only run, never changed.
         graph: its channel graph.
         batches: inputs and targets, such as images (B, C, H, W) and labels (B,).
-        seed: of the targets that are drawn from the network's answers.
+        seed: of the targets that are drawn from the network's predictions.
         loss: in nats.
 
     Returns:
-        The figure of each layer that reads a unit, by name.
+        Layer name -> sensitivity in nats, for layers that read a unit.
     """
     readers = {name for unit in graph.units for name in unit.consumers}
     energies = {name: _Energies() for name in graph.layers if name in readers}
@@ -96,7 +96,7 @@ def sensitivities(
         for inputs, targets in batches:
             inputs = mapped(_differentiable, inputs)
             lost = loss(model, inputs, targets, generator)
-            # By the inputs alone: what is in between passes the hooks, parameters get nothing.
+            # Gradients of the inputs only, which pass the hooks on the way; parameters get none.
             floats = [tensor for tensor in leaves(inputs) if tensor.requires_grad]
             torch.autograd.grad(lost, floats or list(model.parameters()), allow_unused=True)
             images += samples(inputs)
@@ -104,7 +104,7 @@ def sensitivities(
         for hook in hooks:
             hook.remove()
     return {
-        # Layers that never ran by themselves have no numbers.
+        # Layers that never ran as modules have no numbers.
         name: energy.outputs * energy.gradients / images**2 / max(2 * energy.numbers // images, 1)
         for name, energy in energies.items()
     }

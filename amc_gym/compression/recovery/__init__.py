@@ -1,21 +1,21 @@
-"""How the kept weights make up for the pruned ones.
+"""Recoveries: how the kept weights make up for the pruned ones.
 
-| file              | what                                                                     |
+| file              | contents                                                                 |
 |-------------------|--------------------------------------------------------------------------|
-| recovery          | what a recovery is, and the register of them                             |
-| chain             | the option: steps joined by "+", taken one after the other               |
+| recovery          | the base class of recoveries, and their registry                         |
+| chain             | the option: steps joined by "+", applied one after the other             |
 | reconstruction    | nested least squares: a layer reproduces its original output             |
-| sequential        | the same on what the pruned layers before it produce; behind a ReLU, too |
-| fitting           | how far a layer's weights move, chosen by samples that are held out      |
-| fitting_on_device | the same on a GPU, which is not waited for                               |
-| moments           | mean and deviation of outputs, which a fit shrinks, brought back         |
+| sequential        | the same on the outputs of the pruned layers before it; also for ReLUs   |
+| fitting           | how far a layer's weights move, chosen on held-out samples               |
+| fitting_on_device | the same on a GPU, without waiting for it                                |
+| moments           | mean and deviation of outputs, which a fit shrinks, restored             |
 | lockstep          | batches that wait for each other before each layer                       |
-| batch_norm        | statistics estimated anew                                                |
+| batch_norm        | re-estimated batch norm statistics                                       |
 | finetune          | a few steps of training                                                  |
-| statistics        | what calibration images tell: Gram matrices, saliencies                  |
+| statistics        | Gram matrices and saliencies from calibration images                     |
 | targets           | original outputs at sampled positions                                    |
-| behind_relu       | least squares where only what a ReLU lets through counts                 |
-| shortcuts         | what a layer's output is added to, whose errors it can make up for       |
+| behind_relu       | least squares in which only what a ReLU lets through counts              |
+| shortcuts         | what a layer's output is added to, whose errors it can compensate        |
 """
 
 from amc_gym._utils.discovery import import_modules

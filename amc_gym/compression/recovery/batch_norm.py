@@ -1,4 +1,4 @@
-"""Statistics of batch norms estimated anew, since a pruned network's activations have others."""
+"""Re-estimation of batch norm statistics, because a pruned network's activations differ."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from amc_gym.compression.recovery.recovery import Calibration, Recovery, amount_
 from amc_gym.compression.slim import Kept
 
 MOST_IMAGES = 1_000_000
-"""Within one evaluation."""
+"""Most images within one evaluation."""
 
 PHOTOGRAPH = 3 * 96 * 96
-"""Numbers of an image from which on its layout in memory decides."""
+"""Values per image above which memory layout determines the speed."""
 
 
 @register
 @dataclass(frozen=True)
 class BatchNorm(Recovery):
-    """Estimate batch norm statistics anew on the calibration images.
+    """Re-estimate batch norm statistics on the calibration images.
 
     Attributes:
-        images: of these, the first so many, in which classes have their shares; ``None``: all.
-            Each plan costs a pass over them, and averages of positions settle with few images.
+        images: number of images to use, the first ones, in which classes have their shares;
+            ``None``: all.  Each plan costs a pass over them, and few images give stable averages.
     """
 
     name = "bn"
-    summary = "batch norm statistics estimated anew on the calibration images, or on bn:IMAGES"
+    summary = "batch norm statistics re-estimated on the calibration images, or on bn:IMAGES"
     order = 40
     sparse = True
 
@@ -42,14 +42,14 @@ class BatchNorm(Recovery):
         """Return the step that "bn" or "bn:IMAGES" means.
 
         Raises:
-            ValueError: IMAGES is no whole number from 2 to ``MOST_IMAGES``.
+            ValueError: IMAGES is not a whole number from 2 to ``MOST_IMAGES``.
         """
         if amount is None:
             return cls()
         return cls(amount_of(cls.name, amount, "images", MOST_IMAGES, least=2))
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
-        """Recalibrate ``network`` in place."""
+        """Re-estimate the statistics of ``network`` in place."""
         images = calibration.images()
         chosen = images if self.images is None else first_samples(images, self.images)
         recalibrate(network, map(_fastest, chosen))
@@ -60,19 +60,19 @@ class BatchNorm(Recovery):
 
 
 def _fastest(images: Nest) -> Nest:
-    """Lay photographs out with channels last: a pass of MobileNet at 224 x 224 takes half as long.
+    """Return photographs in channels-last layout, in which MobileNet at 224 x 224 is twice as fast.
 
-    Smaller images stay as they are, and so do the last bits of what was measured with them.
+    Smaller images keep their layout, and with it the last bits of earlier measurements.
     """
     large = isinstance(images, torch.Tensor) and images[0].numel() >= PHOTOGRAPH
     return channels_last(images) if large else images
 
 
 def recalibrate(network: nn.Module, batches: Iterable[Nest]) -> None:
-    """Estimate batch norm statistics anew, in place: averages over batches, by their samples.
+    """Re-estimate batch norm statistics in place, as averages over batches weighted by their size.
 
-    A lone sample behind others is left out: where a norm reads a single position it has no
-    variance, and torch refuses it.
+    A last batch of one sample is left out: where a norm reads a single position it has no
+    variance, and torch raises an error.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -87,7 +87,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Nest]) -> None:
                 continue
             seen += count
             for norm in norms:
-                norm.momentum = count / seen  # of the average so far
+                norm.momentum = count / seen  # cumulative average
             called(network, inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -1,14 +1,14 @@
-"""Least squares behind a ReLU: only what the next layer gets to see of an output counts.
+"""Least squares behind a ReLU, in which only what the next layer sees of an output counts.
 
 Where the original output is negative, any negative value is as good.  With y the original outputs
-of a layer behind its batch norm, X~ the inputs that the pruned layers before it really produce, and
-r(x) = min(max(x, 0), ceiling), the ceiling infinite but for ReLU6 and its like,
+of a layer after its batch norm, X~ the actual inputs from the pruned layers before it, and
+r(x) = min(max(x, 0), ceiling), with an infinite ceiling except for ReLU6 and similar functions,
 
     min over W, b and z of  |r(y) - r(z)|^2 + penalty |z - (X~ W + b)|^2
 
-by turns: the best z of given weights is known value by value, and the best weights of a given z are
-least squares with one and the same matrix (Zhang, Zou, He and Sun, "Accelerating Very Deep
-Convolutional Networks for Classification and Detection", TPAMI 2016, section 3.2).
+is solved alternately: the best z for given weights is known value by value, and the best weights
+for a given z are least squares, always with the same matrix (Zhang, Zou, He and Sun, "Accelerating
+Very Deep Convolutional Networks for Classification and Detection", TPAMI 2016, section 3.2).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ PENALTY = 1.0
 TURNS = 3
 
 SMALLEST_SCALE = 1e-6
-"""Share of a norm's largest scale: below it an output is constant, and nothing is to be fitted."""
+"""Share of a norm's largest scale below which an output is constant and needs no fit."""
 
 F = TypeVar("F", bound=Callable[[Tensor], Tensor])
-"""A fitted layer: (groups, samples, columns) -> (groups, samples, outputs)."""
+"""A type of fitted layer: (groups, samples, columns) -> (groups, samples, outputs)."""
 
 
 @dataclass(frozen=True)
 class Behind:
-    """Way of a layer's output z through a norm, an addition and a ReLU, r(scale z + shift).
+    """What follows a layer's output z: a norm, an addition and a ReLU, r(scale z + shift).
 
     Attributes:
-        scale: (groups, 1, outputs); ones where there is no norm.
-        shift: (groups, 1 or samples, outputs): with what is added, if anything.
-        ceiling: of the ReLU; ``None`` where there is none.
-        aims: what is wanted before it, (groups, samples, outputs).
+        scale: (groups, 1, outputs); ones without a norm.
+        shift: (groups, 1 or samples, outputs), including what is added, if anything.
+        ceiling: of the ReLU; ``None`` if there is none.
+        aims: wanted values before the ReLU, (groups, samples, outputs).
     """
 
     scale: Tensor
@@ -48,7 +48,7 @@ class Behind:
     aims: Tensor
 
     def part(self, chosen: slice) -> Behind:
-        """Return the way of some of the samples."""
+        """Return the part that belongs to some of the samples."""
         shift = self.shift if self.shift.shape[1] == 1 else self.shift[:, chosen]
         return Behind(self.scale, shift, self.ceiling, self.aims[:, chosen])
 
@@ -57,20 +57,20 @@ class Behind:
         return self.let_through(self.scale * outputs + self.shift)
 
     def let_through(self, before: Tensor) -> Tensor:
-        """Return what the ReLU, if there is one, lets through."""
+        """Return values after the ReLU, if there is one."""
         return before if self.ceiling is None else before.clamp(0, self.ceiling)
 
     def outputs(self, aims: Tensor, plain: Tensor) -> Tensor:
-        """Return outputs that come to ``aims`` before the ReLU; ``plain`` without a scale."""
+        """Return outputs that become ``aims`` before the ReLU; ``plain`` where the scale is 0."""
         moves = self.scale.abs() > SMALLEST_SCALE * self.scale.abs().max()
         return torch.where(moves, (aims - self.shift) / torch.where(moves, self.scale, 1.0), plain)
 
     def fit(self, fit: Callable[[Tensor], F], found: F, rows: Tensor, plain: Tensor) -> F:
-        """Fit by turns.
+        """Fit alternately.
 
         Args:
-            fit: wanted outputs, (groups, samples, outputs) -> the layer fitted to them.
-            found: the layer fitted to the outputs that come to ``aims``, to begin with.
+            fit: fits a layer to wanted outputs, (groups, samples, outputs).
+            found: the first fit, to the outputs that become ``aims``.
             rows: inputs, (groups, samples, columns).
             plain: wanted outputs of the layer where the norm has no scale.
         """
@@ -87,7 +87,7 @@ def nearest_behind_relu(seen: Tensor, predicted: Tensor, ceiling: float = inf) -
 
     Args:
         seen: r(y), from 0 to the ceiling.
-        predicted: what the layer gives at the moment, of the same shape.
+        predicted: the layer's current outputs, of the same shape.
         ceiling: of the ReLU.
     """
     below = predicted.clamp_max(0)
@@ -103,7 +103,7 @@ def nearest_behind_relu(seen: Tensor, predicted: Tensor, ceiling: float = inf) -
 
 
 def affine(layer: nn.Module, norm: nn.Module | None, groups: int) -> tuple[Tensor, Tensor]:
-    """Affine map of a layer's output without its bias: scale and shift, (groups, 1, outputs)."""
+    """Return scale and shift, (groups, 1, outputs), of a layer's output without its bias."""
     bias = layer.bias
     assert bias is None or isinstance(bias, Tensor)
     if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -118,7 +118,7 @@ def affine(layer: nn.Module, norm: nn.Module | None, groups: int) -> tuple[Tenso
 
 
 def add_offset(layer: nn.Module, norm: nn.Module | None, offset: Tensor) -> None:
-    """Add to a layer's output, (outputs,): in its bias, or in the mean that the norm takes off."""
+    """Add an offset (outputs,) to a layer's output, in its bias or in its norm's mean."""
     with torch.no_grad():
         if isinstance(layer.bias, Tensor):
             layer.bias.add_(offset.to(layer.bias))
@@ -128,5 +128,5 @@ def add_offset(layer: nn.Module, norm: nn.Module | None, offset: Tensor) -> None
 
 
 def has_offset(layer: nn.Module, norm: nn.Module | None) -> bool:
-    """Whether there is a place for one."""
+    """Return whether a layer or its norm can hold an offset."""
     return layer.bias is not None or getattr(norm, "running_mean", None) is not None

@@ -1,4 +1,4 @@
-"""The option ``recovery``: steps joined by "+", or a user's own, taken one after the other."""
+"""The option ``recovery``: steps joined by "+", or user functions, applied one after the other."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from amc_gym.compression.recovery.recovery import (
 from amc_gym.compression.slim import Kept, slim
 
 NONE = "none"
-"""The recovery of no steps: the kept weights as they are."""
+"""The recovery without steps, which leaves the kept weights unchanged."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Recoveries that are taken one after the other.
+    """Recoveries that are applied one after the other.
 
     Attributes:
         steps: in order; empty for "none".
-        name: what plans and options call it.
+        name: its name in plans and options.
     """
 
     steps: tuple[Recovery, ...]
@@ -48,24 +48,23 @@ class Chain:
 
     @property
     def refits(self) -> bool:
-        """Whether weights are re-fitted by statistics gathered before."""
+        """Whether weights are re-fitted by statistics that are gathered in advance."""
         return any(not step.per_plan for step in self.steps)
 
     @property
     def sparse(self) -> bool:
-        """Whether networks of single weights that are zero can be recovered so."""
+        """Whether it can recover the networks of weight pruning."""
         return all(step.sparse for step in self.steps)
 
     def recover(self, kept: Kept, calibration: Calibration) -> nn.Module:
-        """Return the slim network of any kept channels, recovered: a new module, in eval mode.
+        """Return the recovered slim network of any kept channels: a new module, in eval mode.
 
-        On a processor, a recovery that trains has all steps run on one thread: with the number of
-        threads the order of sums changes, and training makes other weights of other rounding.  Its
-        networks have the same weights whatever the number of threads; those of other recoveries
-        differ by rounding.
+        On a CPU, a recovery that trains runs all steps on one thread: the number of threads changes
+        the order of sums, and training amplifies that to other weights.  So its networks have the
+        same weights for any number of threads; those of other recoveries differ by rounding.
         """
         if "grams" in self.needs:
-            _ = calibration.grams  # the same from any number of threads
+            _ = calibration.grams  # does not depend on the number of threads
         with self._threads():
             weights = {}
             for step in self.steps:
@@ -74,12 +73,12 @@ class Chain:
             return self.apply(network, kept, calibration)
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
-        """Recover a small network, in place where its steps do so.
+        """Recover a small network, in place if its steps work in place.
 
         Args:
             network: in eval mode.
-            kept: kept channels of each unit; ``None`` where single weights were pruned.
-            calibration: what is known of the original network.
+            kept: kept channels of each unit; ``None`` in weight pruning.
+            calibration: statistics of the original network.
         """
         with self._threads():
             for step in self.steps:
@@ -102,9 +101,9 @@ def chain(recovery: RecoveryLike) -> Chain:
     """Check a recovery option: ``"reconstruct+bn"``, ``"finetune:50"``, ``["reconstruct", mine]``.
 
     Raises:
-        TypeError: it is neither text, nor a recovery, nor a function, nor a sequence of these.
-        ValueError: an unknown or repeated step, registered steps in another order than their own,
-            or a number where there should be none or that is out of range.
+        TypeError: ``recovery`` is not text, a recovery, a function, or a sequence of these.
+        ValueError: a step is unknown or repeated, registered steps are not in their order, or a
+            number is out of range or not allowed.
     """
     if isinstance(recovery, Chain):
         return recovery
@@ -117,15 +116,15 @@ def chain(recovery: RecoveryLike) -> Chain:
         name = "+".join(map(str, steps)) or NONE
     else:
         raise TypeError(
-            f"recovery must be 'none', or steps joined by '+', such as 'reconstruct+bn', or a "
-            f"function of a network and what is known of the original, not {described(recovery)}"
+            "recovery must be 'none', steps joined by '+', such as 'reconstruct+bn', or a function "
+            f"of a network and its calibration, not {described(recovery)}"
         )
     _check_order(steps, name)
     return Chain(steps, name)
 
 
 def is_own(step: str) -> bool:
-    """Whether a step's name in a plan is that of a user's function, package.module:function."""
+    """Return whether a step's name in a plan is a user's function, package.module:function."""
     name, colon, _ = step.partition(":")
     return bool(colon) and name not in RECOVERIES
 
@@ -137,7 +136,7 @@ def _steps(part: object) -> tuple[Recovery, ...]:
         return (part,)
     if not callable(part) or isinstance(part, type):
         raise TypeError(
-            f"recovery: a step is a name, a Recovery, or a function, not {described(part)}"
+            f"recovery: a step must be a name, a Recovery or a function, not {described(part)}"
         )
     own: Callable = function("recovery", part, "a network", "a calibration")
     return (OwnRecovery(own),)

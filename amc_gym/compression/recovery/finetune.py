@@ -1,4 +1,4 @@
-"""A few steps of training within the recovery of a plan."""
+"""A few steps of training as part of the recovery of a plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amc_gym.compression.slim import Kept
 STEPS = 100
 
 MOST_STEPS = 10_000
-"""Within one evaluation; whoever wants more trains the network that was found."""
+"""Most steps within one evaluation; to train longer, fine-tune the final network."""
 
 
 @register
@@ -37,14 +37,14 @@ class Finetune(Recovery):
         """Return the step that "finetune" or "finetune:STEPS" means.
 
         Raises:
-            ValueError: STEPS is no whole number from 1 to ``MOST_STEPS``.
+            ValueError: STEPS is not a whole number from 1 to ``MOST_STEPS``.
         """
         if amount is None:
             return cls()
         return cls(amount_of(cls.name, amount, "steps", MOST_STEPS))
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
-        """Train ``network``; training itself is not this package's business."""
+        """Train ``network`` by the function that ``calibration`` provides."""
         return calibration.finetune(network, self.steps)
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
-"""How far a layer's weights move, decided on a GPU without waiting for it.
+"""The choice of `fitting.best_fit` on a GPU, without waiting for the GPU.
 
-A GPU is slow at one small matrix after the other, and idle while a number of it decides what comes
-next.  So all ridges are one batch, and which of them is taken is decided where they are.  What
-comes of it is that of `fitting.best_fit`, which processors use, up to rounding.
+A GPU is slow with small matrices one after the other, and idles while the CPU uses one of its
+results to decide what comes next.  So all ridges form one batch, and the choice among them is made
+on the device.  The result is that of `fitting.best_fit`, which CPUs use, up to rounding.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from amc_gym.compression.recovery.fitting import (
 
 
 def best_fit_on_device(problem: Problem, start: Tensor, fitted: int) -> Fitted:
-    """Fit a layer in the way that errs least on samples that it has not been fitted to.
+    """Return the fit of a layer with the smallest error on held-out samples.
 
     Args:
-        problem: samples to fit to, and behind them those that are held out.
-        start: the weights that it has, (groups, columns, outputs).
-        fitted: how many samples are to be fitted to.
+            problem: samples to fit to, followed by the held-out samples.
+            start: the layer's present weights, (groups, columns, outputs).
+            fitted: number of samples to fit to.
 
-    Returns:
-        The best fit; the given weights if none errs less, as where they are right.
+        Returns: The best fit, or the given weights if no fit has a smaller error, also if these are
+            exact.
     """
     seen, unseen = problem.part(slice(fitted)), problem.part(slice(fitted, None))
     squares = AllRidges(seen.rows, start, offset=seen.behind is not None)
@@ -44,7 +44,7 @@ def best_fit_on_device(problem: Problem, start: Tensor, fitted: int) -> Fitted:
         least, best = torch.where(better, errors[way], least), torch.where(better, way, best)
     found = _chosen(ways, best)
     if seen.behind is not None and seen.behind.ceiling is not None:
-        nearest = best.clamp_min(1)  # the best of the fits, or the one that moves weights least
+        nearest = best.clamp_min(1)  # the best fit, or the one that moves weights least
         fit = partial(squares.one, ridge=nearest - 1)
         behind = seen.behind.fit(fit, _chosen(ways, nearest), seen.rows, seen.wanted)
         better = clearly_less(unseen.errors(behind), least)
@@ -59,21 +59,21 @@ class AllRidges(LeastSquares):
     Args:
         rows: inputs, (groups, samples, columns).
         start: the given weights, (groups, columns, outputs).
-        offset: whether outputs have one, which costs nothing.
+        offset: whether outputs have an offset, which is not penalised.
     """
 
     def __init__(self, rows: Tensor, start: Tensor, *, offset: bool) -> None:
         super().__init__(rows, start, offset=offset)
         ridged = torch.stack([self._ridged(ridge) for ridge in RIDGES])
-        self._lu, self._pivots, _ = torch.linalg.lu_factor_ex(ridged)  # the last one would wait
+        self._lu, self._pivots, _ = torch.linalg.lu_factor_ex(ridged)  # an error check would wait
 
     def every(self, wanted: Tensor) -> Fitted:
-        """Fit with each ridge: weights (ridges, groups, columns, outputs), offsets alike."""
+        """Fit with each ridge: weights (ridges, groups, columns, outputs), offsets likewise."""
         middle, products = self._missing(wanted)
         return self._moved(torch.linalg.lu_solve(self._lu, self._pivots, products), middle)
 
     def one(self, wanted: Tensor, ridge: Tensor) -> Fitted:
-        """Fit with the ridge of an index, ()."""
+        """Fit with the ridge at an index, ()."""
         middle, products = self._missing(wanted)
         lu, pivots = (each.index_select(0, ridge[None])[0] for each in (self._lu, self._pivots))
         return self._moved(torch.linalg.lu_solve(lu, pivots, products), middle)
@@ -84,5 +84,5 @@ def _parts(fitted: Fitted) -> tuple[Tensor, Tensor]:
 
 
 def _chosen(ways: Fitted, index: Tensor) -> Fitted:
-    """Return one of several fits, by an index, ()."""
+    """Return one of several fits by an index, ()."""
     return Fitted(*(each.index_select(0, index[None])[0] for each in _parts(ways)))

@@ -1,13 +1,13 @@
-"""Batches that go through one network together, layer by layer.
+"""Batches that go through a network together, layer by layer.
 
-Where a layer is changed by what many images bring to it, all of them have to be there at once, and
-what they take of memory at the widest layer bounds their number.  Late layers of a network for
-photographs are narrow, and have the most weights to fit.  So batches go through the network one at
-a time and wait before a layer until all that take part there have come; a batch that joins late
-finds the layers before as they are by then.
+Where a layer is changed based on many images, all of them have to be there at once, and their
+memory at the widest layer limits their number.  Late layers of a network for photographs are
+narrow, and have the most weights to fit.  So batches go through the network one at a time and wait
+before a layer until all batches that take part there have arrived; a batch that joins late finds
+the earlier layers already changed.
 
-Each batch has a thread, of which one runs at a time: a forward pass can wait nowhere else than in
-its own stack.
+Each batch has a thread, and only one thread runs at a time: a forward pass can only wait inside its
+own stack.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from typing import Any
 import torch
 
 Arrive = Callable[[int, Any], None]
-"""Told by a batch's forward pass (index of the stop, what it brings) before each stop."""
+"""Callback of a batch's forward pass before each stop: (index of the stop, data)."""
 
 Run = Callable[[int, Arrive], None]
-"""Runs the batch of an index; see ``lockstep``."""
+"""Function that runs the batch with an index; see ``lockstep``."""
 
 Meet = Callable[[int, list[Any]], None]
-"""Told (index of the stop, what each batch brings) when all that take part are there."""
+"""Callback when all batches are at a stop: (index of the stop, data of each batch)."""
 
 
 def lockstep(run: Run, takers: Sequence[int], meet: Meet) -> None:
     """Run batches through a network in lockstep.
 
     Args:
-        run: runs one batch, and lets ``arrive`` know at each stop in which it takes part, in order.
-        takers: of how many batches, the first ones, take part at each stop, in ascending order.
-        meet: what is to be done when they are there; they go on afterwards.
+        run: runs one batch, and calls ``arrive`` at each stop in which it takes part, in order.
+        takers: number of batches, the first ones, that take part at each stop, ascending.
+        meet: called when they are all there; they continue afterwards.
 
     Raises:
-        Exception: whatever ``run`` or ``meet`` raises; no batch goes on then.
+        Exception: whatever ``run`` or ``meet`` raises; no batch continues then.
     """
     batches = max(takers, default=1)
     if batches == 1:
@@ -60,11 +60,11 @@ def lockstep(run: Run, takers: Sequence[int], meet: Meet) -> None:
 
 
 class _Abandoned(BaseException):
-    """Ends a forward pass that nobody waits for."""
+    """Raised to end a forward pass that is no longer needed."""
 
 
 class _Pass:
-    """One batch on its way: its thread runs only while ``go_on`` waits for it."""
+    """The pass of one batch, whose thread runs only while ``go_on`` waits for it."""
 
     def __init__(self, run: Run, index: int) -> None:
         self._run, self._index = run, index
@@ -76,7 +76,7 @@ class _Pass:
         self.brought: Any = None
 
     def go_on(self) -> None:
-        """Let it run up to its next stop, or to the end."""
+        """Let the batch run up to its next stop, or to the end."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
@@ -86,7 +86,7 @@ class _Pass:
             raise self._error
 
     def abandon(self) -> None:
-        """End it where it is."""
+        """End the pass where it is."""
         if self._thread is not None and self._thread.is_alive():
             self._abandoned = True
             self._turn.release()
@@ -94,11 +94,11 @@ class _Pass:
 
     def _work(self) -> None:
         self._turn.acquire()
-        torch.set_num_threads(self._threads)  # a new thread has a number of its own
+        torch.set_num_threads(self._threads)  # a new thread has its own setting
         try:
             with suppress(_Abandoned):
                 self._run(self._index, self._arrive)
-        except BaseException as error:  # the caller's thread raises it
+        except BaseException as error:  # raised again in the caller's thread
             self._error = error
         finally:
             self._done.release()

@@ -7,9 +7,9 @@ that keeping everything returns the original weights:
     W_S = argmin |X_S W - X W0|^2 + ridge |W - W0_S|^2  =  (G' _SS)^-1 G'_S: W0,   G' = G + ridge I
 
 Where the kept sets are nested (a ranking), G' is ordered by rank and factored once, and the best
-weights for every number of kept columns are products of leading blocks of the same two matrices.
+weights for any number of kept columns are products of leading blocks of the same two matrices.
 
-All matrices may have a leading dimension, the groups of a grouped convolution.
+All matrices may have a leading dimension: the groups of a grouped convolution.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from amc_gym.compression.recovery.recovery import Calibration, Recovery, registe
 from amc_gym.compression.slim import Kept
 
 RIDGE = 1e-5
-"""Share of the mean diagonal of G."""
+"""Ridge as a share of the mean diagonal of G."""
 
 
 def least_squares(
     gram: torch.Tensor, weight: torch.Tensor, columns: torch.Tensor, ridge: float = RIDGE
 ) -> torch.Tensor:
-    """Best weights of the kept ``columns``: the plain solution, for any kept set.
+    """Return the best weights of the kept ``columns`` by the plain solution, for any kept set.
 
     Args:
         gram: (..., columns, columns) float64.
         weight: original weights, (..., columns, outputs) float64.
         columns: kept column indices, (..., k).
-        ridge: of the mean diagonal of the Gram matrix.
+        ridge: as a share of the mean diagonal of the Gram matrix.
 
     Returns:
         (..., k, outputs) float64.
@@ -58,7 +58,7 @@ class NestedLeastSquares:
         gram: (..., columns, columns) float64.
         weight: original weights, (..., columns, outputs) float64.
         order: all columns, most important first, (..., columns).
-        ridge: of the mean diagonal of the Gram matrix.
+        ridge: as a share of the mean diagonal of the Gram matrix.
         dtype: of the product; everything before it is float64.
     """
 
@@ -80,29 +80,29 @@ class NestedLeastSquares:
         self._target = target.mT.contiguous().to(dtype)
 
     def explained(self) -> torch.Tensor:
-        """Squares that each column explains of the output, in order of rank, (columns,).
+        """Return the squares of the output that each column explains, by rank, (columns,).
 
         With the first k columns kept and re-fitted, the squared error of the output is the sum over
         the columns after them: |X W0|^2 = |Z|^2, of which the first k rows of Z are explained.
-        Summed over groups and outputs; the ridge is in it.
+        Summed over groups and outputs, and including the ridge.
         """
         return self._target.double().square().sum(dim=tuple(range(self._target.dim() - 1)))
 
     def weights(self, k: int, outputs: int | None = None) -> torch.Tensor:
-        """Best weights of the first ``k`` columns, in order of rank, (..., outputs, k).
+        """Return the best weights of the first ``k`` columns by rank, (..., outputs, k).
 
         Args:
             k: number of kept columns.
-            outputs: only the first so many outputs; all by default.
+            outputs: number of outputs, the first ones; all by default.
         """
         return self._target[..., :outputs, :k] @ self._inverse[..., :k, :k]
 
     @property
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Z', (..., outputs, columns), and L^-1, (..., columns, columns), in order of rank.
+        """Return Z', (..., outputs, columns), and L^-1, (..., columns, columns), by rank.
 
-        With the columns of Z' behind the k-th set to zero, Z' L^-1 are the best weights of the
-        first k columns, and zeros for the others: the inverse is a lower triangle.
+        With the columns of Z' after the k-th set to zero, Z' L^-1 holds the best weights of the
+        first k columns and zeros for the others, because the inverse is lower triangular.
         """
         return self._target, self._inverse
 
@@ -110,14 +110,14 @@ class NestedLeastSquares:
 class MaskedLeastSquares:
     """Least squares for any kept set, with zeros for all other columns.
 
-    Rows and columns of G' that are not kept become those of the identity, and their right side
-    zero.  Shapes depend on no kept set, and nothing waits for the device, so that a CUDA graph can
-    record it; all groups are solved in one batch.
+    Rows and columns of G' that are not kept are replaced by those of the identity, and their right
+    side by zero.  Shapes do not depend on the kept set, and nothing waits for the device, so that a
+    CUDA graph can record it; all groups are solved in one batch.
 
     Args:
         gram: (groups, columns, columns) float64, on any device.
         weight: original weights, (groups, columns, outputs) float64.
-        ridge: of the mean diagonal of the Gram matrix.
+        ridge: as a share of the mean diagonal of the Gram matrix.
     """
 
     def __init__(self, gram: torch.Tensor, weight: torch.Tensor, ridge: float = RIDGE) -> None:
@@ -126,14 +126,14 @@ class MaskedLeastSquares:
         self._identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
 
     def weights(self, kept: torch.Tensor) -> torch.Tensor:
-        """Best weights of the kept columns, zero elsewhere, (..., groups, outputs, columns).
+        """Return best weights of the kept columns, zero elsewhere, (..., groups, outputs, columns).
 
         Args:
-            kept: which columns, (..., groups, columns) bool, where the Gram matrix is.
+            kept: mask of the columns, (..., groups, columns) bool, on the Gram matrix's device.
         """
         both = kept[..., :, None] & kept[..., None, :]
         gram = torch.where(both, self._gram, self._identity)
-        factor, _ = torch.linalg.cholesky_ex(gram)  # the other one waits, to check for errors
+        factor, _ = torch.linalg.cholesky_ex(gram)  # cholesky would wait, to check for errors
         half = torch.linalg.solve_triangular(factor, self._right * kept[..., None], upper=False)
         return torch.linalg.solve_triangular(factor.mT, half, upper=True).mT
 
@@ -150,7 +150,7 @@ class Reconstruct(Recovery):
     per_plan = False
 
     def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, torch.Tensor]:
-        """Solve for each layer that has a Gram matrix."""
+        """Return re-fitted weights of each layer that has a Gram matrix."""
         model = calibration.model
         on_processor = next(model.parameters()).device.type == "cpu"
         solve = refit if on_processor else refit_together
@@ -160,9 +160,9 @@ class Reconstruct(Recovery):
 def refit(
     model: nn.Module, graph: ChannelGraph, grams: Mapping[str, torch.Tensor], kept: Kept
 ) -> dict[str, torch.Tensor]:
-    """Re-fitted weights of every layer with a Gram matrix, for any kept channels.
+    """Return re-fitted weights of every layer with a Gram matrix, for any kept channels.
 
-    The plain path: one least-squares solution for each layer, nothing remembered.
+    This is the plain path: one least-squares solution for each layer, nothing remembered.
 
     Returns:
         Layer name -> (kept outputs, kept inputs, ...) in the shape of the slim layer's weight.
@@ -183,10 +183,10 @@ def refit(
 def refit_together(
     model: nn.Module, graph: ChannelGraph, grams: Mapping[str, torch.Tensor], kept: Kept
 ) -> dict[str, torch.Tensor]:
-    """Re-fitted weights as ``refit`` gives, solved where the network is, without waiting for it.
+    """Return re-fitted weights as ``refit`` does, solved on the network's device without waiting.
 
-    A GPU is slow at one small matrix after the other: layers of one shape are one batch, at full
-    width, with zeros where the plan keeps less.
+    A GPU is slow with small matrices one after the other, so layers of one shape form one batch, at
+    full width, with zeros for what the plan drops.
     """
     alike: dict[tuple[torch.Size, torch.Size], dict[str, torch.Tensor]] = {}
     for name, gram in grams.items():
@@ -206,7 +206,7 @@ def _refit_alike(
     grams: Mapping[str, torch.Tensor],
     kept: Kept,
 ) -> dict[str, torch.Tensor]:
-    """Weights of layers of one shape, by name and original weight."""
+    """Return re-fitted weights of layers of one shape, given by name and original weight."""
     columns = {}
     for name in layers:
         layer = graph.layers[name]
@@ -237,16 +237,16 @@ def as_matrix(weight: torch.Tensor, groups: int = 1) -> torch.Tensor:
 
 
 def as_weight(matrix: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The inverse of ``as_matrix`` for a matrix with fewer columns, in the dtype of ``like``."""
+    """Invert ``as_matrix`` for a matrix with possibly fewer columns, in the dtype of ``like``."""
     size = like[0, 0].numel()
     shape = (len(like), matrix.shape[-2] // size, *like.shape[2:])
     return matrix.mT.reshape(shape).to(like.dtype)
 
 
 def unfolded_columns(positions: np.ndarray, layer: Layer) -> torch.Tensor:
-    """Columns of a layer's unfolded input that belong to input positions, (groups, columns).
+    """Return the columns of a layer's unfolded input for input positions, (groups, columns).
 
-    Each group must have equally many of the positions, and they lie in the order of the groups.
+    Each group must have equally many of the positions, which are in the order of the groups.
     """
     assert layer.inputs is not None
     within = positions.reshape(layer.groups, -1, 1) % (len(layer.inputs) // layer.groups)
@@ -257,7 +257,7 @@ def unfolded_columns(positions: np.ndarray, layer: Layer) -> torch.Tensor:
 def _ridged(gram: torch.Tensor, ridge: float) -> torch.Tensor:
     ridged = gram.clone()
     added = ridge * gram.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True)
-    ridged.diagonal(dim1=-2, dim2=-1).add_(torch.where(added > 0, added, 1.0))  # dead: any ridge
+    ridged.diagonal(dim1=-2, dim2=-1).add_(torch.where(added > 0, added, 1.0))  # dead: any
     return ridged
 
 

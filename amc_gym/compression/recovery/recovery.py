@@ -1,6 +1,6 @@
-"""A recovery: one way in which the kept weights make up for the pruned ones.
+"""The base class of recoveries: ways in which the kept weights make up for the pruned ones.
 
-A new one is a class in a file of its own, decorated with ``register``; its name then stands in
+A new recovery is a class in its own file, decorated with ``register``; its name can then be used in
 ``recovery="reconstruct+mine"``.
 """
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class Calibration(Protocol):
-    """Statistics for recoveries; each is found out once, when it is first asked for."""
+    """Statistics for recoveries, each computed once, when it is first asked for."""
 
     @property
     def model(self) -> nn.Module:
-        """The original network, in eval mode; not to be changed."""
+        """The original network, in eval mode; must not be changed."""
         ...
 
     @cached_property
@@ -49,11 +49,11 @@ class Calibration(Protocol):
         ...
 
     def images(self) -> Iterable[Nest]:
-        """Inputs of calibration, anew at each call: images (B, C, H, W), or other batches."""
+        """Yield calibration inputs from the start: images (B, C, H, W), or other batches."""
         ...
 
     def finetune(self, network: nn.Module, steps: int) -> nn.Module:
-        """Return the network, trained for some steps on the calibration images."""
+        """Return the network after some steps of training on the calibration images."""
         ...
 
 
@@ -62,15 +62,15 @@ class Recovery(ABC):
     """One step of the recovery of a small network.
 
     Attributes:
-        name: what the option ``recovery`` calls it.
+        name: its name in the option ``recovery``.
         summary: what it does, in one line.
-        order: steps of one recovery are written, and taken, in ascending order.
+        order: steps of one recovery are written, and applied, in ascending order.
         needs: names of ``Calibration``'s attributes that it reads for each plan.
-        per_plan: whether it has to run the network of each plan.  Others change weights alone, by
-            arithmetic on statistics gathered before, and a search then builds no network.
-        sparse: whether it takes networks of any making, of single weights that are zero too.
-        trains: whether it trains, which is done on one thread so that weights are the same
-            whatever the number of threads.
+        per_plan: whether it has to run the network of each plan.  If not, it changes weights only,
+            by arithmetic on statistics gathered in advance, and a search builds no network.
+        sparse: whether it also works on the networks of weight pruning.
+        trains: whether it trains, which is done on one thread so that weights do not depend on the
+            number of threads.
     """
 
     name: ClassVar[str]
@@ -86,7 +86,7 @@ class Recovery(ABC):
         """Return the step that ``name`` or ``name:amount`` means.
 
         Raises:
-            ValueError: there is a number where there should be none, or one out of range.
+            ValueError: a number is out of range or not allowed.
         """
         if amount is not None:
             raise ValueError(
@@ -96,7 +96,7 @@ class Recovery(ABC):
         return cls()
 
     def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, Tensor] | None:
-        """Re-fitted weights of the layers of a slim network, by name, before it is built."""
+        """Return re-fitted weights of a slim network's layers, by name, before it is built."""
         return None
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
@@ -104,8 +104,8 @@ class Recovery(ABC):
 
         Args:
             network: in eval mode.
-            kept: kept channels of each unit; ``None`` where single weights were pruned.
-            calibration: what is known of the original network.
+            kept: kept channels of each unit; ``None`` in weight pruning.
+            calibration: statistics of the original network.
 
         Returns:
             The recovered network, in eval mode.
@@ -126,14 +126,14 @@ def amount_of(step: str, amount: str, what: str, most: int, least: int = 1) -> i
     """Return the number in ``step:amount``.
 
     Args:
-        step: name of the recovery.
-        amount: what stands behind the colon.
-        what: it counts, in the plural.
-        most: the largest that is taken.
-        least: the smallest.
+            step: name of the recovery.
+            amount: text after the colon.
+            what: what it counts, in the plural.
+            most: largest allowed number.
+            least: smallest allowed number.
 
-    Raises:
-        ValueError: it is no whole number from ``least`` to ``most``.
+        Raises:
+            ValueError: it is not a whole number from ``least`` to ``most``.
     """
     if not (amount.isdecimal() and len(amount) <= 9 and least <= int(amount) <= most):
         raise ValueError(
@@ -144,10 +144,10 @@ def amount_of(step: str, amount: str, what: str, most: int, least: int = 1) -> i
 
 
 def register(recovery: R) -> R:
-    """Make a recovery known by its name; to be used as a decorator.
+    """Register a recovery by its name; use as a decorator.
 
     Raises:
-        ValueError: the name is no word, or another recovery's.
+        ValueError: the name is not a word, or another recovery has it.
     """
     if not recovery.name.replace("-", "").isalnum() or recovery.name == "none":
         raise ValueError(f"a recovery's name must be a word, not {recovery.name!r}")
@@ -162,12 +162,12 @@ def register(recovery: R) -> R:
 
 
 Own = Callable[[nn.Module, Calibration], nn.Module | None]
-"""A user's own recovery: changes a small network in eval mode, or returns another one."""
+"""A user's function that changes a small network in eval mode, or returns another one."""
 
 
 @dataclass(frozen=True)
 class OwnRecovery(Recovery):
-    """A user's function as a recovery."""
+    """A recovery by a user's function."""
 
     summary = "a function of the user's own"
     order = float("inf")
@@ -177,15 +177,15 @@ class OwnRecovery(Recovery):
 
     @property
     def name(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Where the function is."""
+        """Name of the function, package.module:function."""
         return qualified(self.function)
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
-        """Call the function.
+        """Return the network that the function recovered.
 
         Raises:
-            ValueError: it fails, returns something else than a network or None, or leaves weights
-                that are not finite or outputs of another shape.
+            ValueError: it fails, does not return a network or None, or leaves weights that are not
+                finite or outputs of another shape.
         """
         try:
             made = self.function(network, calibration)
@@ -193,8 +193,8 @@ class OwnRecovery(Recovery):
             raise ValueError(f"recovery {self.name} fails: {error}") from error
         if made is not None and not isinstance(made, nn.Module):
             raise ValueError(
-                f"recovery {self.name} must return a network, or None where it changed the one it "
-                f"was given, not {described(made)}"
+                f"recovery {self.name} must return a network, or None if it changed the given one, "
+                f"not {described(made)}"
             )
         recovered = (network if made is None else made).eval()
         self._check(recovered, calibration)
@@ -209,7 +209,7 @@ class OwnRecovery(Recovery):
         sample = take(next(iter(calibration.images())), slice(1))
         with torch.no_grad():
             expected, found = (called(each, sample) for each in (calibration.model, network))
-        # Of other outputs, such as boxes, there may be more or fewer.
+        # The number of other outputs, such as boxes, may change.
         if isinstance(expected, Tensor) and getattr(found, "shape", None) != expected.shape:
             raise ValueError(
                 f"recovery {self.name} must leave the outputs' shape as it is: "

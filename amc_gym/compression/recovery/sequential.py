@@ -1,19 +1,19 @@
-"""Sequential reconstruction: each layer re-fitted on what the pruned layers before it produce.
+"""Sequential reconstruction: each layer is re-fitted on the outputs of the pruned layers before it.
 
-Layer by layer in execution order, with X the unfolded inputs of the original network and X~ those
-of the slim one, whose earlier layers are re-fitted already:
+Works layer by layer in execution order, with X the unfolded inputs in the original network and X~
+those in the slim one, whose earlier layers are already re-fitted:
 
     W = argmin |X~ W - X W0|^2 + ridge |W - W_kept|^2
       = (X~'X~ + ridge I)^-1 (X~' Y + ridge W_kept),   Y = X W0
 
-It begins with the weights of ``reconstruct`` and costs a pass over the images for each plan: a
-layer is fitted the moment its inputs arrive, and its outputs, on which the next layer is fitted,
+It starts with the weights of ``reconstruct`` and costs a pass over the images for each plan: a
+layer is fitted as soon as its inputs arrive, and its outputs, on which the next layer is fitted,
 are computed with the new weights.  How far weights move is chosen on held-out images (`fitting`),
-layer by layer, and for the network as a whole.  Outputs then get back the mean and deviation that
-they had (`moments`).
+for each layer and for the network as a whole.  Then the outputs' original mean and deviation are
+restored (`moments`).
 
-The nonlinear variant has an offset for each output as well, makes up for the errors of what the
-output is added to (`shortcuts`), and before a ReLU fits what comes behind it (`behind_relu`).
+The nonlinear variant also has an offset for each output, compensates the errors of what the output
+is added to (`shortcuts`), and fits what comes after a ReLU (`behind_relu`).
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ from amc_gym.compression.slim import Kept
 @register
 @dataclass(frozen=True)
 class Sequential(Recovery):
-    """Fit each layer on the inputs that the pruned layers before it really produce."""
+    """Fit each layer on its actual inputs, from the pruned layers before it."""
 
     name = "sequential"
-    summary = "least squares on the inputs that the pruned layers before really produce"
+    summary = "least squares on the actual outputs of the pruned layers before"
     order = 20
     needs = frozenset({"grams", "targets"})
     nonlinear: ClassVar[bool] = False
 
     def weights(self, kept: Kept, calibration: Calibration) -> Mapping[str, torch.Tensor]:
-        """Return what ``reconstruct`` comes to: the weights to begin with."""
+        """Return the initial weights, which are those of ``reconstruct``."""
         return Reconstruct().weights(kept, calibration)
 
     def apply(self, network: nn.Module, kept: Kept | None, calibration: Calibration) -> nn.Module:
         """Re-fit the layers of ``network``, in execution order.
 
-        What comes of it is taken only where its outputs are nearer to the original ones, on images
-        that are held out, than those of the recovery that it builds on.
+        The result is used only if its outputs on held-out images are nearer to the original ones
+        than those of the recovery that it builds on.
         """
         assert kept is not None
         targets = calibration.targets
@@ -71,10 +71,10 @@ class Sequential(Recovery):
 @register
 @dataclass(frozen=True)
 class Nonlinear(Sequential):
-    """Fit as ``Sequential``, with offsets, for shortcuts too, towards what a ReLU lets through."""
+    """Fit as ``Sequential``, with offsets, compensating shortcuts, and behind ReLUs."""
 
     name = "nonlinear"
-    summary = "sequential with offsets, for shortcuts too, towards what a ReLU lets through"
+    summary = "sequential with offsets, compensating shortcuts, fitted behind ReLUs"
     order = 30
     nonlinear = True
 
@@ -86,10 +86,10 @@ def refit_sequentially(
 
     Args:
         network: the slim network of ``kept``, in eval mode.
-        graph: the channel graph of the original one.
+        graph: the channel graph of the original network.
         kept: kept channels of each unit.
         targets: the original outputs.
-        nonlinear: whether outputs have offsets and count behind their ReLU.
+        nonlinear: whether to fit offsets, shortcuts, and values after ReLUs.
     """
 
     def fit(layer: Layer, rows: Rows, module: nn.Module) -> None:
@@ -131,11 +131,11 @@ def distance(network: nn.Module, batches: Sequence[Nest], answers: Sequence[Nest
 
     Args:
         network: in eval mode.
-        batches: what it is asked.
-        answers: to each batch.
+        batches: inputs.
+        answers: expected outputs for each batch.
 
     Returns:
-        The sum over all tensors of floats; nan where the outputs have other shapes.
+        The sum over all tensors of floats; nan if the shapes differ.
     """
     total = 0.0
     with torch.inference_mode():

@@ -1,12 +1,12 @@
-"""Shortcuts: what a layer's output is added to, so that the layer can make up for its errors.
+"""Shortcuts: what a layer's output is added to, so that the layer can compensate its errors.
 
-In a residual block y = r(f(x) + s) the errors of all blocks before are in s.  A layer that is
-re-fitted towards f(x) + (s - s~), where s~ is what the pruned network adds, corrects them; towards
-f(x) alone they add up from block to block.
+In a residual block y = r(f(x) + s) the errors of all earlier blocks are in s.  Re-fitting a layer
+towards f(x) + (s - s~), where s~ is what the pruned network adds, corrects them; towards f(x) alone
+they add up from block to block.
 
-Additions are functions, not modules, so they are watched while a network runs: every call of a
-torch function has a number, the same for the original network and for its slim copies, and an
-addition names the calls that made its operands.
+Additions are functions, not modules, so they are observed while a network runs: every call of a
+torch function gets a number, which is the same for the original network and its slim copies, and an
+addition refers to the calls that produced its operands.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Shortcut:
     """The shortcut that one layer's output is added to.
 
     Attributes:
-        call: number of the call that makes the other operand, before the layer runs.
-        ceiling: of the ReLU that alone reads the sum; ``None``: something else does.
+        call: number of the call that produces the other operand, before the layer runs.
+        ceiling: of the ReLU that is the only reader of the sum; ``None`` if there is none.
     """
 
     call: int
@@ -41,11 +41,11 @@ class Shortcut:
 
 
 class Calls(TorchFunctionMode):
-    """Numbers the calls of torch functions while a network runs.
+    """A mode that numbers the calls of torch functions while a network runs.
 
     Args:
         wanted: numbers of calls whose results are kept.
-        made: told (number, function, arguments, keywords, result) of each call.
+        made: called with (number, function, arguments, keywords, result) of each call.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Calls(TorchFunctionMode):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Calls meanwhile, of hooks, are not the network's and have no number."""
+        """Leave calls within the block, such as those of hooks, without a number."""
         self._paused = True
         try:
             yield
@@ -81,7 +81,7 @@ class Calls(TorchFunctionMode):
 
 
 class _Watch:
-    """Who made which tensor, and what is added to what."""
+    """A record of which call produced which tensor, and of additions."""
 
     def __init__(self) -> None:
         self.shortcuts: dict[str, Shortcut] = {}
@@ -91,7 +91,7 @@ class _Watch:
         self._sums: dict[int, tuple[weakref.ref[Tensor], str]] = {}
 
     def produced(self, name: str, output: Tensor) -> None:
-        """A layer's output, behind its norm."""
+        """Record a layer's output, after its norm."""
         self._outputs[id(output)] = weakref.ref(output), name
 
     def called(
@@ -105,7 +105,7 @@ class _Watch:
             for tensor in tensors:
                 if (name := self._sums.pop(id(tensor), (None, None))[1]) is not None:
                     self.shortcuts[name].ceiling = ceiling
-                self._outputs.pop(id(tensor), None)  # what reads it, or writes over it, is no sum
+                self._outputs.pop(id(tensor), None)  # not only read by sums
         if isinstance(result, Tensor):
             self._made[id(result)] = weakref.ref(result), number
 
@@ -120,7 +120,7 @@ class _Watch:
             self._sums.pop(id(tensor), None)
         if not layers or one.shape != other.shape:
             return
-        last = max(layers, key=self.started.__getitem__)  # which knows what the other one was
+        last = max(layers, key=self.started.__getitem__)  # it runs after the other operand was made
         call = self._known(self._made, layers[last])
         if call is not None and call <= self.started[last]:
             self.shortcuts[last] = Shortcut(call)
@@ -129,21 +129,22 @@ class _Watch:
     @staticmethod
     def _known(table: Mapping[int, tuple[weakref.ref[Tensor], Any]], tensor: Tensor) -> Any:
         reference, value = table.get(id(tensor), (None, None))
-        # Numbers of objects are used again: the reference says whether it is still the same one.
+        # Object ids are reused: the reference tells whether it is still the same object.
         return value if reference is not None and reference() is tensor else None
 
 
 def find(model: nn.Module, images: Nest, layers: Mapping[str, str]) -> dict[str, Shortcut]:
-    """Shortcuts of a network's layers.
+    """Find the shortcuts of a network's layers.
 
     Args:
         model: in eval mode.
-        images: inputs of a few.
-        layers: name of each layer of interest -> of the module that ends it, its norm or itself.
+        images: inputs of a few samples.
+        layers: name of each layer of interest -> name of the module that ends it: its norm or
+            itself.
 
     Returns:
-        Layer name -> its shortcut; those whose output is added to nothing are missing, and those
-        that run before the other operand is made.
+        Layer name -> its shortcut; layers whose output is not added to anything are left out, as
+        are those that run before the other operand is produced.
     """
     watch = _Watch()
     calls = Calls(made=watch.called)

@@ -1,7 +1,7 @@
 """Statistics of calibration inputs: Gram matrices of layers' inputs, and saliencies of channels.
 
-Gram matrices are summed batch by batch in float64, so memory does not grow with the images.  On a
-GPU the products of some samples within a batch are in float32.
+Gram matrices are summed batch by batch in float64, so that memory does not grow with the number of
+images.  On a GPU the products of some samples within a batch are in float32.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ POSITIONS_PER_IMAGE = 10
 """Sampled positions of a feature map per calibration image (the authors' code: 10)."""
 
 MIN_SAMPLES_PER_COLUMN = 2
-"""A layer with fewer calibration samples per column is left as it is."""
+"""A layer with fewer calibration samples per column is not re-fitted."""
 
 SPLIT = 256
-"""Samples whose products are summed in float32, on a GPU; the sums of these are in float64."""
+"""Samples whose products are summed in float32 on a GPU; these sums are added in float64."""
 
 MOST_COLUMNS = 8192
-"""Most columns of a layer whose error is measured only: half a gigabyte of Gram matrix."""
+"""Most columns of a layer that is measured but not re-fitted: half a gigabyte of Gram matrix."""
 
 
 def grams(
@@ -46,24 +46,24 @@ def grams(
     lay: Callable[[Nest], Nest] = channels_last,
     wanted: Callable[[Layer, int], bool] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Gram matrix of the unfolded input of every convolution and linear layer that is re-fitted.
+    """Return Gram matrices of the unfolded inputs of convolutions and linear layers to re-fit.
 
-    On a processor small parts of each batch run on a core each, as in an evaluation.
+    On a CPU small parts of each batch run on a core each, as in an evaluation.
 
     Args:
         model: in eval mode; only run, never changed.
         graph: its channel graph.
-        batches: inputs, such as images (B, C, H, W), in the order that the seed belongs to.
-        n_images: how many there are in all: decides which layers have enough samples.
+        batches: inputs, such as images (B, C, H, W), in the order that the seed refers to.
+        n_images: total number of images, which decides which layers have enough samples.
         seed: of the sampled positions.
-        fast: a network that gives its layers of the same names the same inputs in less time.
-        lay: images as that network wants them in memory.
-        wanted: whether a layer is among them, by the number of images; ``can_refit`` by default.
+        fast: a network whose layers of the same names get the same inputs in less time.
+        lay: puts images in the memory layout of that network.
+        wanted: whether to include a layer, given the number of images; by default ``can_refit``.
 
     Returns:
         Layer name -> (groups, columns, columns) float64; a column is one (input channel, kernel
-        position) in the order of ``weight.flatten(1)``.  Layers that no unit feeds or that have too
-        few samples (``MIN_SAMPLES_PER_COLUMN``) are missing.
+        position) in the order of ``weight.flatten(1)``.  Layers that read no unit or have too few
+        samples (``MIN_SAMPLES_PER_COLUMN``) are left out.
     """
     wanted = wanted or can_refit
     generator = torch.Generator().manual_seed(seed)
@@ -95,7 +95,7 @@ def grams(
 
 
 class _Sampled:
-    """Runs images through a network and keeps what layers read at sampled positions."""
+    """Inputs of layers at sampled positions, collected by running a network."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class _Sampled:
         lay: Callable[[Nest], Nest],
     ) -> None:
         self._network, self._lay = network, lay
-        self._state = threading.local()  # of the part that a thread is at
+        self._state = threading.local()  # of the part that a thread works on
         self._hooks = [
             network.get_submodule(name).register_forward_pre_hook(
                 partial(self._keep, name, model.get_submodule(name))
@@ -119,7 +119,7 @@ class _Sampled:
     def __call__(
         self, images: Nest, where: Mapping[str, torch.Tensor], part: slice
     ) -> dict[str, torch.Tensor]:
-        """Rows of each layer, (samples, columns), for some of the images."""
+        """Return the rows of each layer, (samples, columns), for some of the images."""
         self._state.rows = {}
         self._state.where = {
             name: positions.unflatten(0, (samples(images), -1))[part].flatten(0, 1)
@@ -135,10 +135,10 @@ class _Sampled:
 
 
 def _product(parts: Sequence[torch.Tensor], groups: int) -> torch.Tensor:
-    """Gram matrix of rows, (groups, columns, columns) float64."""
+    """Return the Gram matrix of rows, (groups, columns, columns) float64."""
     rows = torch.cat([*parts])
     rows = rows.reshape(len(rows), groups, -1).transpose(0, 1)  # (groups, samples, columns)
-    # A GPU's float32 may be set to keep ten bits of each factor: too few.
+    # A GPU may be set to keep only ten bits of each float32 factor, which is too few.
     if rows.is_cuda and rows.dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32:
         return split_product(rows)
     rows = rows.double()
@@ -146,14 +146,15 @@ def _product(parts: Sequence[torch.Tensor], groups: int) -> torch.Tensor:
 
 
 def split_product(rows: torch.Tensor, size: int = SPLIT) -> torch.Tensor:
-    """Gram matrices of rows by short products in float32, which are summed in float64.
+    """Return Gram matrices of rows, by short products in float32 that are summed in float64.
 
     Most GPUs take 32 to 64 times as long for float64.  An entry is off by less than 1e-6 of the
-    root of its two diagonal entries: some roundings of 6e-8 within a product, none between them.
+    root of its two diagonal entries: there are some rounding errors of 6e-8 within a product, and
+    none between products.
 
     Args:
         rows: (groups, samples, columns) float32.
-        size: samples in one product.
+        size: number of samples in one product.
 
     Returns:
         (groups, columns, columns) float64.
@@ -166,7 +167,7 @@ def split_product(rows: torch.Tensor, size: int = SPLIT) -> torch.Tensor:
 
 
 Loss = Callable[[nn.Module, Nest, Nest], torch.Tensor]
-"""(network, inputs, targets) -> the loss, summed over the samples."""
+"""Function (network, inputs, targets) -> the loss, summed over the samples."""
 
 
 def cross_entropy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -181,12 +182,12 @@ def saliencies(
     batches: Iterable[tuple[Nest, Nest]],
     loss: Loss = cross_entropy,
 ) -> tuple[torch.Tensor, ...]:
-    """First-order Taylor importance of each unit's channels.
+    """Return the first-order Taylor importance of each unit's channels.
 
-    A gate of 1 stands before every layer that reads a channel; the score is the mean over the
-    images of the squared derivative of the loss by the channel's gates: what the loss would change
-    by if the channel were removed (Molchanov et al., "Importance Estimation for Neural Network
-    Pruning", CVPR 2019).
+    With a gate of 1 before every layer that reads a channel, the score is the mean over the images
+    of the squared derivative of the loss with respect to the channel's gates, which estimates the
+    change of the loss if the channel were removed (Molchanov et al., "Importance Estimation for
+    Neural Network Pruning", CVPR 2019).
 
     Args:
         model: in eval mode; only run, never changed.
@@ -223,16 +224,16 @@ def saliencies(
             images += n
             by_layer: dict[str, torch.Tensor] = {}
             for (name, _), derivative in zip(gates, derivatives, strict=True):
-                if derivative is None:  # what the layer makes is in no loss
+                if derivative is None:  # the loss does not depend on the layer
                     continue
                 each = derivative.flatten(1).double().cpu()
-                # Crops and windows of one image are rows of their own: their sum is the image's.
+                # Crops and windows of one image are separate rows, which are summed for the image.
                 each = each.unflatten(0, (-1, n)).sum(0)
                 by_layer[name] = by_layer[name] + each if name in by_layer else each
             for index, unit in enumerate(graph.units):
                 each = torch.zeros(n, unit.channels, dtype=torch.float64)
                 for name in unit.consumers:
-                    if name not in by_layer:  # its weight is used, but the layer is never run
+                    if name not in by_layer:  # its weight is used, but the layer is not run
                         continue
                     axis = graph.layers[name].inputs
                     assert axis is not None
@@ -247,24 +248,24 @@ def saliencies(
 
 
 def can_refit(layer: Layer, n_images: int) -> bool:
-    """Whether a unit feeds this layer and the calibration images determine its weights."""
+    """Return whether a layer reads a unit and has enough calibration samples to be re-fitted."""
     samples = samples_of(layer, n_images)
     return layer.refits and 0 < MIN_SAMPLES_PER_COLUMN * pruned_columns(layer) <= samples
 
 
 def samples_of(layer: Layer, images: int, positions: int = POSITIONS_PER_IMAGE) -> int:
-    """Return how many samples a layer has at so many positions of each image, or all of fewer."""
+    """Return a layer's number of samples, at ``positions`` positions of each image or all."""
     return images * layer.folds * min(positions, layer.sites // layer.folds)
 
 
 def only_measurable(layer: Layer, n_images: int) -> bool:
-    """Whether a unit feeds this layer, which is not re-fitted but small enough to be measured."""
+    """Return whether a layer that reads a unit is not re-fitted but small enough to be measured."""
     fits = layer.refits and 0 < pruned_columns(layer) <= MOST_COLUMNS
     return fits and not can_refit(layer, n_images)
 
 
 def pruned_columns(layer: Layer) -> int:
-    """Columns of the layer's unfolded input; none if no unit feeds it."""
+    """Return the number of columns of a layer's unfolded input; 0 if it reads no unit."""
     if layer.inputs is None or not layer.inputs.units:
         return 0
     return len(layer.inputs) // layer.groups * layer.weights
@@ -273,20 +274,20 @@ def pruned_columns(layer: Layer) -> int:
 def random_positions(
     images: int, sites: int, generator: torch.Generator, most: int = POSITIONS_PER_IMAGE
 ) -> torch.Tensor:
-    """Distinct output positions for each image, (images, positions per image)."""
+    """Return distinct output positions for each image, (images, positions per image)."""
     n = min(most, sites)
-    # The first n of a random permutation.
+    # These are the first n of a random permutation.
     return torch.rand(images, sites, generator=generator).topk(n, largest=False).indices
 
 
 def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
-    """Rows of the layer's unfolded input at output positions, shape (samples, columns).
+    """Return rows of the layer's unfolded input at output positions, (samples, columns).
 
-    Only these patches are gathered; unfolding whole feature maps costs most of the time.
+    Only these patches are gathered, because unfolding whole feature maps takes most of the time.
 
     Args:
-        module: a convolution, or a linear layer, of which all rows are taken.
-        inputs: what it reads.
+        module: a convolution, or a linear layer, of which all rows are returned.
+        inputs: inputs of the layer.
         where: output positions of each image, (images, n); None for a linear layer.
     """
     if where is None:
@@ -306,7 +307,7 @@ def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None)
     image = torch.arange(len(inputs), device=inputs.device)[:, None]
 
     def patch(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """(batch, n, channels) at these places, zeros outside: a padded copy would cost more."""
+        """Return (batch, n, channels) at these positions, with zeros outside."""
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
         found = inputs[image, :, y.clamp(0, height - 1), x.clamp(0, width - 1)]
         return found.masked_fill_(~inside[..., None], 0)
@@ -320,7 +321,7 @@ def rows_at(module: nn.Module, inputs: torch.Tensor, where: torch.Tensor | None)
 
 
 def _outputs(module: nn.Conv2d, inputs: torch.Tensor) -> tuple[int, int]:
-    """Height and width of the layer's output."""
+    """Return height and width of the layer's output."""
     left, right, top, bottom = module._reversed_padding_repeated_twice
     height, width = (
         (inputs.shape[axis] + padding - module.dilation[i] * (module.kernel_size[i] - 1) - 1)

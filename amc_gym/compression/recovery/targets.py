@@ -26,32 +26,32 @@ from amc_gym.compression.recovery.statistics import (
 )
 
 IMAGE_BYTES = 256 * 2**20
-"""Activations that the images, which go through together, may take."""
+"""Most bytes of activations of the images that go through a layer together."""
 
 MOST_IMAGES = 1000
-"""Three times as many, of a third of the positions each, were measured to fit no better."""
+"""Most images; three times as many, with a third of the positions each, fitted no better."""
 
 POSITIONS = 30
-"""Sampled for each image."""
+"""Sampled positions for each image."""
 
 DEPTHWISE_POSITIONS = 6
-"""Sampled for each image at depthwise convolutions, whose channels have a few weights each."""
+"""Sampled positions for each image at depthwise convolutions, whose channels have few weights."""
 
 SAMPLES_PER_COLUMN = 0.5
-"""A layer with fewer is left as it is; held-out images say how far to go with few."""
+"""A layer with fewer is not re-fitted; with few, held-out images decide how far to go."""
 
 HELD_OUT = 5
-"""One of so many images is held out, to choose by."""
+"""One in this many images is held out, for choosing among fits."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Hold what images bring to a layer, those to fit to before those that are held out.
+    """What images bring to a layer: samples to fit to, followed by held-out samples.
 
     Attributes:
         inputs: (groups, samples, columns).
         added: what the layer's output will be added to, if anything: (groups, samples, outputs).
-        fitted: how many of the samples are to be fitted to, at least one and not all.
+        fitted: number of samples to fit to, at least one and not all.
     """
 
     inputs: torch.Tensor
@@ -61,12 +61,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Brought:
-    """Hold what one batch brings to a layer.
+    """What one batch brings to a layer.
 
     Attributes:
         inputs: (samples, columns).
         added: what the output is added to, if anything, (samples, outputs).
-        held_out: which of its images are, (images,).
+        held_out: mask of the held-out images, (images,).
     """
 
     inputs: torch.Tensor
@@ -75,27 +75,27 @@ class _Brought:
 
 
 See = Callable[[Layer, Rows, nn.Module], None]
-"""Told (layer, what images bring to it, module) of each layer before it runs."""
+"""Callback with (layer, its rows, its module) before each layer runs."""
 
 
 class Targets:
     """Original outputs of each layer, without bias, at sampled positions.
 
-    As many images take part at a layer as fit into ``IMAGE_BYTES`` there and behind it: late
+    As many images take part at a layer as fit into ``IMAGE_BYTES`` there and in later layers: late
     layers, which are narrow and have many weights, have more.
 
     Args:
         model: the original network, in eval mode.
         graph: its channel graph.
-        batches: calibration images; the first are used, at most ``MOST_IMAGES``.
+        batches: calibration images, of which the first ``MOST_IMAGES`` at most are used.
         seed: of the sampled positions.
 
     Attributes:
-        batches: images, those of every batch but the last equally many.
-        layers: which there are outputs of, in execution order.
-        outputs: by layer, (groups, samples, outputs); of those to fit to first, as in ``Rows``.
+        batches: images, equally many in every batch but the last.
+        layers: layers with outputs, in execution order.
+        outputs: by layer, (groups, samples, outputs), in the order of ``Rows``.
         added: what they are added to, of the same shape, for layers with a shortcut.
-        answers: outputs of the network itself, to each batch of ``held_out``.
+        answers: outputs of the network itself, for each batch of ``held_out``.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Targets:
 
     @property
     def held_out(self) -> list[Nest]:
-        """Images that are held out, in batches."""
+        """Held-out images, in batches."""
         starts = accumulate(map(samples, self.batches), initial=0)
         return [
             take(batch, torch.nonzero(is_held_out(start, samples(batch))).flatten())
@@ -142,9 +142,9 @@ class Targets:
         ]
 
     def visit(self, network: nn.Module, see: See) -> None:
-        """Run ``network``, and tell of each layer when its inputs are there, before it runs.
+        """Run ``network``, and call ``see`` for each layer before it runs, with its inputs.
 
-        Rows are at the layer's sampled positions: the same for every network.
+        Rows are taken at the layer's sampled positions, which are the same for every network.
         """
 
         def run(number: int, arrive: Arrive) -> None:
@@ -167,7 +167,7 @@ class Targets:
                 continue
 
             def arrived(module, args, layer=layer, index=index):
-                if threading.get_ident() == thread:  # other batches run through the same modules
+                if threading.get_ident() == thread:  # other batches use the same modules
                     with calls.paused():
                         where = self._where(layer, index, number, len(args[0]))
                         arrive(index, self._brought(number, layer, module, args[0], where, calls))
@@ -181,7 +181,7 @@ class Targets:
                 hook.remove()
 
     def _where(self, layer: Layer, index: int, number: int, images: int) -> torch.Tensor | None:
-        """Sampled output positions of a layer for one batch, (images, positions)."""
+        """Return the sampled output positions of a layer for one batch, (images, positions)."""
         if layer.kind == "linear":
             return None
         seed = self._seed + index + number * len(self.layers)
@@ -208,15 +208,15 @@ class Targets:
 
 
 def grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
-    """Return (samples, columns) -> (groups, samples, columns / groups)."""
+    """Reshape (samples, columns) -> (groups, samples, columns / groups)."""
     return rows.reshape(len(rows), groups, -1).transpose(0, 1)
 
 
 def _images_at(graph: ChannelGraph) -> dict[str, int]:
-    """How many images may take part at each layer: never fewer than before."""
+    """Return how many images may take part at each layer, which never decreases."""
     layers = list(graph.layers.values())
     sizes = [4 * len(layer.outputs) * max(layer.sites, 1) for layer in layers]
-    read = [sizes[0], *sizes[:-1]]  # what a layer reads is there until all have come
+    read = [sizes[0], *sizes[:-1]]  # a layer's inputs are kept until all batches have arrived
     widest = list(accumulate(reversed(read), max, initial=sizes[-1]))[:0:-1]
     return {
         layer.name: min(MOST_IMAGES, max(1, IMAGE_BYTES // size))
@@ -225,7 +225,7 @@ def _images_at(graph: ChannelGraph) -> dict[str, int]:
 
 
 def _split(batches: Iterable[Nest], graph: ChannelGraph, most: int) -> list[Nest]:
-    """Batches as an evaluation takes them of the first images of others, ``most`` of them."""
+    """Return the first ``most`` images of some batches, in batches as in an evaluation."""
     images = joined(list(first_samples(batches, most)))
     count = samples(images)
     size = batch_size(graph, count, device_of(images).type)
@@ -235,7 +235,7 @@ def _split(batches: Iterable[Nest], graph: ChannelGraph, most: int) -> list[Nest
 
 
 def _fits(layer: Layer, images: int) -> bool:
-    """Whether a layer is to be fitted to so many images."""
+    """Return whether a layer can be fitted to so many images."""
     if images < HELD_OUT or not layer.refits:
         return False
     if layer.kind == "depthwise":
@@ -250,15 +250,15 @@ def _positions(layer: Layer) -> int:
 
 
 def groups_of(module: nn.Module) -> int:
-    """Return a module's own groups, of which a slim depthwise one has fewer than its layer."""
+    """Return a module's own groups; a slim depthwise module has fewer than its layer."""
     return module.groups if isinstance(module, nn.Conv2d) else 1
 
 
 def is_held_out(start: int, images: int) -> torch.Tensor:
     """Return which images of a batch, whose first has the number ``start``, are held out.
 
-    One of every ``HELD_OUT`` in a row, by chance: where classes come in turn, every fifth image
-    would be of the same few, and no other image of those.
+    One in every ``HELD_OUT`` is chosen at random: with classes in turn, every fifth image would
+    always belong to the same few classes, and no other image would.
 
     Returns:
         (images,), bool.
@@ -270,7 +270,7 @@ def is_held_out(start: int, images: int) -> torch.Tensor:
 
 
 def _rows(brought: list[_Brought], groups: int) -> Rows:
-    """Put together what batches bring: all that is to be fitted to first."""
+    """Join what batches bring, with all samples to fit to first."""
     parts = [each.inputs for each in brought]
     held = torch.cat(
         [

@@ -1,4 +1,4 @@
-"""From a traced pass to a channel graph: layers, units, parameters and what they cost."""
+"""From a traced pass to a channel graph: layers, units, parameters and costs."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def assemble(model: nn.Module, trace: Trace) -> ChannelGraph:
     """Return the channel graph of a traced network.
 
     Raises:
-        GraphError: it holds nothing that can be pruned.
+        GraphError: nothing in it can be pruned.
     """
     return _Assembly(model, trace).graph()
 
 
 class _Assembly:
-    """A channel graph that is put together, in execution order."""
+    """The channel graph under construction, in execution order."""
 
     def __init__(self, model: nn.Module, trace: Trace) -> None:
         self.model, self.trace = model, trace
@@ -69,7 +69,7 @@ class _Assembly:
         return self.model.get_submodule(name)
 
     def _axes(self) -> dict[str, np.ndarray]:
-        """Every dimension of channels, by a name for messages."""
+        """Return every dimension of channels, by a name for messages."""
         axes: dict[str, np.ndarray] = {}
         for name, dimensions in self.trace.parameters.items():
             axes |= {f"{name}[{i}]": d for i, d in enumerate(dimensions) if d is not None}
@@ -78,7 +78,7 @@ class _Assembly:
         return axes
 
     def graph(self) -> ChannelGraph:
-        """Put everything together."""
+        """Return the channel graph."""
         layers = {
             name: self._layer(name) if name in self.uses else self._norm(name)
             for name in self.order
@@ -136,7 +136,7 @@ class _Assembly:
         macs = sum(self.trace.operations[run.operation].macs for run in runs)
         sites, rest = divmod(macs, each)
         if rest:
-            raise GraphError(f"the cost of layer {name!r} is no multiple of its weights")
+            raise GraphError(f"the cost of layer {name!r} is not a multiple of its weights")
         shape = use.before[2:] if spatial else ()
         height, width = (*shape, 1, 1)[:2] if len(shape) != 1 else (1, shape[0])
         norm = self._norm_behind(name)
@@ -165,23 +165,23 @@ class _Assembly:
         )
 
     def _counted(self, name: str) -> bool:
-        """Whether the layer's weight is a parameter of its own and of no other module."""
+        """Return whether the layer's weight is a parameter that no other module shares."""
         return "weight" in self._module(name)._parameters and not self._shared(name)
 
     def _plain(self, name: str) -> bool:
-        """Whether a layer does what its class says, once, with weights of its own."""
+        """Return whether a layer is plain: torch's own class, run once, with unshared weights."""
         module, runs = self._module(name), self.uses.get(name) or self.norms[name]
         once = len(runs) == 1 and not (isinstance(runs[0], Use) and not runs[0].inside)
         return once and is_plain(module) and not self._shared(name)
 
     def _shared(self, name: str) -> bool:
-        """Whether other modules hold a tensor of this one."""
+        """Return whether other modules share a tensor of this one."""
         mine = {id(t) for t in self._module(name).parameters(recurse=False)}
         return any(self._holders[each] > 1 for each in mine)
 
     @cached_property
     def _holders(self) -> Counter[int]:
-        """How many modules hold each parameter."""
+        """Number of modules that hold each parameter, by its id."""
         return Counter(
             id(tensor)
             for module in self.model.modules()
@@ -208,12 +208,12 @@ class _Assembly:
         )
 
     def _readers(self, operation: int) -> list[int]:
-        """Operations that read what one has written."""
+        """Return the operations that read the output of an operation."""
         number = self.trace.operations[operation].writes
         return [i for i, each in enumerate(self.trace.operations) if number in each.reads]
 
     def _norm_behind(self, name: str) -> str | None:
-        """The batch norm that alone reads the layer's output and can be folded into the layer."""
+        """Return the batch norm that is the layer's only reader and can be folded into it."""
         if not self._plain(name) or getattr(self._module(name), "transposed", False):
             return None
         readers = self._readers(self.uses[name][0].operation)
@@ -224,7 +224,7 @@ class _Assembly:
         return norm if foldable else None
 
     def _ceiling_behind(self, name: str, norm: str | None) -> float | None:
-        """Ceiling of the ReLU that alone reads the output of the layer, or of its norm."""
+        """Return the ceiling of the ReLU that is the only reader of the layer, or of its norm."""
         if not self._plain(name):
             return None
         operation = self.uses[name][0].operation
@@ -236,7 +236,7 @@ class _Assembly:
     # --- units --------------------------------------------------------------------------------
 
     def _named_units(self, layers: dict[str, Layer]) -> tuple[list[Unit], np.ndarray]:
-        """Units in the order of their first consumers, and the new number of each old one."""
+        """Return the units in the order of their first consumers, and the new unit numbers."""
         found = []
         for number, (channels, blocks) in enumerate(
             zip(self.units.channels, self.units.blocks, strict=True)
@@ -255,10 +255,10 @@ class _Assembly:
                 found.append((consumers, members, number, len(channels), blocks))
             else:
                 self.trace.labels.fix(channels, self._unread(number))
-        # Of units that one layer joins, the one that is produced first comes first.
+        # Of several units that one layer reads first, the one that is produced first comes first.
         found.sort(key=lambda entry: (self.order[entry[0][0]], self.order[entry[1][0]]))
         firsts = Counter(entry[0][0] for entry in found)
-        renumbered = np.full(len(self.units.channels) + 1, -1)  # the last one is that of FIXED
+        renumbered = np.full(len(self.units.channels) + 1, -1)  # the last entry is for FIXED
         units = []
         for consumers, members, number, channels, blocks in found:
             name = consumers[0] if firsts[consumers[0]] == 1 else f"{consumers[0]}:{members[0]}"
@@ -267,7 +267,7 @@ class _Assembly:
         return units, renumbered
 
     def _unread(self, unit: int) -> str:
-        """Why a unit that no layer reads stays whole: there is nothing to rank its channels by."""
+        """Return why a unit that no layer reads stays whole: nothing can rank its channels."""
         for use in self.trace.free:
             if use.inputs is not None and unit in self.units.axis(use.inputs).units:
                 operation = self.trace.operations[use.operation]
@@ -278,7 +278,7 @@ class _Assembly:
         return "no layer reads its channels"
 
     def _fixed(self) -> dict[str, str]:
-        """Layers whose outputs stay whole -> why, and weights that no layer holds."""
+        """Return the reasons by layer whose output stays whole, and by weight outside of layers."""
         fixed = {}
         for use in (*self.trace.uses, *self.trace.free):
             if (why := self.trace.labels.why(use.outputs)) is not None and use.inputs is not None:
@@ -320,14 +320,14 @@ class _Assembly:
         return made
 
     def _told(self) -> dict[tuple[str, str], Axis]:
-        """Tell what is told how many channels there are: (module, attribute) -> the channels."""
+        """Return (module, attribute) -> the channels that it counts."""
         told = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
         told |= {(name, ""): channels for name, channels in self.heads.items()}
         told |= {(name, ""): channels for name, channels in self._layer_norms().items()}
         return {name: self.units.axis(each) for name, each in (told | self.trace.told).items()}
 
     def _layer_norms(self) -> dict[str, np.ndarray]:
-        """Channels of each of torch's layer norms over channels alone."""
+        """Return the channels of each of torch's layer norms that is over channels alone."""
         weights = {
             name: self.trace.parameters.get(f"{name}.weight", ())
             for name, module in self.model.named_modules()
@@ -342,7 +342,7 @@ class _Assembly:
     def _constants(
         self, layers: dict[str, Layer], parameters: Sequence[Parameter], products: set[int]
     ) -> Constants:
-        """Cost of the network besides its layers and products."""
+        """Return the cost of the network outside its layers and products."""
         used = products | {use.operation for use in self.trace.uses}
         macs = sum(o.macs for i, o in enumerate(self.trace.operations) if i not in used)
         variable = {id(self._tensor(owner)) for p in parameters for owner in p.owners}
@@ -358,7 +358,7 @@ class _Assembly:
 
 
 def _renumbered(parameter: Parameter, numbers: np.ndarray) -> Parameter:
-    """Return a parameter in the numbers that units have in the graph, by their old ones."""
+    """Return a parameter with its unit numbers replaced by those of the graph."""
     axes = tuple(Axis(numbers[axis.unit], axis.channel) for axis in parameter.axes)
     power = parameter.power
     if power is not None:
@@ -368,7 +368,7 @@ def _renumbered(parameter: Parameter, numbers: np.ndarray) -> Parameter:
 
 
 def axes_of(graph: ChannelGraph, trace: Trace) -> Callable[[np.ndarray], Axis]:
-    """Unit and channel of any labels of a trace, in the numbers of the graph that it became."""
+    """Return a function from labels of a trace to their units and channels in its graph."""
     unit = np.full(trace.labels.count, FIXED)
     channel = np.zeros(trace.labels.count, dtype=np.int64)
     for use in trace.uses:

@@ -1,4 +1,4 @@
-"""ReLUs under whatever name: operations that let through what lies between 0 and a ceiling."""
+"""ReLUs under any name: operations that clip values to between 0 and a ceiling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOUNDS: Mapping[str, tuple[float | None, float | None]] = {
     "clamp": (None, None),
     "clamp_min": (None, inf),
 }
-"""Operation -> the bounds that it has unless its arguments say others."""
+"""Operation -> its default bounds."""
 
 
 def ceiling_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float | None:
@@ -21,8 +21,8 @@ def ceiling_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> flo
 
     Args:
         name: of the operation, such as "hardtanh_".
-        args: what it was called with, the tensor first.
-        kwargs: likewise.
+        args: positional arguments, the tensor first.
+        kwargs: keyword arguments.
     """
     bounds = BOUNDS.get(name.removesuffix("_"))
     if bounds is None:

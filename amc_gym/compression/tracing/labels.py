@@ -1,7 +1,7 @@
-"""Labels: which channel each position of a tensor's dimension is, and which are the same channel.
+"""Labels: which channel each position of a dimension holds, and which channels are coupled.
 
 Every position of a parameter's dimension gets a label of its own when it is first seen.
-Operations carry labels along, and unite those of positions that can only be pruned together.
+Operations pass labels on, and unite those of positions that can only be pruned together.
 Classes of united labels that must never be pruned are *fixed*, each with the reason.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Dimension = np.ndarray | None
-"""Labels of a dimension's positions, (size,) int64; ``None``: it holds no channels."""
+"""Labels of a dimension's positions, (size,) int64; ``None`` if it holds no channels."""
 
 Labelled = tuple[Dimension, ...]
 """Labels of a tensor: one entry for each of its dimensions."""
@@ -20,11 +20,11 @@ Labelled = tuple[Dimension, ...]
 
 @dataclass(frozen=True)
 class EqualParts:
-    """Parts of a dimension of which equally many positions have to stay.
+    """Parts of a dimension that have to keep equally many positions.
 
     Attributes:
         parts: labels, (parts, size).
-        reason: why, for the user.
+        reason: the reason, for messages.
     """
 
     parts: np.ndarray
@@ -32,7 +32,7 @@ class EqualParts:
 
 
 ANY = 0
-"""Label of a value that is repeated along a dimension: it goes with whatever channel is there."""
+"""Label of a value that is repeated along a dimension: it follows any channel."""
 
 
 class Labels:
@@ -43,19 +43,19 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        self._size = 1  # ANY
+        self._size = 1  # label 0 is ANY
         self._parent = np.zeros(1024, dtype=np.int64)
-        self._why = np.zeros(1024, dtype=np.int64)  # of a class's root: number of its reason, or 0
+        self._why = np.zeros(1024, dtype=np.int64)  # by a class's root: number of its reason, or 0
         self._reasons = [""]
         self.equal: list[EqualParts] = []
 
     @property
     def count(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return self._size
 
     def new(self, n: int, reason: str | None = None) -> np.ndarray:
-        """Make ``n`` labels that are united with nothing, (n,); fixed ones, given a reason."""
+        """Return ``n`` new labels, (n,), united with nothing; fixed if a reason is given."""
         while self._size + n > len(self._parent):
             self._parent = np.concatenate([self._parent, np.zeros_like(self._parent)])
             self._why = np.concatenate([self._why, np.zeros_like(self._why)])
@@ -82,9 +82,9 @@ class Labels:
             if not differ.any():
                 return
             low, high = np.minimum(a, b)[differ], np.maximum(a, b)[differ]
-            # A class that is fixed on either side is fixed; the earlier reason (a lower number,
-            # other than 0) is kept.  A root that is to go under several others goes under one
-            # of them, and the rest follows in the next round.
+            # A class that is fixed on either side becomes fixed, with the earlier reason (the lower
+            # number other than 0).  If a root would get several parents it gets one of them, and
+            # the rest follows in the next round.
             self._parent[high] = low
             moved = np.flatnonzero(self._why[high])
             for root, why in zip(self.roots(low)[moved], self._why[high][moved], strict=True):
@@ -92,7 +92,7 @@ class Labels:
                     self._why[root] = why
 
     def fix(self, labels: Dimension, reason: str) -> None:
-        """Never prune these labels' classes; the first reason of a class is kept."""
+        """Fix the classes of these labels, which are then never pruned; the first reason stays."""
         if labels is None:
             return
         roots = self.roots(labels)
@@ -101,24 +101,24 @@ class Labels:
             self._why[roots] = self._number(reason)
 
     def why(self, labels: np.ndarray) -> str | None:
-        """The earliest reason for which any of these labels is fixed; ``None`` if none is."""
+        """Return the earliest reason why any of these labels is fixed; ``None`` if none is."""
         numbers = self._why[self.roots(labels)]
         numbers = numbers[numbers > 0]
         return self._reasons[int(numbers.min())] if len(numbers) else None
 
     def free(self, labels: np.ndarray) -> np.ndarray:
-        """Those of some labels that are not fixed."""
+        """Return those of some labels that are not fixed."""
         return labels[self._why[self.roots(labels)] == 0]
 
     def all_fixed(self, labels: Dimension) -> bool:
-        """Whether none of these labels is ever pruned."""
+        """Return whether all of these labels are fixed."""
         if labels is None:
             return True
         roots = self.roots(labels)
         return bool(((self._why[roots] > 0) | (roots == ANY)).all())
 
     def keep_equal(self, parts: np.ndarray, reason: str) -> None:
-        """Demand that equally many positions stay of each part, (parts, size)."""
+        """Demand that all parts, (parts, size), keep equally many positions."""
         if len(parts) > 1:
             self.equal.append(EqualParts(parts, reason))
 

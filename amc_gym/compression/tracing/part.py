@@ -1,7 +1,7 @@
-"""A part of a network: a module in it that alone is compressed and counted, such as a backbone.
+"""Compression of a part: a module of the network, such as a detector's backbone.
 
-What surrounds it may do anything, with as many operations as its data ask for: it is run, and
-never traced.
+The rest of the network is run but never traced, so it may do anything, with any number of
+operations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from amc_gym.compression.graph import ChannelGraph, GraphError
 
 
 def at_part(network: nn.Module, part: str, inputs: Nest) -> tuple[Nest, Any]:
-    """Tell what a module in a network is given, and what it answers.
+    """Return the inputs and outputs of a module in a network.
 
     Args:
         network: in eval mode.
@@ -25,7 +25,7 @@ def at_part(network: nn.Module, part: str, inputs: Nest) -> tuple[Nest, Any]:
         inputs: of the network.
 
     Raises:
-        GraphError: it is not run once.
+        GraphError: it does not run exactly once.
     """
     if not part:
         return inputs, called(network, inputs)
@@ -36,8 +36,8 @@ def at_part(network: nn.Module, part: str, inputs: Nest) -> tuple[Nest, Any]:
     ) -> None:
         if args and kwargs:
             raise GraphError(
-                f"part {part!r} is called with positional and keyword arguments: call it with one "
-                "kind of them"
+                f"part {part!r} is called with positional and keyword arguments: call it with only "
+                "one kind"
             )
         passed.append((kwargs or args, out))
 
@@ -55,7 +55,7 @@ def at_part(network: nn.Module, part: str, inputs: Nest) -> tuple[Nest, Any]:
 
 
 def given_to(network: nn.Module, part: str, inputs: Nest) -> Nest:
-    """Tell what a module in a network is given; see ``at_part``."""
+    """Return the inputs of a module in a network; see ``at_part``."""
     if not part:
         return inputs
     with torch.no_grad():
@@ -63,7 +63,7 @@ def given_to(network: nn.Module, part: str, inputs: Nest) -> Nest:
 
 
 def within(graph: ChannelGraph, part: str) -> ChannelGraph:
-    """Return the graph of a part, its modules named as in the whole network."""
+    """Return the graph of a part with its modules named as in the whole network."""
     if not part:
         return graph
 

@@ -1,7 +1,7 @@
-"""Products of feature maps, as in attention: what they cost, and what their scales demand.
+"""Products of feature maps, as in attention: their costs and scales.
 
-No weight takes part in them.  What they sum over is a channel of a unit like any other, and so is
-what they make; only their cost and their scale belong to no layer.
+They involve no weight.  The channels that they sum over and produce belong to units like any
+others; only their cost and their scale belong to no layer.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
-    """Labels of the channels of all heads of each ``nn.MultiheadAttention``, by its name.
+    """Return the labels of all heads' channels of each ``nn.MultiheadAttention``, by its name.
 
-    Those of an attention that ``narrow`` does not know stay whole from now on.
+    The channels of modules that ``narrow`` does not support become fixed.
     """
     found = {}
     for name, module in model.named_modules():
@@ -33,7 +33,7 @@ def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
             continue
         found[name] = labels[1]
         if not can_narrow(module):
-            trace.labels.fix(labels[1], f"{name!r} takes the width of its heads from its stream")
+            trace.labels.fix(labels[1], f"{name!r} derives the width of its heads from its stream")
     return found
 
 
@@ -43,16 +43,16 @@ class Products:
     Args:
         model: the network.
         trace: its trace.
-        units: the units that were found in it.
+        units: the units found in it.
     """
 
     def __init__(self, model: nn.Module, trace: Trace, units: Units) -> None:
         self._model, self._trace, self._units = model, trace, units
         self.rescaled = {u for labels in trace.rescaled for u in units.axis(labels).units}
-        """Units of which an operation divides by the root of how many channels it sums over."""
+        """Units for which an operation divides by the root of the number of summed channels."""
 
     def keep_whole(self) -> bool:
-        """Have units stay whole that a product or its scale does not let go; whether there are."""
+        """Fix units that products or scales do not allow to prune, and return whether any was."""
         labels, found = self._trace.labels, False
         for each in self._trace.products:
             if len(held := [d for d in each.dimensions if self._units.axis(d).units]) > 2:
@@ -60,13 +60,13 @@ class Products:
                 labels.fix(held[-1], f"is one of three dimensions of channels in {operation}")
                 found = True
         for unit in {unit for name in self._trace.parameters for unit in self._unscalable(name)}:
-            reason = "an operation's scale follows from how many of its channels there are"
+            reason = "an operation's scale depends on the number of its channels"
             labels.fix(self._units.channels[unit], reason)
             found = True
         return found
 
     def _unscalable(self, name: str) -> set[int]:
-        """Units of a parameter that need another scale, where it cannot have one."""
+        """Return the units of a parameter that would need rescaling where that is impossible."""
         lost: set[int] = set()
         for dimension in self._trace.parameters[name] if self.rescaled else ():
             axis = self._units.axis(dimension)
@@ -76,11 +76,11 @@ class Products:
         return lost
 
     def power(self, name: str, axes: Sequence[Axis]) -> tuple[int, int, float] | None:
-        """Tell what a parameter is multiplied by: a root of the share of channels of a unit.
+        """Return the rescaling of a parameter: a root of the share of channels that a unit keeps.
 
-        Queries and keys are each multiplied by a fourth root, so that their product makes up for
+        Queries and keys are each multiplied by a fourth root, so that their product compensates for
         the square root that the operation divides by.  Values of the same unit are, too, and the
-        layer that reads them takes it back.
+        layer that reads them undoes it.
 
         Args:
             name: of the parameter.
@@ -96,10 +96,10 @@ class Products:
         return None
 
     def costs(self, numbers: np.ndarray) -> Iterator[Product]:
-        """MACs of what belongs to no layer, as far as they depend on a unit's channels.
+        """Yield the MACs of products outside of layers, as far as they depend on a unit's channels.
 
         Args:
-            numbers: of units in the graph, by those in ``units``; FIXED where one is dropped.
+            numbers: unit numbers in the graph by those in ``units``; FIXED for dropped ones.
         """
         for use in self._trace.free:
             held = [use.outputs]
@@ -119,11 +119,11 @@ class Products:
         macs = self._trace.operations[operation].macs
         each, rest = divmod(macs, prod(len(axis) for axis in axes))
         if rest:
-            raise GraphError(f"the cost of {name!r} is no multiple of its channels")
+            raise GraphError(f"the cost of {name!r} is not a multiple of its channels")
         return Product(name, axes[0], axes[1] if len(axes) > 1 else None, each)
 
     def counted(self, numbers: np.ndarray) -> set[int]:
-        """Operations whose cost ``costs`` tells."""
+        """Return the operations whose cost ``costs`` includes."""
         return {use.operation for use in self._trace.free} | {
             each.operation
             for each in self._trace.products
@@ -131,7 +131,7 @@ class Products:
         }
 
     def multiplied(self, numbers: np.ndarray) -> tuple[int, ...]:
-        """Units, in the graph's numbers, that are summed over without a layer's weight."""
+        """Return the units (graph numbers) that are summed over without a layer's weight."""
         mixed = [each.mixed for each in self._trace.products if each.mixed is not None]
         mixed += self._trace.summed
         return tuple(sorted({u for labels in mixed for u in self._axis(labels, numbers).units}))

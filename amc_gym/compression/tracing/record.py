@@ -12,13 +12,13 @@ from amc_gym.compression.tracing.labels import Dimension, Labelled, Labels
 
 @dataclass
 class Info:
-    """Labels of a tensor, and where it comes from.
+    """Labels and origin of a tensor.
 
     Attributes:
         labels: of its dimensions.
         number: of its present content; writing in place gives a new one.
-        constant: whether it was made from parameters alone, without the images; ``None`` where
-            it comes from neither.
+        constant: whether it was made from parameters alone, without the inputs; ``None`` if it
+            comes from neither.
         parameters: names of the parameters and buffers that it was made from.
     """
 
@@ -36,13 +36,13 @@ class Operation:
         name: such as "convolution".
         module: name of the innermost module that was running.
         line: of the user's code, "file.py:line".
-        macs: multiply-accumulates, half of what torch's counter says.
-        reads: numbers of the contents that it read.
+        macs: multiply-accumulates, half of what torch's FLOP counter reports.
+        reads: numbers of the contents it read.
         writes: number of its first output's content.
         labels: of its first output.
         shape: of its first output.
         others: labels of its other outputs, such as the parts of a split.
-        ceiling: of a ReLU, see ``ceiling_of``; ``None``: it is none.
+        ceiling: of a ReLU, see ``ceiling_of``; ``None`` for other operations.
     """
 
     name: str
@@ -67,10 +67,10 @@ class Use:
 
     Attributes:
         layer: name of the module that holds the weight.
-        inside: whether the module's own forward pass ran it.
+        inside: whether it happened in the module's own forward pass.
         operation: index of the operation.
-        inputs: labels of the mixed channels, (I,); ``None`` where nothing is mixed (depthwise).
-        outputs: labels of the channels that are made, (O,).
+        inputs: labels of the mixed channels, (I,); ``None`` if nothing is mixed (depthwise).
+        outputs: labels of the channels that are produced, (O,).
         groups: of a grouped convolution; 1 for depthwise ones.
         multiplier: outputs for each input of a depthwise convolution, otherwise 0.
         before: shape of its input.
@@ -90,11 +90,11 @@ class Use:
 
 @dataclass(frozen=True)
 class Product:
-    """One product of feature maps, in which no weight takes part: attention.
+    """One product of feature maps without a weight, as in attention.
 
     Attributes:
         operation: index of the operation.
-        mixed: labels of the channels that are summed over; ``None`` where those are positions.
+        mixed: labels of the channels that are summed over; ``None`` if it sums over positions.
         made: labels of the dimensions of the result.
     """
 
@@ -104,19 +104,19 @@ class Product:
 
     @property
     def dimensions(self) -> list[np.ndarray]:
-        """Every dimension of channels that its cost is proportional to."""
+        """Return every dimension of channels that its cost is proportional to."""
         return [each for each in (self.mixed, *self.made) if each is not None]
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One run of a module that is told how many channels there are: a norm, a channel map.
+    """One run of a module that stores the number of its channels: a norm or a channel map.
 
     Attributes:
         module: its name.
-        operation: how many operations had run before it.
+        operation: number of operations that had run before it.
         inputs: labels of the channels that go in, (C,).
-        outputs: labels of the channels that come out; those of the input but for channel maps.
+        outputs: labels of the channels that come out; those of the input, except for channel maps.
     """
 
     module: str
@@ -127,7 +127,7 @@ class Passage:
 
 @dataclass
 class Trace:
-    """Everything that one forward pass told.
+    """Everything recorded in one forward pass.
 
     Attributes:
         labels: the classes of channels.
@@ -135,12 +135,12 @@ class Trace:
         uses: of layers, in execution order.
         free: uses of weights that no layer holds, named by their parameters.
         products: of feature maps, in execution order.
-        summed: labels of channels that sums add up.
+        summed: labels of channels that reductions sum over.
         passages: of norms and channel maps, in execution order.
         parameters: labels of each parameter and buffer that was read, by name.
         told: labels of the channels that an attribute counts, by module and attribute.
-        rescaled: labels of channels whose weights have to make up for a scale that follows from
-            how many there are.
+        rescaled: labels of channels whose weights have to compensate for a scale that depends on
+            their number.
     """
 
     labels: Labels = field(default_factory=Labels)
@@ -156,10 +156,10 @@ class Trace:
 
     @cached_property
     def written(self) -> dict[int, Operation]:
-        """The operation that wrote each content, by its number."""
+        """The operation that wrote each content, by the content's number."""
         return {operation.writes: operation for operation in self.operations}
 
     def read_by(self, reader: Operation) -> Labelled:
-        """Labels of the first tensor that an operation read, as another operation wrote it."""
+        """Return the labels of the first tensor that an operation read."""
         found = self.written.get(reader.reads[0]) if reader.reads else None
         return () if found is None else found.labels

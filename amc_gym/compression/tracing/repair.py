@@ -1,8 +1,8 @@
-"""Mending a channel graph whose slim network fails: what is at fault is told, or stays whole.
+"""Repair of a channel graph whose slim network fails, by adapting an attribute or fixing channels.
 
 A number in the network's code may stand for a number of channels.  The operation that goes wrong in
-the slim network says which one: an attribute of its module that holds that number is told the new
-one; without one, the channels that reach the operation stay whole.
+the slim network tells which: if an attribute of its module holds that number, it is set to the new
+one; otherwise the channels that reach the operation stay whole.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from amc_gym.compression.tracing.record import Operation, Trace
 RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
 
 LINES = 3
-"""Lines before and behind one that may belong to its statement."""
+"""Lines before and after a line that may belong to its statement."""
 
 AxisOf = Callable[[np.ndarray], Axis]
-"""Labels -> units and channels."""
+"""Function from labels to units and channels."""
 
 
 class Repair:
-    """Changes of a trace, each of which makes the next graph smaller or truer.
+    """Changes of a trace, each of which leads to a more correct graph.
 
     Args:
         model: the network.
@@ -42,14 +42,14 @@ class Repair:
         self._tried: set[tuple[str, str, type[nn.Module]]] = set()
 
     def mend(self, culprit: Operation, axis_of: AxisOf) -> bool:
-        """Have the line of ``culprit`` go right, wherever in the network it is executed.
+        """Repair the line of ``culprit``, wherever in the network it is executed.
 
         Returns:
             Whether something was changed.
 
         Raises:
-            GraphError: the line reshapes to images and features by a number: whoever wrote it can
-                ask for that number.
+            GraphError: the line reshapes to (images, features) by a number, and should rather use
+                the tensor's or layer's size.
         """
         where = self._where(culprit)
         alike = [o for o in self._trace.operations if self._where(o) == where]
@@ -62,18 +62,18 @@ class Repair:
                 del self._trace.told[key]
         if _joins(culprit) and self._units(self._trace.read_by(culprit), axis_of):
             raise GraphError(
-                f"{culprit} holds a number of channels, which is another one in the slim network: "
-                "ask the tensor or the layer for it, as in x.flatten(1)"
+                f"{culprit} contains a number of channels, which changes in the slim network: ask "
+                "the tensor or the layer for it, as in x.flatten(1)"
             )
         changed = False
         for operation in alike:
             for labels in self._at_fault(operation, axis_of):
-                self._trace.labels.fix(labels, f"{operation} holds a number of channels")
+                self._trace.labels.fix(labels, f"{operation} contains a number of channels")
                 changed = True
         return changed
 
     def _where(self, operation: Operation) -> tuple[str, str, type[nn.Module]]:
-        """Operations of one line in all modules of one class have this in common."""
+        """Return what operations of one line have in common in all modules of one class."""
         module = self._model.get_submodule(operation.module)
         return operation.name, operation.line, type(module)
 
@@ -82,7 +82,7 @@ class Repair:
         return {key for key in self._trace.told if key[0] in modules}
 
     def _tell(self, operation: Operation, axis_of: AxisOf) -> bool:
-        """Find attributes of the running module that count channels of an operation."""
+        """Adapt attributes of the running module that count an operation's channels, if any."""
         found = False
         module = self._model.get_submodule(operation.module)
         said = _statement(module, operation.line)
@@ -102,7 +102,7 @@ class Repair:
         return found
 
     def _at_fault(self, operation: Operation, axis_of: AxisOf) -> Iterator[np.ndarray]:
-        """Labels of units that an operation reads; otherwise of the nearest ones before it."""
+        """Yield labels of units that an operation reads, or of the nearest operation before it."""
         waiting, seen = [operation], set()
         while waiting:
             reads = [self._trace.written.get(number) for number in waiting.pop(0).reads]
@@ -116,12 +116,12 @@ class Repair:
             waiting += writers
 
     def _units(self, labelled: Labelled, axis_of: AxisOf) -> list[np.ndarray]:
-        """Dimensions that hold channels of units."""
+        """Return the dimensions that hold channels of units."""
         return [labels for labels in labelled if labels is not None and axis_of(labels).units]
 
 
 def _statement(module: nn.Module, where: str) -> str | None:
-    """The lines of code around a line of a module's own file; ``None``: they cannot be read."""
+    """Return the code around a line of a module's own file; ``None`` if it cannot be read."""
     name, _, number = where.rpartition(":")
     try:
         file = inspect.getsourcefile(type(module))
@@ -134,7 +134,7 @@ def _statement(module: nn.Module, where: str) -> str | None:
 
 
 def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:
-    """Attributes that are a number, and places of tuples that hold it: "width", "shape[0]"."""
+    """Yield attributes that equal a number, or entries of tuples that do: "width", "shape[0]"."""
     for name, value in attributes.items():
         if type(value) is int and value == number:
             yield name
@@ -146,5 +146,5 @@ def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:
 
 
 def _joins(operation: Operation) -> bool:
-    """Whether an operation makes a matrix of images and features."""
+    """Return whether an operation produces a matrix (images, features)."""
     return operation.name in RESHAPES and len(operation.shape) == 2

@@ -1,4 +1,4 @@
-"""The slim network beside the trace: the first operation that gives another shape than expected."""
+"""Comparison of the slim network with the trace: the first operation with an unexpected shape."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from amc_gym.compression.tracing.record import Operation, Trace
 from amc_gym.compression.tracing.tracer import name_of, users_line
 
 WINDOW = 12
-"""Operations that are looked through for one that comes next.
+"""Number of operations among which the next one is searched.
 
-Whether a reshape has to copy, and which product a linear layer runs, depends on the memory layout.
+The order may differ, because the memory layout decides whether a reshape copies and which product a
+linear layer runs.
 """
 
 
 class _Beside(Watching):
-    """Compares each operation's first output with what the trace says of it."""
+    """A mode that compares each operation's first output with the trace."""
 
     def __init__(self, expected: list[tuple[Operation, tuple[int, ...]]]) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class _Beside(Watching):
         self.culprit: Operation | None = None
 
     def failed(self, error: Exception) -> None:
-        """The network could not go on: the next operation of the line that failed is why."""
+        """Take the next operation of the line that failed as the cause."""
         if self.culprit is not None:
             return
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -43,7 +44,7 @@ class _Beside(Watching):
         following = [operation for operation, _ in self._expected[self._at : self._at + WINDOW]]
         turn = [operation for operation in following if operation.line == line]
         if turn:
-            # Where a reshape has to copy, it looks at the sizes before that.
+            # A reshape that has to copy checks the sizes first.
             copies = [operation.name for operation in turn[:2]] == ["clone", "_unsafe_view"]
             self.culprit = turn[copies]
 
@@ -64,7 +65,7 @@ class _Beside(Watching):
         return out
 
     def _place(self, name: str) -> int | None:
-        """Place of an operation among those that are expected next; ``None``: it is another one."""
+        """Return an operation's place among the expected ones; ``None`` if it is not among them."""
         following = self._expected[self._at : self._at + WINDOW]
         if following and following[0][0].name == name:
             return self._at
@@ -78,14 +79,14 @@ class _Beside(Watching):
 def first_difference(
     graph: ChannelGraph, found: Trace, small: nn.Module, example: Nest, kept: Kept
 ) -> Operation | None:
-    """Return the first operation of a slim network that does not give what the trace lets expect.
+    """Return the first operation of a slim network whose output differs from the trace.
 
     Args:
         graph: of the original network.
         found: the trace that the graph was made from.
         small: the slim network.
-        example: of which the first is run.
-        kept: its channels.
+        example: inputs, of which the first sample is run.
+        kept: kept channels of each unit.
     """
     axes: Any = axes_of(graph, found)
     expected = []

@@ -1,7 +1,7 @@
-"""One forward pass, operation by operation, under a ``TorchDispatchMode``.
+"""Tracing of one forward pass, operation by operation, under a ``TorchDispatchMode``.
 
-Hooks, classes of the user's own, functional calls, reused modules and any Python control flow come
-along; nothing is captured or rewritten.
+Hooks, user classes, functional calls, reused modules and any Python control flow are supported,
+because nothing is captured or rewritten.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from amc_gym.compression.tracing.record import Info, Operation, Passage, Trace
 from amc_gym.compression.tracing.rules import Call, follow
 
 MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
-"""Bounds on a traced pass."""
+"""Limits of a traced pass."""
 
 TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
-"""Modules that are told how many channels there are."""
+"""Modules that store the number of their channels."""
 
 _FILES = (__file__, grad_mode.__file__, torch.__file__)
 _NOT_USERS = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
-"""Beginnings of the names of files that are no user's code."""
+"""Prefixes of file names that are not user code."""
 
 
 def record(model: nn.Module, inputs: Nest) -> Trace:
@@ -51,10 +51,10 @@ def record(model: nn.Module, inputs: Nest) -> Trace:
 
     Args:
         model: in eval mode; hooks are put on its modules for the pass.
-        inputs: what it is called with.
+        inputs: inputs of the model.
 
     Raises:
-        GraphError: it does not run, or the pass has no end.
+        GraphError: the model does not run, or the pass exceeds its limits.
     """
     tracer = Tracer(model)
     for tensor in leaves(inputs):
@@ -83,7 +83,7 @@ def name_of(function: Any) -> str:
 
 
 def macs_of(function: Any, args: Any, kwargs: Mapping[str, Any], out: Any) -> int:
-    """Multiply-accumulates of an operation: half of what ``torch.utils.flop_counter`` says."""
+    """Return the MACs of an operation: half of what ``torch.utils.flop_counter`` reports."""
     formula = flop_registry.get(function._overloadpacket)
     return 0 if formula is None else formula(*args, **kwargs, out_val=out) // 2
 
@@ -109,7 +109,7 @@ def users_line(frame: FrameType | None = None) -> str:
 
 
 class Stack:
-    """Which module is running, by hooks on all of them."""
+    """The stack of running modules, followed by hooks."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -145,14 +145,14 @@ class Stack:
         return hook
 
     def entered(self, name: str, module: nn.Module, args: Sequence[Any]) -> None:
-        """Hear of the beginning of a module's forward pass."""
+        """Handle the beginning of a module's forward pass."""
 
     def left(self, name: str, module: nn.Module, output: Any) -> None:
-        """Hear of the end of a module's forward pass."""
+        """Handle the end of a module's forward pass."""
 
 
 class Tracer(Watching, Stack):
-    """Follows labels through the operations of a pass.
+    """A mode that follows labels through the operations of a pass.
 
     Args:
         model: whose parameters and buffers get labels when they are first read.
@@ -203,9 +203,9 @@ class Tracer(Watching, Stack):
         return out
 
     def rescale(self, query: Tensor) -> None:
-        """Take note that a product divides by the root of how many channels its query has."""
+        """Record that a product divides by the root of its query's number of channels."""
         channels = self.info(query).labels[-1]
-        # What a slim network has in the place of torch's own attention knows the original's scale.
+        # The slim replacement of torch's own attention keeps the original scale.
         if channels is not None and not isinstance(self.running[-1][1], nn.MultiheadAttention):
             self.trace.rescaled.append(channels)
 
@@ -213,15 +213,15 @@ class Tracer(Watching, Stack):
         if time.monotonic() > self._deadline or len(self.trace.operations) >= MOST_OPERATIONS:
             raise GraphError(
                 f"one forward pass takes more than {MOST_SECONDS:.0f} s or {MOST_OPERATIONS:,} "
-                f"operations; it was stopped at {operation}. Trace on a smaller image"
+                f"operations; it was stopped at {operation}: trace on a smaller image"
             )
 
     def info(self, tensor: Tensor) -> Info:
-        """Look up a tensor; parameters and buffers get their labels here."""
+        """Return the record of a tensor; parameters and buffers get their labels here."""
         if (found := self._known.get(tensor)) is not None:
             return found
         name = self._names.get(id(tensor))
-        if name is None:  # made outside of the pass, or behind torch's back
+        if name is None:  # made outside of the pass, or without torch's knowledge
             return self.know(tensor, (None,) * tensor.dim(), constant=None)
         channels = 2 if name in self._kernels else tensor.dim()
         labels = tuple(
@@ -239,19 +239,19 @@ class Tracer(Watching, Stack):
         constant: bool | None,
         parameters: Iterable[str] = (),
     ) -> Info:
-        """Remember the labels of a tensor, whose content is new."""
+        """Record the labels of a tensor with new content."""
         self._numbers += 1
         info = Info(labels, self._numbers, constant, frozenset(parameters))
         self._known[tensor] = info
         return info
 
     def fix(self, tensor: Tensor, reason: str) -> None:
-        """Never prune any channel of a tensor."""
+        """Fix all channels of a tensor, so that they are never pruned."""
         for dimension in self.info(tensor).labels:
             self.trace.labels.fix(dimension, reason)
 
     def entered(self, name: str, module: nn.Module, args: Sequence[Any]) -> None:
-        """Take note of modules that are told how many channels there are."""
+        """Record modules that store the number of their channels."""
         if not (args and isinstance(args[0], Tensor) and args[0].dim() > 1):
             return
         if isinstance(module, (*TOLD, ChannelMap)):
@@ -275,10 +275,10 @@ class Tracer(Watching, Stack):
 
 
 class Scales(TorchFunctionMode):
-    """Sees attention before PyTorch takes it apart: its steps hold the scale as a plain number.
+    """A mode that sees attention before PyTorch decomposes it into steps with a constant scale.
 
     Args:
-        tracer: that hears of queries whose scale follows from how many channels they have.
+        tracer: records queries whose scale depends on the number of their channels.
     """
 
     def __init__(self, tracer: Tracer) -> None:

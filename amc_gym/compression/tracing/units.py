@@ -1,7 +1,7 @@
-"""Units of decision out of classes of labels: which channels one decision is about.
+"""Units of decision, made from classes of labels.
 
 A layer's output channels are decided together, and so are those of all layers that share a class
-with them: the producers of a residual stream, a layer and the depthwise convolution behind it.
+with them: the producers of a residual stream, or a layer and the depthwise convolution after it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class Units:
 
     Args:
         labels: the classes.
-        origins: output labels of each layer that makes channels, in execution order.
-        axes: every dimension that a slim network selects from, with a name for messages; those of
-            what layers read have their names.
+        origins: output labels of each layer that produces channels, in execution order.
+        axes: every dimension that a slim network selects from, by a name for messages; dimensions
+            that layers read have the layers' names.
 
     Attributes:
         channels: classes of each unit in the order of its first producer, (channels,).
-        blocks: consecutive blocks of them that keep equally many.
+        blocks: number of consecutive blocks that keep equally many channels.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Units:
                 return
 
     def axis(self, dimension: Dimension, size: int | None = None) -> Axis:
-        """Return unit and channel of each position of a dimension."""
+        """Return the unit and channel of each position of a dimension."""
         if dimension is None:
             return Axis.fixed(size or 0)
         roots = self._labels.roots(dimension)
@@ -59,10 +59,10 @@ class Units:
         return True
 
     def _cut(self, equal: Iterable[EqualParts]) -> bool:
-        """Have units keep equally many of each part; fix those where that cannot be said.
+        """Divide units into blocks that keep equally many channels; fix those where that fails.
 
         Returns:
-            Whether one was fixed, after which everything has to be found anew.
+            Whether a unit was fixed, after which all units have to be found again.
         """
         for each in equal:
             axes = [self.axis(part) for part in each.parts]
@@ -83,14 +83,15 @@ class Units:
         return False
 
     def _uneven(self, axes: Mapping[str, np.ndarray]) -> bool:
-        """Fix a unit whose channels lie unevenly on some axis; whether there was one."""
+        """Fix a unit whose channels are unevenly distributed on an axis; return whether one was."""
         for name, dimension in axes.items():
             axis = self.axis(dimension)
             for unit in axis.units:
                 channels = len(self.channels[unit])
                 repeats = np.bincount(axis.channel[axis.unit == unit], minlength=channels)
                 blocks = repeats.reshape(self.blocks[unit], -1)
-                # A layer may read some blocks, each as often; parameters hold them as they like.
+                # A layer may read some blocks, all equally often; parameters may hold them in any
+                # way.
                 there = np.unique(repeats[repeats > 0])
                 if (blocks != blocks[:, :1]).any() or (name in self._readers and len(there) > 1):
                     return self._fix(unit, f"{name!r} has some of its channels more often")
@@ -98,7 +99,7 @@ class Units:
 
 
 def _blocks(axes: Sequence[Axis], channels: int) -> int | None:
-    """How many equal blocks of a unit's channels the parts mean; ``None``: they are none."""
+    """Return how many equal blocks the parts divide a unit into; ``None`` if they do not."""
     size = None
     for axis in axes:
         found = np.unique(axis.channel)
@@ -110,7 +111,7 @@ def _blocks(axes: Sequence[Axis], channels: int) -> int | None:
 
 
 def _grouped(labels: Labels, origins: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Roots of the classes of each unit, none of which is fixed."""
+    """Return the roots of the classes of each unit without fixed classes."""
     leader: dict[int, int] = {}
 
     def find(root: int) -> int:

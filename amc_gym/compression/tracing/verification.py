@@ -1,8 +1,8 @@
-"""Trust in a channel graph: it is checked on the network itself, and what fails stays whole.
+"""Verification of a channel graph on the network itself; what fails stays whole.
 
-A rule may be wrong about a network, and a number in the network's code may stand for a number of
+A rule may be wrong for a network, and a number in the network's code may stand for a number of
 channels.  So a slim network with random channels is compared with the masked one, and its counted
-cost with the closed form, in float64, before anybody sees the graph.
+cost with the closed form, in float64, before the graph is used.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ TOLERANCE = 1e-9
 """Tolerance as a share of the largest output, in float64."""
 
 GOLDEN = (5**0.5 - 1) / 2
-"""The golden ratio: its multiples, less whole numbers, lie evenly and far from their neighbours."""
+"""The golden ratio, whose multiples modulo 1 are spread evenly and far from each other."""
 
 MOST_REPAIRS = 50
-"""Bound on the changes of a graph whose slim network fails."""
+"""Limit on the repairs of a graph whose slim network fails."""
 
 
 class DisagreementError(Exception):
-    """Slim and masked network differ.
+    """Raised when slim and masked network differ.
 
     Attributes:
-        culprit: the operation that is why, where one is known.
+        culprit: the operation that causes it, if known.
     """
 
     def __init__(self, message: str, culprit: Operation | None = None) -> None:
@@ -52,17 +52,17 @@ class DisagreementError(Exception):
 def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
     """Find and verify the channel graph of a network.
 
-    Units of which slim and masked network differ stay whole, and are listed with the reason.
+    Units for which slim and masked network differ stay whole and are listed with the reason.
 
     Args:
         model: in eval mode; not changed.
-        example: inputs, such as images (N, C, H, W), of which the first is traced and the first
-            few verified.
-        part: name of the module in it that alone is looked at; "": all of it.
+        example: inputs, such as images (N, C, H, W); the first is traced, and the first few are
+            used for verification.
+        part: name of the module that alone is traced; "": the whole network.
 
     Raises:
-        GraphError: the network cannot be run, copied or pruned; or its code holds a number of
-            channels in a reshape, which the message names.
+        GraphError: the network cannot be run, copied or pruned; or a reshape in its code contains a
+            number of channels, in which case the message names it.
     """
     if part:
         entering = given_to(model, part, example)
@@ -81,18 +81,18 @@ def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
         except DisagreementError as problem:
             if problem.culprit is None or not repair.mend(problem.culprit, axes_of(graph, found)):
                 return _without_what_differs(model, example, found, graph)
-    raise GraphError(f"{type(model).__name__}: {MOST_REPAIRS} operations hold numbers of channels")
+    raise GraphError(f"{type(model).__name__}: {MOST_REPAIRS} operations contain channel numbers")
 
 
 def _without_what_differs(
     model: nn.Module, example: Nest, found: Trace, graph: ChannelGraph
 ) -> ChannelGraph:
-    """Return the graph in which units whose slim network is wrong stay whole."""
+    """Return the graph in which units with a wrong slim network stay whole."""
     everything = _some_of_all(graph)
     full = tuple(np.arange(unit.channels) for unit in graph.units)
 
     def problem(units: Sequence[int]) -> str:
-        """Why the slim network differs when only these units lose channels; "" if it does not."""
+        """Return why the slim network differs when only these units lose channels; "" if not."""
         kept = [everything[i] if i in units else full[i] for i in range(len(full))]
         try:
             _agree(model, graph, example, tuple(kept), found)
@@ -108,15 +108,15 @@ def _without_what_differs(
 
 
 def culprits(units: Sequence[int], problem: Callable[[Sequence[int]], str]) -> dict[int, str]:
-    """Halve the units until those that have a problem are found: few runs where they are few.
+    """Find the units with a problem by repeated halving, which takes few runs if they are few.
 
     Args:
         units: in order.
-        problem: what is wrong when some of them lose channels; "" for nothing.
+        problem: returns what is wrong when some units lose channels; "" if nothing.
 
     Returns:
-        Unit -> its problem.  Where both halves are right and both together are not, the problem of
-        both together is that of each unit of the second.
+        Unit -> its problem.  If both halves are right but not both together, the joint problem is
+        assigned to each unit of the second half.
     """
     if not (reason := problem(units)):
         return {}
@@ -128,7 +128,7 @@ def culprits(units: Sequence[int], problem: Callable[[Sequence[int]], str]) -> d
 
 
 def _fix_unit(found: Trace, graph: ChannelGraph, index: int, reason: str) -> None:
-    """Have a unit stay whole from now on."""
+    """Fix a unit, so that it stays whole."""
     for use in found.uses:
         layer = graph.layers[use.layer]
         for axis, labels in ((layer.outputs, use.outputs), (layer.inputs, use.inputs)):
@@ -139,13 +139,14 @@ def _fix_unit(found: Trace, graph: ChannelGraph, index: int, reason: str) -> Non
 def verify(
     model: nn.Module, graph: ChannelGraph, example: Nest, shares: Sequence[float] | None = None
 ) -> None:
-    """Assert that slim and masked network agree on ``example`` in float64, and cost what is said.
+    """Check that slim and masked network agree on ``example`` in float64, and that costs are right.
 
     Args:
         model: in eval mode; not changed.
         graph: its channel graph.
-        example: inputs of which all are looked at.
-        shares: of each unit's channels that stay, chosen at random; by default another for each.
+        example: inputs, of which all are compared.
+        shares: share of each unit's channels that is kept, at random; by default a different share
+            for each unit.
 
     Raises:
         GraphError: they disagree, or the slim network does not run.
@@ -163,10 +164,10 @@ def _agree(
     kept: Kept,
     found: Trace | None = None,
 ) -> None:
-    """Compare the slim network of ``kept`` with the masked one, and its cost with what is said.
+    """Compare the slim network of ``kept`` with the masked one, and its cost with the closed form.
 
     Raises:
-        DisagreementError: saying which operation is why, where a trace is given and tells it.
+        DisagreementError: they differ; it names the operation that causes it, if the trace tells.
     """
     floats = [tensor.dtype for tensor in leaves(example) if tensor.is_floating_point()]
     precision = floats[0] if floats else torch.float32
@@ -182,7 +183,7 @@ def _agree(
     if not same_outputs(actual, expected, TOLERANCE):
         raise _explained(model, graph, example, kept, found, "it computes something else")
     counts = [len(channels) for channels in kept]
-    # Recurrent layers, for one, run other operations in float64.
+    # Recurrent layers, for example, run other operations in float64.
     small, example = small.to(precision), placed(example, dtype=precision)
     for resource in RESOURCES.values():
         counted = resource.count(small, example)
@@ -201,21 +202,21 @@ def _explained(
     found: Trace | None,
     error: str,
 ) -> DisagreementError:
-    """Describe how a slim network differs from the masked one."""
+    """Return the error that explains how a slim network differs from the masked one."""
     culprit = None
     if found is not None:
-        small = slim(model, graph, kept)  # a network that has run may remember sizes
+        small = slim(model, graph, kept)  # a network that has run may have stored sizes
         culprit = first_difference(graph, found, small, example, kept)
     if culprit is None:
         return DisagreementError(
             "slimming changes what the network computes, in a way that the tracer does not see "
             f"({error})"
         )
-    return DisagreementError(f"{culprit} holds a number of channels", culprit)
+    return DisagreementError(f"{culprit} contains a number of channels", culprit)
 
 
 def same_outputs(actual: object, expected: object, tolerance: float) -> bool:
-    """Whether two networks' outputs are equal up to a share of the largest value; NaN never is."""
+    """Return whether outputs are equal up to a share of the largest value; NaN never is."""
     ours, theirs = leaves(actual), leaves(expected)
     if len(ours) != len(theirs):
         return False
@@ -235,10 +236,10 @@ def same_outputs(actual: object, expected: object, tolerance: float) -> bool:
 
 
 def _some_of_all(graph: ChannelGraph, shares: Sequence[float] | None = None) -> Kept:
-    """Random channels of each unit: a pattern could be blind to channels coupled at an offset.
+    """Return random channels of each unit: a pattern could miss channels coupled at an offset.
 
-    By default each unit keeps another share of its channels: where two units have to keep equally
-    many, a network would do with half of each.
+    By default each unit keeps a different share, because with equal shares a network in which two
+    units have to keep equally many channels would pass.
     """
     rng = np.random.default_rng(0)
     if shares is None:
@@ -249,7 +250,7 @@ def _some_of_all(graph: ChannelGraph, shares: Sequence[float] | None = None) -> 
 
 
 def _random_part(unit: Unit, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a share of the channels of each of the unit's blocks, rounded up, in random order."""
+    """Return a share of the channels of each block of a unit, rounded up, in random order."""
     blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
     count = int(np.ceil(share * blocks.shape[1]))
     chosen = rng.permuted(blocks, axis=1)[:, :count].reshape(-1)

@@ -1,8 +1,8 @@
 """Rules that carry labels of channels through ATen operations.
 
-A rule is a function of a ``Call``, registered with ``@rule`` under the names of its operations; the
-modules of this package hold one family of operations each.  An operation without a rule fixes
-everything that reaches it: these channels stay whole, and the operation is the reason.
+A rule is a function of a ``Call``, registered with ``@rule`` under the names of its operations;
+each module of this package holds one family of operations.  An operation without a rule fixes
+everything that reaches it: these channels stay whole, with the operation as the reason.
 """
 
 from functools import cache
@@ -18,13 +18,13 @@ import_modules(__name__)
 
 
 def follow(call: Call) -> None:
-    """Carry labels through one operation."""
+    """Apply the rule of an operation to its labels."""
     rule = RULES.get(call.operation.name.removesuffix("_")) or RULES.get(call.operation.name)
     if rule is not None:
         rule(call)
     elif _is_pointwise(call.func):
         elementwise(call)
-    elif not call.tensors:  # a factory
+    elif not call.tensors:  # creates a tensor from nothing
         for tensor in call.outputs:
             call.give(tensor, (None,) * tensor.dim())
     else:
@@ -33,7 +33,7 @@ def follow(call: Call) -> None:
 
 @cache
 def _is_pointwise(operation: Any) -> bool:
-    """Whether PyTorch says so of an operation, or of the one that does the same not in place."""
+    """Return whether PyTorch tags an operation, or its out-of-place form, as pointwise."""
     if torch.Tag.pointwise in operation.tags:
         return True
     namespace, name = operation._schema.name.split("::")

@@ -1,4 +1,4 @@
-"""One executed operation as a rule sees it, and the table of rules."""
+"""The executed operation that a rule receives, and the table of rules."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 Rule = Callable[["Call"], None]
 RULES: dict[str, Rule] = {}
-"""Names of ATen operations, without an underscore at the end -> what they do with labels."""
+"""Name of an ATen operation, without a trailing underscore -> its rule."""
 
 
 @dataclass
 class Call:
-    """One executed operation, its arguments and its result.
+    """An executed operation with its arguments and result.
 
     Attributes:
-        shapes: of the tensors among the arguments, before an operation in place changed them.
+        shapes: of the tensors among the arguments, before an in-place operation changed them.
     """
 
     tracer: Tracer
@@ -49,7 +49,7 @@ class Call:
 
     @property
     def index(self) -> int:
-        """Place of the operation among those of the pass."""
+        """Index of the operation in the pass."""
         return len(self.tracer.trace.operations) - 1
 
     @property
@@ -63,23 +63,23 @@ class Call:
         return [leaf for leaf in tree_leaves(self.out) if isinstance(leaf, Tensor)]
 
     def labels(self, tensor: Tensor) -> Labelled:
-        """Labels of an argument."""
+        """Return the labels of an argument."""
         return self.tracer.info(tensor).labels
 
     def give(self, tensor: Tensor, labels: Sequence[Dimension]) -> None:
-        """Label a result."""
+        """Set the labels of a result."""
         assert len(labels) == tensor.dim(), (self.operation, len(labels), tensor.shape)
         parameters = frozenset().union(*(info.parameters for info in self.infos))
         origins = {
             info.constant
             for tensor, info in zip(self.tensors, self.infos, strict=True)
-            if info.constant is not None or tensor.numel() > 1  # numbers say nothing
+            if info.constant is not None or tensor.numel() > 1  # scalars carry no information
         }
         constant = False if False in origins else True if origins == {True} else None
         self.tracer.know(tensor, tuple(labels), constant=constant, parameters=parameters)
 
     def give_all(self, labels: Sequence[Dimension]) -> None:
-        """Label every result alike; those of another number of dimensions hold no channels."""
+        """Set the labels of every result; those of other dimensions hold no channels."""
         for tensor in self.outputs:
             fits = len(labels) == tensor.dim() and all(
                 each is None or len(each) == size
@@ -88,11 +88,11 @@ class Call:
             self.give(tensor, labels if fits else (None,) * tensor.dim())
 
     def fix(self, dimension: Dimension, what: str = "") -> None:
-        """Never prune the channels of a dimension."""
+        """Fix the channels of a dimension."""
         self.classes.fix(dimension, f"{what or 'reaches'} {self.operation}")
 
     def fix_all(self, what: str = "") -> None:
-        """Never prune anything that reaches this operation."""
+        """Fix everything that reaches this operation."""
         for info in self.infos:
             for dimension in info.labels:
                 self.fix(dimension, what)
@@ -100,7 +100,7 @@ class Call:
             self.give(tensor, (None,) * tensor.dim())
 
     def unite(self, one: Dimension, other: Dimension) -> Dimension:
-        """Channels of two dimensions that belong together, position by position."""
+        """Unite the channels of two dimensions position by position, and return their labels."""
         if one is not None and (one == ANY).all():
             return other
         if one is None or other is None:
@@ -112,7 +112,7 @@ class Call:
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Register a rule for operations of these names."""
+    """Register a rule for the operations with these names; use as a decorator."""
 
     def register(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(names, function))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @rule("convolution", "_convolution", "mkldnn_convolution", "cudnn_convolution")
 def convolution(call: Call) -> None:
-    """The inputs' channels are those of the weight's second dimension; its first one's come out."""
+    """Unite the input's channels with the weight's second dimension; its first is the output."""
     x, weight, bias = (call.bound[name] for name in ("input", "weight", "bias"))
     groups, transposed = call.bound["groups"], call.bound.get("transposed", False)
     inputs, kernel = call.labels(x)[1], call.labels(weight)
@@ -27,7 +27,7 @@ def convolution(call: Call) -> None:
     for dimension in (call.labels(x)[0], *call.labels(x)[2:], *kernel[2:]):
         call.fix(dimension, "is convolved over in")
     rows, columns = (kernel[1], kernel[0]) if transposed else (kernel[0], kernel[1])
-    if rows is None or columns is None:  # a constant that is no parameter
+    if rows is None or columns is None:  # a constant that is not a parameter
         call.fix(inputs, "is convolved with a constant in")
         rows = call.classes.new(call.out.shape[1], f"is made by a constant in {call.operation}")
         columns = call.classes.new(weight.shape[0 if transposed else 1], "constant")
@@ -58,7 +58,7 @@ def convolution(call: Call) -> None:
 
 @rule("mm", "addmm", "bmm", "baddbmm", "mv", "addmv")
 def product(call: Call) -> None:
-    """The dimension that is summed over is the same for both factors."""
+    """Unite the dimension that is summed over in both factors."""
     added, one, other = [None, *call.args][-3:] if len(call.args) < 3 else call.args[:3]
     first, second = call.labels(one), call.labels(other)
     mixed = call.unite(first[-1], second[-2] if other.dim() > 1 else second[0])
@@ -78,7 +78,7 @@ def product(call: Call) -> None:
         return
     weight, x = (one, other) if infos[0].constant is True else (other, one)
     for dimension in first[:-1] if x is one else (*second[:-2], *second[-1:]):
-        call.fix(dimension, "is multiplied row by row in")  # their number multiplies the cost
+        call.fix(dimension, "is multiplied row by row in")  # cost grows with their number
     rows = labels[-2] if weight is one else labels[-1]
     if mixed is None:
         mixed = call.classes.new(x.shape[-1], f"reads no channels in {call.operation}")
@@ -96,7 +96,7 @@ def _used(
     groups: int,
     multiplier: int,
 ) -> None:
-    """Take note of the layer whose weight was used; without one, its inputs stay whole."""
+    """Record the layer whose weight was used; without a layer, fix the inputs."""
     tracer = call.tracer
     names = tracer.info(weight).parameters
     running, module = tracer.running[-1]
@@ -125,7 +125,7 @@ def _used(
 
 
 def _holder(tracer: Tracer, names: frozenset[str]) -> str | None:
-    """Return the one layer whose weight a tensor was made from, used by another module."""
+    """Return the single layer whose weight a tensor was made from."""
     holders = {name.partition(".parametrizations.")[0].rpartition(".")[0] for name in names}
     if len(holders) != 1:
         return None
@@ -136,7 +136,7 @@ def _holder(tracer: Tracer, names: frozenset[str]) -> str | None:
 
 @rule("embedding")
 def embedding(call: Call) -> None:
-    """Rows of a table: which ones depends on the images."""
+    """Select rows of a table; which ones depends on the inputs."""
     table = call.labels(call.bound["weight"])
     call.fix(table[0], "is looked up in")
     call.give_all((*[None] * call.bound["indices"].dim(), table[1]))
@@ -149,7 +149,7 @@ def embedding(call: Call) -> None:
     "_scaled_dot_product_cudnn_attention",
 )
 def attention(call: Call) -> None:
-    """Channels of queries and keys belong together; the channels of the values come out."""
+    """Unite the channels of queries and keys; the output has the channels of the values."""
     query, key, value = (call.labels(call.bound[name]) for name in ("query", "key", "value"))
     mixed = call.unite(query[-1], key[-1])
     for dimension in (*query[:-1], *key[:-1], *value[:-1]):

@@ -9,11 +9,11 @@ from amc_gym.compression.tracing.labels import ANY, Dimension
 from amc_gym.compression.tracing.rules.call import Call, rule
 
 
-# Pointwise, whatever PyTorch's tags say; leaky_relu before 2.9.
+# Pointwise, although PyTorch's tags do not say so; leaky_relu before 2.9.
 @rule("copy", "_prelu_kernel", "hardswish", "leaky_relu", "log_sigmoid_forward")
 @rule("rrelu_with_noise", "rsub")
 def elementwise(call: Call) -> None:
-    """Channels of equal positions belong together; dimensions of size 1 are broadcast."""
+    """Unite channels at equal positions; dimensions of size 1 are broadcast."""
     for out in call.outputs:
         labels: list[Dimension] = []
         for axis in range(out.dim()):
@@ -28,7 +28,7 @@ def elementwise(call: Call) -> None:
 
 
 def together(call: Call, found: Sequence[Dimension], size: int) -> Dimension:
-    """Unite what several operands say of one dimension."""
+    """Unite the labels that several operands have for one dimension."""
     known = [each for each in found if each is not None and (each != ANY).any()]
     found = [each for each in found if each is None or (each != ANY).any()]
     if not known:
@@ -44,14 +44,14 @@ def together(call: Call, found: Sequence[Dimension], size: int) -> Dimension:
 
 @rule("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided")
 def made(call: Call) -> None:
-    """A tensor that takes nothing but its type from the argument."""
+    """Label a new tensor that takes only its type from the argument."""
     for tensor in call.outputs:
         call.give(tensor, (None,) * tensor.dim())
 
 
 @rule("as_strided", "as_strided_")
 def laid_out(call: Call) -> None:
-    """Another place of the values in memory, where the sizes stay; otherwise nothing is known."""
+    """Keep the labels of a copy in another memory layout, if sizes are the same."""
     if call.out.shape == call.shapes[0]:
         call.give(call.out, call.infos[0].labels)
     else:
@@ -77,5 +77,5 @@ def laid_out(call: Call) -> None:
     "zero",
 )
 def same(call: Call) -> None:
-    """The result has the labels of the first argument."""
+    """Give the result the labels of the first argument."""
     call.give_all(call.infos[0].labels)

@@ -20,7 +20,7 @@ def batch_norm(call: Call) -> None:
 
 @rule("native_group_norm")
 def group_norm(call: Call) -> None:
-    """Statistics over groups of channels: all of them stay, unless each is a group."""
+    """Fix channels that share statistics in a group, unless each channel is a group."""
     labels = list(call.infos[0].labels)
     for tensor in call.tensors[1:]:
         labels[1] = call.unite(labels[1], call.labels(tensor)[0])
@@ -31,9 +31,10 @@ def group_norm(call: Call) -> None:
 
 @rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def layer_norm(call: Call) -> None:
-    """Statistics over the channels that stay, where it has a weight to know the norm by.
+    """Keep layer norms over channels prunable, with statistics over the kept channels.
 
-    A norm over positions as well keeps all channels, as does one without a weight.
+    A norm that is also over positions fixes all channels, as does one without a weight, by which
+    it could be recognised.
     """
     labels = list(call.infos[0].labels)
     over = len(call.bound["normalized_shape"])
@@ -49,7 +50,7 @@ def layer_norm(call: Call) -> None:
 
 @rule("_weight_norm_interface", "_weight_norm")
 def weight_norm(call: Call) -> None:
-    """A weight's rows are scaled by their norms, over which their inputs have to stay whole."""
+    """Fix the inputs of a weight whose rows are scaled by their norms."""
     v, g = (call.labels(call.bound[name]) for name in ("v", "g"))
     kept = call.bound["dim"]
     for axis, dimension in enumerate(v):

@@ -8,7 +8,7 @@ from amc_gym.compression.tracing.rules.call import Call, rule
 from amc_gym.compression.tracing.rules.elementwise import elementwise
 
 SUMS = ("sum", "linalg_vector_norm")
-"""Reductions to which channels that are zero add nothing; of the norms, the Euclidean one."""
+"""Reductions to which zero channels contribute nothing; of the norms, only the Euclidean one."""
 
 
 @rule(
@@ -33,7 +33,7 @@ SUMS = ("sum", "linalg_vector_norm")
     "median",
 )
 def reduction(call: Call) -> None:
-    """Keep whole what is reduced over, unless it is only summed up."""
+    """Fix the dimensions that are reduced over, unless they are summed."""
     if len(call.tensors) > 1:  # torch.max of two tensors
         elementwise(call)
         return
@@ -60,7 +60,7 @@ def reduction(call: Call) -> None:
 
 @rule("_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "logcumsumexp", "sort", "topk")
 def along(call: Call) -> None:
-    """Keep whole the dimension along which values are normalised or added up."""
+    """Fix the dimension along which values are normalised or accumulated."""
     labels = list(call.infos[0].labels)
     axis = call.bound["dim"]
     call.fix(labels[axis], "is normalised or ordered in")
@@ -95,12 +95,12 @@ SPATIAL = {
     "upsample_nearest3d": 3,
     "upsample_trilinear3d": 3,
 }
-"""Operations on feature maps, channel by channel -> how many of the last dimensions they change."""
+"""Operations that act on each channel's map -> number of last dimensions that they change."""
 
 
 @rule(*SPATIAL)
 def spatial(call: Call) -> None:
-    """Channels pass; a dimension that is pooled or resized holds none."""
+    """Pass channels on; fix a dimension that is pooled or resized."""
     changed, labels = SPATIAL[call.operation.name], list(call.infos[0].labels)
     for axis in range(len(labels) - changed, len(labels)):
         call.fix(labels[axis], "is pooled or resized in")

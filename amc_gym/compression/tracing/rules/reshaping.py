@@ -13,7 +13,7 @@ from amc_gym.compression.tracing.rules.call import Call, rule
 
 @rule("permute", "t", "transpose", "numpy_T", "movedim", "swapaxes")
 def permuted(call: Call) -> None:
-    """Dimensions change places."""
+    """Permute the labels of the dimensions."""
     labels = list(call.infos[0].labels)
     total = len(labels)
     if call.operation.name == "permute":
@@ -28,7 +28,7 @@ def permuted(call: Call) -> None:
 
 @rule("unsqueeze")
 def unsqueezed(call: Call) -> None:
-    """A dimension of size 1 is put in."""
+    """Insert a dimension of size 1."""
     labels = list(call.infos[0].labels)
     labels.insert(call.bound["dim"] % (len(labels) + 1), None)
     call.give(call.out, labels)
@@ -36,7 +36,7 @@ def unsqueezed(call: Call) -> None:
 
 @rule("squeeze")
 def squeezed(call: Call) -> None:
-    """Dimensions of size 1 are taken out."""
+    """Remove dimensions of size 1."""
     shape, labels = call.tensors[0].shape, call.infos[0].labels
     dims = call.bound.get("dim")
     if dims is None:
@@ -50,7 +50,7 @@ def squeezed(call: Call) -> None:
 
 @rule("expand", "repeat")
 def repeated(call: Call) -> None:
-    """The tensor several times over."""
+    """Repeat the labels as the tensor is repeated."""
     labels, shape = call.infos[0].labels, call.tensors[0].shape
     new = call.out.dim() - len(labels)
     made: list[Dimension] = [None] * new
@@ -65,7 +65,7 @@ def repeated(call: Call) -> None:
 
 @rule("view", "_unsafe_view", "reshape", "_reshape_alias", "unflatten", "flatten")
 def reshaped(call: Call) -> None:
-    """Dimensions are joined and split."""
+    """Join and split dimensions."""
     before, labels = list(call.tensors[0].shape), call.infos[0].labels
     after = list(call.out.shape)
     made: list[Dimension] = []
@@ -80,7 +80,7 @@ def reshaped(call: Call) -> None:
 
 
 def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Smallest runs of dimensions that hold the same number of values before and after."""
+    """Return the smallest runs of dimensions with equally many values before and after."""
     blocks, i, j = [], 0, 0
     while i < len(before) or j < len(after):
         inside, outside, one, other = [], [], 1, 1
@@ -102,9 +102,9 @@ def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int]
 def _reshape_block(
     call: Call, labels: Sequence[Dimension], before: Sequence[int], after: Sequence[int]
 ) -> list[Dimension]:
-    """Labels of the dimensions that some dimensions become together."""
+    """Return the labels of the dimensions that a run of dimensions becomes."""
     held = [axis for axis, each in enumerate(labels) if each is not None and before[axis] > 1]
-    if len(held) > 1:  # positions beside a class token hold labels, none of which is pruned
+    if len(held) > 1:  # positions next to a class token have labels, all of them fixed
         held = [axis for axis in held if not call.classes.all_fixed(labels[axis])]
     if not held:
         return [None] * len(after)
@@ -120,10 +120,10 @@ def _reshape_block(
 
 
 def _split(call: Call, labels: np.ndarray) -> list[Dimension]:
-    """Labels of several dimensions: the channels lie in one of them, the last one that varies.
+    """Return labels of several dimensions, with channels in the last dimension that varies.
 
-    Where they vary along others too, what lies there side by side is coupled, so that the numbers
-    of groups, heads or parts stay what they are in the network's code.
+    If labels vary along others too, channels that lie side by side are coupled, so that numbers of
+    groups, heads or parts in the network's code remain valid.
     """
     made: list[Dimension] = [None] * labels.ndim
     roots = call.classes.roots(labels)
@@ -140,7 +140,7 @@ def _split(call: Call, labels: np.ndarray) -> list[Dimension]:
 
 @rule("pixel_shuffle")
 def pixel_shuffled(call: Call) -> None:
-    """Runs of channels become the pixels of one."""
+    """Turn runs of channels into the pixels of one channel each."""
     labels, factor = list(call.infos[0].labels), call.bound["upscale_factor"]
     if (channels := labels[-3]) is not None:
         runs = channels.reshape(-1, factor**2)
@@ -152,7 +152,7 @@ def pixel_shuffled(call: Call) -> None:
 
 @rule("pixel_unshuffle")
 def pixel_unshuffled(call: Call) -> None:
-    """The pixels of a channel become a run of channels."""
+    """Turn the pixels of a channel into a run of channels."""
     labels, factor = list(call.infos[0].labels), call.bound["downscale_factor"]
     if labels[-3] is not None:
         labels[-3] = np.repeat(labels[-3], factor**2)
@@ -161,7 +161,7 @@ def pixel_unshuffled(call: Call) -> None:
 
 @rule("channel_shuffle", "native_channel_shuffle")
 def channel_shuffled(call: Call) -> None:
-    """Groups of channels are interleaved; channels of equal places in the groups are coupled."""
+    """Interleave groups of channels; channels at equal places in the groups are coupled."""
     labels, groups = list(call.infos[0].labels), call.bound["groups"]
     if (channels := labels[1]) is not None:
         rows = channels.reshape(groups, -1)

@@ -1,4 +1,4 @@
-"""Operations that put tensors together along a dimension, or cut it into parts."""
+"""Operations that join tensors along a dimension, or cut a dimension into parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amc_gym.compression.tracing.rules.elementwise import together
 
 @rule("cat")
 def concatenated(call: Call) -> None:
-    """Dimensions are put one behind the other; the others belong together."""
+    """Concatenate the labels of one dimension, and unite those of the others."""
     tensors = [tensor for tensor in call.bound["tensors"] if tensor.numel() or tensor.dim() > 1]
     labels = [call.labels(tensor) for tensor in tensors]
     axis = (call.bound.get("dim") or 0) % call.out.dim()
@@ -44,7 +44,7 @@ def concatenated(call: Call) -> None:
 
 @rule("stack")
 def stacked(call: Call) -> None:
-    """Equal positions belong together; the new dimension holds no channels."""
+    """Unite equal positions; the new dimension holds no channels."""
     found = [call.labels(tensor) for tensor in call.bound["tensors"]]
     sizes = call.bound["tensors"][0].shape
     made = [together(call, [each[axis] for each in found], size) for axis, size in enumerate(sizes)]
@@ -54,7 +54,7 @@ def stacked(call: Call) -> None:
 
 @rule("split", "split_with_sizes", "chunk", "unsafe_chunk", "unsafe_split", "tensor_split")
 def parted(call: Call) -> None:
-    """Parts of a dimension, which have to keep their proportions."""
+    """Split a dimension into parts, which have to keep their proportions."""
     labels, axis = list(call.infos[0].labels), call.bound.get("dim") or 0
     sizes = [part.shape[axis] for part in call.out]
     starts = np.cumsum([0, *sizes])
@@ -66,9 +66,9 @@ def parted(call: Call) -> None:
 
 
 def _in_proportion(call: Call, labels: np.ndarray, bounds: Sequence[int] | np.ndarray) -> None:
-    """Parts between bounds, found by their share of the whole, keep that share.
+    """Make the parts between bounds keep their share of the whole dimension.
 
-    A bound with nothing but whole channels before it, or behind it, is where it was.
+    A bound with only fixed channels before it, or after it, stays where it is.
     """
     moving = [
         int(bound)
@@ -82,7 +82,7 @@ def _in_proportion(call: Call, labels: np.ndarray, bounds: Sequence[int] | np.nd
 
 @rule("unbind")
 def unbound(call: Call) -> None:
-    """One position of a dimension at a time: it stays whole."""
+    """Fix a dimension whose positions are taken apart."""
     labels = list(call.infos[0].labels)
     axis = (call.bound.get("dim") or 0) % len(labels)
     call.fix(labels.pop(axis), "is taken apart by")
@@ -92,7 +92,7 @@ def unbound(call: Call) -> None:
 
 @rule("select")
 def selected(call: Call) -> None:
-    """One position of a dimension: it stays whole."""
+    """Fix a dimension of which one position is selected."""
     labels = list(call.infos[0].labels)
     call.fix(labels.pop(call.bound["dim"] % len(labels)), "is taken apart by")
     call.give(call.out, labels)
@@ -100,7 +100,7 @@ def selected(call: Call) -> None:
 
 @rule("slice", "narrow")
 def sliced(call: Call) -> None:
-    """A run of positions, which has to keep its proportion."""
+    """Slice a dimension into a run, which has to keep its proportion."""
     labels = list(call.infos[0].labels)
     axis, size = call.bound.get("dim") or 0, call.tensors[0].shape[call.bound.get("dim") or 0]
     start = call.bound.get("start") or 0
@@ -116,7 +116,7 @@ def sliced(call: Call) -> None:
 
 
 def _every(call: Call, labels: np.ndarray, start: int, step: int) -> Dimension:
-    """Every so many positions; runs of that length stay or go together."""
+    """Return every ``step``-th label; runs of that length are pruned together."""
     if start >= step or len(labels) % step or call.out.shape.numel() == 0:
         call.fix(labels, "is taken apart by")
         return None
@@ -128,7 +128,7 @@ def _every(call: Call, labels: np.ndarray, start: int, step: int) -> Dimension:
 
 @rule("flip", "roll")
 def moved(call: Call) -> None:
-    """Positions of a dimension change places; of channels, all stay."""
+    """Fix the channels of a dimension whose positions change places."""
     labels = list(call.infos[0].labels)
     for axis in call.bound.get("dims") or range(len(labels)):
         call.fix(labels[axis], "changes places in")
@@ -137,7 +137,7 @@ def moved(call: Call) -> None:
 
 @rule("glu")
 def gated(call: Call) -> None:
-    """One half of a dimension is multiplied by the other one's sigmoid."""
+    """Couple the halves of a dimension, one of which gates the other."""
     labels, axis = list(call.infos[0].labels), call.bound["dim"]
     if (mine := labels[axis]) is not None:
         half = len(mine) // 2
@@ -148,7 +148,7 @@ def gated(call: Call) -> None:
 
 @rule("constant_pad_nd")
 def padded(call: Call) -> None:
-    """Constants are put before and behind; they stay."""
+    """Add fixed labels for the constants before and after a dimension."""
     labels, pad = list(call.infos[0].labels), call.bound["pad"]
     for number, (before, behind) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
         axis = len(labels) - 1 - number
