@@ -1,16 +1,16 @@
-"""Costs of a network: MACs, parameters, or a resource of the user's own.
+"""Costs of a network: MACs, parameters, or a resource of your own.
 
-| file        | what                                                                    |
+| file        | contents                                                                |
 |-------------|-------------------------------------------------------------------------|
-| resource    | what a resource is, and the register of them                            |
+| resource    | the base class of resources, and their registry                         |
 | macs        | multiply-accumulate operations                                          |
 | params      | learnable parameters                                                    |
-| layerwise   | a user's own: a function of a layer's sizes                             |
+| layerwise   | a user's own resource: a function of a layer's sizes                    |
 | closed_form | integer costs of any channel counts                                     |
-| sparse      | those of any number of single weights                                   |
-| counting    | the same counted on a network as it runs                                |
+| sparse      | costs of any numbers of weights                                         |
+| counting    | costs counted on a network as it runs                                   |
 
-Measured time is a resource, too: see ``amc_gym.compression.latency``.
+Measured latency is a resource, too: see ``amc_gym.compression.latency``.
 """
 
 from amc_gym._utils.discovery import import_modules

@@ -22,11 +22,11 @@ class Term:
     """A cost of outputs * (pair * inputs / groups + single).
 
     Attributes:
-        outputs: positions of the one dimension.
-        inputs: of the other; ``None``: one.
-        pair: cost of each pair of them.
-        single: cost of each output besides.
-        groups: that the inputs are divided into.
+        outputs: positions of one dimension.
+        inputs: positions of the other; ``None``: one.
+        pair: cost of each pair of positions.
+        single: additional cost of each output.
+        groups: number of groups that divide the inputs.
     """
 
     outputs: Axis
@@ -42,8 +42,8 @@ class ClosedForm:
     Args:
         graph: the traced network.
         layers: a term for each of its layers, in order.
-        others: terms of what belongs to no layer.
-        constant: what no decision changes.
+        others: terms outside of layers.
+        constant: cost that no decision changes.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ClosedForm:
         self.names = tuple(graph.layers)
         terms = [*layers, *others]
         self._constant = constant
-        # Layers that cost nothing, such as norms in MACs, are left out of the sums.
+        # Layers without cost, such as norms in MACs, are left out of the sums.
         self._paid = np.flatnonzero([term.pair or term.single for term in terms])
         self._layers = int(np.count_nonzero(self._paid < len(self.names)))  # the others come last
         terms = [terms[index] for index in self._paid]
@@ -68,33 +68,33 @@ class ClosedForm:
         fixed, matrix, parts = kept_positions(axes, graph.units)
         self._fixed = fixed.astype(np.float64)
         self._axes = matrix.T.astype(np.float64, order="C")
-        # What an axis holds is divided by its parts, and what a group reads by the groups.
+        # The positions of an axis are divided by its parts, and a group's inputs by the groups.
         divisors = parts.astype(np.float64)
         divisors[len(terms) :] *= [term.groups for term in terms]
         self._divisors = divisors if (divisors > 1).any() else None  # the slowest part
         self.full = self.total(graph.full)
         """Cost of the uncompressed network."""
-        assert self.full < 2**53, "a network of this cost cannot be counted in floats"
+        assert self.full < 2**53, "the cost is too large to be computed in floats"
 
     def per_layer(self, counts: Sequence[int]) -> np.ndarray:
-        """Cost of each layer, shape (layers,), int64, in execution order."""
+        """Return the cost of each layer, (layers,) int64, in execution order."""
         costs = np.zeros(len(self.names), dtype=np.int64)
         outputs, each = self._factors(counts)
         costs[self._paid[: self._layers]] = (outputs * each)[: self._layers]
         return costs
 
     def total(self, counts: Sequence[int]) -> int:
-        """Cost of the whole network whose unit u keeps ``counts[u]`` channels."""
+        """Return the cost of the whole network whose unit u keeps ``counts[u]`` channels."""
         outputs, each = self._factors(counts)
         return int(outputs @ each) + self._constant
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Cost of several networks at once: counts (n, units) -> (n,), int64."""
+        """Return the costs of several networks: counts (n, units) -> (n,) int64."""
         outputs, each = self._factors(plans)
         return np.einsum("nl,nl->n", outputs, each).astype(np.int64) + self._constant
 
     def _factors(self, counts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return outputs of each term, and the cost of one output, (..., terms)."""
+        """Return the outputs of each term and the cost of one output, (..., terms) each."""
         axes = np.asarray(counts, dtype=np.float64) @ self._axes + self._fixed
         if self._divisors is not None:
             axes = axes / self._divisors  # whole numbers again: counts are multiples of blocks
@@ -105,9 +105,9 @@ class ClosedForm:
 def kept_positions(
     axes: Sequence[Axis | None], units: Sequence[Unit]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Kept positions of each axis as (fixed + matrix @ counts) / parts.
+    """Return the kept positions of each axis as (fixed + matrix @ counts) / parts.
 
-    Each channel of a unit's block holds the same number of positions of an axis: none, one, or the
+    Each channel of a unit's block has the same number of positions on an axis: none, one, or the
     pixels of a flattened map.  A layer without an input axis counts as having one input.
     """
     fixed = np.ones(len(axes), dtype=np.int64)
@@ -116,7 +116,7 @@ def kept_positions(
     for row, axis in enumerate(axes):
         if axis is None:
             continue
-        # Unit -> positions for each of its blocks' channels, all blocks together.
+        # Unit -> positions per channel of a block, for all blocks together.
         held = {
             u: np.count_nonzero(axis.unit == u) * units[u].blocks // units[u].channels
             for u in axis.units

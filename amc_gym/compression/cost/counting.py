@@ -1,4 +1,4 @@
-"""MACs and parameters counted on a network as it runs: what closed forms are checked against."""
+"""MACs and parameters counted on a running network, to check closed forms against."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from amc_gym._utils.nests import Nest, called, take
 
 
 def counted_macs(model: nn.Module, example: Nest) -> int:
-    """Count the MACs of a network on one image: the one definition of that number.
+    """Count the MACs of a network on one image; this defines the number.
 
-    Half of what ``torch.utils.flop_counter`` says of each executed operation: convolutions and
-    matrix products of any kind, wherever they are called, everything that is folded into the batch
-    included.  ``nn.MultiheadAttention`` is run step by step, since its fused form is not counted.
+    MACs are half of what ``torch.utils.flop_counter`` reports for each executed operation:
+    convolutions and matrix products of any kind, wherever they are called, including everything
+    that is folded into the batch.  ``nn.MultiheadAttention`` is run step by step, because its fused
+    form is not counted.
 
     Args:
         model: in eval mode.
-        example: inputs (N, ...), of which the first is taken.
+        example: inputs (N, ...), of which the first is used.
     """
     counter = FlopCounter()
     with _without_gradients(model), counter, torch.no_grad(), attention_in_steps():
@@ -31,7 +32,7 @@ def counted_macs(model: nn.Module, example: Nest) -> int:
 
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[None]:
-    """Have no parameter want gradients: the counter asks views of them for where they come from."""
+    """Turn gradients off within the block, because the counter asks views for their origin."""
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in wanted:
@@ -43,13 +44,13 @@ def _without_gradients(model: nn.Module) -> Iterator[None]:
 
 
 def counted_params(model: nn.Module) -> int:
-    """Count the learnable values of a network, wherever they live, each once."""
+    """Count the learnable values of a network, wherever they are stored, each once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 @contextmanager
 def attention_in_steps() -> Iterator[None]:
-    """Have ``nn.MultiheadAttention`` run operation by operation, so that each can be counted."""
+    """Run ``nn.MultiheadAttention`` step by step within the block, so that it can be counted."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -19,10 +19,10 @@ from amc_gym.compression.cost.resource import RESOURCES, Cost, Resource, add
 from amc_gym.compression.graph import ChannelGraph
 
 REST = "rest"
-"""Kind of what belongs to no layer: products of activations, parameters of no layer's own."""
+"""Kind of everything outside of layers: products of activations, other parameters."""
 
 TRIED = 17
-"""Counts of each unit at which a function is tried before it is believed to rise."""
+"""Counts of each unit at which a function is checked to be non-decreasing."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class LayerSize:
 
     Attributes:
         name: of its module.
-        kind: "conv", "depthwise", "linear", "norm", or "rest" for all that belongs to no layer.
-        inputs: channels that it mixes; 1 where it mixes none.
-        outputs: channels that it makes.
+        kind: "conv", "depthwise", "linear", "norm", or "rest" for everything outside of layers.
+        inputs: channels that it mixes; 1 if it mixes none.
+        outputs: channels that it produces.
         kernel: side of the kernel.
         stride: of the kernel.
         height: of the input feature map.
-        width: likewise.
+        width: of the input feature map.
         sites: positions of the output feature map.
         groups: of a grouped convolution.
         macs: multiply-accumulates.
@@ -59,19 +59,19 @@ class LayerSize:
 
 
 LayerFunction = Callable[[LayerSize], int]
-"""Need of a layer, a whole number that never falls when the layer grows."""
+"""Cost of a layer, a whole number that never decreases when the layer grows."""
 
 
 class Layerwise(Resource):
-    """A resource whose need is the sum of a function over the layers.
+    """A resource whose cost is the sum of a function over the layers.
 
     Args:
         function: of a layer's sizes.
-        name: what options and plans call it; None: where the function is.
-        title: what tables call it; None: the name.
+        name: its name in options and plans; None: the function's qualified name.
+        title: its name in tables; None: ``name``.
 
     Raises:
-        TypeError: the function takes something else than one argument.
+        TypeError: the function does not take exactly one argument.
     """
 
     def __init__(
@@ -82,18 +82,18 @@ class Layerwise(Resource):
         self.title = title or self.name
 
     def of_channels(self, graph: ChannelGraph) -> LayerwiseCost:
-        """Return the function's sum for any channel counts.
+        """Return the cost model for any channel counts.
 
         Raises:
-            ValueError: the function fails, or falls somewhere when a unit grows.
+            ValueError: the function fails, or decreases somewhere when a unit grows.
         """
         return LayerwiseCost(graph, self.of_layer, self.name)
 
     def of_layer(self, size: LayerSize) -> int:
-        """Ask the function about one layer.
+        """Return the cost of one layer.
 
         Raises:
-            ValueError: the function fails, or returns no whole number of at least 0.
+            ValueError: the function fails, or does not return a whole number of at least 0.
         """
         try:
             return whole("what it returns", self._function(size), at_least=0)
@@ -110,7 +110,7 @@ class LayerwiseCost:
         name: of the resource, for messages.
 
     Raises:
-        ValueError: the function fails, or falls somewhere when a unit grows.
+        ValueError: the function fails, or decreases somewhere when a unit grows.
     """
 
     def __init__(self, graph: ChannelGraph, of_layer: LayerFunction, name: str) -> None:
@@ -126,7 +126,7 @@ class LayerwiseCost:
 
     @cached_property
     def _full_sizes(self) -> tuple[LayerSize, ...]:
-        """Everything about the layers that does not depend on the counts."""
+        """Return the sizes of the layers in the uncompressed network."""
         return tuple(
             LayerSize(
                 name,
@@ -142,19 +142,19 @@ class LayerwiseCost:
         )
 
     def per_layer(self, counts: Sequence[int]) -> np.ndarray:
-        """Cost of each layer, (layers,), int64, in execution order."""
+        """Return the cost of each layer, (layers,) int64, in execution order."""
         return self._each(counts)[:-1]
 
     def total(self, counts: Sequence[int]) -> int:
-        """Cost of the whole network whose unit u keeps ``counts[u]`` channels."""
+        """Return the cost of the whole network whose unit u keeps ``counts[u]`` channels."""
         return int(self._each(counts).sum())
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Cost of several networks: counts (n, units) -> (n,), int64."""
+        """Return the costs of several networks: counts (n, units) -> (n,) int64."""
         return np.array([self.total(counts) for counts in plans.tolist()], dtype=np.int64)
 
     def _each(self, counts: Sequence[int]) -> np.ndarray:
-        """Cost of each layer, and of the rest, (layers + 1,)."""
+        """Return the cost of each layer, and of the rest, (layers + 1,)."""
         fixed, matrix, parts = self._axes
         outputs, inputs = np.split((fixed + matrix @ np.asarray(counts)) // parts, 2)
         plain = [
@@ -174,7 +174,7 @@ class LayerwiseCost:
         return self._known[key]
 
     def _check(self) -> None:
-        """Try each unit at several counts, the others at their least and at their full size."""
+        """Check each unit at several counts, with the others at their smallest and full size."""
         units = self._graph.units
         for least in (True, False):
             others = [unit.blocks if least else unit.channels for unit in units]
@@ -194,11 +194,11 @@ class LayerwiseCost:
 
 
 def register(name: str, title: str | None = None) -> Callable[[LayerFunction], LayerFunction]:
-    """Make a function of a layer's sizes known as a resource; to be used as a decorator.
+    """Register a function of a layer's sizes as a resource; use as a decorator.
 
     Args:
-        name: what the option ``resource`` calls it.
-        title: what tables call it.
+        name: value of the option ``resource``.
+        title: its name in tables.
 
     Raises:
         ValueError: another resource has that name.
@@ -215,7 +215,7 @@ ResourceLike = str | LayerFunction | Resource
 
 
 def resource_of(resource: ResourceLike) -> Resource:
-    """Return the resource of a name, or a user's own function of a layer's sizes.
+    """Return the resource of a name, or of a user's function of a layer's sizes.
 
     Raises:
         TypeError: it is neither.

@@ -1,4 +1,4 @@
-"""Multiply-accumulate operations of a pass over one image, the paper's FLOPs."""
+"""Multiply-accumulate operations (MACs) of a pass over one image, the paper's FLOPs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from amc_gym.compression.graph import ChannelGraph
 class Macs(Resource):
     """Multiply-accumulate operations.
 
-    Norms, activations and biases cost none, the convention of the paper's tables.
+    Norms, activations and biases cost none, as in the paper's tables.
     """
 
     name, title = "macs", "MACs"
 
     def of_channels(self, graph: ChannelGraph) -> ClosedForm:
-        """Positions times weights of each layer."""
+        """Return the cost model: positions times weights of each layer."""
         layers = (
             Term(layer.outputs, layer.inputs, layer.weights * layer.sites, groups=layer.groups)
             for layer in graph.layers.values()
@@ -30,12 +30,12 @@ class Macs(Resource):
         return ClosedForm(graph, layers, others, graph.constants.macs)
 
     def of_weights(self, model: nn.Module, graph: ChannelGraph) -> SparseCost:
-        """Each weight that is not zero, once per output position."""
+        """Return the cost model: each non-zero weight, once per output position."""
         each = {unit.name: graph.layers[unit.name].sites for unit in graph.units}
         return SparseCost(graph, each, {}, graph.constants.macs)
 
     def count(self, network: nn.Module, example: Nest) -> int:
-        """Half of what torch's counter says of a pass over one image."""
+        """Return half of what torch's FLOP counter reports for one image."""
         return counted_macs(network, example)
 
 

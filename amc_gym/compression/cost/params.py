@@ -1,4 +1,4 @@
-"""Learnable parameters of a network, norms and biases included."""
+"""Learnable parameters of a network, including norms and biases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Params(Resource):
     name, title = "params", "parameters"
 
     def of_channels(self, graph: ChannelGraph) -> ClosedForm:
-        """Weights and biases of each layer, and whatever else is learnable."""
+        """Return the cost model: weights and biases of each layer, and other parameters."""
         own = (p for p in graph.parameters if p.learnable and not p.counted)
         return ClosedForm(
             graph,
@@ -30,7 +30,7 @@ class Params(Resource):
         )
 
     def of_weights(self, model: nn.Module, graph: ChannelGraph) -> SparseCost:
-        """Weights that are not zero, and all biases and norms."""
+        """Return the cost model: non-zero weights, and all biases and norms."""
         decided = {unit.name for unit in graph.units}
         fixed = {
             layer: sum(
@@ -45,7 +45,7 @@ class Params(Resource):
         return SparseCost(graph, dict.fromkeys(decided, 1), fixed, others)
 
     def count(self, network: nn.Module, example: Nest) -> int:
-        """Learnable values, each once."""
+        """Return the number of learnable values, each counted once."""
         return counted_params(network)
 
 
@@ -55,7 +55,7 @@ def _of_layer(layer: Layer) -> Term:
 
 
 def _of_parameter(parameter: Parameter) -> Term:
-    """Size of a parameter that belongs to no layer's weights.
+    """Return the size of a parameter that is no layer's weight.
 
     Raises:
         GraphError: it holds channels in more than two dimensions.

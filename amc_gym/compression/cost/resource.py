@@ -1,6 +1,6 @@
-"""A resource that a budget counts: what a network needs of it, as an integer.
+"""Resources that a budget limits: integer costs of a network.
 
-A new one is a file here with a ``Resource`` of its own, or a function of one layer's sizes
+A new one is a file in this folder with its own ``Resource``, or a function of one layer's sizes
 (``layerwise``).
 """
 
@@ -18,30 +18,30 @@ from amc_gym.compression.graph import ChannelGraph
 
 
 class Cost(Protocol):
-    """Cost of any plan of one network; costs are integers and never decrease in a count."""
+    """Cost of any plan of one network: integers that never decrease when a count grows."""
 
     names: tuple[str, ...]
     full: int
 
     def per_layer(self, counts: Sequence[int]) -> np.ndarray:
-        """Cost of each layer, (layers,), in execution order."""
+        """Return the cost of each layer, (layers,), in execution order."""
         ...
 
     def total(self, counts: Sequence[int]) -> int:
-        """Cost of the whole network."""
+        """Return the cost of the whole network."""
         ...
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Cost of several plans at once: (n, units) -> (n,), int64."""
+        """Return the costs of several plans: (n, units) -> (n,) int64."""
         ...
 
 
 class Resource(ABC):
-    """Something that a network needs, and how much of it.
+    """A resource that networks need, and its cost models.
 
     Attributes:
-        name: what options and plans call it.
-        title: what tables call it.
+        name: its name in options and plans.
+        title: its name in tables.
     """
 
     name: str
@@ -49,36 +49,36 @@ class Resource(ABC):
 
     @abstractmethod
     def of_channels(self, graph: ChannelGraph) -> Cost:
-        """Cost of the network of ``graph`` for any channel counts of its units.
+        """Return the cost model of a network for any channel counts of its units.
 
         Raises:
             GraphError: it has no closed form.
         """
 
     def of_weights(self, model: nn.Module, graph: ChannelGraph) -> Cost:
-        """Cost of ``model`` for any number of weights of its layers that are not zero.
+        """Return the cost model of ``model`` for any numbers of non-zero weights.
 
         Args:
             model: the network.
-            graph: whose units are its layers, see ``fine_grained.weight_graph``.
+            graph: graph whose units are its layers, see ``fine_grained.weight_graph``.
 
         Raises:
-            ValueError: the resource has no such cost.
+            ValueError: the resource does not support weight pruning.
         """
         raise ValueError(
-            f"resource {self.name!r} counts channels, not single weights: choose "
+            f"resource {self.name!r} is not defined for weight pruning: choose "
             "granularity='channel'"
         )
 
     def count(self, network: nn.Module, example: Nest) -> int | None:
-        """Count on a network itself, to check the closed form against.
+        """Count the cost on a network itself, to check the closed form.
 
         Args:
             network: in eval mode.
-            example: inputs (N, ...), of which the first is taken.
+            example: inputs (N, ...), of which the first is used.
 
         Returns:
-            Its cost, or None where nothing else than the closed form knows it.
+            Its cost, or None if it is known by the closed form only.
         """
         return None
 
@@ -88,11 +88,11 @@ RESOURCES: dict[str, Resource] = {}
 
 
 TOLD = ("macs", "params")
-"""Resources that every plan tells, and that can be counted on any network."""
+"""Resources that every plan states, and that can be counted on any network."""
 
 
 def add(resource: Resource) -> None:
-    """Make a resource known by its name.
+    """Register a resource by its name.
 
     Raises:
         ValueError: another resource has that name.

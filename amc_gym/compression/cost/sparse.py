@@ -1,4 +1,4 @@
-"""Cost of a network of single weights: linear in how many of each layer are not zero."""
+"""Cost of weight-pruned networks, which is linear in each layer's number of non-zero weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class SparseCost:
     """Cost of a network in which unit u keeps ``counts[u]`` weights.
 
     Args:
-        graph: whose units are layers, see ``fine_grained.weight_graph``.
-        each: by layer, cost of each of its weights that is not zero.
-        fixed: by layer, its cost besides.
-        constant: cost of what belongs to no layer.
+        graph: graph whose units are layers, see ``fine_grained.weight_graph``.
+        each: cost of each non-zero weight, by layer.
+        fixed: further cost of each layer.
+        constant: cost outside of layers.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class SparseCost:
         self.full = self.total(graph.full)
 
     def per_layer(self, counts: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Cost of each layer, (..., units) -> (..., layers), int64, in execution order."""
+        """Return each layer's cost, (..., units) -> (..., layers) int64, in execution order."""
         return self._each * np.asarray(counts, dtype=np.int64)[..., self._unit] + self._fixed
 
     def total(self, counts: Sequence[int]) -> int:
-        """Cost of the whole network."""
+        """Return the cost of the whole network."""
         return int(self.per_layer(counts).sum()) + self._constant
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Cost of several plans at once: (n, units) -> (n,), int64."""
+        """Return the costs of several plans: (n, units) -> (n,) int64."""
         return self.per_layer(plans).sum(1) + self._constant

@@ -1,4 +1,4 @@
-"""How large batches are: images of one batch, and plans that one pass judges."""
+"""Batch sizes: images in one batch, and plans in one pass."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import torch
 from amc_gym.compression.graph import ChannelGraph
 
 BATCH_BYTES = {"cpu": 40 * 2**20, "cuda": 2 * 2**30}
-"""Activations of the uncompressed network's widest layer, in and out, that one batch may hold.
+"""Most bytes of the uncompressed network's widest layer, input and output, in one batch.
 
-On a processor a cache's worth, on a GPU enough to keep it busy.
+On a CPU this is about the size of a cache, on a GPU enough to keep it busy.
 """
 
 BATCHES, BATCH_IMAGES = 2, 100
-"""Batches come in multiples of so many, for as many cores; one batch stays one where halves would
-hold fewer images than that."""
+"""The number of batches is a multiple of ``BATCHES``, one for each core, unless half a batch would
+hold fewer than ``BATCH_IMAGES``."""
 
 PLANS = 64
-"""Plans that one pass judges at most: more gain nothing."""
+"""Most plans in one pass; more gain nothing."""
 
 
 def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:
-    """Images per batch such that activations stay within ``BATCH_BYTES``, in equal batches.
+    """Return the images per batch, such that activations stay within ``BATCH_BYTES``.
 
-    A rule rather than a timing: with the batch the rounding of sums changes, and the same seed
-    has to give the same rewards, bit for bit, on a busy machine as on an idle one.
+    Batches are equally large.  The size follows a rule rather than a timing, because it affects the
+    rounding of sums, and the same seed has to give the same rewards, bit for bit, on a busy machine
+    as on an idle one.
     """
     most = max(1, BATCH_BYTES.get(device, BATCH_BYTES["cuda"]) // (4 * _widest(graph)))
     batches = ceil(n_images / most)
@@ -36,12 +37,12 @@ def batch_size(graph: ChannelGraph, n_images: int, device: str = "cpu") -> int:
 
 
 def plans_per_pass(graph: ChannelGraph, batch: int, device: torch.device) -> int:
-    """Plans that one pass may judge: a power of two of which activations and weights fit.
+    """Return the number of plans in one pass: a power of two whose activations and weights fit.
 
     Args:
         graph: of the network.
         batch: images in one batch.
-        device: where; on a GPU an eighth of its free memory is enough, too.
+        device: device to run on; on a GPU they must also fit into an eighth of its free memory.
     """
     room = BATCH_BYTES.get(device.type, BATCH_BYTES["cuda"])
     if device.type == "cuda":
@@ -56,7 +57,7 @@ def plans_per_pass(graph: ChannelGraph, batch: int, device: torch.device) -> int
 
 
 def _widest(graph: ChannelGraph) -> int:
-    """Return how many numbers the widest layer reads and writes for one image."""
+    """Return how many values the widest layer reads and writes for one image."""
     return max(
         len(layer.outputs) * layer.sites
         + len(layer.inputs or layer.outputs) * layer.height * layer.width

@@ -1,4 +1,4 @@
-"""A network whose pass over a batch is launched as one CUDA graph, one for each shape of batch."""
+"""A network whose pass is launched as one CUDA graph, with one graph for each batch shape."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from amc_gym._utils.nests import Nest, called, device_of, leaves, mapped
 
 
 class Captured(nn.Module):
-    """Runs a network by CUDA graphs on a GPU, and as it is elsewhere.
+    """A network that runs by CUDA graphs on a GPU, and normally elsewhere.
 
     Its weights may change between two passes, in place.
 
     Args:
-        network: in eval mode; its outputs are nests of tensors whose shapes follow from the
-            inputs'.
+        network: in eval mode; its outputs are nests of tensors whose shapes depend only on those
+            of the inputs.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -27,7 +27,7 @@ class Captured(nn.Module):
         self._passes: dict[tuple[Any, ...], tuple[Nest, Recorded]] = {}
 
     def forward(self, *inputs: Nest, **named: Nest) -> Nest:
-        """Run the network; the outputs are the caller's own."""
+        """Run the network; the outputs belong to the caller."""
         given: Nest = named or inputs
         device = device_of(given)
         if device.type != "cuda":
@@ -41,7 +41,7 @@ class Captured(nn.Module):
         return mapped(Tensor.clone, run())
 
     def _recorded(self, given: Nest) -> tuple[Nest, Recorded]:
-        # Tensors that may be written to in any mode.
+        # Ordinary tensors may be written to in any mode.
         with torch.inference_mode(False), torch.no_grad():
             mine = mapped(Tensor.clone, given)
             return mine, Recorded(lambda: called(self.network, mine), device_of(given))

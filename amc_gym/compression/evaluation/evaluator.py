@@ -1,4 +1,4 @@
-"""Plan -> score: one forward pass of the small network over the reward images."""
+"""From plans to scores: a forward pass of the small network over the reward images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from amc_gym.compression.evaluation.stored import as_bytes
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 Counts = tuple[int, ...]
-"""Channels that each unit keeps."""
+"""Number of channels that each unit keeps."""
 
 RESIDENT_BYTES = 256 * 2**20
-"""Images that take more than this as floats are made ready batch by batch, in each evaluation.
+"""Images that take more bytes than this as floats are prepared batch by batch in each evaluation.
 
-On a GPU: half of its free memory instead.
+On a GPU the limit is half of its free memory instead.
 """
 
 
@@ -35,51 +35,51 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, chosen: slice, /) -> Nest:
-        """Return some of the inputs as the network takes them: (n, ...) each, float32."""
+        """Return some of the inputs in the network's form: (n, ...) each, float32."""
         ...
 
     def targets_of(self, chosen: slice, /) -> Nest:
-        """Targets of these: (n, ...) each."""
+        """Return the targets of some of the inputs: (n, ...) each."""
         ...
 
 
 @runtime_checkable
 class Together(Protocol):
-    """Judges several plans in one pass, see ``ResidentNetwork``."""
+    """A source that evaluates several plans in one pass, see ``ResidentNetwork``."""
 
     @property
     def together(self) -> int:
-        """How many plans one pass may judge."""
+        """Most plans in one pass."""
         ...
 
     def several(self, plans: Sequence[Sequence[int]], /) -> nn.Module:
-        """Return a network that answers for all of the plans, those of the first one first."""
+        """Return a network that evaluates all of the plans, the first one's outputs first."""
         ...
 
 
 class NetworkSource(Protocol):
-    """Channel counts -> the small network of a plan; see ``candidates``."""
+    """A source of the small networks of plans; see ``candidates``."""
 
     @property
     def overlap(self) -> int:
-        """Plans that may be under way at a time: so many networks, the last ones, stay valid."""
+        """Number of plans that may be under way: this many of the latest networks stay valid."""
         ...
 
     def __call__(self, counts: Sequence[int], /) -> nn.Module:
-        """Return the network of these counts."""
+        """Return the network for these counts."""
         ...
 
 
 class Batches:
-    """Batches for any number of passes: resident, or made ready anew in each pass.
+    """Batches for any number of passes, which stay on the device or are prepared in each pass.
 
     Args:
-        images: what is cut into batches.
+        images: what is divided into batches.
         size: images per batch.
-        device: where they are to be.
+        device: device of the batches.
         dtype: of the images.
-        channels_last: whether channels lie last in memory.
-        stored: images that are bytes stay so, for networks that normalise them.
+        channels_last: whether channels are last in memory.
+        stored: whether images that are bytes stay so, for networks that normalise them.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class Batches:
 
 
 def channels_last(inputs: Nest, **like: Any) -> Nest:
-    """Inputs where ``like`` says, copies of (N, C, H, W) floats with channels last in memory.
+    """Return inputs placed as ``like`` says, with (N, C, H, W) floats copied to channels last.
 
-    By hand rather than by ``contiguous``: where images have one channel, torch takes either order
-    for the other, and convolutions would go on in the slow one.
+    Done by hand rather than by ``contiguous``, because torch cannot tell the two layouts apart for
+    images of one channel, and convolutions would continue in the slow one.
     """
 
     def laid(tensor: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ def channels_last(inputs: Nest, **like: Any) -> Nest:
 
 
 def _laid(tensor: torch.Tensor, last: bool = True, **like: Any) -> torch.Tensor:
-    """Return a copy of (N, C, H, W), channels last or first in memory."""
+    """Return a copy of (N, C, H, W) with channels last or first in memory."""
     layout = torch.channels_last if last else torch.contiguous_format
     return torch.empty_like(tensor, memory_format=layout, **like).copy_(tensor)
 
@@ -147,22 +147,23 @@ def _resident_bytes(device: torch.device) -> int:
 
 
 class Evaluator:
-    """Evaluates channel counts on the reward images, each plan once.
+    """An evaluator of channel counts on the reward images, which evaluates each plan once.
 
-    The last ``memory.PLANS`` plans are remembered; older ones are evaluated again, alike.
+    The last ``memory.PLANS`` plans are remembered; older ones are evaluated again, with the same
+    result.
 
-    On a processor the batches run on a core each, on as many cores as torch may use; on a GPU they
-    queue.  What is counted depends on neither.
+    On a CPU each batch runs on one core, on as many cores as torch may use; on a GPU batches are
+    queued.  The results depend on neither.
 
     Args:
-        build: channel counts -> the small network, ready to run; see ``candidates``.
+        build: source of the small networks, ready to run; see ``candidates``.
         images: reward images with their targets.
-        score: what their outputs are worth.
+        score: scores the outputs.
         size: images per batch, see ``batch_size``.
-        device: where ``build``'s networks are.
+        device: device of ``build``'s networks.
         precision: of their weights, "float32" or "bf16".
-        channels_last: how the networks want their images in memory.
-        stored: whether they take bytes where images are bytes.
+        channels_last: memory layout of the images that the networks take.
+        stored: whether they take bytes if images are bytes.
     """
 
     def __init__(
@@ -190,12 +191,12 @@ class Evaluator:
         self._remembered: Memory[Scored] = Memory()
 
     def __call__(self, counts: Sequence[int]) -> Scored:
-        """Score of the plan that keeps ``counts[u]`` channels of unit u."""
+        """Return the score of the plan that keeps ``counts[u]`` channels of unit u."""
         (found,) = self.many([counts])
         return found
 
     def many(self, plans: Sequence[Sequence[int]]) -> list[Scored]:
-        """Scores of several plans, which are evaluated side by side; the same as one by one."""
+        """Return the scores of several plans, evaluated in parallel; the same as one by one."""
         keys = [tuple(counts) for counts in plans]
         found = {key: self._remembered.get(key) for key in keys}
         if unknown := [key for key, known in found.items() if known is None]:
@@ -204,9 +205,9 @@ class Evaluator:
 
     @property
     def at_once(self) -> int:
-        """Plans that it pays to ask for at a time: more than one where they share passes or cores.
+        """Number of plans that it pays off to submit together; more than one if they share work.
 
-        What is found does not depend on it.
+        The results do not depend on it.
         """
         if isinstance(self.network, Together):
             return self.network.together
@@ -214,7 +215,7 @@ class Evaluator:
         return self.network.overlap if spare else 1
 
     def _evaluate(self, keys: Sequence[Counts]) -> dict[Counts, Scored]:
-        # A GPU works off a queue of its own, in the order of what is submitted.
+        # A GPU has its own queue, which it processes in order.
         cores = parallel.executor() if self._device.type == "cpu" else parallel.Inline()
         pending: deque[tuple[Sequence[Counts], list[Future[list[Any]]]]] = deque()
         found: dict[Counts, Scored] = {}
@@ -235,7 +236,7 @@ class Evaluator:
         return found
 
     def _groups(self, keys: Sequence[Counts]) -> Iterator[Sequence[Counts]]:
-        """Cut plans into those that one pass judges, a power of two each: 13 into 8, 4 and 1."""
+        """Divide plans into passes whose sizes are powers of two: 13 into 8, 4 and 1."""
         size = self.network.together if isinstance(self.network, Together) else 1
         while keys:
             while size > len(keys):
@@ -253,10 +254,10 @@ class Evaluator:
         return on_batch(network, self.batches[number], self._score, plans)
 
     def forget(self) -> None:
-        """Forget the remembered plans, so that the next evaluations are measured afresh."""
+        """Forget the remembered plans, so that the next evaluations are real ones."""
         self._remembered.forget()
 
     @property
     def distinct(self) -> int:
-        """How many distinct plans were evaluated, those included that are forgotten by now."""
+        """Number of distinct plans that were evaluated, including those that are forgotten."""
         return self._remembered.distinct

@@ -1,4 +1,4 @@
-"""Batch norm folded into the layer before it: half the operations of a small network's pass."""
+"""Folding of batch norms into the layers before them, which halves a small network's operations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amc_gym.compression.graph import ChannelGraph, Parameter
 def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, ChannelGraph]:
     """Return a copy of ``model`` (eval mode) with its norms folded, and the graph of that copy.
 
-    Only a norm that alone reads a plain layer's output is folded; others stay.
+    Only a norm that is the only reader of a plain layer is folded.
     """
     folded = copy.deepcopy(model)
     gone, biases = [], []
@@ -34,7 +34,7 @@ def fold_norms(model: nn.Module, graph: ChannelGraph) -> tuple[nn.Module, Channe
         else:
             assert isinstance(module, nn.Linear)
             fused = fuse_linear_bn_weights(module.weight, module.bias, *statistics)
-        if module.bias is None:  # a channel of its own that the graph has to know
+        if module.bias is None:  # the graph has to know its channels
             owner = (layer.name, "bias")
             biases.append(Parameter((owner,), (layer.outputs,), True, layer.counted))
         module.weight, module.bias = fused

@@ -1,4 +1,4 @@
-"""The order in memory in which a network runs fastest, where it runs in it at all."""
+"""The fastest memory layout in which a network runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from amc_gym._utils.nests import Nest, called, leaves, mapped
 
 
 def fastest_layout(network: nn.Module, images: Nest) -> torch.memory_format:
-    """Channels last for networks on images that run so, channels first for all others.
+    """Return channels last for networks on images that run so, channels first for all others.
 
-    ``x.view(n, -1)`` in a forward pass, for instance, needs the order that it was written for.
+    ``x.view(n, -1)`` in a forward pass, for example, needs the layout that it was written for.
 
     Args:
         network: tried on a copy in eval mode.
-        images: inputs of one or a few, on its device.
+        images: inputs of one or a few samples, on its device.
     """
     if not any(tensor.dim() == 4 for tensor in leaves(images)):
         return torch.contiguous_format
@@ -31,5 +31,5 @@ def fastest_layout(network: nn.Module, images: Nest) -> torch.memory_format:
 
 
 def laid_out(inputs: Nest, layout: torch.memory_format) -> Nest:
-    """Return the inputs with all (N, C, H, W) in an order in memory."""
+    """Return the inputs with all (N, C, H, W) tensors in a memory layout."""
     return mapped(lambda t: t.contiguous(memory_format=layout) if t.dim() == 4 else t, inputs)

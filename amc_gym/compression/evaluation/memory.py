@@ -1,4 +1,4 @@
-"""Memory of an evaluator: the plans that it was asked for last, and how many there were."""
+"""Memory of an evaluator: the results of its latest plans, and the number of distinct plans."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Generic, TypeVar
 R = TypeVar("R")
 
 PLANS = 16_384
-"""Plans that are remembered: 40 MB of a network with 60 units, at some 2.5 KB each.
+"""Number of remembered plans: 40 MB for a network with 60 units, at about 2.5 KB each.
 
-The paper's search has 800 episodes, and searchers return to plans of late: what they come back to
-after so many others is evaluated again, to the same result.
+The paper's search has 800 episodes, and searchers return to recent plans; an older plan is
+evaluated again, to the same result.
 """
 
 
 class Memory(Generic[R]):
-    """Results by channel counts, those used least recently forgotten first.
+    """A cache of results by channel counts, in which the least recently used are dropped first.
 
     Args:
         most: how many results are kept.
@@ -25,25 +25,25 @@ class Memory(Generic[R]):
     def __init__(self, most: int = PLANS) -> None:
         self._most = most
         self._results: OrderedDict[tuple[int, ...], R] = OrderedDict()
-        # Hashes of 64 bits, some 70 bytes in all for a plan: a million of them take 70 MB, and two
-        # plans of theirs are taken for one with a probability of 3e-8.
+        # Hashes of 64 bits, about 70 bytes each with overhead: a million plans take 70 MB, and the
+        # probability that two of them are taken for the same is 3e-8.
         self._seen: set[int] = set()
 
     def __reduce__(self) -> tuple[type[Memory[R]], tuple[int]]:
-        return Memory, (self._most,)  # copies in other processes start with nothing
+        return Memory, (self._most,)  # copies in other processes start empty
 
     def __len__(self) -> int:
         return len(self._results)
 
     def get(self, counts: tuple[int, ...]) -> R | None:
-        """Return the result of a plan; None if it was not asked for yet, or too long ago."""
+        """Return the result of a plan; None if it is not remembered."""
         result = self._results.get(counts)
         if result is not None:
             self._results.move_to_end(counts)
         return result
 
     def put(self, counts: tuple[int, ...], result: R) -> None:
-        """Remember a result, and forget the one used least recently if there are too many."""
+        """Remember a result, and drop the least recently used one if there are too many."""
         self._seen.add(hash(counts))
         self._results[counts] = result
         self._results.move_to_end(counts)
@@ -51,11 +51,11 @@ class Memory(Generic[R]):
             self._results.popitem(last=False)
 
     def forget(self) -> None:
-        """Forget every plan, and that there were any."""
+        """Forget every plan, and reset the number of distinct plans."""
         self._results.clear()
         self._seen.clear()
 
     @property
     def distinct(self) -> int:
-        """How many distinct plans there were, those included whose results are forgotten."""
+        """Number of distinct plans, including those whose results are dropped."""
         return len(self._seen)

@@ -1,8 +1,8 @@
 """Threads that each run torch on one core.
 
-Small networks gain little when an operation is cut into pieces, and lose much where threads
-outnumber free cores: they wait for each other busily.  Whole batches on a core each scale better,
-and what a batch computes depends on nothing else, least of all on the number of cores.
+Small networks gain little from dividing an operation among threads, and lose much if threads
+outnumber free cores, because they busy-wait for each other.  Whole batches with a core each scale
+better, and a batch's results then depend on nothing else, in particular not on the number of cores.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ T = TypeVar("T")
 
 
 class Inline(Executor):
-    """Runs what is submitted at once, in the calling thread."""
+    """An executor that runs submitted calls immediately, in the calling thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call ``fn``; the future is done already."""
+        """Call ``fn`` and return its finished future."""
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
 
 
 def executor() -> Executor:
-    """Return what runs work on as many cores as torch may use: ``torch.get_num_threads()``.
+    """Return an executor on as many cores as torch may use, ``torch.get_num_threads()``.
 
-    Where that is one core, the calling thread does the work itself.  Either way torch has one
-    thread for each piece of work.
+    With a single core the calling thread does the work itself.  In both cases torch uses one thread
+    for each submitted call.
     """
     threads = torch.get_num_threads()
     return Inline() if threads == 1 else _pool(threads)
 
 
 def abandon() -> None:
-    """Leave undone what has not begun: otherwise the process ends after it only."""
+    """Cancel calls that have not begun, which the end of the process would otherwise wait for."""
     if _pool.cache_info().currsize:
         _pool(torch.get_num_threads()).shutdown(wait=False, cancel_futures=True)
         _pool.cache_clear()
@@ -50,7 +50,7 @@ def abandon() -> None:
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Torch uses so many threads for what the calling thread does meanwhile."""
+    """Make torch use this many threads for the calling thread within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -61,12 +61,12 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> Executor:
-    # The setting belongs to a thread, but a new thread starts with what was last set anywhere:
-    # all of these set theirs now, and then the calling thread puts its own back.
+    # The setting belongs to a thread, but a new thread starts with the value last set anywhere.
+    # So all of these threads set theirs now, and then the calling thread restores its own.
     started = Barrier(threads + 1)
 
     def start() -> None:
-        torch.get_num_threads()  # the first use in a thread adopts what was last set
+        torch.get_num_threads()  # the first use in a thread adopts the value last set
         torch.set_num_threads(1)
         started.wait()
 
@@ -78,5 +78,5 @@ def _pool(threads: int) -> Executor:
     return pool
 
 
-if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
+if hasattr(os, "register_at_fork"):  # a forked process inherits the pool without its threads
     os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,4 +1,4 @@
-"""1 x 1 convolutions as matrix products, which cost nothing to set up for a new shape."""
+"""1 x 1 convolutions as matrix products, which need no setup for new shapes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PointwiseConv(nn.Module):
     """A 1 x 1 convolution of stride 1 on channels-last images, as one matrix product.
 
     The convolution library generates code for every new pair of channel counts, and nearly every
-    plan has new ones; a matrix product has no such cost and is no slower.
+    plan has new ones; a matrix product has no such overhead and is no slower.
 
     Args:
         conv: the convolution whose weight (O, I, 1, 1) and bias it takes over.
@@ -26,12 +26,12 @@ class PointwiseConv(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Convolve: (B, C, H, W), channels last, -> (B, C', H, W)."""
-        pixels = images.permute(0, 2, 3, 1)  # a view, since channels lie last already
+        pixels = images.permute(0, 2, 3, 1)  # a view, because channels are already last in memory
         return F.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 def with_pointwise(network: nn.Module) -> nn.Module:
-    """Replace, in place, every plain convolution that is a matrix product of pixels."""
+    """Replace every plain 1 x 1 convolution of stride 1 by a matrix product, in place."""
     for name, module in list(network.named_modules()):
         if (
             type(module) is nn.Conv2d

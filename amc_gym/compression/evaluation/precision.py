@@ -1,4 +1,4 @@
-"""Which devices compute in bfloat16, rather than widening each number and rounding it again."""
+"""Which devices have bfloat16 arithmetic, instead of converting each number back and forth."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import torch
 
 
 def has_bf16(device: torch.device | str) -> bool:
-    """Whether a device has bfloat16 arithmetic.
+    """Return whether a device has bfloat16 arithmetic.
 
-    Without it ``precision="bf16"`` still works and is slow: on processors some ten times slower
-    than float32.
+    Without it ``precision="bf16"`` works but is slow: on CPUs about ten times slower than float32.
 
-    * x86 processors: AVX512-BF16 or AMX.  AVX-512 alone does not do, though torch's own test of
-      oneDNN is content with it; there bfloat16 is converted back and forth.
-    * Other processors: what torch says of oneDNN, or of the Arm library in its place.
-    * CUDA: compute capability 8.0 (Ampere) on; before, torch emulates it.
-    * Other devices say nothing about it, and are taken to have it.
+    * x86 CPUs: AVX512-BF16 or AMX.  AVX-512 alone is not enough, although torch's own test of
+      oneDNN accepts it; bfloat16 is then converted back and forth.
+    * Other CPUs: what torch reports for oneDNN, or for the Arm library in its place.
+    * CUDA: from compute capability 8.0 (Ampere); torch emulates it on older GPUs.
+    * Other devices do not report it, and are assumed to have it.
     """
     device = torch.device(device)
     if device.type == "cpu":

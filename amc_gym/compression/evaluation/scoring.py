@@ -1,4 +1,4 @@
-"""Scores of a network: what each batch adds, and what all of them come to."""
+"""Scores of a network: the contribution of each batch, and the result of all."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Score(Protocol):
     """A score in [0, 1] of whole passes, which need not be a mean over samples."""
 
     def accumulate(self, outputs: Nest, targets: Nest, /) -> Any:
-        """Judge one batch; batches may be under way at the same time."""
+        """Evaluate one batch; several batches may be evaluated at the same time."""
         ...
 
     def finish(self, parts: Sequence[Any], /) -> float:
-        """Return the score of a pass, from what its batches added, in order."""
+        """Return the score of a pass from the results of its batches, in order."""
         ...
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A network's score in [0, 1] on so many samples."""
+    """A network's score in [0, 1], and the number of samples."""
 
     score: float
     images: int
@@ -46,13 +46,13 @@ def scored(network: nn.Module, batches: Iterable[Batch], score: Score) -> float:
 
 
 def on_batch(network: nn.Module, batch: Batch, score: Score, plans: int = 1) -> list[Any]:
-    """Run one batch, for what it adds to a network's score under each plan.
+    """Run one batch, and return its contributions to the score under each plan.
 
     Args:
-        network: answers for all of the plans, those of the first one first.
+        network: evaluates all of the plans, the first one's outputs first.
         batch: inputs and targets of N samples.
-        score: judges the outputs of one plan.
-        plans: how many; the network's outputs are of ``plans`` x N samples.
+        score: scores the outputs of one plan.
+        plans: number of plans; the network's outputs are those of ``plans`` x N samples.
     """
     inputs, targets = batch
     with torch.inference_mode():
@@ -61,7 +61,7 @@ def on_batch(network: nn.Module, batch: Batch, score: Score, plans: int = 1) -> 
 
 
 def split(outputs: Nest, parts: int) -> list[Nest]:
-    """Cut a batch into equally large parts; a single one is the batch itself."""
+    """Divide a batch into equally large parts; a single part is the batch itself."""
     if parts == 1:
         return [outputs]
     size = samples(outputs) // parts
@@ -72,7 +72,7 @@ def finished(score: Score, parts: Sequence[Any]) -> float:
     """Return the score of a pass from its parts.
 
     Raises:
-        ValueError: it is no number in [0, 1].
+        ValueError: it is not a number in [0, 1].
     """
     try:
         return real("the score", score.finish(parts), at_least=0, at_most=1)

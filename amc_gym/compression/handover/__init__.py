@@ -1,8 +1,8 @@
-"""A compressed network in a file that others can use.
+"""Hand-over: a compressed network in a file that others can use.
 
-| file    | what                                                                          |
+| file    | contents                                                                      |
 |---------|-------------------------------------------------------------------------------|
-| export  | writes, reads back and checks a hand-over                                     |
+| export  | writes a network, reads it back and checks it                                 |
 | pair    | a safetensors file and its description, which change together                 |
 | formats | safetensors, torch.export and ONNX                                            |
 | rebuild | a slim network as data: sizes and tensors                                     |

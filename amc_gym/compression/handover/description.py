@@ -10,39 +10,39 @@ from pydantic import AfterValidator, FailFast, Field
 from amc_gym._utils.documents import Accuracy, Name, Natural, Positive, Schema, Sha256
 
 MOST_CLASSES = 2**16
-"""Classes of a network that is built because a file says so."""
+"""Most classes of a network that is built from a file's description."""
 
 MOST_VALUES = 2**26
-"""Values of an image that a network is tried on because a file says so."""
+"""Most values of an image that a network from a file is tried on."""
 
 
 def _imaginable(shape: list[int]) -> list[int]:
     if math.prod(shape) > MOST_VALUES:
-        raise ValueError(f"should have {MOST_VALUES:,} values at most")
+        raise ValueError(f"should have at most {MOST_VALUES:,} values")
     return shape
 
 
 Shape = Annotated[list[Natural], FailFast(), Field(max_length=8)]
 ModuleName = Annotated[str, Field(max_length=500)]
-"""The network itself has the empty name."""
+"""Name of a module; the network itself has the empty name."""
 
 
 class LayerSchema(Schema):
-    """Attributes that follow the channels, and the shape of each tensor."""
+    """Attributes that depend on channel counts, and the shape of each tensor."""
 
     sizes: dict[Name, Positive]
     tensors: dict[Name, Shape]
 
 
 class WeightsSchema(Schema):
-    """Which file it describes."""
+    """The file that is described."""
 
     file: Name
     sha256: Sha256
 
 
 class OriginalSchema(Schema):
-    """The compressed task; ``task`` is null where it cannot be named."""
+    """The compressed task; ``task`` is null if it has no name."""
 
     task: Name | None
     dataset: Name | None = None
@@ -59,9 +59,9 @@ class RewardSchema(Schema):
 
 
 class DescriptionSchema(Schema):
-    """The whole file; whoever exports without a task leaves out what is said of it.
+    """A description file; an export without a task leaves out the fields about it.
 
-    There is no ``input_shape`` where inputs are more than one tensor.
+    There is no ``input_shape`` if the inputs are several tensors.
     """
 
     format: Literal[1]

@@ -1,5 +1,5 @@
-"""The error of a hand-over."""
+"""The error of exports."""
 
 
 class ExportError(ValueError):
-    """A network that cannot be handed over, or a file that does not hold one."""
+    """Raised for networks that cannot be exported, and for files that do not hold one."""

@@ -1,8 +1,8 @@
-"""The hand-over: a compressed network in a file that others can use.
+"""Export of a compressed network to a file that others can use.
 
-Whatever is written is read back, run on images and compared with the network's logits before it
-takes its place; parameters, MACs and file size must have fallen.  A file is whole or not there, and
-a network in a safetensors file and its description are there together.
+Whatever is written is read back, run on images and compared with the network's outputs before it
+replaces anything; parameters, MACs and file size must have decreased.  A file is complete or does
+not exist, and a safetensors file and its description appear together.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from amc_gym.compression.pruning.fine_grained import nonzero_params
 from amc_gym.compression.tracing.part import given_to
 
 TOLERANCE = 1e-4
-"""Largest difference between a file's logits and the network's, as a share of the largest logit.
-Runtimes add in another order, which float32 answers with errors of some 1e-6."""
+"""Largest difference between a file's and the network's logits, as a share of the largest logit.
+Runtimes add in another order, which in float32 causes differences of about 1e-6."""
 
 VERIFIED = 16
-"""Images that a file is verified on."""
+"""Number of images that a file is verified on."""
 
 HEADER = 2**24
-"""Bytes that the names and shapes in a safetensors file may take."""
+"""Most bytes of the names and shapes in a safetensors file."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A network that was handed over: its file, its costs, and how exact it is.
+    """An exported network: its file, its costs, and its accuracy compared to the original outputs.
 
     Attributes:
         path: of the file, of ``bytes`` bytes.
         macs, params: of the network.
-        error: the largest difference of logits as a share of the largest logit.
+        error: largest difference of logits as a share of the largest logit.
     """
 
     path: Path
@@ -83,31 +83,31 @@ def export(
 
     Args:
         network: what to write; it is not changed.
-        path: the file; formats have suffixes of their own.
+        path: the file; each format has its own suffix.
         original: the uncompressed network, for comparison.
-        images: inputs to verify the file on, such as (N, C, H, W), of one sample at least.
-        part: module of both that alone was compressed, and is written in formats that hold
-            operations: what surrounds it, such as a detector's search for boxes, has none that fit
-            any image.  "": all of it.
-        format: "safetensors", "torch-export", "onnx" or "litert"; ``None``: as the suffix says.
-        fields: what the description of a safetensors file says besides sizes and checksum.
-        overwrite: whether existing files may be replaced.
+        images: inputs to verify the file on, such as (N, C, H, W), of at least one sample.
+        part: name of the module that alone was compressed, and that formats made of operations
+            write: the rest, such as a detector's search for boxes, has no operations that fit every
+            image.  "": the whole network.
+        format: "safetensors", "torch-export", "onnx" or "litert"; ``None``: chosen by the suffix.
+        fields: further entries for the description of a safetensors file.
+        overwrite: whether to replace existing files.
 
     Raises:
         ExportError: the network or its file is no smaller than the original's, cannot be traced,
-            or gives other logits once read back; nothing is written then.
-        FileExistsError: a file is there already.
+            or gives other outputs after reading it back; nothing is written then.
+        FileExistsError: a file exists and ``overwrite`` is False.
         ImportError: the format's extra is not installed.
-        ValueError: the format is unknown or does not go with the suffix.
+        ValueError: the format is unknown or does not fit the suffix.
     """
     path = Path(path)
     chosen = _format(path, format)
     described = chosen is FORMATS["safetensors"]
     taken = in_the_way(path) if described else (path if path.exists() else None)
     if taken and not overwrite:
-        raise FileExistsError(f"{taken} exists; name another file, or allow to overwrite it")
+        raise FileExistsError(f"{taken} exists: name another file, or pass overwrite=True")
 
-    # A view would drag all images into a .pt2 file.
+    # Copied, because a view would pull all images into a .pt2 file.
     cpu = torch.device("cpu")
     images = mapped(Tensor.clone, placed(take(images, slice(VERIFIED)), cpu))
     network, original = (_plain_copy(model) for model in (network, original))
@@ -122,21 +122,21 @@ def export(
         fields["layers"] = describe(network, original)
     contents = chosen.write(network, images, path.name, fields)
     size = len(contents[0])
-    # Most files are smaller than the original's bare tensors.  Where names and graph weigh more
-    # than the weights, the original is written for comparison.
+    # Most files are smaller than the original's bare tensors.  If names and graph weigh more than
+    # the weights, the original is written, too, for comparison.
     if size >= nbytes(original.state_dict()):
         full = len(chosen.write(original, images, path.name, {})[0])
         if size >= full:
             raise ExportError(
-                f"{path.name} would have {size:,} bytes and the original {full:,}: "
-                "nothing is gained; compress more, or use another format"
+                f"{path.name} would have {size:,} bytes and the original {full:,}: compress more, "
+                "or use another format"
             )
     with torch.inference_mode():
         error = _difference(chosen.read(contents, original)(images), called(network, images))
     if not error <= TOLERANCE:
         raise ExportError(
-            f"{path.name} gives other logits than the network once it is read back: they differ "
-            f"by {error:.1e} of the largest logit, allowed is {TOLERANCE:.0e}"
+            f"{path.name} does not give the network's logits when it is read back: they differ by "
+            f"{error:.1e} of the largest logit, and {TOLERANCE:.0e} is allowed"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     if described:
@@ -159,7 +159,7 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
     """
     description = read_description(path)
     try:
-        # No network that was made smaller has more bytes, whatever types its tensors have.
+        # A smaller network never has more bytes, whatever the types of its tensors.
         content = documents.read_bytes(Path(path), 2 * nbytes(original.state_dict()) + HEADER)
         if hashlib.sha256(content).hexdigest() != description["weights"]["sha256"]:
             raise ExportError(f"{path} does not have the checksum that its description states")
@@ -172,7 +172,7 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
 
 
 def holds(path: Path, network: nn.Module) -> bool:
-    """Whether a safetensors file and its description are what ``export`` makes of a network."""
+    """Return whether a safetensors file and its description are an export of the network."""
     try:
         stated = read_description(path)["weights"]["sha256"]
         found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -186,8 +186,8 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the description that belongs to the safetensors file ``path``.
 
     Raises:
-        ExportError: it is not such a description.
-        OSError: it is missing.
+        ExportError: the file is not such a description.
+        OSError: the file is missing.
     """
     file = description_of(path)
     try:
@@ -195,10 +195,10 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(description, dict):
             description = current(description, Path(path))
             if description.get("format") != VERSION:
-                raise ExportError(f"{file} has another format than {VERSION}; update amc-gym")
+                raise ExportError(f"{file} has another format than {VERSION}: update amc-gym")
         documents.check(DescriptionSchema, description)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{file} is missing: it says what {path} holds") from error
+        raise FileNotFoundError(f"{file}, the description of {path}, is missing") from error
     except DocumentError as error:
         raise ExportError(
             f"{file} is not the description of a compressed network: {error}"
@@ -210,41 +210,41 @@ def _format(path: Path, name: str | None) -> Format:
     if name is not None:
         chosen = FORMATS[choose("format", name, FORMATS)]
         if path.suffix != chosen.suffix:
-            raise ValueError(f"a file of format {name!r} ends in {chosen.suffix}, not as {path}")
+            raise ValueError(f"a file of format {name!r} ends in {chosen.suffix}, unlike {path}")
         return chosen
     by_suffix = {chosen.suffix: chosen for chosen in FORMATS.values()}
     if path.suffix not in by_suffix:
-        raise ValueError(f"{path} must end in one of {', '.join(by_suffix)}, or name the format")
+        raise ValueError(f"{path} must end in one of {', '.join(by_suffix)}, or pass the format")
     return by_suffix[path.suffix]
 
 
 def _plain_copy(network: nn.Module) -> nn.Module:
-    """A copy on the processor, in eval mode, whose tensors lie in memory as files hold them."""
+    """Return a copy on the CPU, in eval mode, with tensors in the memory layout of files."""
     copied = copy.deepcopy(network).cpu().eval()
     return copied.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
 
 
 def _smaller(network: nn.Module, original: nn.Module, images: Nest, part: str) -> tuple[int, int]:
-    """MACs and parameters of the network or a part of it, which must be below the original's."""
+    """Return MACs and parameters of a network or its part, which must be below the original's."""
     given = given_to(original, part, take(images, slice(1)))
     parts = [model.get_submodule(part) for model in (network, original)]
     counted = [(counted_macs(each, given), counted_params(each)) for each in parts]
     for what, small, full in zip(("MACs", "parameters"), *counted, strict=True):
         if small >= full and nonzero_params(network) < counted_params(network):
             raise ExportError(
-                "single weights of the network were pruned, and these formats would store their "
-                "zeros: keep the plan, from which amc_gym.compress makes the network again"
+                "the network was pruned weight by weight, and these formats would store its zeros: "
+                "keep the plan, from which amc_gym.compress makes the network again"
             )
         if small >= full:
             raise ExportError(
-                f"the network has {small:,} {what} and the original {full:,}: "
-                "it was not compressed, so there is nothing to hand over"
+                f"the network has {small:,} {what} and the original {full:,}, so it was not "
+                "compressed: compress it first"
             )
     return counted[0]
 
 
 def _difference(read: Nest, expected: Nest) -> float:
-    """Largest difference of two networks' outputs as a share of the largest expected one."""
+    """Return the largest difference of two outputs as a share of the largest expected value."""
     ours, theirs = leaves(read), leaves(expected)
     if [each.shape for each in ours] != [each.shape for each in theirs]:
         return float("inf")

@@ -1,4 +1,4 @@
-"""The formats of a hand-over: a network to bytes, and bytes to something that runs.
+"""The formats of exports: from a network to bytes, and from bytes to something that runs.
 
 | format         | file           | read by                                                        |
 |----------------|----------------|----------------------------------------------------------------|
@@ -38,23 +38,23 @@ Contents = list[bytes]
 """Content of a format's files: the network, and for safetensors its description."""
 
 Runner = Callable[[Nest], Any]
-"""Inputs -> outputs, or the tensors in them in order."""
+"""Function: inputs -> outputs, or the tensors in them in order."""
 
 
 def nbytes(state: Mapping[str, Tensor]) -> int:
-    """Bytes of all tensors together."""
+    """Return the bytes of all tensors together."""
     return sum(tensor.nbytes for tensor in state.values())
 
 
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a ``state_dict`` with kernels, but no vectors and numbers, in half precision."""
+    """Return a ``state_dict`` with kernels in half precision, but not vectors and numbers."""
     return {
         key: t.half() if t.dtype == torch.float32 and t.ndim > 1 else t for key, t in state.items()
     }
 
 
 def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a file: in half precision where that says the very same."""
+    """Return the tensors of a file, in half precision if that loses nothing."""
     halves = halved(state)
     exact = all(torch.equal(halves[key].to(tensor.dtype), tensor) for key, tensor in state.items())
     return {key: tensor.contiguous() for key, tensor in (halves if exact else state).items()}
@@ -79,14 +79,14 @@ def _read_safetensors(contents: Contents, original: nn.Module) -> Runner:
         network = decode_safetensors(contents[0], json.loads(contents[1]), original)
     except RebuildError as error:
         raise ExportError(
-            f"{type(original).__name__} cannot be rebuilt from sizes and weights ({error}); "
+            f"{type(original).__name__} cannot be rebuilt from sizes and weights ({error}): "
             "use format 'torch-export' or 'onnx'"
         ) from error
     return partial(called, network)
 
 
 def encode_safetensors(network: nn.Module) -> bytes:
-    """Return the content of a safetensors file: the same of equal networks."""
+    """Return the content of a safetensors file, which is the same for equal networks."""
     return save_bytes(compact(network.state_dict()))
 
 
@@ -96,7 +96,7 @@ def decode_safetensors(
     """Return the described network.
 
     Raises:
-        RebuildError: not a safetensors file, or not that of ``original``.
+        RebuildError: it is not a safetensors file, or not one of ``original``.
     """
     try:
         tensors = load_bytes(content)
@@ -128,7 +128,7 @@ def _write_onnx(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str
         program = torch.onnx.export(
             traced, input_names=taken, output_names=given, dynamo=True, verbose=False
         )
-    except Exception as error:  # of the exporter's many own kinds
+    except Exception as error:  # the exporter has many errors of its own
         reason = str(error).strip().partition("\n")[0]
         raise ExportError(f"{type(network).__name__} has no ONNX form: {reason}") from error
     assert program is not None
@@ -137,7 +137,7 @@ def _write_onnx(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str
 
 def _read_onnx(contents: Contents, original: nn.Module) -> Runner:
     session = onnxruntime().InferenceSession(contents[0], providers=["CPUExecutionProvider"])
-    taken = [each.name for each in session.get_inputs()]  # those that the network reads
+    taken = [each.name for each in session.get_inputs()]  # only inputs that the network reads
 
     def run(inputs: Nest) -> list[Tensor]:
         names = ["images"] if isinstance(inputs, Tensor) else named("input", inputs)
@@ -149,12 +149,12 @@ def _read_onnx(contents: Contents, original: nn.Module) -> Runner:
 
 
 def named(what: str, nest: Nest, within: str = "") -> list[str]:
-    """Names of a nest's tensors in order: keys of dictionaries, or numbered places.
+    """Return names of a nest's tensors in order: keys of dictionaries, or numbered positions.
 
     Args:
-        what: a place is called.
+        what: name of a position.
         nest: of tensors.
-        within: the name of what holds the nest.
+        within: name of what holds the nest.
     """
     if isinstance(nest, Tensor):
         return [within or what]
@@ -175,10 +175,10 @@ def _traced(network: nn.Module, inputs: Nest) -> torch.export.ExportedProgram:
     """
     if isinstance(inputs, list):
         raise ExportError(
-            f"{type(network).__name__} takes a list with an entry for each sample, which has no "
-            "form for any number of them: use format 'safetensors'"
+            f"{type(network).__name__} takes a list with an entry for each sample, which this "
+            "format cannot hold for any number of samples: use format 'safetensors'"
         )
-    # Two, since torch.export takes a size of 0 or 1 for a constant.
+    # Two samples, because torch.export treats a size of 0 or 1 as a constant.
     example: Any = joined([take(inputs, slice(1))] * 2)
     shapes: Any = mapped(lambda _: {0: torch.export.Dim("batch")}, inputs)
     if isinstance(inputs, Mapping):
@@ -191,25 +191,25 @@ def _traced(network: nn.Module, inputs: Nest) -> torch.export.ExportedProgram:
         }
     try:
         program = torch.export.export(network, **arguments)
-    except Exception as error:  # it raises what the network's code happens to run into
+    except Exception as error:  # the network's code may raise anything
         reason = str(error).strip().partition("\n")[0]
-        try:  # from Python's bytecode, where even len(x) may be any number
+        try:  # traced from bytecode, where even len(x) may vary
             program = torch.export.export(network, **arguments, strict=True)
         except Exception:
             raise ExportError(
                 f"torch.export cannot trace {type(network).__name__} for any number of images: "
                 f"{reason}"
             ) from error
-    for node in program.graph.nodes:  # paths and lines of the user's code do not leave the house
+    for node in program.graph.nodes:  # paths and lines of the user's code are not handed over
         node.meta.pop("stack_trace", None)
     return program
 
 
 def onnxruntime() -> Any:
-    """Return the package, with all that writing ONNX needs.
+    """Return the package, after checking that everything ONNX needs is installed.
 
     Raises:
-        ImportError: naming the extra to install.
+        ImportError: it is not; the message names the extra to install.
     """
     try:
         import onnx  # noqa: F401
@@ -224,13 +224,13 @@ def onnxruntime() -> Any:
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write a network.
+    """A file format for networks.
 
     Attributes:
         suffix: of its file.
-        write: (network, inputs to verify it on, file name, fields of the description) to contents.
-        read: (contents, original network) to what maps inputs to outputs.
-        operations: whether it holds operations rather than the sizes of known modules.
+        write: (network, inputs to verify it on, file name, fields of the description) -> contents.
+        read: (contents, original network) -> function from inputs to outputs.
+        operations: whether it holds operations rather than sizes of known modules.
     """
 
     suffix: str

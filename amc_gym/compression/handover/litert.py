@@ -24,18 +24,18 @@ def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
 
     Raises:
         ImportError: the converter is not installed.
-        ExportError: it cannot convert the network, or the inputs have no order.
+        ExportError: the network cannot be converted, or the inputs have no order.
     """
     litert_torch, _ = packages()
     if isinstance(inputs, list | Mapping):
         raise ExportError(
-            f"a LiteRT file takes one tensor or several in order, and {type(network).__name__} a "
-            f"{type(inputs).__name__}: use format 'safetensors'"
+            f"a LiteRT file takes one tensor or several in order, but {type(network).__name__} "
+            f"takes a {type(inputs).__name__}: use format 'safetensors'"
         )
     try:
         example = tuple(tensor.contiguous() for tensor in leaves(take(inputs, slice(1))))
         converted = litert_torch.convert(network, example)
-    except Exception as error:  # it raises what it happens to run into
+    except Exception as error:  # the converter may raise anything
         reason = str(error).strip().partition("\n")[0]
         raise ExportError(f"{type(network).__name__} has no LiteRT form: {reason}") from error
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def read(contents: list[bytes], original: nn.Module) -> Callable[[Nest], list[Te
     interpreter.allocate_tensors()
 
     def in_order(details: list[dict[str, Any]]) -> list[int]:
-        """Places of tensors by the numbers at the end of their names."""
+        """Return positions of tensors by the numbers at the end of their names."""
         numbered = sorted(details, key=lambda each: [int(n) for n in findall(r"\d+", each["name"])])
         return [each["index"] for each in numbered]
 
@@ -76,10 +76,10 @@ def packages() -> tuple[Any, Any]:
     """Return the converter and the interpreter.
 
     Raises:
-        ImportError: naming the extra to install.
+        ImportError: one is missing; the message names the extra to install.
     """
     try:
-        # By name, since type checkers need not have them.
+        # Imported by name, because type checkers may not have them.
         return import_module("litert_torch"), import_module("ai_edge_litert.interpreter")
     except ImportError as error:
         raise ImportError(

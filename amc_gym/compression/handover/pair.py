@@ -1,9 +1,9 @@
 """A network's file and the description beside it, which change together.
 
-No file system renames two files at once.  So the description comes first and the network second,
-and what counts is the network: a description alone is half an export, which readers do not find and
-a new export replaces.  Where there is a pair already, the new description holds the old one until
-the new network has taken its place, and readers take the one that has the network's checksum.  A
+No file system renames two files at once.  So the description is written first and the network
+second, and the network decides: a description alone is half an export, which readers ignore and a
+new export replaces.  If there already is a pair, the new description contains the old one until the
+new network has replaced the old network, and readers use the one with the network's checksum.  A
 kill at any moment leaves the old pair or the new one.
 """
 
@@ -20,14 +20,14 @@ from typing import Any
 from amc_gym._utils.files import alone, replacing, write_whole
 
 REPLACED = "replaced"
-"""Entry of a new description for the old one, while the network may still be the old one's."""
+"""Entry of a new description that holds the old one while the old network may still be there."""
 
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
-"""Errors of reading something else than a description."""
+"""Errors raised by reading anything but a description."""
 
 
 def description_of(path: str | os.PathLike[str]) -> Path:
-    """Where the description of a safetensors file is."""
+    """Return the path of a safetensors file's description."""
     path = Path(path)
     return path.with_name(path.name + ".json")
 
@@ -38,16 +38,16 @@ def put(path: Path, network: bytes, description: Mapping[str, Any], *, overwrite
     Args:
         path: of the network.
         network: its content.
-        description: says of ``weights`` which ``file`` they are in and their ``sha256``.
-        overwrite: whether an existing pair, or files that are none, may be replaced.
+        description: its entry ``weights`` has the ``file`` and its ``sha256``.
+        overwrite: whether to replace an existing pair, or other files.
 
     Raises:
-        FileExistsError: a file is in the way.
-        OSError: there is no room; what was there before is as it was.
+        FileExistsError: a file exists and ``overwrite`` is False.
+        OSError: there is no room; the old files are unchanged then.
     """
     with alone(path.parent):
         if not overwrite and (file := in_the_way(path)):
-            raise FileExistsError(f"{file} exists; name another file, or allow to overwrite it")
+            raise FileExistsError(f"{file} exists: name another file, or pass overwrite=True")
         settle(path)
         old = _belonging(path)
         first = dict(description) if old is None else {**description, REPLACED: old}
@@ -55,14 +55,14 @@ def put(path: Path, network: bytes, description: Mapping[str, Any], *, overwrite
             with replacing(path) as file:
                 file.write(network)
                 file.flush()
-                os.fsync(file.fileno())  # so that want of room shows before anything is replaced
+                os.fsync(file.fileno())  # so that a full disk shows before anything is replaced
                 write_whole(description_of(path), _text(first))
         finally:
             settle(path)
 
 
 def in_the_way(path: Path) -> Path | None:
-    """A file that a pair at ``path`` would replace; None if there is none, or half a pair."""
+    """Return a file that a pair at ``path`` would replace; None if there is none or half a pair."""
     beside = description_of(path)
     if os.path.lexists(path):
         return path
@@ -72,7 +72,7 @@ def in_the_way(path: Path) -> Path | None:
 
 
 def current(description: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the description of the network that is there, of one that holds a replaced one."""
+    """Return the description of the existing network, which may be inside the new one."""
     old = description.get(REPLACED)
     if not isinstance(old, dict):
         return description
@@ -81,12 +81,12 @@ def current(description: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def settle(path: Path) -> None:
-    """Tidy up after a pair's writing has stopped half-way: the old pair, the new one, or nothing.
+    """Clean up after an interrupted writing of a pair, so that the old, the new or no pair is left.
 
-    Nothing of a user's own is touched, nor a description that fits no network.
+    A user's own files are not touched, nor is a description that fits no network.
     """
     beside = description_of(path)
-    with suppress(OSError):  # half a pair is not found either
+    with suppress(OSError):  # readers ignore half a pair anyway
         if not path.exists():
             if _is_half(path):
                 beside.unlink()
@@ -97,7 +97,7 @@ def settle(path: Path) -> None:
 
 
 def _is_half(path: Path) -> bool:
-    """Whether there is a description of the network at ``path``, and no network."""
+    """Return whether there is a description of the network at ``path``, but no network."""
     document = None if path.exists() else _read(description_of(path))
     try:
         return document is not None and document["weights"]["file"] == path.name
@@ -106,13 +106,13 @@ def _is_half(path: Path) -> bool:
 
 
 def _belonging(path: Path) -> dict[str, Any] | None:
-    """Return the description of the network at ``path``; None if that has none."""
+    """Return the description of the network at ``path``; None if it has none."""
     document = _read(description_of(path))
     return document if document is not None and _fits(document, path) else None
 
 
 def _fits(description: Mapping[str, Any], path: Path) -> bool:
-    """Whether a description states the checksum of the network at ``path``."""
+    """Return whether a description states the checksum of the network at ``path``."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

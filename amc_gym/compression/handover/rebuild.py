@@ -1,7 +1,7 @@
-"""A slim network as data: sizes and tensors, from which its original is resized to it.
+"""A slim network as data: sizes and tensors by which its original is resized.
 
-No pickle, and no class is defined a second time: the original is constructed as ever, and each of
-its modules is given the sizes and the tensors that were written down.
+There is no pickle, and no class is defined twice: the original is constructed as usual, and each of
+its modules gets the stored sizes and tensors.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ SIZES = (
     "out_features",
     "num_features",
 )
-"""Attributes of modules that follow the channels of a plan."""
+"""Attributes of modules that depend on the channel counts of a plan."""
 
 Layers = dict[str, dict[str, Any]]
 """Module name -> {"sizes": {attribute: int}, "tensors": {name: shape}}."""
 
 
 class RebuildError(ValueError):
-    """A description that does not belong to the network it is applied to."""
+    """Raised for a description that does not belong to the network it is applied to."""
 
 
 def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
-    """Sizes and shapes of every module that holds tensors of its own, ready for JSON.
+    """Return sizes and shapes of every module with tensors of its own, ready for JSON.
 
     Args:
         network: the slim network.
-        original: the network that it was made from.  Where one of its modules has another number
-            in an attribute, or in a tuple, that number is among the sizes: "width", "shape[0]".
+        original: the network that it was made from.  Where one of its modules has another number in
+            an attribute, or in a tuple, that number is added to the sizes: "width", "shape[0]".
     """
     others = dict(original.named_modules()) if original is not None else {}
     layers = {}
@@ -52,7 +52,7 @@ def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
         sizes = {
             size: getattr(module, size)
             for size in SIZES
-            if type(getattr(module, size, None)) is int  # others' attributes of these names
+            if type(getattr(module, size, None)) is int  # other classes may use these names
         }
         numbers = _numbers(others[name]) if name in others else {}
         now = _numbers(module)
@@ -66,7 +66,7 @@ def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
 
 
 def _numbers(module: nn.Module) -> dict[str, int]:
-    """Whole numbers that a module holds, by attribute, and by place in tuples and lists."""
+    """Return a module's integers by attribute, and by position in tuples and lists."""
     found = {}
     for name, value in vars(module).items():
         if type(value) is int:
@@ -77,16 +77,16 @@ def _numbers(module: nn.Module) -> dict[str, int]:
 
 
 def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-    """A copy of ``original`` with the sizes and tensors of the described network, in eval mode.
+    """Return a copy of ``original`` with the described network's sizes and tensors, in eval mode.
 
     Args:
         original: the uncompressed network, with any weights; not changed.
-        layers: what ``describe`` returned.
+        layers: result of ``describe``.
         tensors: the described network's ``state_dict``.
 
     Raises:
-        RebuildError: the layers are not those of ``original``, or a tensor has another shape than
-            its description.
+        RebuildError: the layers are not those of ``original``, or a tensor's shape differs from the
+            description.
     """
     network = copy.deepcopy(original)
     found = describe(network)
@@ -113,7 +113,7 @@ def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Ten
 
 
 def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Tensors that a module itself adds to the ``state_dict``."""
+    """Return the tensors that a module itself adds to the ``state_dict``."""
     submodules = {name.partition(".")[0] for name, _ in module.named_children()}
     return {
         key: tensor
@@ -123,7 +123,7 @@ def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _set(module: nn.Module, size: str, value: int) -> None:
-    """Give a module a size, as a slim network's modules are told theirs."""
+    """Set a size attribute of a module, in the same way as in a slim network."""
     if isinstance(module, nn.MultiheadAttention) and size == "head_dim":
         narrow(module, value * module.num_heads)
     elif size in SIZES:
@@ -147,7 +147,7 @@ def _refuse_larger(
         for key, shape in shapes.items()
     ):
         raise RebuildError(
-            f"the file describes another network: {name!r} is no smaller layer of the original's"
+            f"the file describes another network: {name!r} is not a smaller layer of the original"
         )
 
 
@@ -164,7 +164,7 @@ def _replace(name: str, module: nn.Module, key: str, tensor: torch.Tensor) -> No
 
 
 def _fits(module: nn.Module) -> bool:
-    """Whether the sizes of a layer of PyTorch's are those of its tensors."""
+    """Return whether the sizes of a PyTorch layer are those of its tensors."""
     if isinstance(module, _ConvNd):
         inputs, outputs, groups = module.in_channels, module.out_channels, module.groups
         if inputs % groups or outputs % groups:
@@ -184,15 +184,15 @@ def _fits(module: nn.Module) -> bool:
 
 
 def refuse_unusable(network: nn.Module, original: nn.Module, shape: Sequence[int]) -> None:
-    """Make sure that a rebuilt network runs where its original does.
+    """Refuse a rebuilt network that does not run on inputs of its original.
 
     Args:
-        network: what was rebuilt.
-        original: with any weights.
-        shape: of one image, (C, H, W), as the description says.
+        network: the rebuilt network.
+        original: the original, with any weights.
+        shape: of one image, (C, H, W), from the description.
 
     Raises:
-        RebuildError: it does not: its layers do not go together.
+        RebuildError: it does not run, because its layers do not fit together.
     """
     device = next(iter(original.state_dict().values())).device
     image = torch.zeros(1, *shape, device=device)
@@ -200,12 +200,12 @@ def refuse_unusable(network: nn.Module, original: nn.Module, shape: Sequence[int
         try:
             expected = copy.deepcopy(original).eval()(image)
         except Exception:
-            return  # it takes something else than float32 images, or others
+            return  # it takes something else than such float32 images
         try:
             found = network(image)
         except Exception as error:
             raise RebuildError(
-                f"its layers do not go together ({printable(str(error), 200)})"
+                f"its layers do not fit together ({printable(str(error), 200)})"
             ) from error
     if isinstance(expected, torch.Tensor) and getattr(found, "shape", None) != expected.shape:
         raise RebuildError("it has other outputs than the original")

@@ -6,11 +6,11 @@ from amc_gym._utils.progress import counter
 
 
 class Bar:
-    """Progress bar of passes that are prepared and rounds that are done.
+    """Progress bar of prepared passes and finished rounds.
 
     Args:
-        rounds: how many there will be.
-        shown: whether there is a bar.
+        rounds: total number of rounds.
+        shown: whether to show the bar.
     """
 
     def __init__(self, rounds: int, shown: bool) -> None:
@@ -29,5 +29,5 @@ class Bar:
         self._progress.update(self._task, description=f"preparing to measure latency: {n}")
 
     def timed(self, rounds: int) -> None:
-        """Show that so many rounds are done."""
+        """Show that ``rounds`` rounds are finished."""
         self._progress.update(self._task, completed=rounds, description="measuring latency, rounds")

@@ -1,4 +1,4 @@
-"""Checks a latency table against whole networks, timed end to end."""
+"""Check of a latency table against whole networks, timed end to end."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ class Check:
 
     @property
     def errors(self) -> np.ndarray:
-        """Relative, (n,)."""
+        """Relative errors of the predictions, (n,)."""
         return np.abs(self.predicted - self.measured) / self.measured
 
     @property
     def pace(self) -> float:
-        """How many times as long as the table says everything takes at the moment.
+        """Present slowdown: the measured times as a multiple of the predicted ones.
 
-        Shared machines change their speed within minutes; budgets are ratios, which that leaves be.
+        Shared machines change speed within minutes, which does not affect budgets, as these are
+        ratios.
         """
         return float(np.median(self.measured / self.predicted))
 
     @property
     def errors_at_pace(self) -> np.ndarray:
-        """Relative, besides the pace, (n,)."""
+        """Relative errors after dividing by the pace, (n,)."""
         return np.abs(self.pace * self.predicted - self.measured) / self.measured
 
 
@@ -59,14 +60,14 @@ def check(
     Args:
         workload: what to measure.
         table: of this device.
-        n: how many random plans.
-        rounds: how often each is timed.
+        n: number of random plans.
+        rounds: number of timings of each.
         seed: of the plans.
-        progress: whether there is a progress bar, on stderr.
+        progress: whether to show a progress bar, on stderr.
         options: of ``timing.measure``.
 
     Raises:
-        LatencyError: the table is of another network, or nothing can be measured.
+        LatencyError: the table is of another network, or the measurement fails.
     """
     cost = LatencyCost(workload.graph, geometries(workload.model, workload.graph), table)
     plans = random_plans(workload.graph, n, lcm(workload.multiple, table.block), seed)

@@ -1,8 +1,8 @@
-"""A latency table as the resource of an environment: nanoseconds of a plan, in microseconds.
+"""A latency table as the resource of an environment: nanoseconds of a plan.
 
-Everything is integers: a layer's time is the bilinear interpolation of its grid, rounded down, and
-a network's the sum of its layers' and the overhead.  Sums of floors of rising functions rise, so
-the budget's bound is exact, and equal plans have equal latencies on every machine.
+All values are integers: a layer's time is the bilinear interpolation of its grid, rounded down, and
+a network's time is the sum of its layers and the overhead.  Rounding down keeps times
+non-decreasing, so that the budget is exact, and equal plans have equal latencies on every machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from amc_gym.compression.latency.table import Grid, LatencyTable
 
 
 class LatencyCost:
-    """Latency of the network of a graph for any channel counts of its units, by a table.
+    """Latency of a network for any channel counts of its units, by a table.
 
     Args:
         graph: the traced network.
@@ -54,21 +54,21 @@ class LatencyCost:
         """Nanoseconds of the uncompressed network."""
 
     def per_layer(self, counts: Sequence[int]) -> np.ndarray:
-        """Nanoseconds of each layer, (layers,), int64, in execution order; norms have none."""
+        """Return each layer's nanoseconds, (layers,) int64, in execution order; 0 for norms."""
         costs = np.zeros(len(self.names), dtype=np.int64)
         costs[self._timed] = self._times(np.asarray(counts))
         return costs
 
     def total(self, counts: Sequence[int]) -> int:
-        """Nanoseconds of the whole network whose unit u keeps ``counts[u]`` channels."""
+        """Return the nanoseconds of the whole network whose unit u keeps ``counts[u]`` channels."""
         return int(self._times(np.asarray(counts)).sum()) + self.table.overhead
 
     def totals(self, plans: np.ndarray) -> np.ndarray:
-        """Latency of several networks: counts (n, units) -> (n,), int64."""
+        """Return the nanoseconds of several networks: counts (n, units) -> (n,) int64."""
         return self._times(np.asarray(plans)).sum(-1) + self.table.overhead
 
     def _times(self, counts: np.ndarray) -> np.ndarray:
-        """(..., units) -> nanoseconds (..., timed layers)."""
+        """Return nanoseconds (..., timed layers) for counts (..., units)."""
         i, x, dx = self._in.at(counts)
         j, y, dy = self._out.at(counts)
         ns, rows = self._ns, self._rows
@@ -80,8 +80,8 @@ class LatencyCost:
 class _Side:
     """One axis of one layer: ``weights @ counts + fixed`` channels, and the points of its grid.
 
-    An axis of which nothing is pruned, and that of a depthwise convolution's inputs, stay at the
-    one point that they have.
+    An axis without prunable channels, and the input axis of a depthwise convolution, always stay at
+    the single point that they have.
     """
 
     def __init__(self, axis: Axis | None, points: Sequence[int], units: int) -> None:
@@ -96,14 +96,14 @@ class _Side:
 
 
 class _Sides:
-    """One axis of all layers, of which so many channels are computed at once."""
+    """One axis of all layers, with channels computed in blocks."""
 
     def __init__(self, sides: Sequence[_Side], block: int) -> None:
         self._block = block
         self._weights = np.stack([side.weights for side in sides]).T  # (units, layers)
         self._fixed = np.array([side.fixed for side in sides])
         widest = max(len(side.points) for side in sides)
-        # Points beyond a grid's own repeat its last one: no channel count lies there.
+        # Points beyond a grid's end repeat its last one, where no channel count lies.
         self._points = np.stack(
             [np.pad(side.points, (0, widest - len(side.points)), mode="edge") for side in sides]
         )
@@ -111,20 +111,20 @@ class _Sides:
         self._rows = np.arange(len(sides))
 
     def at(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Cell, place in it and its size, (..., layers) each; a place may lie before the first."""
+        """Return grid cell, position in it (may be negative) and its size, (..., layers) each."""
         channels = rounded_up(counts @ self._weights + self._fixed, self._block)
         cell = (channels[..., None] >= self._points).sum(-1) - 1
         cell = np.clip(cell, 0, self._last)
         start = self._points[self._rows, cell]
         end = self._points[self._rows, np.minimum(cell + 1, self._points.shape[1] - 1)]
         size = end - start
-        # A grid of one point has no size: every place is its beginning.  A block that reaches
-        # beyond a layer's last channel costs what that one does.
+        # A grid of one point has no size: every position is its beginning.  A block that reaches
+        # beyond a layer's last channel costs as much as that channel.
         return cell, np.where(size > 0, np.clip(channels - start, 0, size), 0), np.maximum(size, 1)
 
 
 def _stacked(grids: Sequence[Grid]) -> np.ndarray:
-    """Nanoseconds of all grids, padded by their last ones: (layers, inputs + 1, outputs + 1)."""
+    """Return all grids in nanoseconds, edge-padded: (layers, inputs + 1, outputs + 1)."""
     rows = max(len(grid.inputs) for grid in grids) + 1
     columns = max(len(grid.outputs) for grid in grids) + 1
     padded = [

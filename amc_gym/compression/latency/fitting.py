@@ -1,13 +1,14 @@
-"""Corrections for layers that run one after the other in a network, fitted to measured ones.
+"""Correction of single layers' times for layers that run in sequence, fitted to measured networks.
 
-What a network takes beyond its layers (additions, pooling, the call itself) is an overhead, and all
-layers have one scale:
+The time of a network outside of its layers (additions, pooling, the call itself) is an overhead,
+and all layers have one scale:
 
     network = scale * sum of (layer - empty call - call) + overhead
 
-An empty call does next to nothing: what a single layer takes because it is a network of its own.
-Where that says too little, as for small networks whose layers hand over what the cache still holds,
-`call` is what is taken off each layer besides; then there is no overhead, which it would cancel.
+An empty call does next to nothing; it is the time that a single layer takes because it is a network
+of its own.  Where that is too little, as in small networks whose layers pass on what is still in
+the cache, `call` is subtracted from each layer as well; there is then no overhead, which it would
+cancel.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def fitted(
     networks: np.ndarray,
     block: int = 1,
 ) -> LatencyTable:
-    """Return the table whose networks come nearest to the measured ones, in relative errors.
+    """Return the table whose networks have the smallest relative errors to the measured ones.
 
     Args:
-        device: whose times these are.
+        device: device that was measured.
         graph: of the network.
         layers: its layers' geometries, by name.
-        grids: geometry's key -> times of the layer alone.
+        grids: geometry's key -> times of the single layer.
         plans: channel counts of networks, (networks, units).
         networks: nanoseconds of each, (networks,).
         block: channels that the device computes at once.
@@ -45,7 +46,7 @@ def fitted(
     from scipy.optimize import fminbound, nnls  # slow to import
 
     def less(call: float, scale: float = 1.0, overhead: float = 0.0) -> LatencyTable:
-        """Return the table with so much taken off each layer, and then scaled."""
+        """Return the table with ``call`` subtracted from each layer, and then scaled."""
         times = {
             key: Grid.of(
                 grid.inputs, grid.outputs, scale * np.maximum(np.array(grid.ns) - call, 1.0)
@@ -55,16 +56,16 @@ def fitted(
         return LatencyTable(device, times, round(overhead), block=block)
 
     def shares(call: float) -> np.ndarray:
-        """Return sums as shares of the measured times, (networks,)."""
+        """Return the sums of layers as shares of the measured times, (networks,)."""
         sums = LatencyCost(graph, layers, less(call)).totals(np.array(plans))
         return sums / networks
 
     def fit(call: float) -> tuple[float, float]:
-        """Return the best scale where there is no overhead, and its misfit."""
+        """Return the best scale without overhead, and its misfit."""
         (scale,), misfit = nnls(shares(call)[:, None], np.ones(len(plans)))
         return scale, misfit
 
-    typical = networks.mean()  # or the second column would be lost in rounding
+    typical = networks.mean()  # otherwise the second column would vanish in rounding
     columns = np.stack([shares(0.0), typical / networks], axis=1)
     (scale, overhead), _ = nnls(columns, np.ones(len(plans)))
     if overhead > 0:

@@ -1,7 +1,7 @@
-"""The layers of a network, each as a module of its own with any channel counts.
+"""The layers of a network, each as its own module with any channel counts.
 
-A layer goes together with the batch norm that reads it and an activation, as runtimes fuse them.
-Layers of equal geometry take equally long, so they share their times.
+A layer is timed together with the batch norm that reads it and an activation, because runtimes fuse
+them.  Layers of equal geometry take equally long and share their times.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from amc_gym.compression.graph import ChannelGraph, Layer
 
 @dataclass(frozen=True)
 class Geometry:
-    """Geometry that a layer's time depends on besides its channels.
+    """Geometry of a layer: everything that its time depends on besides its channels.
 
     Attributes:
         kind: "conv", "depthwise" or "linear".
         kernel: (height, width).
         stride: of both axes.
-        padding: likewise.
+        padding: of both axes.
         height: of its input.
-        width: likewise.
+        width: of its input.
         groups: of a grouped convolution.
         norm: whether a batch norm follows.
     """
@@ -41,7 +41,7 @@ class Geometry:
 
     @property
     def key(self) -> str:
-        """A name for tables: "conv 3x3 stride 1 on 32x32"."""
+        """Name in tables: "conv 3x3 stride 1 on 32x32"."""
         kernel, stride = ("x".join(map(str, pair)) for pair in (self.kernel, self.stride))
         groups = f" groups {self.groups}" if self.groups > 1 else ""
         pad = "x".join(map(str, self.padding))
@@ -50,7 +50,7 @@ class Geometry:
         return f"{self.kind} {kernel} {place}"
 
     def module(self, inputs: int, outputs: int) -> nn.Module:
-        """Return the layer with so many channels; of a depthwise convolution ``outputs`` counts."""
+        """Return the layer with the given channels; depthwise convolutions have ``outputs``."""
         layers: list[nn.Module]
         if self.kind == "linear":
             return nn.Sequential(nn.Linear(inputs, outputs)).eval()
@@ -72,7 +72,7 @@ class Geometry:
         return nn.Sequential(*layers, nn.ReLU()).eval()
 
     def input(self, batch: int, inputs: int, outputs: int) -> Tensor:
-        """Noise for it to read, (batch, inputs, height, width) or (batch, inputs)."""
+        """Return noise as its input, (batch, inputs, height, width) or (batch, inputs)."""
         generator = torch.Generator().manual_seed(0)
         if self.kind == "linear":
             return torch.randn(batch, inputs, generator=generator)
@@ -81,10 +81,10 @@ class Geometry:
 
 
 def geometries(model: nn.Module, graph: ChannelGraph) -> dict[str, Geometry]:
-    """Geometry of each convolution and linear layer, by name; norms go with the layers.
+    """Return the geometry of each convolution and linear layer, by name, including its norm.
 
     Raises:
-        ValueError: there are layers that a table cannot know.
+        ValueError: there are layers that a table cannot hold.
     """
     return {
         name: _geometry(model.get_submodule(name), layer)
@@ -94,16 +94,16 @@ def geometries(model: nn.Module, graph: ChannelGraph) -> dict[str, Geometry]:
 
 
 def widths(layer: Layer) -> tuple[int, int]:
-    """Channels in and out of a layer of the full network; depthwise, one axis twice."""
+    """Return a layer's channels in and out in the full network; depthwise ones have one axis."""
     return len(layer.inputs or layer.outputs), len(layer.outputs)
 
 
 def _geometry(module: nn.Module, layer: Layer) -> Geometry:
     if not layer.refits or layer.multiplier > 1:
         raise ValueError(
-            f"the latency of layer {layer.name!r} cannot be looked up: a table knows plain "
-            f"convolutions and linear layers that run once, and this is a {type(module).__name__}. "
-            "Search by resource='macs' or 'params'"
+            f"the latency of layer {layer.name!r} cannot be looked up: a table holds plain "
+            f"convolutions and linear layers that run once, and this is a {type(module).__name__}; "
+            "search by resource='macs' or 'params'"
         )
     if isinstance(module, nn.Linear):
         return Geometry("linear", (1, 1), (1, 1), (0, 0), 1, 1, 1, norm=False)
@@ -127,7 +127,7 @@ def _pair(values: tuple[int, ...]) -> tuple[int, int]:
 
 
 def as_onnx(network: nn.Module, images: Tensor) -> bytes | None:
-    """Return a sequence of a convolution or linear layer, a norm and a ReLU as an ONNX file.
+    """Return a convolution or linear layer, with its norm and ReLU, as the content of an ONNX file.
 
     Thousands of layers are measured for a table, and the general export takes a second for each.
 
@@ -178,7 +178,7 @@ def as_onnx(network: nn.Module, images: Tensor) -> bytes | None:
         [helper.make_tensor_value_info(at, TensorProto.FLOAT, list("nchw"[: images.dim()]))],
         tensors,
     )
-    # The oldest formats that hold these operations, which every ONNX Runtime reads.
+    # The oldest format with these operations, which every version of ONNX Runtime reads.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
     onnx.checker.check_model(model)
     return model.SerializeToString()

@@ -1,9 +1,9 @@
-"""How much of the machine other programs take while something is measured.
+"""Load of the machine by other programs during a measurement.
 
-Figures of one pass may agree with each other and still be wrong: another program on the next core
-takes the cache and the memory that both share, from a large network more than from a small one.
-(measured: MobileNet at 224 x 224 and its compressed form at 1.82 on two idle cores, at 1.54 beside
-other programs, with quartiles as narrow.)
+The figures of one pass may agree with each other and still be wrong: a program on the next core
+takes shared cache and memory, and slows a large network more than a small one.  (Measured:
+MobileNet at 224 x 224 over its compressed form is 1.82 on two idle cores and 1.54 beside other
+programs, with equally narrow quartiles.)
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from pathlib import Path
 from amc_gym.compression.latency.timing import LatencyError
 
 BUSIEST = 0.1
-"""Share of the cores that other programs may take while users are told a ratio."""
+"""Largest share of the cores that other programs may take while a ratio is measured."""
 
 STAT = Path("/proc/stat")
 
 IDLE = (3, 4)
-"""Fields of a core's line that are no work: idle, and waiting for a disk."""
+"""Fields of a core's line without work: idle, and waiting for a disk."""
 
 COUNTED = 8
-"""Fields that add up to all of a core's time, that of other machines on it included."""
+"""Fields that add up to all of a core's time, including other virtual machines."""
 
 
 class OtherLoad:
-    """Share of the cores that other programs take, from when it was made.
+    """The share of the cores that other programs take, from the creation of this object on.
 
-    Make it before threads are pinned: programs on the other cores count, too.
+    Create it before threads are pinned, so that programs on the other cores count, too.
 
     Args:
-        stat: the kernel's table of the cores' times.
+        stat: the kernel's file with the cores' times.
     """
 
     def __init__(self, stat: Path = STAT) -> None:
@@ -42,7 +42,7 @@ class OtherLoad:
 
     @property
     def share(self) -> float | None:
-        """Share of the cores that this program may use, in [0, 1]; None where nobody can say."""
+        """Return the share of this program's cores that others took, in [0, 1]; None if unknown."""
         began, own, busy = self._now()
         if busy is None or self._busy is None:
             return None
@@ -50,10 +50,10 @@ class OtherLoad:
         return min(1.0, max(0.0, others / ((began - self._began) * len(self._cores))))
 
     def refuse(self, busiest: float = BUSIEST) -> None:
-        """Refuse what was measured beside other programs.
+        """Refuse a measurement during which other programs were busy.
 
         Args:
-            busiest: share of the cores that they may take, up to 1.
+            busiest: largest share of the cores that they may take, up to 1.
 
         Raises:
             LatencyError: they took more than that.
@@ -61,20 +61,20 @@ class OtherLoad:
         share = self.share
         if share is not None and share > busiest:
             raise LatencyError(
-                f"other programs took {share:.0%} of the cores while this was measured, and "
-                f"{busiest:.0%} is allowed: they take cache and memory from large networks more "
-                "than from small ones, so that no ratio is right; stop them, or raise busiest, up "
-                "to 1, to measure all the same"
+                f"other programs took {share:.0%} of the cores during the measurement, and "
+                f"{busiest:.0%} is allowed, because they slow large networks more than small ones "
+                "and distort every ratio; stop them, or raise busiest, up to 1, to measure "
+                "nevertheless"
             )
 
     def _now(self) -> tuple[float, float, float | None]:
-        """Wall-clock, time of this process, and of all work on the cores, in seconds."""
+        """Return wall-clock time, this process's time, and all work on the cores, in seconds."""
         return time.perf_counter(), time.process_time(), self._working()
 
     def _working(self) -> float | None:
         try:
             lines = self._stat.read_text().splitlines()
-        except OSError:  # another system than Linux
+        except OSError:  # not Linux
             return None
         ticks = 0
         for name, *fields in map(str.split, lines):

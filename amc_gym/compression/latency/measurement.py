@@ -1,7 +1,6 @@
-"""Makes a latency table on this machine.
+"""Measurement of a latency table on this machine.
 
-Layers are timed one by one, and a few whole networks beside them, all by turns; the table is fitted
-to the networks.
+Single layers and a few whole networks are timed in turns, and the table is fitted to the networks.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ SHARES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 """Shares of a layer's channels: the points of its grid."""
 
 ROUND_FROM = 40
-"""Points of axes with so many channels or more are multiples of 8, as people choose widths."""
+"""Axes with at least this many channels have points at multiples of 8, like common widths."""
 
 EMPTY = "empty call"
 
 FITTED_TO = 16
-"""Whole networks that scale and overhead are fitted to."""
+"""Number of whole networks that scale and overhead are fitted to."""
 
 
 def build(
@@ -50,14 +49,14 @@ def build(
 
     Args:
         workload: what to measure.
-        rounds: how often each layer and network is timed.
+        rounds: number of timings of each layer and network.
         portable: whether the table may be used on other machines.
-        progress: whether there is a progress bar, on stderr.
+        progress: whether to show a progress bar, on stderr.
         options: of ``timing.measure``.
 
     Raises:
         LatencyError: the machine is too noisy, or its clock is broken.
-        ValueError: more threads than cores.
+        ValueError: there are more threads than cores.
     """
     layers = geometries(workload.model, workload.graph)
     with Bar(rounds, progress) as bar, pinned(workload.device.threads):
@@ -94,7 +93,7 @@ def build(
 def _block(
     workload: Workload, layers: Mapping[str, Geometry], rounds: int, options: Mapping[str, Any]
 ) -> int:
-    """Channels that the runtime computes at once, by the network's heaviest convolution."""
+    """Return how many channels the runtime computes at once in the heaviest convolution."""
 
     def weight(name: str) -> int:
         geometry, (inputs, outputs) = found[name], widths(workload.graph.layers[name])
@@ -117,7 +116,7 @@ def _block(
 def _points(
     graph: ChannelGraph, layers: Mapping[str, Geometry], block: int
 ) -> dict[Geometry, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Channels in and out at which each geometry is timed."""
+    """Return the channels in and out at which each geometry is timed."""
     found: dict[Geometry, tuple[set[int], set[int]]] = {}
     for name, geometry in layers.items():
         layer = graph.layers[name]
@@ -136,7 +135,7 @@ def _points(
 def _spread(channels: int, pruned: bool, groups: int, block: int) -> set[int]:
     if not pruned:
         return {channels}
-    # Between multiples of a block there is nothing to measure.
+    # Times do not change between multiples of a block.
     step = lcm(groups, block) if block > 1 else max(groups, 8 if channels >= ROUND_FROM else 1)
     return {min(channels, max(step, round(s * channels / step) * step)) for s in SHARES} | {
         channels

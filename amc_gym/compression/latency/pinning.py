@@ -1,4 +1,4 @@
-"""Threads on the quietest cores of a machine, for as long as something is timed."""
+"""Pinning of threads to the quietest cores of a machine during a measurement."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from amc_gym._utils.machine import cores
 from amc_gym.compression.evaluation.parallel import torch_threads
 
 PROBE_NS = 50_000_000
-"""Work by which quiet cores are told from busy ones: some turns of the scheduler."""
+"""Nanoseconds of work that tell quiet cores from busy ones: several turns of the scheduler."""
 
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """Run so many threads on so many cores, the quietest ones, where the system lets choose.
+    """Pin this many threads to the quietest cores within the block, if the system allows it.
 
     Raises:
-        ValueError: fewer threads than one, or more than there are cores.
+        ValueError: ``threads`` is below 1 or above the number of cores.
     """
     available = cores()
     if not 1 <= threads <= available:
@@ -28,7 +28,7 @@ def pinned(threads: int) -> Iterator[None]:
     with torch_threads(threads):
         try:
             if before:
-                # All threads of a process share its cores; a pool that exists keeps its own.
+                # All threads of a process share its cores, but an existing pool keeps its own.
                 os.sched_setaffinity(0, sorted(before, key=_busy)[:threads])
             yield
         finally:
@@ -37,7 +37,7 @@ def pinned(threads: int) -> Iterator[None]:
 
 
 def _busy(core: int) -> int:
-    """How long a core takes to give this thread ``PROBE_NS`` of work."""
+    """Return how long a core takes to give this thread ``PROBE_NS`` of work."""
     os.sched_setaffinity(0, [core])
     began, worked = time.perf_counter_ns(), time.thread_time_ns()
     while time.thread_time_ns() - worked < PROBE_NS:

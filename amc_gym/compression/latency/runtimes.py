@@ -1,4 +1,4 @@
-"""Runtimes of a network: PyTorch as it is, compiled by it, or ONNX Runtime; one pass each."""
+"""Runtimes of a network: PyTorch, torch.compile, or ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from amc_gym.compression.latency.layers import as_onnx
 _COMPILED = itertools.count()
 
 Pass = Callable[[], object]
-"""Runs a network once, and returns when it is done."""
+"""Function that runs a network once, and returns when it is done."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """One way to run networks.
+    """A runtime of networks.
 
     Attributes:
         prepare: (network in eval mode, images (N, C, H, W) on the device, threads) -> its pass.
-        package: whose version the times depend on.
+        package: the package whose version the times depend on.
     """
 
     prepare: Callable[[nn.Module, Tensor, int], Pass]
@@ -39,7 +39,7 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        """Version of the package.
+        """Return the version of the package.
 
         Raises:
             ImportError: it is not installed.
@@ -59,18 +59,18 @@ def _compiled(network: nn.Module, images: Tensor, threads: int) -> Pass:
     def forward(images: Tensor) -> Tensor:
         return network(images)
 
-    # PyTorch keeps what it compiled with a function's code and stops at eight versions of it, so
-    # each network has a function with code of its own.
+    # PyTorch stores compiled code with a function's code object and stops at eight versions of it,
+    # so each network gets a function with its own code object.
     code = forward.__code__.replace(co_name=f"network_{next(_COMPILED)}")
     own = FunctionType(code, forward.__globals__, None, None, forward.__closure__)
     optimised: Any = torch.compile(own, dynamic=False, options={"freezing": True})
-    with torch.no_grad():  # freezing wants no_grad rather than inference_mode
+    with torch.no_grad():  # freezing needs no_grad rather than inference_mode
         optimised(images)
     return _timed_on(optimised, images)
 
 
 def _laid_out(network: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
-    """Return a copy where the images are, in the layout that is fastest for convolutions."""
+    """Return copies on the images' device, in the fastest memory layout for convolutions."""
     network = copy.deepcopy(network).to(images.device)
     layout = fastest_layout(network, images[:1])
     network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
@@ -90,7 +90,7 @@ def _timed_on(network: Callable[[Tensor], Tensor], images: Tensor) -> Pass:
 def _onnx(network: nn.Module, images: Tensor, threads: int) -> Pass:
     ort = onnxruntime()
     images = images.cpu().contiguous()
-    network = copy.deepcopy(network).cpu()  # where ONNX Runtime runs it; the caller's stays
+    network = copy.deepcopy(network).cpu()  # ONNX Runtime runs on the CPU; the caller's copy stays
     content = as_onnx(network, images) or _exported(network, images)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -102,17 +102,17 @@ def _onnx(network: nn.Module, images: Tensor, threads: int) -> Pass:
 
 
 def _exported(network: nn.Module, images: Tensor) -> bytes:
-    """Return a network as an ONNX file that is only timed, never handed over.
+    """Return a network as an ONNX file for timing only, never for hand-over.
 
     PyTorch's older exporter takes a thirtieth of the newer one's time, and ONNX Runtime makes the
-    same fused operations of both; where it is gone or fails, the newer one has to do.
+    same fused operations of both; if it is missing or fails, the newer one is used.
     """
     file = io.BytesIO()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is older
+            warnings.simplefilter("ignore")  # about the older exporter
             torch.onnx.export(network, (images,), file, dynamo=False)  # type: ignore[arg-type]
-    except Exception:  # it raises what it happens to run into
+    except Exception:  # the exporter may raise anything
         return FORMATS["onnx"].write(network, images, "network.onnx", {})[0]
     return file.getvalue()
 
@@ -122,4 +122,4 @@ RUNTIMES = {
     "compile": Runtime(_compiled, "torch"),
     "onnx": Runtime(_onnx, "onnxruntime"),
 }
-"""Name -> runtime.  "onnx" is what networks are handed over for."""
+"""Name -> runtime.  "onnx" is the one that exported networks run in."""

@@ -1,8 +1,8 @@
 """Times of layers over (channels in, channels out) on a coarse grid, in a file that can be shared.
 
-Between the points of the grid times are interpolated bilinearly.  They never fall when a channel is
-added: measured times are made monotone by least squares, so that the budget's bound (Algorithm 1)
-holds for latency as it does for MACs.
+Between the points of the grid times are interpolated bilinearly.  They never decrease when a
+channel is added: measured times are made monotone by least squares, so that the budget rule
+(Algorithm 1) works for latency as it does for MACs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Channels = Annotated[list[Positive], FailFast(), Field(min_length=1, max_length=
 
 
 class GridSchema(Schema):
-    """A ``Grid`` in a file; whether its times can be is asked afterwards."""
+    """A ``Grid`` in a file; its times are checked later."""
 
     inputs: Channels
     outputs: Channels
@@ -48,7 +48,7 @@ class DeviceSchema(Schema):
 
 
 class TableSchema(Schema):
-    """A whole file; ``block`` came later."""
+    """A table file; older ones have no ``block``."""
 
     format: Literal["amc-gym latency 1"]
     sha256: Sha256
@@ -65,8 +65,8 @@ class Grid:
 
     Attributes:
         inputs: channel counts, ascending, (I,).  Depthwise convolutions have one: (1,).
-        outputs: likewise, (O,).
-        ns: nanoseconds, (I, O), not falling along either axis.
+        outputs: channel counts, ascending, (O,).
+        ns: nanoseconds, (I, O), non-decreasing along both axes.
     """
 
     inputs: tuple[int, ...]
@@ -77,8 +77,8 @@ class Grid:
     def of(cls, inputs: tuple[int, ...], outputs: tuple[int, ...], ns: np.ndarray) -> Grid:
         """Make measured times monotone.
 
-        Least squares along one axis and then the other: the second regression keeps the order that
-        the first one made, since it never turns two rows that are in order around.
+        Uses least squares along one axis and then the other: the second regression keeps the order
+        that the first one made, because it never swaps two ordered rows.
         """
         from scipy.optimize import isotonic_regression  # slow to import
 
@@ -96,7 +96,7 @@ class Device:
         name: of the processor or GPU.
         runtime: a name in ``runtimes.RUNTIMES``.
         version: of the runtime's package.
-        threads: that it ran with.
+        threads: number of threads of the runtime.
         batch: images at a time.
     """
 
@@ -116,12 +116,12 @@ class LatencyTable:
     """A device's times for the layers of one network.
 
     Attributes:
-        device: whose.
+        device: the device that was measured.
         grids: geometry's key -> times.
-        overhead: nanoseconds of a whole network besides its layers.
-        portable: whether it may be used on other machines: it was written to be shared.
+        overhead: nanoseconds of a whole network outside of its layers.
+        portable: whether it may be used on other machines, because it was written to be shared.
         block: channels that the device computes at once: a layer takes as long as one whose
-            channels are the next multiples.
+            channels are rounded up to multiples of it.
     """
 
     device: Device
@@ -136,7 +136,7 @@ class LatencyTable:
         return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()
 
     def check(self, layers: Mapping[str, Geometry], widths: Mapping[str, tuple[int, int]]) -> None:
-        """Make sure that it holds every layer of a network.
+        """Refuse a network of which the table does not hold every layer.
 
         Args:
             layers: name -> geometry.
@@ -149,7 +149,7 @@ class LatencyTable:
             grid = self.grids.get(geometry.key)
             if grid is None:
                 raise LatencyError(
-                    f"the latency table is of another network: it has no times of layer {name!r}, "
+                    f"the latency table is of another network: it has no times for layer {name!r}, "
                     f"{geometry.key}; it has {', '.join(list(self.grids)[:3])}, ..."
                 )
             inputs, outputs = widths[name]
@@ -161,7 +161,7 @@ class LatencyTable:
                 )
 
     def save(self, path: Path) -> Path:
-        """Write the table; the file is whole or not there."""
+        """Write the table completely or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "sha256": self.fingerprint, **self._content()}
         content["portable"] = self.portable
@@ -169,24 +169,24 @@ class LatencyTable:
 
     @classmethod
     def load(cls, path: Path, here: str | None = None) -> LatencyTable:
-        """Read what ``save`` wrote.
+        """Read a table that ``save`` wrote.
 
         Args:
             path: the file.
-            here: name of the device that it is to be used on; None asks nothing.
+            here: name of the device that it is to be used on; None skips this check.
 
         Raises:
-            LatencyError: no such table, a changed one, one with times that cannot be, or another
-                device's that was not written to be shared.
+            LatencyError: it is not such a table, was changed, has impossible times, or was measured
+                on another device and not written to be shared.
             OSError: the file is missing.
         """
         try:
             content = documents.read(path)
             if isinstance(content, dict) and content.get("format") != FORMAT:
-                raise LatencyError(f"{path} is no latency table of the format {FORMAT!r}")
+                raise LatencyError(f"{path} is not a latency table of the format {FORMAT!r}")
             said = documents.check(TableSchema, content)
         except DocumentError as error:
-            raise LatencyError(f"{path} is no latency table: {error}") from error
+            raise LatencyError(f"{path} is not a latency table: {error}") from error
         claimed, portable = said.sha256, said.portable
         grids = {
             key: Grid(tuple(grid.inputs), tuple(grid.outputs), tuple(map(tuple, grid.ns)))
@@ -195,11 +195,11 @@ class LatencyTable:
         device = Device(**said.device.model_dump())
         table = cls(device, grids, said.overhead, portable, said.block)
         if claimed != table.fingerprint:
-            raise LatencyError(f"{path} was changed since it was written; build it again")
+            raise LatencyError(f"{path} was changed since it was written: measure it again")
         table._check_times(path)
         if here is not None and not portable and table.device.name != here:
             raise LatencyError(
-                f"{path} was measured on {table.device.name!r}, and this is {here!r}: build one "
+                f"{path} was measured on {table.device.name!r}, and this is {here!r}: measure one "
                 "here, or write it there with `amc-gym latency-table --out`, to be shared"
             )
         return table
@@ -221,7 +221,7 @@ class LatencyTable:
     def _content(self) -> dict[str, Any]:
         grids = {key: asdict(grid) for key, grid in self.grids.items()}
         content = {"device": asdict(self.device), "overhead": self.overhead, "grids": grids}
-        # Tables from before blocks were known keep their fingerprints, by which plans name them.
+        # Older tables, without blocks, keep their fingerprints, by which plans refer to them.
         return content if self.block == 1 else {**content, "block": self.block}
 
 

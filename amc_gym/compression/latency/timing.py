@@ -1,9 +1,9 @@
-"""How long passes take on a machine that does other things too.
+"""Timing of passes on a machine that also does other things.
 
-All passes are timed by turns, round after round, so that a slow minute of the machine slows all of
-them alike.  Tables are made of lower quartiles, since other jobs only ever add time; what users are
-told is the median and its spread.  What a broken clock says is refused, and so is a machine on
-which nothing can be compared.
+All passes are timed in turns, round after round, so that a slow minute of the machine slows all of
+them equally.  Tables are made of lower quartiles, because other programs only ever add time; users
+see the median and its spread.  Times of a broken clock are refused, and so is a machine too noisy
+to compare anything on.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 ROUNDS = 15
 LEAST_NS = 1_000_000
-"""A figure covers as many passes as take so long: clocks and calls cost a microsecond."""
+"""A figure covers as many passes as take this long, because clocks and calls take a microsecond."""
 
 LONGEST_NS = 3_600 * 10**9
-"""No pass of a network takes an hour."""
+"""Longest plausible pass of a network: one hour."""
 
 NOISIEST = 0.5
-"""Spread of the typical pass beyond which a machine is too noisy."""
+"""Spread of the typical pass above which a machine is too noisy."""
 
 Clock = Callable[[], int]
-"""Nanoseconds."""
+"""Function that returns nanoseconds."""
 
 
 class LatencyError(ValueError):
-    """Times that cannot be measured, or a table of them that does not belong here."""
+    """Raised for times that cannot be measured, and for tables that do not belong here."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Timing:
     """Times of one pass, in nanoseconds.
 
     Attributes:
-        rounds: one figure each, (rounds,).
+        rounds: one figure for each round, (rounds,).
     """
 
     rounds: np.ndarray
@@ -54,7 +54,7 @@ class Timing:
 
     @property
     def quiet(self) -> float:
-        """The lower quartile: other jobs only ever add time, and disturbed most rounds less."""
+        """The lower quartile, which other programs disturb least, as they only ever add time."""
         return self.quartiles[0]
 
     @property
@@ -65,14 +65,14 @@ class Timing:
 
     @property
     def spread(self) -> float:
-        """Between the quartiles, as a share of the median."""
+        """Difference of the quartiles, as a share of the median."""
         low, high = self.quartiles
         return (high - low) / self.median
 
     def ratio(self, other: Timing) -> tuple[float, float, float]:
-        """Return this over the other, round by round: median and quartiles.
+        """Return these times over the others, round by round: median and quartiles.
 
-        Round by round, so that what slows the machine for a while cancels out.
+        Comparing round by round cancels what slows the machine for a while.
         """
         low, middle, high = np.quantile(self.rounds / other.rounds, (0.25, 0.5, 0.75))
         return float(middle), float(low), float(high)
@@ -86,21 +86,21 @@ def measure(
     clock: Clock = time.perf_counter_ns,
     told: Callable[[int], None] | None = None,
 ) -> dict[Any, Timing]:
-    """Time passes by turns.
+    """Time passes in turns.
 
     Args:
         passes: name -> pass.
-        rounds: how often each is timed, at least 3.
-        noisiest: spread of the typical pass that is still accepted.
-        clock: nanoseconds that never run backwards.
-        told: of each finished round.
+        rounds: number of timings of each, at least 3.
+        noisiest: largest accepted spread of the typical pass.
+        clock: returns nanoseconds that never run backwards.
+        told: called with the number of finished rounds.
 
     Returns:
         The same names -> times.
 
     Raises:
-        LatencyError: the clock says zero, negative times or hours, or the machine is too noisy.
-        ValueError: fewer than 3 rounds.
+        LatencyError: the clock returns zero, negative times or hours, or the machine is too noisy.
+        ValueError: ``rounds`` is below 3.
     """
     if rounds < 3:
         raise ValueError(f"rounds must be at least 3, not {rounds}")
@@ -108,7 +108,7 @@ def measure(
     figures: dict[Any, list[float]] = {name: [] for name in passes}
     for number in range(rounds):
         for name, run in passes.items():
-            run()  # fetches what the others drove out of the cache: a network in use is warm
+            run()  # refills the cache, which other passes have used: a network in use is warm
             figures[name].append(_timed(run, loops[name], clock) / loops[name])
         if told is not None:
             told(number + 1)
@@ -124,7 +124,7 @@ def measure(
 
 
 def _loops(run: Pass, clock: Clock) -> int:
-    """How many passes a figure is to cover; they also warm the pass up."""
+    """Return how many passes a figure covers, after running as many to warm up."""
     run()
     run()
     once = min(_timed(run, 1, clock) for _ in range(3))
@@ -138,7 +138,7 @@ def _timed(run: Pass, loops: int, clock: Clock) -> int:
     took = clock() - began
     if not 0 < took < LONGEST_NS * loops:
         raise LatencyError(
-            f"the clock says that {loops} pass{'es'[: 2 * (loops > 1)]} took {took} ns; "
-            "nothing is kept of this measurement"
+            f"the clock says that {loops} pass{'es'[: 2 * (loops > 1)]} took {took} ns: nothing of "
+            "this measurement is kept, so measure again"
         )
     return took

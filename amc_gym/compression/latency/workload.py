@@ -1,4 +1,4 @@
-"""Workloads that are measured: layers alone, and whole networks of fewer channels."""
+"""Workloads that are measured: single layers, and whole networks of fewer channels."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from amc_gym.compression.latency.table import Device
 from amc_gym.compression.slim import slim
 
 LEAST_SHARE = 0.2
-"""Smallest share of a unit's channels in a random plan: 1 less the paper's a_max."""
+"""Smallest share of a unit's channels in a random plan: 1 minus the paper's a_max."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Networks that are measured, and how.
+    """A network to measure, and how to measure it.
 
     Attributes:
         model: the network, in eval mode.
         graph: its channel graph.
         image: (1, C, H, W), on the device.
-        device: what its times belong to.
-        multiple: of channels in random plans.
+        device: the device that is measured.
+        multiple: channels in random plans are multiples of this.
     """
 
     model: nn.Module
@@ -40,32 +40,32 @@ class Workload:
 
     @property
     def images(self) -> Tensor:
-        """A batch."""
+        """Return a batch of images."""
         return self.image.repeat(self.device.batch, 1, 1, 1)
 
     def network(self, counts: Sequence[int]) -> nn.Module:
-        """One that keeps so many channels of each unit; which ones changes no time."""
+        """Return a network that keeps ``counts`` channels; which ones does not affect its time."""
         units = zip(self.graph.units, counts, strict=True)
         kept = tuple(unit.first(count) for unit, count in units)
         return slim(self.model, self.graph, kept)
 
     def whole(self, counts: Sequence[int]) -> Pass:
-        """Return a pass of the network that keeps so many channels of each unit."""
+        """Return a pass of the network that keeps ``counts[u]`` channels of unit u."""
         return self.prepare(self.network(counts), self.images)
 
     def layer(self, geometry: Geometry, inputs: int, outputs: int) -> Pass:
-        """Return a pass of one layer alone, with so many channels."""
+        """Return a pass of a single layer with the given channels."""
         images = geometry.input(self.device.batch, inputs, outputs)
         return self.prepare(geometry.module(inputs, outputs), images)
 
     def prepare(self, network: nn.Module, images: Tensor) -> Pass:
-        """Return a pass in the runtime."""
+        """Return a pass of a network in the runtime."""
         images = images.to(self.image.device)
         return RUNTIMES[self.device.runtime].prepare(network, images, self.device.threads)
 
 
 def this_device(device: torch.device, runtime: str, threads: int, batch: int) -> Device:
-    """Device that times measured here belong to.
+    """Return the device that is measured.
 
     Raises:
         ImportError: the runtime is not installed.
@@ -74,16 +74,16 @@ def this_device(device: torch.device, runtime: str, threads: int, batch: int) ->
 
 
 def device_name(device: torch.device) -> str:
-    """Name of the GPU or the processor."""
+    """Return the name of the GPU or the CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def random_plans(graph: ChannelGraph, n: int, multiple: int, seed: int) -> list[tuple[int, ...]]:
-    """Counts between a fifth and all of each unit's channels: small, large and mixed networks."""
+    """Return random counts from a fifth to all of each unit's channels, small, large and mixed."""
     rng = np.random.default_rng(seed)
     plans = []
     for _ in range(n):
-        # A plan's own range first: independent units alone would all be of average size.
+        # Each plan first draws its range, because independent units would all average out.
         low, high = np.sort(rng.uniform(LEAST_SHARE, 1, 2))
         counts = []
         for unit in graph.units:

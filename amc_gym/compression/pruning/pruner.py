@@ -1,4 +1,4 @@
-"""Kept channels and recovered weights for any channel counts, remembered as they are asked for."""
+"""Kept channels and recovered weights for any channel counts, computed on demand and remembered."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from amc_gym.compression.slim import Kept, rescaled
 class Pruner:
     """The tensors of the slim network of ``model`` when unit u keeps its best ``counts[u]``.
 
-    Nothing here depends on the agent: orders, factors and index maps are made once.  In the slim
-    network a unit's channels lie in the order of their rank, so that the tensors of most layers
-    are leading blocks of tensors that were sorted once: a plan costs one matrix product for each
-    re-fitted layer, and views.
+    Nothing here depends on the agent: orders, factors and index maps are computed once.  In the
+    slim network a unit's channels are in order of their rank, so that the tensors of most layers
+    are leading blocks of tensors that were sorted once: a plan costs views, and one matrix product
+    for each re-fitted layer.
 
     Args:
         model: the network to be slimmed, in eval mode; its norms may have been folded.
@@ -70,13 +70,13 @@ class Pruner:
             for name, layer in graph.layers.items()
             if name not in known and layer.kind != "norm"
         )
-        """Layers whose tensors are among ``parameters``."""
+        """Layers whose tensors are in ``parameters``."""
         self.parameters = tuple(
             SelectedParameter(_tensor(model, parameter), parameter, self.layout, remembered)
             for parameter in graph.parameters
             if not (len(parameter.owners) == 1 and parameter.owners[0][0] in known)
         )
-        """Tensors that belong to none of the layers that are known."""
+        """Tensors that belong to no known layer."""
         self._powers: dict[str, list[Parameter]] = {}
         for parameter in graph.parameters:
             if parameter.power is not None:
@@ -85,7 +85,7 @@ class Pruner:
         self._positions = kept_positions([told.axis for told in graph.told], graph.units)
 
     def _order_in_groups(self, layer: Layer) -> torch.Tensor:
-        """Columns of each group of a grouped convolution by rank, (groups, columns)."""
+        """Return the columns of each group of a grouped convolution by rank, (groups, columns)."""
         assert layer.inputs is not None
         (unit,) = layer.inputs.units
         rank = np.argsort(self.orders[unit]).reshape(layer.groups, -1)
@@ -94,15 +94,15 @@ class Pruner:
         return unfolded_columns((starts + within).reshape(-1), layer)
 
     def kept(self, counts: Sequence[int]) -> Kept:
-        """Kept channels of each unit, ascending."""
+        """Return the kept channels of each unit, in ascending order."""
         return tuple(
             np.sort(order[:count]) for order, count in zip(self.orders, counts, strict=True)
         )
 
     def layout(self, counts: Sequence[int]) -> Kept:
-        """Kept channels of each unit as they lie in the slim network.
+        """Return the kept channels of each unit in their order in the slim network.
 
-        By rank; ascending where grouped convolutions cut the unit into blocks, which stay apart.
+        Ordered by rank, or ascending in units that grouped convolutions divide into blocks.
         """
         kept = zip(self.graph.units, self.orders, counts, strict=True)
         return tuple(
@@ -111,7 +111,7 @@ class Pruner:
         )
 
     def told(self, counts: Sequence[int]) -> list[tuple[str, int, str]]:
-        """Each module that is told how many channels there are, how many, and its attribute."""
+        """Return (module, channels, attribute) of modules that store their number of channels."""
         if not self._told:
             return []
         fixed, matrix, parts = self._positions
@@ -126,17 +126,17 @@ class Pruner:
         grams: Mapping[str, torch.Tensor] | None = None,
         weights: Mapping[str, float] | None = None,
     ) -> list[np.ndarray]:
-        """Errors of the layers that read each unit if it keeps k channels, (channels + 1,).
+        """Return errors of a unit's readers when it keeps k channels, (channels + 1,) each.
 
-        Relative squared error of each layer's output on the calibration samples, all its other
-        inputs there; weighted and summed over the layers.  It falls from the sum of the weights at
-        0 to 0 at all channels.  A layer that this pruner re-fits is judged with its weights
-        re-fitted, any other with its weights as they are.
+        The error is the relative squared error of a layer's output on the calibration samples, with
+        all its other inputs kept; it is weighted and summed over the layers.  It falls from the sum
+        of the weights at 0 channels to 0 at all of them.  A layer that this pruner re-fits has
+        re-fitted weights, any other its original ones.
 
         Args:
-            grams: Gram matrices of layers that are not re-fitted.  For those that are not among
-                them the share of squared weights stands for the error.
-            weights: how much each layer's error counts, by name; all of them 1 by default.
+            grams: Gram matrices of layers that are not re-fitted.  For layers without one, the
+                pruned share of squared weights serves as the error.
+            weights: weight of each layer's error, by name; 1 by default.
         """
         grams = grams or {}
         errors = [np.zeros(unit.channels + 1) for unit in self.graph.units]
@@ -151,9 +151,9 @@ class Pruner:
         return errors
 
     def places(self, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
-        """Unit and rank in it of each position of an axis, as a full slim network has them.
+        """Return the unit and the rank of each position of an axis in a full slim network.
 
-        A position stays where its unit keeps more channels than its rank; ``FIXED`` ones always.
+        A position is kept if its unit keeps more channels than its rank; ``FIXED`` ones always are.
         """
         positions = axis.kept(self.layout(self.graph.full))
         units, ranks = axis.unit[positions], np.zeros(len(positions), dtype=int)
@@ -163,18 +163,18 @@ class Pruner:
         return units, ranks
 
     def full_width(self, name: str, device: torch.device) -> FullWidth:
-        """Return a layer's weight as a function of which of its inputs stay, on a device.
+        """Return a layer's weight as a function of its kept inputs, on a device.
 
         Raises:
-            ValueError: it is not known how its weight reads channels.
+            ValueError: the layer's weight has an unknown form.
         """
         layer = self._layers[name]
         if isinstance(layer, SelectedLayer) or name in self._powers:
-            raise ValueError(f"layer {name!r} holds its weight in a form of its own")
+            raise ValueError(f"layer {name!r} holds its weight in an unknown form")
         return layer.full_width(self.layout(self.graph.full), device)
 
     def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
-        """Weight, bias and running statistics of one slim layer, by name; not to be written to."""
+        """Return a slim layer's tensors by name: weight, bias, statistics; do not change them."""
         tensors = self._layers[name].tensors(counts)
         if tensors and name in self._powers:
             return tensors | {
@@ -185,7 +185,7 @@ class Pruner:
 
 
 def is_known(module: nn.Module, layer: Layer) -> bool:
-    """Whether a layer holds nothing but a weight and vectors, as its class says."""
+    """Return whether a layer is a plain one that holds only a weight and vectors."""
     transposed = isinstance(module, nn.modules.conv._ConvNd) and module.transposed
     return layer.plain and layer.counted and not transposed and module.weight is not None
 
@@ -196,14 +196,14 @@ def _tensor(model: nn.Module, parameter: Parameter) -> torch.Tensor:
 
 
 def _is_whole(axis: Axis | None, graph: ChannelGraph) -> bool:
-    """Whether an axis holds one unit, each channel once and in order."""
+    """Return whether an axis holds one unit, with each channel once and in order."""
     if axis is None or len(axis.units) != 1 or (axis.unit != axis.units[0]).any():
         return False
     return np.array_equal(axis.channel, np.arange(graph.units[axis.units[0]].channels))
 
 
 def _is_sorted(layer: Layer, graph: ChannelGraph) -> bool:
-    """Whether both axes hold one unit without blocks, or nothing that is ever pruned."""
+    """Return whether each axis holds one unit without blocks, or nothing prunable."""
     return all(
         axis is None
         or not axis.units

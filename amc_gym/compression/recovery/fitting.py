@@ -1,11 +1,11 @@
-"""How far a layer's weights are to move: told by images that the fit has not seen.
+"""How far a layer's weights should move, judged on images that the fit has not seen.
 
-Least squares on few images fit those and destroy what the weights are for on all others, and the
-later the layer the fewer independent samples its many weights have: positions of one image are much
-alike.  So each layer is fitted in several ways to four fifths of the images, from weights that are
-good already: with ridges that pull ever more towards these, behind the ReLU or not.  The way that
-errs least on the held-out fifth is taken, and if none errs less than the given weights, these stay.
-No fit ever sees that fifth: it can tell of the network as a whole, too.
+Least squares on few images fit those and destroy the weights for all others, and later layers have
+many weights but few independent samples, because the positions of one image are very similar.  So
+each layer is fitted in several ways to four fifths of the images, starting from good weights: with
+ridges that pull more and more towards these, behind the ReLU or not.  The fit with the smallest
+error on the held-out fifth is chosen, or the given weights if none has a smaller error.  As no fit
+ever uses that fifth, it can also be used to judge the network as a whole.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from amc_gym.compression.recovery.behind_relu import Behind
 from amc_gym.compression.recovery.reconstruction import RIDGE
 
 RIDGES = (1.0, 0.1, 1e-2, RIDGE)
-"""Shares of the mean diagonal of the Gram matrix, tried from the one that moves weights least."""
+"""Shares of the Gram matrix's mean diagonal, from the one that moves weights least."""
 
 ROWS = 4096
-"""Whose products are summed in the images' own precision; the sums of these are in float64."""
+"""Rows whose products are summed in the images' precision; these sums are added in float64."""
 
 
 class LeastSquares:
-    """Weights near given ones that bring inputs to wanted outputs; each ridge factored once.
+    """Weights near given ones that map inputs to wanted outputs; each ridge is factored once.
 
-    The change of the weights is fitted to what is missing, so that nothing changes where nothing
-    is missing, whatever the rounding.
+    The change of the weights is fitted to the missing outputs, so that nothing changes where
+    nothing is missing, independently of rounding.
 
     Args:
         rows: inputs, (groups, samples, columns).
         start: the given weights, (groups, columns, outputs).
-        offset: whether outputs have one, which costs nothing.
+        offset: whether outputs have an offset, which is not penalised.
     """
 
     def __init__(self, rows: Tensor, start: Tensor, *, offset: bool) -> None:
@@ -52,13 +52,13 @@ class LeastSquares:
         return next(self.fits(wanted, (ridge,)))
 
     def fits(self, wanted: Tensor, ridges: tuple[float, ...]) -> Iterator[Fitted]:
-        """Fit with each ridge."""
+        """Yield the fit with each ridge."""
         middle, products = self._missing(wanted)
         for ridge in ridges:
             yield self._moved(torch.linalg.lu_solve(*self._factor(ridge), products), middle)
 
     def _missing(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean of what is missing, (groups, 1, outputs), and ``rows' missing``."""
+        """Return the mean of the missing outputs, (groups, 1, outputs), and ``rows' missing``."""
         missing = wanted - self._predicted
         middle = (
             missing.mean(1, keepdim=True) if self._movable else torch.zeros_like(missing[:, :1])
@@ -81,7 +81,7 @@ class LeastSquares:
         return self._gram + share * identity
 
     def _products(self, others: Tensor) -> Tensor:
-        """``rows' others`` in float64."""
+        """Return ``rows' others`` in float64."""
         total = torch.zeros(1, dtype=torch.float64, device=others.device)
         for mine, other in zip(self._rows.split(ROWS, 1), others.split(ROWS, 1), strict=True):
             total = total + (mine.mT @ other).double()
@@ -90,13 +90,13 @@ class LeastSquares:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Weights of a layer, (groups, columns, outputs), and an offset, (groups, 1, outputs)."""
+    """A layer's fitted weights, (groups, columns, outputs), and an offset, (groups, 1, outputs)."""
 
     weights: Tensor
     offset: Tensor
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(groups, samples, columns) -> (groups, samples, outputs)."""
+        """Return the outputs, (groups, samples, columns) -> (groups, samples, outputs)."""
         return rows @ self.weights + self.offset
 
 
@@ -107,7 +107,7 @@ class Problem:
     Attributes:
         rows: inputs, (groups, samples, columns).
         wanted: outputs without the layer's bias, (groups, samples, outputs).
-        behind: way of the output to what counts of it; ``None``: the output itself counts.
+        behind: what follows the output; ``None``: the output itself counts.
     """
 
     rows: Tensor
@@ -115,21 +115,21 @@ class Problem:
     behind: Behind | None = None
 
     def part(self, chosen: slice) -> Problem:
-        """Return the problem of some of the samples."""
+        """Return the problem for some of the samples."""
         behind = None if self.behind is None else self.behind.part(chosen)
         return Problem(self.rows[:, chosen], self.wanted[:, chosen], behind)
 
     @property
     def plain(self) -> Tensor:
-        """Outputs that are wanted of the layer itself, by what is wanted behind it if anything."""
+        """Outputs wanted of the layer itself, also if the aim is behind a ReLU."""
         if self.behind is None:
             return self.wanted
         return self.behind.outputs(self.behind.aims, self.wanted)
 
     def errors(self, fitted: Fitted) -> Tensor:
-        """Return the squared error of what counts of the outputs, of each sample, (samples,).
+        """Return the squared error of each sample, (samples,), in what counts of the outputs.
 
-        Of several fits, weights (ways, groups, columns, outputs), all at once: (ways, samples).
+        Several fits with weights (ways, groups, columns, outputs) give (ways, samples).
         """
         found, wanted = fitted(self.rows), self.wanted
         if self.behind is not None:
@@ -138,23 +138,24 @@ class Problem:
 
 
 def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
-    """Fit a layer in the way that errs least on samples that it has not been fitted to.
+    """Return the fit of a layer with the smallest error on held-out samples.
 
     Args:
-        problem: samples to fit to, and behind them those that are held out.
-        start: the weights that it has, (groups, columns, outputs).
-        fitted: how many samples are to be fitted to.
+            problem: samples to fit to, followed by the held-out samples.
+            start: the layer's present weights, (groups, columns, outputs).
+            fitted: number of samples to fit to.
 
-    Returns:
-        The best fit, the given weights if none errs less; ``None`` where these are right.
+        Returns:
+            The best fit, or the given weights if no fit has a smaller error; ``None`` if these are
+            exact.
     """
     seen, unseen = problem.part(slice(fitted)), problem.part(slice(fitted, None))
     best = Fitted(start, torch.zeros_like(start[:, :1]))
     least = unseen.errors(best)
-    if not float(least.sum()) > 0:  # the network before is whole
+    if not float(least.sum()) > 0:  # nothing before this layer was pruned
         return None
     squares = LeastSquares(seen.rows, start, offset=seen.behind is not None)
-    nearest = None  # the best of the fits, or the one that moves weights least
+    nearest = None  # the best fit, or the one that moves weights least
     for ridge, found in zip(RIDGES, squares.fits(seen.plain, RIDGES), strict=True):
         if clearly_less(errors := unseen.errors(found), least):
             least, best, nearest = errors, found, (ridge, found)
@@ -168,6 +169,6 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
 
 
 def clearly_less(errors: Tensor, others: Tensor) -> Tensor:
-    """Whether errors are less than others of the same samples by more than chance may do, ()."""
+    """Return whether errors are significantly smaller than others on the same samples, ()."""
     less = others - errors
     return less.mean() > less.std() / len(less) ** 0.5
