@@ -1,1 +1,1 @@
-"""Helpers that know nothing of compression: files, names, arguments, provenance."""
+"""Helpers that are independent of compression: files, names, arguments, provenance."""

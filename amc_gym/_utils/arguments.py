@@ -1,7 +1,7 @@
-"""Arguments as plain Python values: whole and real numbers, yes or no, paths.
+"""Conversion of arguments to plain Python values: integers, floats, booleans, paths.
 
-People hand over NumPy scalars, fractions and tensors without dimensions.  Options, plans and specs
-hold Python's own numbers, which JSON can write and every reader understands.
+Users pass NumPy scalars, fractions and tensors without dimensions.  Options, plans and specs hold
+Python's own numbers, which JSON can write and every reader understands.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = LONGEST
 
 WELL_SPOKEN = ("builtins", "numpy", "torch", "fractions", "decimal", "pathlib", "functools")
-"""Modules whose objects say what they are in few words, and at little cost."""
+"""Modules whose objects have a short and cheap ``repr``."""
 
 
 def real(
@@ -52,15 +52,15 @@ def real(
     Args:
         name: of the argument, as the user writes it.
         value: an int, float, fraction or decimal, a NumPy scalar, or an array or tensor without
-            dimensions; truth values are no numbers.
-        above: bound that the number must exceed.
-        at_least: likewise, included.
-        below: bound that it must stay under.
-        at_most: likewise, included.
-        otherwise: what else the argument may be, for the message: " or None for no bound".
+                dimensions; booleans are not numbers.
+            above: exclusive lower bound.
+            at_least: inclusive lower bound.
+            below: exclusive upper bound.
+            at_most: inclusive upper bound.
+            otherwise: what else the argument may be, for the message: " or None for no bound".
 
     Raises:
-        TypeError: it is no real number.
+        TypeError: it is not a real number.
         ValueError: it is not finite, or out of bounds.
     """
     demand = _interval(above, at_least, below, at_most) + otherwise
@@ -95,7 +95,7 @@ def whole(
         otherwise: what else the argument may be, for the message.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         ValueError: it is not whole, or out of bounds.
     """
     number = _number(name, value, f"a whole number{otherwise}")
@@ -114,10 +114,10 @@ def whole(
 
 
 def truth(name: str, value: object) -> bool:
-    """Return true or False.
+    """Return a boolean as Python's True or False.
 
     Raises:
-        TypeError: it is something else, numbers and strings included.
+        TypeError: it is anything else, including numbers and strings.
     """
     found = _scalar(value) if is_tensor(value) else value
     if isinstance(found, np.ndarray) and found.ndim == 0:
@@ -143,15 +143,15 @@ def path(name: str, value: object) -> Path:
 
 
 def function(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
-    """Return a function that takes certain arguments.
+    """Return a function after checking that it takes certain arguments.
 
     Args:
         name: of the argument, as the user writes it.
-        value: the function, or an object that can be called, but no class.
-        arguments: what it will be given, in words: "a plan".
+        value: the function, or a callable object, but not a class.
+        arguments: what it will be called with, in words: "a plan".
 
     Raises:
-        TypeError: it is none, takes other arguments, or cannot be hashed.
+        TypeError: it is not a function, takes other arguments, or cannot be hashed.
     """
     demand = f"a function of {' and '.join(arguments)}" if arguments else "a function of nothing"
     if not callable(value) or isinstance(value, type):
@@ -162,14 +162,14 @@ def function(name: str, value: Any, *arguments: str) -> Callable[..., Any]:
     except TypeError as error:
         raise TypeError(f"{name} must be {demand}, not {described(value)}: {error}") from None
     except ValueError:
-        pass  # one that is built in and does not say what it takes
+        pass  # a built-in function without a signature
     return value
 
 
 def plain(value: Any) -> Any:
-    """The value with its numbers as Python's own and its paths as strings; all else as it is.
+    """Return the value with plain Python numbers and with paths as strings.
 
-    Mappings, lists and tuples are gone through.
+    Mappings, lists and tuples are converted recursively; everything else stays as it is.
     """
     if isinstance(value, str):
         return str(value)
@@ -188,13 +188,13 @@ def plain(value: Any) -> Any:
 
 
 def is_tensor(value: object) -> TypeGuard[Tensor]:
-    """Whether a value is a tensor; there are none as long as nobody has imported PyTorch."""
+    """Return whether a value is a tensor, without importing PyTorch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def described(value: object) -> str:
-    """Describe a value of a wrong type in a few words."""
+    """Return a short description of a value of a wrong type."""
     if (isinstance(value, np.ndarray) or is_tensor(value)) and value.ndim > 0:
         kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
         return f"{kind} of shape {tuple(value.shape)} and type {value.dtype}"
@@ -209,7 +209,7 @@ def described(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value's own words, cut off where they become long."""
+    """Return a value's ``repr``, cut off if it is long."""
     if (isinstance(value, np.ndarray) or is_tensor(value)) and value.ndim > 0:
         return described(value)
     if type(value).__module__ not in WELL_SPOKEN:
@@ -227,14 +227,14 @@ def _number(name: str, value: object, demand: str) -> Number:
 
 
 def _python_number(value: object) -> Number | None:
-    """Turn a number into Python's own, or None if it is none."""
+    """Convert a number to a Python number; None if it is not a number."""
     found = _scalar(value) if is_tensor(value) else value
     if isinstance(found, np.ndarray) and found.ndim == 0:
         found = found[()]
     if isinstance(found, bool | np.bool_):
         return None
     if isinstance(found, np.floating):
-        # The shortest decimal that the type tells from its neighbours: what the user wrote.
+        # The shortest decimal that identifies the number in its type, which the user wrote.
         return float(str(found)) if found.itemsize < 8 else float(found)
     if isinstance(found, Integral):
         return int(found)
@@ -246,14 +246,14 @@ def _python_number(value: object) -> Number | None:
 
 
 def _scalar(tensor: Tensor) -> object:
-    """The NumPy scalar of a tensor without dimensions; the tensor itself if it holds no number."""
-    import torch  # is loaded: there is a tensor
+    """Return a 0-d tensor as a NumPy scalar; the tensor itself if it holds no number."""
+    import torch  # loaded already, as there is a tensor
 
     if tensor.ndim > 0 or tensor.is_meta or tensor.is_sparse:
         return tensor
     tensor = tensor.detach()
     if tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float64):
-        tensor = tensor.float()  # NumPy knows no bfloat16 and nothing shorter
+        tensor = tensor.float()  # NumPy has no bfloat16 and no shorter types
     return np.asarray(tensor.cpu())[()]
 
 

@@ -1,6 +1,6 @@
-"""CUDA graphs: work for a GPU that is recorded once and launched as a whole from then on.
+"""CUDA graphs: GPU work that is recorded once and then launched as a whole.
 
-Small kernels keep a GPU waiting: to launch one takes longer than to run it.
+Small kernels leave a GPU idle, because launching one takes longer than running it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 WARM_UP = 3
-"""Passes before a recording, in which libraries choose algorithms and allocate what they keep."""
+"""Passes before a recording, in which libraries choose algorithms and allocate memory."""
 
 
 def warm_up(work: Callable[[], Any]) -> None:
-    """Run the work some times on a stream of its own, as it has to be before it is recorded."""
+    """Run the work several times on its own stream, as is required before recording."""
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
@@ -27,15 +27,15 @@ def warm_up(work: Callable[[], Any]) -> None:
 class Recorded:
     """Work without arguments that is launched as one CUDA graph.
 
-    Where a device other than a GPU computes, or the work waits for the GPU, which no graph can, it
-    is simply done.
+    On other devices, and if the work waits for the GPU, which a graph cannot record, it is simply
+    run.
 
     Args:
-        work: reads and writes tensors that stay where they are; called the first time at once.
-        device: where they are.
+        work: reads and writes tensors that stay in place; called once at creation.
+        device: device of the tensors.
 
     Attributes:
-        result: of the work; the next call writes over it.
+        result: of the work; the next call overwrites it.
     """
 
     result: Any
@@ -50,7 +50,7 @@ class Recorded:
         self()
 
     def __call__(self) -> Any:
-        """Do the work, and return its result."""
+        """Run the work and return its result."""
         if self._graph is None:
             self.result = self._work()
         else:

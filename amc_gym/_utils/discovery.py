@@ -1,4 +1,4 @@
-"""Modules of a folder that register what they hold, found without a list of them."""
+"""Discovery of modules that register their contents, so that no list of them is needed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pkgutil import iter_modules
 
 
 def import_modules(package: str, without: Container[str] = ()) -> None:
-    """Import the modules of a package, so that each registers its own.
+    """Import the modules of a package, so that each registers its contents.
 
-    Packages inside it are left out, and modules whose names begin with "_".
+    Subpackages, and modules whose names begin with "_", are left out.
 
     Args:
-        package: its name; it is being imported.
-        without: names of more modules to leave out.
+        package: name of the package, which is being imported.
+        without: names of further modules to leave out.
     """
     for module in iter_modules(sys.modules[package].__path__):
         if not (module.ispkg or module.name.startswith("_") or module.name in without):

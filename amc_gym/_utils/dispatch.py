@@ -1,7 +1,7 @@
 """Modes that see each operation of a network, without an import that takes a second.
 
-PyTorch hides modes from ``torch.compile``, for which it imports ``torch._dynamo`` with the first
-operation.  No network that is watched here is compiled.
+PyTorch hides modes from ``torch.compile``, for which it imports ``torch._dynamo`` at the first
+operation.  That is not needed here, because the networks are not compiled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
 
 class Watching(TorchDispatchMode):
-    """A mode for networks that are not compiled."""
+    """A dispatch mode for networks that are not compiled."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -21,7 +21,7 @@ class Watching(TorchDispatchMode):
 
 
 class _Operations(Watching, _FlopCounterMode):
-    """PyTorch's own, less what hides it."""
+    """PyTorch's own mode, without the code that hides it from compilation."""
 
     __torch_dispatch__ = getattr(
         _FlopCounterMode.__torch_dispatch__, "__wrapped__", _FlopCounterMode.__torch_dispatch__

@@ -1,7 +1,7 @@
-"""JSON that somebody else may have written: bounded, strict, and of a schema.
+"""JSON from untrusted sources: limited in size, strict, and checked by a schema.
 
 Plans, records, latency tables, descriptions of exports, cards and submissions are all read here.
-Nothing of them is code, and nothing is unpickled.
+None of them is code, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from amc_gym._utils.names import printable
 
 LARGEST = 8 * 2**20
-"""Bytes that a file may have; a plan of ResNet-50 has less than one MiB."""
+"""Most bytes of a file; a plan of ResNet-50 has less than one MiB."""
 
 MOST_NAMES = 100_000
-"""Names in one table; a network has some thousand layers."""
+"""Most names in one object; a network has some thousand layers."""
 
 WHOLE = 2**53
-"""Largest number of anything that is counted: whole numbers up to here survive every reader."""
+"""Largest count: integers up to here are exact in every JSON reader."""
 
 
 class DocumentError(ValueError):
-    """A file or text that is not what it should be; the message is one line."""
+    """Raised for a file or text that is not what it should be; the message is one line."""
 
 
 def _one_line(text: str) -> str:
@@ -41,7 +41,7 @@ def _one_line(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]
-"""A text of one line that is not empty."""
+"""Text of one line that is not empty."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Natural = Annotated[int, Field(ge=0, le=WHOLE)]
@@ -52,7 +52,7 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class Schema(BaseModel):
-    """Content of a table: these names, with values of just these types, all numbers finite."""
+    """Schema of a JSON object: exactly these names and types, with finite numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -65,38 +65,38 @@ def read(path: Path, largest: int = LARGEST) -> Any:
 
     Args:
         path: the file.
-        largest: bytes that it may have.
+        largest: most bytes of the file.
 
     Raises:
-        DocumentError: it is too large, no ordinary file, or not strict JSON; see ``parse``.
+        DocumentError: it is too large, not a regular file, or not strict JSON; see ``parse``.
         OSError: it is missing or cannot be read.
     """
     return parse(read_bytes(path, largest))
 
 
 def read_text(path: Path, largest: int = LARGEST) -> str:
-    """Return the text of an ordinary file in UTF-8, of so many bytes at most.
+    """Return the text of a regular file in UTF-8 of at most ``largest`` bytes.
 
     Raises:
-        DocumentError: as ``read_bytes``, or it is no text.
+        DocumentError: as ``read_bytes``, or it is not text.
         OSError: it is missing or cannot be read.
     """
     try:
         return read_bytes(path, largest).decode("utf-8")
     except UnicodeDecodeError:
-        raise DocumentError("it is no text in UTF-8") from None
+        raise DocumentError("it is not text in UTF-8") from None
 
 
 def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
-    """Return the content of an ordinary file, of so many bytes at most.
+    """Return the content of a regular file of at most ``largest`` bytes.
 
     Raises:
-        DocumentError: it has more, or it is a folder, a device or a pipe, which may never end.
+        DocumentError: it is larger, or it is a folder, a device or a pipe, which may never end.
         OSError: it is missing or cannot be read.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise DocumentError("it is no ordinary file")
+        raise DocumentError("it is not a regular file")
     with path.open("rb") as file:
         content = file.read(largest + 1) if status.st_size <= largest else b""
     if status.st_size > largest or len(content) > largest:
@@ -105,15 +105,15 @@ def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
 
 
 def checksum(content: Any) -> str:
-    """Return the SHA-256 of what a document says, whatever the order of its names."""
+    """Return the SHA-256 of a document's content, independent of the order of names."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse(text: str | bytes) -> Any:
-    """The content of a JSON text, as the standard has it: no NaN, and each name once in a table.
+    """Parse JSON text by the standard: no NaN, and each name once in an object.
 
     Raises:
-        DocumentError: it is something else, or nested too deeply.
+        DocumentError: the text is not such JSON, or nested too deeply.
     """
     try:
         return json.loads(
@@ -125,7 +125,7 @@ def parse(text: str | bytes) -> Any:
     except RecursionError:
         raise DocumentError("not JSON: it is nested too deeply") from None
     except UnicodeDecodeError:
-        raise DocumentError("not JSON: it is no text in UTF-8") from None
+        raise DocumentError("not JSON: it is not text in UTF-8") from None
     except DocumentError:
         raise
     except ValueError as error:
@@ -133,10 +133,10 @@ def parse(text: str | bytes) -> Any:
 
 
 def check(schema: type[S], content: Any) -> S:
-    """Return the content as its schema has it.
+    """Return the content after checking it against a schema.
 
     Raises:
-        DocumentError: it does not fit; the message names the first place where.
+        DocumentError: it does not fit; the message names the first place.
     """
     if not isinstance(content, Mapping):
         raise DocumentError(f"it should be a table, not {_short(content)}")
@@ -158,11 +158,11 @@ TYPES = {
     "dict_type": "a table",
     "model_type": "a table",
 }
-"""pydantic's kinds of errors -> what a value of that place should be."""
+"""pydantic's kind of error -> what the value should be."""
 
 
 def _path(loc: Sequence[str | int]) -> Iterator[str | int]:
-    """Names and numbers on the way, without pydantic's own words for alternatives."""
+    """Yield the names and indices of a location, without pydantic's names of alternatives."""
     for part in loc:
         text = str(part)
         if not text.startswith(("[key]", "constrained-", "list[", "dict[", "function-")):
@@ -202,4 +202,4 @@ def _finite(text: str) -> float:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise DocumentError(f"not JSON: {text} is no number")
+    raise DocumentError(f"not JSON: {text} is not a number")

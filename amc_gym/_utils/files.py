@@ -1,8 +1,8 @@
-"""Files that are whole or not there: an interrupted program never leaves half of one.
+"""Files that are complete or do not exist: an interrupted program never leaves half of one.
 
-A file is written beside its place under a name of its own, forced to disk and renamed, and then
-the folder is forced to disk: a kill, a full disk or a power cut leaves the old file or the new one.
-What a killed process leaves behind ends in ``.partial`` and goes when the file is written next.
+A file is written beside its final place under a unique name, flushed to disk and renamed, and then
+the folder is flushed: a kill, a full disk or a power cut leaves the old file or the new one.  What
+a killed process leaves ends in ``.partial`` and is removed when the file is written next.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from typing import Any, BinaryIO, TextIO
 
 try:
     import fcntl
-except ImportError:  # not on every system
+except ImportError:  # not available on every system
     fcntl = None
 
 PARTIAL = ".partial"
 
 ABANDONED = 86_400
-"""Seconds after which an unfinished file counts as left behind where no lock can tell."""
+"""Seconds after which an unfinished file counts as abandoned if there are no locks."""
 
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""Errors of file systems that cannot force a folder to disk."""
+"""Errors of file systems that cannot flush a folder to disk."""
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
     """Write a file, text in UTF-8, and return its path.
 
-    Several processes may write the same file at once: the last one's content stays.
+    Several processes may write the same file at once; the last content stays.
 
     Raises:
         OSError: as ``replacing``.
@@ -53,11 +53,11 @@ def write_json(path: Path, document: Any) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the block ends without an exception.
+    """Open a file that replaces ``path`` when the block ends without an exception.
 
     Raises:
-        OSError: it cannot be written, for want of room perhaps; the error names ``path``, which is
-            as it was.
+        OSError: it cannot be written, for example because the disk is full; the error names
+            ``path``, which is unchanged.
     """
     sweep(path.parent, path.name)
     with _named(path):
@@ -69,7 +69,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
                 if os.name == "nt":  # an open file cannot be renamed there
                     file.close()
-                os.replace(partial, path)  # before it is closed, which would end its lock
+                os.replace(partial, path)  # before it is closed, which would release its lock
         finally:
             partial.unlink(missing_ok=True)
         _sync(path.parent)
@@ -77,7 +77,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replacing_text(path: Path) -> Iterator[TextIO]:
-    """Open a text file in UTF-8, lines ended as they are written, as ``replacing`` does."""
+    """Open a text file in UTF-8, without newline translation, as ``replacing`` does."""
     with replacing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         yield text
@@ -89,8 +89,8 @@ def sweep(folder: Path, name: str | None = None) -> None:
     """Remove unfinished files whose writers are dead.
 
     Args:
-        folder: where they are.
-        name: of the file that they were to become; None: any.
+        folder: folder of the files.
+        name: name of the final file; None: any.
     """
     wanted = ".+" if name is None else re.escape(name)
     pattern = re.compile(rf"{wanted}\.[0-9a-f]+{re.escape(PARTIAL)}")
@@ -103,7 +103,7 @@ def sweep(folder: Path, name: str | None = None) -> None:
 def remove_if_dead(path: Path) -> None:
     """Remove a file unless a living process holds its lock.
 
-    A lock tells what the number of a process does not: numbers come again, and differ between
+    A lock is more reliable than a process id, which may be reused, and which differs between
     containers that share a folder.
     """
     with suppress(OSError), path.open("rb") as file:
@@ -117,14 +117,15 @@ def remove_if_dead(path: Path) -> None:
 
 
 def lock(file: BinaryIO | int, *, wait: bool = True) -> bool:
-    """Lock an open file until it is closed, by the end of the process at the latest.
+    """Lock an open file until it is closed, at the latest at the end of the process.
 
     Args:
         file: any open file, or its descriptor.
-        wait: for another process that has locked it; otherwise the answer may be False.
+            wait: whether to wait for another process that has locked it; if not, the result may be
+                False.
 
-    Raises:
-        OSError: there are no locks here.
+        Raises:
+            OSError: there are no locks on this system.
     """
     if fcntl is None:
         raise OSError(errno.ENOTSUP, "files cannot be locked on this system")
@@ -137,9 +138,9 @@ def lock(file: BinaryIO | int, *, wait: bool = True) -> bool:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of what they also do ``alone`` in this folder, where it has locks.
+    """Exclude other processes that are ``alone`` in this folder, if it supports locks.
 
-    For what takes milliseconds.
+    For work that takes milliseconds.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -152,7 +153,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         if fcntl is not None:
-            with suppress(OSError):  # closing does not do where a fork has the descriptor too
+            with suppress(OSError):  # closing is not enough if a fork has the descriptor, too
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
@@ -164,14 +165,14 @@ def _partial(path: Path) -> tuple[Path, BinaryIO]:
         file = partial.open("xb")
         with suppress(OSError):
             lock(file)
-        if partial.exists():  # else somebody swept it away before it was locked
+        if partial.exists():  # otherwise it was removed before it was locked
             return partial, file
         file.close()
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Errors of the system name ``path``, rather than nothing or a file that the user never saw."""
+    """Make system errors within the block name ``path`` instead of a temporary file."""
     try:
         yield
     except OSError as error:
@@ -182,12 +183,12 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _sync(folder: Path) -> None:
-    """Force a folder's entries to disk, where the system can."""
+    """Flush a folder's entries to disk, if the system can."""
     if os.name == "nt":
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # one may write to a folder that one may not list
+    except PermissionError:  # a folder may be writable but not readable
         return
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Code that records gradients and makes ordinary tensors, whoever calls it.
+"""Gradient recording and ordinary tensors, independent of the caller's mode.
 
 Callers may be in ``torch.no_grad()`` or ``torch.inference_mode()``.  Training then fails, and
-tensors made in inference mode can never be trained, not even after it.
+tensors made in inference mode can never be trained, even outside of it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ R = TypeVar("R")
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """Record gradients, as at the start of a program, until the block ends."""
+    """Record gradients within the block, as at the start of a program."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 def recorded(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function, run in ``recording``: for what is trained, and for tensors that stay."""
+    """Make a function run in ``recording``; for training, and for tensors that are kept."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -37,7 +37,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def ordinary(tensor: Tensor) -> Tensor:
-    """Return the tensor, or a copy that can be trained on if it was made in inference mode."""
+    """Return the tensor, or a trainable copy if it was made in inference mode."""
     if not tensor.is_inference():
         return tensor
     with recording():

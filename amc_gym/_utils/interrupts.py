@@ -1,11 +1,11 @@
-"""Ctrl-C in the commands of this project, also while they are still being imported.
+"""Ctrl-C in the commands of this project, also during their imports.
 
-That takes seconds, in which Python would answer with a traceback of some library, and a library in
-C sometimes with nothing at all.  There is nothing to clean up yet: one line, and exit status 130.
-From the command's own code on, Ctrl-C is a KeyboardInterrupt, as everywhere; where that imports
-what takes long, it says so by ``importing``.
+Importing takes seconds, during which Python would answer with a traceback of some library, and a C
+library sometimes with nothing at all.  There is nothing to clean up yet, so the answer is one line
+and exit status 130.  In the command's own code Ctrl-C is a KeyboardInterrupt as usual; slow imports
+there are marked by ``importing``.
 
-To be imported before anything that takes time.
+Must be imported before anything that takes time.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pathlib import PurePath
 from types import FrameType
 
 PACKAGES = ("amc_gym", "benchmarks")
-"""Whose modules are run as programs, by ``python -m``."""
+"""Packages whose modules are run as programs, by ``python -m``."""
 
 SCRIPT = "amc-gym"
 """Name of the installed command."""
 
 INTERRUPTED = 130
-"""Exit status: 128 and the signal's number, as of programs that a shell runs."""
+"""Exit status: 128 plus the signal's number, as usual in shells."""
 
 _happened = False
 _importing_more = False
 
 
 def install() -> None:
-    """Answer Ctrl-C as above, if this process runs a command of this project."""
+    """Install this handling of Ctrl-C, if this process runs a command of this project."""
     name = program()
     main = threading.current_thread() is threading.main_thread()
     if name and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -42,13 +42,13 @@ def install() -> None:
 
 
 def happened() -> bool:
-    """Whether the command was interrupted, whatever a library has made of it."""
+    """Return whether the command was interrupted, whatever error a library made of it."""
     return _happened
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Ctrl-C inside is answered as while the command itself is imported."""
+    """Handle Ctrl-C within the block as during the import of the command."""
     global _importing_more
     _importing_more = True
     try:
@@ -58,13 +58,13 @@ def importing() -> Iterator[None]:
 
 
 def leave() -> int:
-    """Return the exit status of an interrupted command, whose process ends without delay."""
-    gc.freeze()  # Python's last collection goes through all of torch, for a second or more
+    """Return the exit status of an interrupted command, and make its process end quickly."""
+    gc.freeze()  # Python's final garbage collection would scan all of torch for a second or more
     return INTERRUPTED
 
 
 def program() -> str | None:
-    """How the command is called that this process runs; None if it is somebody else's program."""
+    """Return the name of the command of this process; None if it is another program."""
     if not sys.argv or not sys.orig_argv:
         return None
     if sys.argv[0] == "-m":  # the module's package is being imported
@@ -85,11 +85,11 @@ def _interrupt(name: str, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     sys.stderr.write(f"{name}: interrupted\n")
     sys.stderr.flush()
-    os._exit(INTERRUPTED)  # an exception would go astray among libraries that are half imported
+    os._exit(INTERRUPTED)  # an exception might be swallowed by half-imported libraries
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether the program has not called its first function yet."""
+    """Return whether the program is still importing and has not called its first function."""
     frames = []
     while frame is not None:
         frames.append(frame)

@@ -1,4 +1,4 @@
-"""This machine: figures mean nothing without it."""
+"""The machine: CPU, cores, memory and devices, which measured figures depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amc_gym._utils.arguments import described, shown
 
 @cache
 def processor() -> str:
-    """Return the processor's model."""
+    """Return the CPU's model."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -29,20 +29,20 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """How many cores this process may use; containers often get fewer than there are."""
+    """Return how many cores this process may use, which in containers are often fewer than all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process could still take, files in the cache counted as free."""
+    """Return the bytes of memory that are free for this process, including cached files."""
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable"):
                 free = int(line.split()[1]) * 1024
-        group = Path("/sys/fs/cgroup")  # a container's own limit, if it has one
+        group = Path("/sys/fs/cgroup")  # the container's limit, if there is one
         limit = int((group / "memory.max").read_text())
         free = min(free, max(0, limit - int((group / "memory.current").read_text())))
     except (OSError, ValueError):
@@ -51,11 +51,11 @@ def free_memory() -> int:
 
 
 def device_of(name: str | torch.device) -> torch.device:
-    """Return the device of a name; "auto" is a GPU where there is one.
+    """Return the device of a name; "auto" is a GPU if there is one.
 
     Raises:
-        TypeError: it is no name.
-        ValueError: it is not there, or cannot compute.
+        TypeError: ``name`` is not a name.
+        ValueError: the device is not available, or cannot compute.
     """
     if not isinstance(name, str | torch.device):
         raise TypeError(f"device must be a name such as 'auto' or 'cpu', not {described(name)}")
@@ -63,7 +63,7 @@ def device_of(name: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.empty(0, device=str(name)).device
-    except Exception as error:  # torch's backends raise what they like
+    except Exception as error:  # torch's backends may raise anything
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"device {shown(str(name))} is not available: {reason}; choose 'auto' or 'cpu'"

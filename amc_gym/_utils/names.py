@@ -1,4 +1,4 @@
-"""One error for every misspelt option, and texts of others that are safe to print."""
+"""Errors for misspelt options, and untrusted text made safe to print."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from amc_gym._utils.arguments import described, shown
 
 
 def choose(what: str, name: object, available: Iterable[str]) -> str:
-    """Return ``name`` as a plain string if it is one of ``available``.
+    """Return ``name`` as a plain string after checking that it is one of ``available``.
 
     Args:
-        what: what is being chosen, as the user calls it: "reward", "dataset", ...
+        what: what is being chosen, in the user's terms: "reward", "dataset", ...
         name: the user's choice.
-        available: the names that work.
+        available: the valid names.
 
     Raises:
-        TypeError: the choice is no string.
-        ValueError: naming the nearest match and every choice.
+        TypeError: ``name`` is not a string.
+        ValueError: it is unknown; the message names the nearest match and all choices.
     """
     names = list(available)
     choices = ", ".join(repr(n) for n in names)
@@ -32,19 +32,19 @@ def choose(what: str, name: object, available: Iterable[str]) -> str:
 
 
 def nearest(name: object, available: Iterable[str]) -> str | None:
-    """Return the name that somebody most likely meant; ``None``: nothing is near."""
+    """Return the name that was most likely meant; ``None`` if nothing is near."""
     near = difflib.get_close_matches(str(name)[:100], list(available), n=1, cutoff=0.5)
     return near[0] if near else None
 
 
 def printable(text: str, longest: int = 1000) -> str:
-    """Return a text as one line without escape sequences, cut where it is too long.
+    """Return text as one line without escape sequences, cut off if it is too long.
 
-    What somebody else wrote could otherwise clear a terminal or fill it.
+    Untrusted text could otherwise clear a terminal or fill it.
 
     Args:
-        text: anything.
-        longest: characters that are kept.
+        text: any text.
+        longest: most characters that are kept.
     """
     line = " ".join(text[: 4 * longest].split())
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -1,8 +1,8 @@
-"""Nests: the tensors of one batch, alone or in tuples, dictionaries and lists.
+"""Nests: the tensors of a batch, alone or in tuples, dictionaries and lists.
 
-Tuples and dictionaries hold what belongs together, such as two inputs of a network; every tensor
-in them has the batch first, (N, ...).  A list has one entry for each sample, such as images of
-several sizes, or the boxes in each image.
+Tuples and dictionaries hold tensors that belong together, such as two inputs of a network; every
+tensor in them has the batch dimension first, (N, ...).  A list has one entry for each sample, such
+as images of several sizes, or the boxes in each image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Nest = Any
 
 
 def leaves(nest: Nest) -> list[Tensor]:
-    """Tensors of a nest in order; those in the fields of dataclasses, too."""
+    """Return the tensors of a nest in order, including those in dataclass fields."""
     return list(_leaves(nest))
 
 
@@ -38,7 +38,7 @@ def _leaves(nest: Nest) -> Iterator[Tensor]:
 
 
 def mapped(function: Callable[[Tensor], Any], nest: Nest) -> Nest:
-    """Return the nest with each tensor as ``function`` makes it; whatever else is in it stays."""
+    """Return the nest with ``function`` applied to each tensor; everything else is unchanged."""
     if isinstance(nest, Tensor):
         return function(nest)
     if isinstance(nest, Mapping):
@@ -54,7 +54,7 @@ def samples(nest: Nest) -> int:
     """Return the number of samples in a batch.
 
     Raises:
-        ValueError: its parts hold different numbers, or there is no tensor in it.
+        ValueError: its parts have different numbers of samples, or it holds no tensor.
     """
     sizes = set(_sizes(nest))
     if len(sizes) != 1:
@@ -89,7 +89,7 @@ def take(nest: Nest, chosen: slice | Tensor) -> Nest:
 
 
 def first_samples(batches: Iterable[Nest], most: int) -> Iterator[Nest]:
-    """Cut batches off behind the first ``most`` samples; no batch is asked for beyond these."""
+    """Yield batches with the first ``most`` samples; no further batch is requested."""
     left = most
     for batch in batches:
         yield take(batch, slice(left))
@@ -99,7 +99,7 @@ def first_samples(batches: Iterable[Nest], most: int) -> Iterator[Nest]:
 
 
 def joined(parts: Sequence[Nest]) -> Nest:
-    """One batch of several, one after the other."""
+    """Concatenate several batches into one."""
     first = parts[0]
     if isinstance(first, Tensor):
         return torch.cat(list(parts))
@@ -115,29 +115,29 @@ def joined(parts: Sequence[Nest]) -> Nest:
 def placed(
     nest: Nest, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Nest:
-    """Return the nest on a device, floats in a precision; whole numbers stay what they are."""
+    """Return the nest on a device, with floats in a precision; integers keep their type."""
     return mapped(
         lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None), nest
     )
 
 
 def device_of(nest: Nest) -> torch.device:
-    """Return the device of a nest's first tensor; the CPU if it has none."""
+    """Return the device of a nest's first tensor; the CPU if there is none."""
     return next((tensor.device for tensor in _leaves(nest)), torch.device("cpu"))
 
 
 def nbytes(nest: Nest) -> int:
-    """Bytes of all tensors together."""
+    """Return the bytes of all tensors together."""
     return sum(tensor.nbytes for tensor in _leaves(nest))
 
 
 def called(network: nn.Module, inputs: Nest, *others: Any) -> Any:
-    """Call a network: a tuple are its arguments, a dictionary its keyword arguments.
+    """Call a network: a tuple is passed as arguments, a dictionary as keyword arguments.
 
     Args:
-        network: anything that can be called.
+        network: anything callable.
         inputs: a batch; a tensor or a list is one argument.
-        others: further arguments behind those.
+        others: further arguments after those.
     """
     if isinstance(inputs, tuple):
         return network(*inputs, *others)
@@ -147,7 +147,7 @@ def called(network: nn.Module, inputs: Nest, *others: Any) -> Any:
 
 
 def told(nest: Nest) -> str:
-    """Shapes of a nest for messages: "(2, 3, 8, 8)", or "{'left': (2, 4), 'right': (2, 4)}"."""
+    """Return shapes for messages: "(2, 3, 8, 8)", or "{'left': (2, 4), 'right': (2, 4)}"."""
     if isinstance(nest, Tensor):
         return str(tuple(nest.shape))
     if isinstance(nest, Mapping):

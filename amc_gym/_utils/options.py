@@ -1,11 +1,11 @@
-"""Options declared once: frozen dataclasses whose fields have docstrings, and what is made of them.
+"""Options that are declared once, as frozen dataclasses whose fields have docstrings.
 
     @dataclass(frozen=True)
     class Options:
         metric: str = "top1"
         \"\"\"what counts as right: "top1" or "top5" \"\"\"
 
-Signatures, tables in docstrings, reference pages and ``--help`` all read them from there.
+Signatures, tables in docstrings, reference pages and ``--help`` texts are all made from them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Option:
 
     @property
     def names(self) -> list[str]:
-        """Values that the meaning names, in double quotes."""
+        """Values in double quotes in the meaning."""
         return re.findall(r'"([^"{}]+)"', self.meaning)
 
 
@@ -41,7 +41,7 @@ def options_of(cls: type) -> tuple[Option, ...]:
     """Return the fields of a class of options with their docstrings, in order.
 
     Raises:
-        ValueError: a field has none.
+        ValueError: a field has no docstring.
     """
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
@@ -68,11 +68,11 @@ def table(
     """Return a Markdown table of all options of some classes: argument, default, meaning.
 
     Args:
-        classes: of options.
-        others: rows that come first, of arguments that are no options.
-        indent: before each line but the first.
-        without: names of options that are left out.
-        defaults: other defaults than the classes', by name.
+        classes: classes of options.
+        others: rows that come first, of arguments that are not options.
+        indent: added before each line but the first.
+        without: names of options to leave out.
+        defaults: defaults that replace those of the classes, by name.
     """
     rows = [("argument", "default", "meaning")]
     rows += [(f"`{name}`", f"`{default}`", meaning) for name, default, meaning in others]
@@ -85,7 +85,7 @@ def table(
 
 
 def markdown(rows: list[tuple[str, ...]], indent: str = "") -> str:
-    """Return a Markdown table, the first row its head; lines after the first one are indented."""
+    """Return a Markdown table with the first row as header; lines after the first are indented."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     ruled = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
     lines = (
@@ -103,13 +103,13 @@ def signature(
     without: Container[str] = (),
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Signature:
-    """Return a signature of some parameters and, by keyword, the options of some classes.
+    """Return a signature of some parameters and, as keywords, the options of some classes.
 
     Args:
-        first: parameters that are no options.
-        classes: of options.
-        without: names of options that are left out.
-        defaults: other defaults than the classes', by name.
+        first: parameters that are not options.
+        classes: classes of options.
+        without: names of options to leave out.
+        defaults: defaults that replace those of the classes, by name.
     """
     keywords = [
         Parameter(
@@ -126,7 +126,7 @@ def signature(
 
 
 def split(given: dict[str, Any], *classes: type) -> list[Any]:
-    """Return an object of each class, of those of the given options that are its own."""
+    """Return an object of each class, made from the given options that belong to it."""
     made = []
     for cls in classes:
         names = {field.name for field in fields(cls)}

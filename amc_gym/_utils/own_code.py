@@ -1,7 +1,7 @@
-"""Code that is not this package's: who named it, and what becomes of what it raises.
+"""Users' own code: who named it, and what happens to its errors.
 
-A file never makes code run: what it names as "package.module:function" is imported only if the
-user names it too.
+A file never runs code: a "package.module:function" that it names is imported only if the user names
+it, too.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from amc_gym._utils.names import printable
 
 
 def is_code(name: str) -> bool:
-    """Whether a task's name is "package.module:function", and not that of a registered network."""
+    """Return whether a name is "package.module:function" rather than a registered network's."""
     return ":" in name
 
 
 def qualified(made: object) -> str:
-    """Where a user's function is, or the class of an object that can be called: module:name."""
+    """Return the qualified name of a user's function, or of a callable's class: module:name."""
     named: Any = made if hasattr(made, "__qualname__") else type(made)
     return f"{named.__module__}:{named.__qualname__}"
 
 
 def refusal(what: str, name: str, fix: str) -> str:
-    """Why a file that names code is refused, and how the user can name it.
+    """Return the message that refuses a file that names code, with the fix.
 
     Args:
-        what: the file or what is in it.
+        what: the file, or its content.
         name: the code that it names.
-        fix: what to write to have it run.
+        fix: what to write to have the code run.
     """
     return (
         f"{what} names the task {printable(name, 200)!r}, whose code would run: "
@@ -40,15 +40,15 @@ def refusal(what: str, name: str, fix: str) -> str:
 
 @contextmanager
 def failing_as_one(what: str) -> Iterator[None]:
-    """Turn whatever own code raises into one error, ``SystemExit`` included.
+    """Turn whatever user code raises, including ``SystemExit``, into one kind of error.
 
-    Errors that say what is wrong stay as they are, and so does Ctrl-C.
+    Errors that already explain what is wrong are passed on, and so is Ctrl-C.
 
     Args:
-        what: the code, as the user calls it.
+        what: the code, in the user's terms.
 
     Raises:
-        ValueError: the code raised something; the message says what.
+        ValueError: the code raised anything else; the message says what.
     """
     try:
         yield

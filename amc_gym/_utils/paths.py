@@ -1,4 +1,4 @@
-"""Where files are kept on this machine."""
+"""Folders of this package on this machine."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def cache_root() -> Path:
-    """The folder of what can be made again: $AMC_CACHE, or amc-gym in the user's cache folder.
+    """Return the cache folder: $AMC_CACHE, or amc-gym in the user's cache folder.
 
-    That is $XDG_CACHE_HOME, or else ~/.cache.
+    The latter is $XDG_CACHE_HOME, or ~/.cache.  Everything in it can be made again.
     """
     own = os.environ.get("AMC_CACHE")
     users = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

@@ -1,4 +1,4 @@
-"""The progress bar of whatever can be counted."""
+"""Progress bars."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def counter(*, shown: bool = True) -> Progress:
-    """Return a bar on stderr: what is done, how many of how many, and the time that is left.
+    """Return a progress bar on stderr: finished and total counts, and the remaining time.
 
-    What is finished shows the time that it took.
+    A finished task shows its elapsed time instead.
 
     Args:
-        shown: whether there is a bar; without it all calls do nothing.
+        shown: whether to show the bar; if not, all calls do nothing.
     """
     return Progress(
         TextColumn("{task.description}"),

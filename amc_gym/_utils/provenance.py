@@ -1,4 +1,4 @@
-"""Versions of what results depend on."""
+"""Versions of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ PACKAGES = ("amc-gym", "torch", "torchvision", "gymnasium", "numpy")
 
 @cache
 def versions() -> dict[str, str]:
-    """Package -> installed version, Python's own included."""
+    """Return package -> installed version, including Python's."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # a checkout on the path without an install
+        except PackageNotFoundError:  # a checkout that is on the path but not installed
             found[package] = "not installed"
     return found

@@ -1,15 +1,15 @@
-"""Objects whose tensors lie in memory that every process of the machine can map.
+"""Objects whose tensors are in memory that every process of the machine can map.
 
-``dump`` takes an object apart: the bytes of its tensors and large arrays go to one region, all the
-rest to a pickle stream that refers to them.  ``load`` puts it together again around the region's
-own pages, whatever process it runs in.  The stream goes from process to process through
+``dump`` takes an object apart: the bytes of its tensors and large arrays go into one region, and
+everything else into a pickle stream that refers to them.  ``load`` reassembles the object around
+the region's own pages, in any process.  The stream is passed between processes through
 multiprocessing's pipes; nothing is ever unpickled from a file.
 
 On Linux the region is an anonymous file (``memfd_create``), which other processes open as
-``/proc/PID/fd/N``.  It has no name to be left behind and no part in the small /dev/shm of a
-container; the kernel frees it with the last process that holds it, even one that was killed.
-Elsewhere, and where a directory is named, it is a temporary file.  It is locked: should its process
-be killed, its workers remove it, or else the next process that puts a region there.
+``/proc/PID/fd/N``.  It leaves no name behind and does not use the small /dev/shm of a container;
+the kernel frees it with the last process that holds it, even if that was killed.  On other systems,
+and if a directory is given, it is a temporary file.  The file is locked: if its process is killed,
+its workers remove it, or otherwise the next process that puts a region there.
 """
 
 from __future__ import annotations
@@ -35,44 +35,44 @@ import torch
 from amc_gym._utils.files import lock, remove_if_dead
 
 LINE = 64
-"""Bytes of a cache line.  What lies in a region keeps its place within one, since vectorised sums
-may round otherwise where it differs."""
+"""Bytes of a cache line.  Data in a region keep their offset within one, as vectorised sums may
+round differently at another offset."""
 
 LARGE = 1024
-"""Arrays of so many bytes go to the region, smaller ones into the stream."""
+"""Bytes from which on arrays go into the region; smaller ones go into the stream."""
 
 PREFIX, SUFFIX = "amc-gym-", ".shared"
-"""Beginning and ending of temporary files' names."""
+"""Prefix and suffix of temporary files' names."""
 
 Place = tuple[str | None, int, int]
 """File (``None``: the region), offset and size of some bytes."""
 
 State = Callable[[Any], dict[str, Any]]
-"""Object -> the attributes that are dumped."""
+"""Function: object -> attributes that are dumped."""
 
 _mapped: weakref.WeakValueDictionary[int, np.memmap] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a region is: what its ``token`` of ``LINE`` bytes begins with."""
+    """Address of a region, which begins with ``token``, padded to ``LINE`` bytes."""
 
     path: str
     token: bytes
-    owner: int  # id of the process whose region it is
+    owner: int  # id of the process that owns the region
 
     @property
     def files(self) -> tuple[str, ...]:
-        """File that the owner would leave behind if it was killed, if there is one."""
+        """The file that the owner would leave behind if it was killed, if any."""
         return (self.path,) if self.path.endswith(SUFFIX) else ()
 
 
 class Region:
-    """Bytes that other processes map; gone with this object, with ``close`` or with the process.
+    """Bytes that other processes map; freed with this object, by ``close`` or with the process.
 
     Args:
-        parts: (offset, bytes) each, from ``LINE`` on.
-        directory: where to put a file; ``None``: memory, or else the folder of temporary files.
+        parts: (offset, bytes) of each part, from ``LINE`` on.
+        directory: folder for a file; ``None``: memory, or else the folder of temporary files.
 
     Raises:
         OSError: there is no room.
@@ -98,12 +98,12 @@ def dump(
 ) -> tuple[bytes, Region]:
     """Take an object apart.
 
-    Tensors that share memory still do so afterwards; strides stay.  Tensors of a data set that is
-    mapped from a file (see ``mapped_tensor``) are referred to by its path.
+    Tensors that share memory still do so afterwards, and strides are kept.  Tensors of a data set
+    that is mapped from a file (see ``mapped_tensor``) are stored as the file's path.
 
     Args:
         value: anything that cloudpickle can pickle.
-        states: type -> what of its objects is dumped, where that is not everything.
+        states: type -> attributes of its objects that are dumped, if not all.
         directory: see ``Region``.
 
     Returns:
@@ -123,7 +123,7 @@ def dump(
 
 
 def load(stream: bytes, address: Address) -> Any:
-    """The object, its tensors in the region's pages; to write to them changes this process's only.
+    """Return the object with its tensors in the region's pages; writing to them stays private.
 
     Raises:
         OSError: the region is gone.
@@ -132,22 +132,22 @@ def load(stream: bytes, address: Address) -> Any:
 
 
 def mapped_tensor(array: np.memmap) -> torch.Tensor:
-    """An array mapped from a file as a tensor, which ``dump`` will refer to by the file's path.
+    """Return an array mapped from a file as a tensor, which ``dump`` stores as the file's path.
 
-    The file must not change, and nothing may be written to the tensor.
+    The file must not change, and the tensor must not be written to.
     """
     _mapped[array.ctypes.data] = array
     return torch.from_numpy(array)
 
 
 class _Pickler(cloudpickle.Pickler):
-    """Puts storages and large arrays aside."""
+    """A pickler that collects storages and large arrays."""
 
     def __init__(self, file: io.BytesIO, states: Mapping[type, State]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._states = states
         self._end = LINE
-        # (address, size) -> where it goes, and the bytes; held, so that nothing else is given
+        # (address, size) -> its place, and the bytes, which are held so that nothing else gets
         # their address in the meantime.
         self.placed: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
         self._arrays: dict[int, tuple[np.ndarray, tuple[Any, ...]]] = {}
@@ -167,7 +167,7 @@ class _Pickler(cloudpickle.Pickler):
         if isinstance(obj, torch.Tensor) and obj.device.type != "cpu":
             raise ValueError(
                 f"tensors on {obj.device} cannot be shared: make the environment with "
-                "device='cpu', of a task whose tensors are on the CPU"
+                "device='cpu', for a task whose tensors are on the CPU"
             )
         return super().reducer_override(obj)
 
@@ -180,7 +180,7 @@ class _Pickler(cloudpickle.Pickler):
     def _place_array(self, array: np.ndarray) -> tuple[Any, ...]:
         root = array
         while isinstance(root.base, np.ndarray):
-            root = root.base  # views of one array stay so
+            root = root.base  # views of one array stay views
         if not root.flags.forc:
             root = array = np.ascontiguousarray(array)
         place = self._place(root.reshape(-1, order="A").view(np.uint8))
@@ -197,7 +197,7 @@ class _Pickler(cloudpickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds storages and arrays in the region."""
+    """An unpickler that finds storages and arrays in the region."""
 
     def __init__(self, stream: bytes, region: mmap.mmap) -> None:
         super().__init__(io.BytesIO(stream))
@@ -242,29 +242,29 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _map(address: Address) -> mmap.mmap:
-    """Return the region, copied on write: nobody can change what another one sees."""
+    """Return the region, copied on write, so that no process changes what another one sees."""
     try:
-        # Looked at before it is opened: where the number has gone to a pipe by now, reading would
-        # wait, or take what others wait for.
+        # Checked before it is opened: if the number now belongs to a pipe, reading would wait, or
+        # take what others wait for.
         if stat.S_ISREG(os.stat(address.path).st_mode):
             with open(address.path, "rb") as file:
                 if file.read(LINE) == address.token:
                     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        found = "there is something else"
+        found = "something else is there"
     except OSError as error:
         found = str(error.strerror)
     raise OSError(
-        f"what process {address.owner} shared is not to be had at {address.path} ({found}). It "
+        f"what process {address.owner} shared is not available at {address.path} ({found}). It "
         "lasts until that process ends, drops the environment's engine or closes it, and is for "
         "processes of the same user: keep it open, or share the environment again"
     )
 
 
 def _anonymous(token: bytes, parts: Collection[tuple[int, np.ndarray]]) -> int | None:
-    """A file without a name, sealed; ``None`` where there is no such thing or no room for it."""
+    """Return a sealed anonymous file; ``None`` if the system has none, or no room for it."""
     descriptor = None
     try:
-        import fcntl  # not on every system
+        import fcntl  # not available on every system
 
         descriptor = os.memfd_create("amc-gym", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         _write(descriptor, token, parts)
@@ -282,7 +282,7 @@ def _anonymous(token: bytes, parts: Collection[tuple[int, np.ndarray]]) -> int |
 def _temporary(
     token: bytes, parts: Collection[tuple[int, np.ndarray]], directory: str | None
 ) -> tuple[str, int]:
-    """Return the path of a temporary file that only this user can open, and its open descriptor."""
+    """Return path and open descriptor of a temporary file that only this user can open."""
     directory = tempfile.gettempdir() if directory is None else directory
     for left in Path(directory).glob(f"{PREFIX}*{SUFFIX}"):
         remove_if_dead(left)
@@ -310,6 +310,6 @@ def _write(descriptor: int, token: bytes, parts: Collection[tuple[int, np.ndarra
 
 def _remove(path: str, descriptor: int, owner: int) -> None:
     os.close(descriptor)
-    if os.getpid() == owner:  # a fork has inherited this, but not the file
-        with suppress(OSError):  # somebody else has; or, on Windows, somebody still reads it
+    if os.getpid() == owner:  # a fork inherits this call, but not the file
+        with suppress(OSError):  # removed by others; or, on Windows, still being read
             os.remove(path)

@@ -1,1 +1,1 @@
-"""The commands of ``amc-gym``: what a practitioner does without writing Python."""
+"""The commands of ``amc-gym``: compression of networks without writing Python."""

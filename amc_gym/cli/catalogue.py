@@ -1,4 +1,4 @@
-"""``list`` and ``info``: what there is, and what can be pruned of it."""
+"""``list`` and ``info``: the registered networks, and what can be pruned in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_(command: List) -> None:
 
 
 def info(command: Info) -> None:
-    """Show the units of decision, their costs, and why others stay whole."""
+    """Show the units of decision with their costs, and why other channels stay whole."""
     task = opened_task(command.subject)
     graph = engines.analysis(task).graph
     table = Table(UNIT[0], title=f"{command.subject.id}: {len(graph.units)} units of decision")
@@ -48,13 +48,13 @@ def info(command: Info) -> None:
     shape = tuple(task.example.shape[1:]) if isinstance(task.example, Tensor) else None
     what = f"inputs: {told(task.example)}" if shape is None else f"images: {shape}"
     say(f"{what}, {len(task.reward):,} of them for the reward")
-    say("A unit's numbers are those of all layers that touch it; a layer may touch two units.")
+    say("A unit's figures are sums over all layers that touch it; a layer may touch two units.")
     for name, reason in graph.fixed.items():
         say(f"cannot be pruned: {name} ({reason})")
 
 
 def unit_rows(graph: ChannelGraph) -> list[tuple[str, ...]]:
-    """Return what is shown of each unit: a name, channels, layers, and costs with their shares."""
+    """Return the row of each unit: name, channels, layers, and costs with their shares."""
     costs = [RESOURCES[name].of_channels(graph) for name in TOLD]
     touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
     rows = []

@@ -1,6 +1,6 @@
-"""Commands of ``amc-gym`` with their arguments: all that a help text needs, without PyTorch.
+"""Commands of ``amc-gym`` with their arguments: everything that a help text needs, without PyTorch.
 
-What a command does is a function of these arguments; its module is imported when the command runs.
+Each command is a function of these arguments, whose module is imported when the command runs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ RuntimeName = Literal["onnx", "torch", "compile"]
 
 DESCRIPTION = """Compress neural networks by pruning channels.
 
-A plan says which channels of which network stay. Search for one, look at what it gives, and take
-the smaller network with you:
+A plan says which channels of which network are kept. Search for one, check it, and take the smaller
+network with you:
 
   amc-gym search AMC-MobileNet-v0 --preserve-ratio 0.3 --out plan.json
   amc-gym validate plan.json
@@ -36,17 +36,17 @@ the smaller network with you:
   amc-gym export plan.json --network tuned.safetensors --format onnx --out small.onnx
   amc-gym bench-latency plan.json --network tuned.safetensors
 
-A plan never makes code run: one that was made for package.module:function is refused unless you
-name that function yourself, with --task.
+A plan never runs code: one that was made for package.module:function is refused unless you name
+that function yourself, with --task.
 
-`amc-gym COMMAND --help` has examples of a command, `amc-gym --version` says which version this is,
-and `amc-gym completion bash` (zsh, fish) makes a shell complete all of it.
+`amc-gym COMMAND --help` shows examples of a command, `amc-gym --version` prints the version, and
+`amc-gym completion bash` (zsh, fish) makes a shell complete commands and options.
 """
 
 
 @dataclass(frozen=True)
 class Command:
-    """Arguments of a command; ``runs`` is the function of them, as module:function."""
+    """Arguments of a command; ``runs`` names its function, as module:function."""
 
     runs: ClassVar[str]
 
@@ -54,10 +54,10 @@ class Command:
         """Import what the command needs, and run it.
 
         Raises:
-            CommandError: it failed in a way of its own.
+            CommandError: the command failed.
         """
         module, _, function = self.runs.partition(":")
-        with interrupts.importing():  # takes seconds: PyTorch
+        with interrupts.importing():  # PyTorch takes seconds
             run = getattr(import_module(f"amc_gym.cli.{module}"), function)
             from amc_gym.compression.evaluation import parallel
         try:
@@ -69,7 +69,7 @@ class Command:
 
 @dataclass(frozen=True)
 class List(Command):
-    """Say which networks are registered, their data sets, and the share of MACs kept by default.
+    """List the registered networks, their data sets, and the share of MACs kept by default.
 
     Examples:
         amc-gym list
@@ -80,10 +80,10 @@ class List(Command):
 
 @dataclass(frozen=True)
 class Info(Command):
-    """Say what can be pruned of a network, what each layer costs, and what cannot be pruned.
+    """Show what can be pruned in a network, what each unit costs, and what cannot be pruned.
 
     Attributes:
-        subject: what it is about.
+        subject: network and data.
 
     Examples:
         amc-gym info AMC-MobileNet-v0
@@ -101,11 +101,11 @@ class Search(Command):
     """Search for the best plan by evolution, and save it.
 
     Attributes:
-        subject: what is compressed.
-        budget: what it may cost, and how it is judged.
+        subject: network and data.
+        budget: budget and evaluation.
         out: file for the plan (JSON).
         evaluations: how many plans to try.
-        seed: of the search; the same seed finds the same plan.
+        seed: seed of the search; the same seed finds the same plan.
         force: replace the file if it exists.
 
     Examples:
@@ -129,8 +129,8 @@ class Compress(Command):
     """Build the smaller network of a plan and save it, for `amc_gym.load`.
 
     Attributes:
-        saved: the plan and its task.
-        out: file for the weights (.safetensors); their description goes beside it.
+        saved: plan and task.
+        out: file for the weights (.safetensors); their description is written beside it.
         force: replace the files if they exist.
 
     Examples:
@@ -146,15 +146,16 @@ class Compress(Command):
 
 @dataclass(frozen=True)
 class Validate(Command):
-    """Replay a plan and compare with all that it claims.
+    """Replay a plan and compare the results with everything it claims.
 
-    The exit status is 0 if the plan holds, 1 if a claim fails, and 3 if none fails but its budget
-    is one of latency whose table is not here, so that nobody can say whether the plan keeps it. A
-    latency that no budget bounds is named as not proven where its table is not here.
+    The exit status is 0 if the plan holds and 1 if a claim fails. It is 3 if no claim fails but the
+    budget is one of latency whose table was not found, so that the budget cannot be checked. A
+    latency outside of the budget is listed as not proven if its table was not found.
 
     Attributes:
-        saved: the plan and its task.
-        latency_table: file of the times that a latency was told by; without it, this machine's.
+        saved: plan and task.
+        latency_table: file of the latency table that the plan was made with; by default this
+            machine's cached table.
 
     Examples:
         amc-gym validate plan.json
@@ -169,14 +170,14 @@ class Validate(Command):
 
 @dataclass(frozen=True)
 class Export(Command):
-    """Write the smaller network for other runtimes; the file is verified against PyTorch's logits.
+    """Write the smaller network for other runtimes, and verify the file against PyTorch's outputs.
 
     Attributes:
-        saved: the plan and its task.
+        saved: plan and task.
         format: onnx (needs amc-gym[onnx]), torch-export, safetensors, or litert for phones (needs
             amc-gym[litert]).
         out: the file; .onnx, .pt2, .safetensors or .tflite.
-        network: the .safetensors file of the fine-tuned network; without it, the plan's own.
+        network: the .safetensors file of the fine-tuned network; by default the plan's own network.
         force: replace the file if it exists.
 
     Examples:
@@ -197,17 +198,17 @@ class Export(Command):
 class Finetune(Command):
     """Train the smaller network of a plan further and save it.
 
-    After each epoch the run is saved beside the output; repeat the command to go on after an
+    The run is saved beside the output after each epoch; repeat the command to continue after an
     interruption.
 
     Attributes:
-        saved: the plan and its task.
-        out: file for the weights (.safetensors); their description goes beside it.
+        saved: plan and task.
+        out: file for the weights (.safetensors); their description is written beside it.
         recipe: how to train.
         train: package.module:function that returns training images: an amc_gym.Split, (images,
-            labels), or whatever else a split of the task may be. Or a folder of photographs, at
-            any depth and without labels, for --distillation 1. Registered networks need
-            none, they have their data set's.
+            labels), or any other form that a split of a task may have. Or a folder of photographs,
+            nested or not and without labels, for --distillation 1. Registered networks need
+            none, they use their data set's.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
 
@@ -230,22 +231,23 @@ class Finetune(Command):
 class MakeTable(Command):
     """Measure a network's layers on this machine, for `latency_table=` of an environment.
 
-    The file may be used on other machines: times of a phone, say, for a search on a server. If it
-    exists, and there are networks to check it on, it is checked instead of measured again.
+    The file may be used on other machines: for example, times of a phone for a search on a server.
+    If it exists and --check-on is given, it is checked instead of measured again.
 
     Attributes:
         network: a registered network, such as MobileNet, or package.module:function.
         out: the file (.json).
         dataset: digits, cifar10, imagenette, imagenette96, imagenet or folder.
         weights: bundled, torchvision, random or a file; times do not depend on them.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
-        runtime: what runs the network; onnx (needs amc-gym[onnx]) is what it is handed over for.
-        threads: that the runtime may use.
+        data_root: folder of the data sets that are read from disk; by default $AMC_DATA_ROOT.
+        runtime: runtime of the network; onnx (needs amc-gym[onnx]) is what networks are exported
+            for.
+        threads: threads of the runtime.
         batch: images at a time.
-        rounds: how often each layer is timed.
-        noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
-        check_on: so many random plans are then timed end to end and compared with the table.
-        device: auto, cpu, cuda, ... of the torch runtimes.
+        rounds: number of timings of each layer.
+        noisiest: largest accepted spread between a pass's quartiles, as a share of its median.
+        check_on: number of random plans that are then timed end to end and compared with the table.
+        device: auto, cpu, cuda, ... for the torch runtimes.
         force: replace the file if it exists.
 
     Examples:
@@ -275,15 +277,15 @@ class BenchLatency(Command):
     """Time the original and the compressed network side by side on this machine.
 
     Attributes:
-        saved: the plan and its task.
-        network: the .safetensors file of the fine-tuned network; without it, the plan's own.
-        runtime: what runs them; onnx needs amc-gym[onnx].
-        threads: that the runtime may use.
+        saved: plan and task.
+        network: the .safetensors file of the fine-tuned network; by default the plan's own network.
+        runtime: runtime of the networks; onnx needs amc-gym[onnx].
+        threads: threads of the runtime.
         batch: images at a time.
-        rounds: how often each is timed, by turns.
-        noisiest: spread between a pass's quartiles, as a share of its median, that is accepted.
+        rounds: number of timings of each, in turns.
+        noisiest: largest accepted spread between a pass's quartiles, as a share of its median.
         busiest: share of the cores that other programs may take meanwhile, up to 1.
-        device: auto, cpu, cuda, ... of the torch runtimes.
+        device: auto, cpu, cuda, ... for the torch runtimes.
 
     Examples:
         amc-gym bench-latency plan.json
@@ -305,13 +307,13 @@ class BenchLatency(Command):
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Say what is installed, on which device and threads it runs, and which data are found.
+    """Show what is installed, the device and threads in use, and which data are found.
 
-    Also shown are the caches and their sizes, and for each extra that is missing the line that
-    installs it. The exit status is 0 whatever is missing.
+    Also shows the caches with their sizes and, for each missing extra, the line that installs it.
+    The exit status is 0 whatever is missing.
 
     Attributes:
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+        data_root: folder of the data sets that are read from disk; by default $AMC_DATA_ROOT.
 
     Examples:
         amc-gym doctor
@@ -325,9 +327,9 @@ class Doctor(Command):
 
 @dataclass(frozen=True)
 class Completion(Command):
-    """Print a script by which a shell completes commands, options and choices.
+    """Print a script with which a shell completes commands, options and choices.
 
-    Write it once where your shell looks for it, and open a new shell.
+    Write it once to where your shell looks for it, and open a new shell.
 
     Attributes:
         shell: bash, zsh or fish.
@@ -341,10 +343,10 @@ class Completion(Command):
     shell: Positional[Literal["bash", "zsh", "fish"]]
 
     def __call__(self) -> None:
-        """Print the script; nothing else is imported.
+        """Print the script, without importing anything else.
 
         Raises:
-            SystemExit: always, as help texts do (0).
+            SystemExit: always, with 0, as help texts do.
         """
         parse(["--tyro-print-completion", self.shell])
 
@@ -366,13 +368,13 @@ COMMANDS: dict[str, type[Command]] = {
 
 
 def parse(given: Sequence[str]) -> Command:
-    """Return the command that a command line says.
+    """Return the command of a command line.
 
     Args:
-        given: the command line without the program; nothing asks for help.
+        given: the command line without the program; an empty one asks for help.
 
     Raises:
-        SystemExit: it is no command (2), or help or a completion was asked for (0).
+        SystemExit: with 2 if it is not a command, with 0 if help or a completion was asked for.
     """
     config = (
         tyro.conf.OmitArgPrefixes,

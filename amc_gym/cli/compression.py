@@ -1,4 +1,4 @@
-"""``search`` and ``validate``: from a network to a plan, and from a plan to its proof."""
+"""``search`` and ``validate``: from a network to a plan, and validation of a plan."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from amc_gym.workflows.search import search as run_search
 from amc_gym.workflows.validation import validate as replayed
 
 UNPROVEN = 3
-"""Exit status of a validation that could neither prove nor refute the budget."""
+"""Exit status of a validation that can neither prove nor refute the budget."""
 
 
 def _environment(subject: Subject, options: Options) -> AMCEnv:
-    """Return the environment that a command is about."""
+    """Return the environment of a command."""
     chosen = {field.name: getattr(options, field.name) for field in fields(options)}
     if chosen["preserve_ratio"] == "none":
         chosen["preserve_ratio"] = None
         if not chosen["reward"].startswith("error-log"):
             raise CommandError(
-                f"without a bound, reward {chosen['reward']!r} keeps the whole network: "
-                "say --reward error-log-macs or error-log-params"
+                f"without a budget, reward {chosen['reward']!r} keeps the whole network: "
+                "use --reward error-log-macs or error-log-params"
             )
     return make_env(
         name_of(subject),
@@ -43,7 +43,7 @@ def _environment(subject: Subject, options: Options) -> AMCEnv:
 
 
 def search(command: Search) -> None:
-    """Search, with a bar, and save the best plan, also after an interruption."""
+    """Search with a progress bar, and save the best plan, also after an interruption."""
     out = command.out
     refuse_to_overwrite(out, force=command.force)
     env = _environment(command.subject, command.budget)
@@ -91,7 +91,7 @@ def _report(env: gym.Env, plan: CompressionPlan) -> None:
 
 
 def validate(command: Validate) -> None:
-    """Show each claim beside what was found, and fail unless all are proven."""
+    """Show each claim beside the result, and fail unless all are proven."""
     saved = command.saved
     loaded, subject = opened(saved)
     validation = replayed(subject, loaded, latency_table=command.latency_table)
@@ -106,9 +106,9 @@ def validate(command: Validate) -> None:
         raise CommandError(f"{saved.plan} is refuted: {'; '.join(validation.problems)}")
     if not validation.budget_judged:
         raise CommandError(
-            f"{saved.plan} is neither proven nor refuted: all else holds, but whether it keeps "
-            "its budget only the latency table can say that it was made with; name its file with "
-            "--latency-table",
+            f"{saved.plan} is neither proven nor refuted: everything else holds, but its budget "
+            "can be checked only with the latency table that it was made with; name its file "
+            "with --latency-table",
             status=UNPROVEN,
         )
     say(

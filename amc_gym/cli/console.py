@@ -1,4 +1,4 @@
-"""Parts that commands share: where results go, what they refuse, and how they fail."""
+"""Parts that commands share: printing of results, checks of outputs, and errors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from amc_gym._utils.own_code import failing_as_one, is_code
 from amc_gym.compression.handover.pair import description_of, in_the_way
 
 WIDTH = 160
-"""Columns of a table that no terminal limits; rich would take 80 and cut its cells."""
+"""Width of tables that are not printed to a terminal; rich would use 80 and cut cells."""
 
 
 class CommandError(Exception):
-    """A command's own failure: one line for the user.
+    """A command's own failure, shown to the user as one line.
 
     Args:
         said: the line.
-        status: of the exit.
+        status: exit status.
     """
 
     def __init__(self, said: str, status: int = 1) -> None:
@@ -35,10 +35,10 @@ class CommandError(Exception):
 
 
 def printer(*, markup: bool = True) -> Console:
-    """Return standard output; a table has room where no terminal says how wide it is, as in a log.
+    """Return standard output, with enough width for tables if it is not a terminal.
 
     Args:
-        markup: whether [bold] and the like in what is printed are rich's instructions.
+        markup: whether [bold] and the like in the output are instructions for rich.
     """
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if told else WIDTH, markup=markup, emoji=markup)
@@ -47,29 +47,29 @@ def printer(*, markup: bool = True) -> Console:
 def say(what: str | Table) -> None:
     """Print a result on stdout: a table, or a line that is not broken or coloured.
 
-    Names in it are somebody's own: nothing in them is an instruction to the terminal.
+    Names in it may come from others, so nothing in them is an instruction to the terminal.
     """
     if isinstance(what, str):
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in what)
         printer(markup=False).print(line, highlight=False, soft_wrap=True)
         return
     for column in what.columns:
-        column.overflow = "fold"  # a cell that is too wide goes on below; half says nothing
+        column.overflow = "fold"  # a wide cell is wrapped, because half of it would be useless
     printer(markup=False).print(what)
 
 
 def watched() -> bool:
-    """Whether somebody sees a progress bar."""
+    """Return whether a progress bar would be seen."""
     return sys.stderr.isatty()
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command whose every failure is one, that of the user's own code included.
+    """Return a command that turns every failure, also of the user's own code, into an error.
 
-    ``SystemExit`` from a module or a network must not look like success.
+    ``SystemExit`` from a user's module or network must not look like success.
 
     Raises:
-        CommandError: what was raised is neither an ``Exception`` nor Ctrl-C.
+        CommandError: something was raised that is neither an ``Exception`` nor Ctrl-C.
     """
 
     @functools.wraps(command)
@@ -80,7 +80,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(error, Exception) or type(error) is KeyboardInterrupt:
                 raise
             said = printable(f"{type(error).__name__}: {error}").rstrip(": ")
-            raise CommandError(f"code that was run for this command raised {said}") from error
+            raise CommandError(f"the code that this command ran raised {said}") from error
 
     return run
 
@@ -88,16 +88,16 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 def own_code(name: str) -> str:
     """Import the module of a "package.module:function" that the user typed.
 
-    Modules in the current folder are found from now on, after the installed ones: files that lie
-    there are not imported in place of a package.
+    From then on, modules in the current folder are found after the installed ones, so that files in
+    it do not replace packages.
 
     Raises:
-        CommandError: it is no such name.
+        CommandError: it is not such a name.
         ValueError: its module cannot be imported.
     """
     module = name.partition(":")[0]
     if not is_code(name) or not module:
-        raise CommandError(f"{name} is no package.module:function")
+        raise CommandError(f"{name} is not a package.module:function")
     here = os.getcwd()
     with failing_as_one(f"task {name!r}"):
         beside = here not in sys.path
@@ -115,10 +115,10 @@ def own_code(name: str) -> str:
 
 
 def refuse_to_overwrite(out: Path, *, force: bool, suffixes: Iterable[str] = ()) -> None:
-    """Before any work is done: an output that exists, or that cannot be written later.
+    """Refuse an output that exists or cannot be written, before any work is done.
 
     Raises:
-        CommandError: naming the way out.
+        CommandError: the output is refused; the message names the fix.
     """
     if suffixes and out.suffix not in suffixes:
         raise CommandError(f"{out} must end in {' or '.join(suffixes)}")
@@ -128,6 +128,6 @@ def refuse_to_overwrite(out: Path, *, force: bool, suffixes: Iterable[str] = ())
             raise CommandError(f"{file} is a folder: name a file in it")
     taken = in_the_way(out) if pair else (out if out.exists() else None)
     if taken and not force:
-        raise CommandError(f"{taken} exists: name another file, or say --force to replace it")
+        raise CommandError(f"{taken} exists: name another file, or use --force to replace it")
     if not out.absolute().parent.is_dir():
-        raise CommandError(f"there is no folder {out.absolute().parent}: make it first")
+        raise CommandError(f"there is no folder {out.absolute().parent}: create it first")

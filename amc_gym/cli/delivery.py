@@ -25,7 +25,7 @@ SAFETENSORS = (FORMATS["safetensors"].suffix,)
 
 
 def compress(command: Compress) -> None:
-    """Export the plan's network as it is."""
+    """Export the plan's network."""
     refuse_to_overwrite(command.out, force=command.force, suffixes=SAFETENSORS)
     plan, task = opened(command.saved)
     small = api.compress(task, plan, command.saved.recovery)
@@ -36,12 +36,13 @@ def export(command: Export) -> None:
     """Export the plan's network, or the fine-tuned one.
 
     Raises:
-        CommandError: weights that are there already were to be recovered.
+        CommandError: ``recovery`` is given together with fine-tuned weights.
     """
     out, format = command.out, command.format
     if command.network is not None and command.saved.recovery is not None:
         raise CommandError(
-            "--network has its weights: leave out --recovery, which is for the plan's own network"
+            "--network already has weights: leave out --recovery, which is for the plan's own "
+            "network"
         )
     refuse_to_overwrite(out, force=command.force, suffixes=(FORMATS[format].suffix,))
     plan, task = opened(command.saved)
@@ -54,11 +55,11 @@ def export(command: Export) -> None:
 
 
 def finetune(command: Finetune) -> None:
-    """Fine-tune, going on where an earlier call was stopped, and say what it was good for."""
+    """Fine-tune, continuing an interrupted call, and show the scores."""
     out, recipe = command.out, command.recipe
     checkpoint = out.with_name(out.name + ".checkpoint.pt")
-    # Beside a finished run's checkpoint, what is there may be this command's own, which was killed
-    # before it had tidied up; that is seen when the network is.
+    # Beside a finished run's checkpoint, an existing output may be this command's own, if it was
+    # killed before it cleaned up; that is found out once the network is there.
     finished = finished_epochs(checkpoint) >= recipe.epochs
     refuse_to_overwrite(out, force=command.force or finished, suffixes=SAFETENSORS)
     plan, task = opened(command.saved)
@@ -93,7 +94,7 @@ def _training(name: str | None, task: CompressionTask, data_root: Path | None) -
     """Return the images to train on.
 
     Raises:
-        CommandError: a folder is named whose photographs do not suit the network.
+        CommandError: the photographs of a folder do not suit the network.
     """
     if name is None:
         return finetuning.training_images(task, data_root)
@@ -102,8 +103,8 @@ def _training(name: str | None, task: CompressionTask, data_root: Path | None) -
     size = task.example.shape[1:] if isinstance(task.example, Tensor) else ()
     if not (task.objective.classifies and len(size) == 3 and size[0] == 3 and size[1] == size[2]):
         raise CommandError(
-            f"--train {name}: photographs are for networks that classify square colour images; "
-            "name a package.module:function that returns inputs of this network"
+            f"--train {name}: photographs are only for networks that classify square colour "
+            "images; name a package.module:function that returns inputs of this network"
         )
     return photographs(Path(name), size[1])
 

@@ -1,4 +1,4 @@
-"""``doctor``: what is installed, where it computes, which data are found, and what caches hold."""
+"""``doctor``: installed packages, devices, data sets and caches."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from amc_gym.zoo.datasets.registry import PLACES
 from amc_gym.zoo.small import store
 
 DEVELOPERS = {"dev", "docs"}
-"""Extras of a checkout, of no use with the installed package."""
+"""Extras for checkouts, which the installed package does not need."""
 
 
 def doctor(command: Doctor) -> None:
-    """Show what there is and what is missing, with the line that installs it."""
+    """Show what is there and what is missing, with the line that installs it."""
     for title, rows in (
         ("installed", list(versions().items())),
         ("extras", extras()),
@@ -85,10 +85,10 @@ def machine() -> list[tuple[str, str]]:
 
 
 def data(data_root: Path | None) -> list[tuple[str, str]]:
-    """Return where each data set that is read from disk is found below a folder.
+    """Return where each data set that is read from disk is found in a folder.
 
     Args:
-        data_root: the folder; None: that in $AMC_DATA_ROOT.
+        data_root: the folder; None: $AMC_DATA_ROOT.
     """
     named = str(data_root or os.environ.get(DATA_ROOT) or "")
     bundled = ", ".join(name for name, places in PLACES.items() if not places)
@@ -104,7 +104,7 @@ def data(data_root: Path | None) -> list[tuple[str, str]]:
 
 
 def caches() -> list[tuple[str, str]]:
-    """Return the folder of what can be made again, its parts and their sizes."""
+    """Return the cache folder, its parts and their sizes."""
     root = cache_root()
     if not root.is_dir():
         return [(str(root), "empty")]

@@ -1,4 +1,4 @@
-"""``latency-table`` and ``bench-latency``: milliseconds on the machine at hand."""
+"""``latency-table`` and ``bench-latency``: latency on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from amc_gym.zoo.resolving import resolve
 
 
 def latency_table(command: MakeTable) -> None:
-    """Measure and save a table, or check the one that is there, and say how far it is off."""
+    """Measure and save a table, or check an existing one, and print its error."""
     out, check_on = command.out, command.check_on
     rounds, noisiest = command.rounds, command.noisiest
     if is_code(command.network):
@@ -57,17 +57,17 @@ def latency_table(command: MakeTable) -> None:
         say(
             f"{check_on} random plans end to end, {found.measured.min() / 1e6:.2f} to "
             f"{found.measured.max() / 1e6:.2f} ms: the table is off by {middle:.1f} % in the "
-            f"median, quartiles {low:.1f} and {high:.1f} %; by {besides:.1f} % besides the "
-            f"{found.pace:.2f} times that everything takes as long as when the table was measured; "
+            f"median, quartiles {low:.1f} and {high:.1f} %; by {besides:.1f} % after dividing by "
+            f"{found.pace:.2f}, the present slowdown of the machine since the table was measured; "
             f"the measurements themselves spread over {found.spread:.1%}"
         )
 
 
 def bench_latency(command: BenchLatency) -> None:
-    """Show both networks' times, and how many times as fast the compressed one is."""
+    """Show both networks' times, and the speed-up of the compressed one."""
     loaded, original = opened(command.saved)
     if not PRUNINGS[loaded.options["granularity"]].runs_faster:
-        raise CommandError("single weights that are zero make no runtime faster: nothing to time")
+        raise CommandError("zero weights make no runtime faster: time a plan of channels")
     small = (
         api.compress(original, loaded)
         if command.network is None
@@ -96,11 +96,11 @@ def bench_latency(command: BenchLatency) -> None:
         )
     say(shown)
     if command.device == "auto" and command.runtime == "onnx" and torch.cuda.is_available():
-        say("ONNX Runtime ran on the processor; --runtime torch uses the GPU")
+        say("ONNX Runtime ran on the CPU; --runtime torch uses the GPU")
 
 
 def _workload(command: MakeTable | BenchLatency, task: CompressionTask) -> Workload:
-    """Return what is timed of a task's network."""
+    """Return the workload of a task's network."""
     return workload_of(
         engines.analysis(task),
         command.runtime,

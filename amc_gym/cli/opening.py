@@ -1,4 +1,4 @@
-"""Tasks and plans that a command line names, made."""
+"""Tasks and plans, made from what a command line names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def name_of(subject: Subject) -> str:
     """Return the name of a network for ``resolve`` and the environments.
 
     Raises:
-        CommandError: it names no network.
-        ValueError: an unknown id, with the near match, or a module that cannot be imported.
+        CommandError: it does not name a network.
+        ValueError: the id is unknown, or a module cannot be imported.
     """
     if is_code(subject.id):
         return own_code(subject.id)
     if subject.id == "AMC-v0":
-        raise CommandError("AMC-v0 is for a task of your own: name it, package.module:function")
+        raise CommandError("AMC-v0 is for a task of your own: pass package.module:function instead")
     if subject.id in small.cards():
         return subject.id
     return IDS[choose("id", subject.id, IDS)]
@@ -49,8 +49,8 @@ def opened(saved: SavedPlan) -> tuple[CompressionPlan, CompressionTask]:
     """Return a plan and its task.
 
     Raises:
-        CommandError: ``task`` is no package.module:function.
-        PlanError: the file is no plan, or names code and the user does not.
+        CommandError: ``task`` is not a package.module:function.
+        PlanError: the file is not a plan, or names code that the user does not name.
         ValueError, OSError: the task cannot be made.
     """
     plan = CompressionPlan.load(saved.plan)

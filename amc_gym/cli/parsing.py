@@ -1,4 +1,4 @@
-"""Command lines: how they are read, and what their help says beside the arguments."""
+"""Parsing of command lines, and the parts of their help besides the arguments."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tyro.constructors import (
 )
 
 KINDS = ConstructorRegistry()
-"""How words become values, where tyro's own rules are not what help texts should say."""
+"""Conversions of words to values where tyro's own would give poor help texts."""
 
 Spec = PrimitiveConstructorSpec[Any]
 
 
 @KINDS.primitive_rule
 def _optional(kind: PrimitiveTypeInfo) -> Spec | UnsupportedTypeAnnotationError | None:
-    """Read ``X | None`` as X, and say X in the help; the word None still means no value."""
+    """Parse ``X | None`` as X, and show X in the help; the word None still means no value."""
     inner = [each for each in get_args(kind.type) if each is not NoneType]
     if len(inner) != 1 or NoneType not in get_args(kind.type):
         return None
@@ -54,11 +54,11 @@ def examples(command: Callable[..., Any]) -> list[str]:
 
 
 def described(command: Callable[..., Any], *, whole: bool = True) -> str:
-    """Return what a help text says of a command.
+    """Return what a help text says about a command.
 
     Args:
         command: a function or class with a docstring.
-        whole: all of it, its examples at the end; else the first sentence alone, for a list.
+        whole: whether to return all of it, with examples at the end, or only the first sentence.
     """
     parsed = docstring_parser.parse(command.__doc__ or "")
     parts = [parsed.short_description or ""]
@@ -76,17 +76,17 @@ def parsed(
     description: str,
     config: Sequence[Any] = (),
 ) -> Any:
-    """Return what the command makes that a command line names, called with its arguments.
+    """Parse a command line and return the result of its command.
 
     Args:
         commands: by their names; classes of arguments, or functions of them.
-        given: the command line without the program; nothing asks for help.
-        program: as help texts call it.
+        given: the command line without the program; an empty one asks for help.
+        program: name of the program in help texts.
         description: of the program.
-        config: of tyro.
+        config: for tyro.
 
     Raises:
-        SystemExit: it is no command (2), or help was asked for (0).
+        SystemExit: with 2 if it is not a command, with 0 if help was asked for.
     """
     named = given[0] if given else None
     kinds = [

@@ -1,6 +1,6 @@
-"""Networks, plans and options that commands are about, as the command line takes them.
+"""Networks, plans and options that commands take on the command line.
 
-Nothing here needs PyTorch; ``opening`` makes of them what they name.
+Nothing here needs PyTorch; ``opening`` makes tasks and plans from it.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ WORDS: dict[str, Any] = {
     "max_sparsity": float | None,
     "latency_table": Path | None,
 }
-"""Types on the command line of options that are more than a word in Python."""
+"""Command-line types of options that are more than a word in Python."""
 
 NAMED = {
     *("granularity", "importance", "recovery", "metric", "precision", "evaluation"),
     *("resource", "reward", "action_mode", "observation", "runtime"),
 }
-"""Options whose values are names; a help text lists them in place of a type."""
+"""Options whose values are names, which help texts list instead of a type."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The network and data that a command is about.
+    """The network and data that a command works on.
 
     Attributes:
         id: a registered id, see `amc-gym list`, a network of the zoo, such as plain-digits-0, or
             package.module:function that returns an amc_gym.CompressionTask.
-        dataset: data of a registered network: digits, cifar10, imagenette, imagenette96,
+        dataset: data set of a registered network: digits, cifar10, imagenette, imagenette96,
             imagenet or folder, see docs/data.md.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
-        weights: of a registered network: bundled, torchvision, random, or the path of a checkpoint.
+        data_root: folder of the data sets that are read from disk; by default $AMC_DATA_ROOT.
+        weights: weights of a registered network: bundled, torchvision, random, or the path of a
+            checkpoint.
     """
 
     id: Positional[str]
@@ -58,13 +59,13 @@ class Subject:
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """Sources of the plan of a command.
+    """The plan that a command works on, and its task.
 
     Attributes:
         plan: the plan's file.
         task: package.module:function that returns the plan's task. A plan that names such a
-            function is refused without this: its code would run on the word of a file.
-        data_root: folder of the data sets that are read from disk; without it, $AMC_DATA_ROOT.
+            function is refused without this option, because a file must not run code.
+        data_root: folder of the data sets that are read from disk; by default $AMC_DATA_ROOT.
     """
 
     plan: Positional[Path]
@@ -74,18 +75,18 @@ class SavedPlan:
 
 @dataclass(frozen=True)
 class HandedOver(SavedPlan):
-    """Sources of a plan whose network is handed over.
+    """A plan whose network is handed over.
 
     Attributes:
         recovery: how the kept weights make up for the pruned ones, such as nonlinear; by default
-            as in the search, where it had to be quick.
+            as in the search, which had to be quick.
     """
 
     recovery: str | None = None
 
 
 def _options() -> type:
-    """Return a class of all options of engine and environment, as the command line takes them."""
+    """Return a class of all options of engine and environment, with command-line types."""
     typed = []
     for cls in (EngineOptions, EnvOptions):
         kinds = WORDS | _plain_kinds(cls)
@@ -98,7 +99,7 @@ def _options() -> type:
 
 
 def _plain_kinds(cls: type) -> dict[str, Any]:
-    """Types of the options that are the same on the command line as in Python."""
+    """Return the types of options that are the same on the command line and in Python."""
     annotations = {each.name: each.type for each in fields(cls) if each.name not in WORDS}
     return get_type_hints(SimpleNamespace(__annotations__=annotations))
 
