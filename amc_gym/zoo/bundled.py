@@ -1,4 +1,4 @@
-"""Weights that come with the package: a safetensors file, and a card that says what they are."""
+"""Weights that come with the package: a safetensors file, and a card that describes them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from amc_gym.zoo import models
 DIRECTORY = Path(__file__).with_name("weights")
 
 LARGEST = 4 * 2**20
-"""Bytes from which on kernels are kept in half precision."""
+"""Bytes above which kernels are stored in half precision."""
 
 REINSTALL = "pip install --force-reinstall 'amc-gym[weights]', or run `make weights` in a checkout"
-"""Whether a file is damaged, or one of those that the wheel is too small for."""
+"""Fix for a damaged file, and for one that the wheel does not include."""
 
 
 class JudgedSchema(Schema):
@@ -40,7 +40,7 @@ class JudgedSchema(Schema):
 
 
 class CardSchema(Schema):
-    """Read the card of bundled weights; see ``find``."""
+    """The card of bundled weights; see ``find``."""
 
     network: Name
     dataset: Name
@@ -60,12 +60,12 @@ def find(network: str, dataset: str, directory: Path = DIRECTORY) -> dict[str, A
     """Return the card of bundled weights.
 
     Returns:
-        ``network``, ``dataset``, ``architecture`` (the builder's arguments), ``input_shape``
+        ``network``, ``dataset``, ``architecture`` (arguments of the builder), ``input_shape``
         ``(C, H, W)``, ``macs`` of one image, ``parameters``, ``accuracy`` on reward and test
         images, ``fingerprints`` of the splits, ``recipe``, ``file``, ``sha256``, ``versions``.
 
     Raises:
-        ValueError: nothing is bundled for this pair; the message lists what is.
+        ValueError: no weights are bundled for this pair; the message lists all that are.
         OSError: a card is damaged.
     """
     known = {(card["network"], card["dataset"]): card for card in cards(directory)}
@@ -100,7 +100,7 @@ def load(network: str, dataset: str, directory: Path = DIRECTORY) -> nn.Module:
     """Return the pretrained network, in evaluation mode.
 
     Raises:
-        ValueError: nothing is bundled for this pair.
+        ValueError: no weights are bundled for this pair.
         OSError: the file is missing or damaged.
     """
     card = find(network, dataset, directory)
@@ -115,12 +115,12 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
 
     Args:
         path: the file.
-        sha256: the hexadecimal checksum on the card of bundled weights; None for other weights.
+        sha256: hexadecimal checksum from the card of bundled weights; None for other weights.
 
     Raises:
-        OSError: the file is missing, is not the file with this checksum, or cannot be read.
+        OSError: the file is missing, has another checksum, or cannot be read.
     """
-    fix = "name another safetensors file"
+    fix = "use another safetensors file"
     if sha256 is not None:
         fix = REINSTALL
     try:
@@ -128,7 +128,7 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     except OSError as error:
         raise OSError(f"cannot read the weights {path} ({error.strerror}): {fix}") from error
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise OSError(f"the weights {path} do not have their card's checksum: {fix}")
+        raise OSError(f"the weights {path} do not have the checksum on their card: {fix}")
     try:
         return load_bytes(content)
     except SafetensorError as error:
@@ -136,9 +136,9 @@ def load_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
 
 
 def stored(model: nn.Module) -> dict[str, Tensor]:
-    """Content of the model's file: its ``state_dict``, kernels in half precision if it is large.
+    """Return the content of the model's file: its ``state_dict``, in half precision if large.
 
-    Load it into the model before measuring what is to be true of the file.
+    Load it into the model before measuring anything that the card states about the file.
     """
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     if nbytes(state) <= LARGEST:
@@ -160,13 +160,13 @@ def save(
     Args:
         model: the trained network.
         network: its name in ``models.NETWORKS``.
-        dataset: what it was trained on.
+        dataset: data set that it was trained on.
         input_shape: ``(C, H, W)`` of an image.
-        fields: what the card says besides what is found out here.
-        directory: where both files go.
+        fields: further entries of the card.
+        directory: folder of both files.
 
     Returns:
-        The path of the weights; the card is beside it.
+        The path of the weights; the card lies beside it.
     """
     path = directory / f"{network}-{dataset}.safetensors".lower()
     content = save_bytes(stored(model))

@@ -1,4 +1,4 @@
-"""Weights from a user's file, into the network they belong to."""
+"""Loading of weights from a user's file."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from amc_gym.zoo.bundled import load_state
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".tar")
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Under which keys training scripts put a network's tensors."""
+"""Keys under which training scripts store a network's tensors."""
 
 PARALLEL = "module."
-"""Prefix that ``nn.DataParallel`` puts before each name."""
+"""Prefix that ``nn.DataParallel`` adds to each name."""
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint, by name, without the wrappings of training scripts.
+    """Return the tensors of a checkpoint, by name, without the wrappers of training scripts.
 
     Args:
-        path: a safetensors file, or one that ``torch.save`` wrote. Tensors are all that is read:
-            a file with other objects in it is refused, never unpickled.
+        path: a safetensors file, or one that ``torch.save`` wrote.  Only tensors are read: a file
+            with other objects is refused, never unpickled.
 
     Raises:
         OSError: the file is missing, damaged, or holds more than tensors.
-        ValueError: its name tells no format, or there are no tensors in it.
+        ValueError: its suffix is unknown, or there are no tensors in it.
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(
@@ -51,16 +51,16 @@ def read(path: Path) -> dict[str, Tensor]:
 def _load(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that damage made
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols of damaged files
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise OSError(
             f"the weights {path} are damaged or hold more than tensors, which is not unpickled: "
-            "copy them again, or save torch.save(model.state_dict(), path) where they come from"
+            "copy them again, or use torch.save(model.state_dict(), path) where they come from"
         ) from error
     except OSError as error:
         raise OSError(f"cannot read the weights {path} ({error.strerror})") from error
-    except Exception as error:  # torch.load raises whatever it runs into
+    except Exception as error:  # torch.load may raise anything
         reason = printable(str(error), 200) or type(error).__name__
         raise OSError(f"the weights {path} are damaged ({reason}): copy them again") from error
 
@@ -81,11 +81,11 @@ def put(
         state: tensors by name.
         model: the network.
         origin: where they come from, for the message.
-        any_classes: whether the last layer may be for another number of classes; it is then left
-            as it is.
+        any_classes: whether the last layer may have another number of classes; it is then left
+            unchanged.
 
     Raises:
-        ValueError: the names or shapes are another network's, or the number of classes differs.
+        ValueError: names or shapes are those of another network, or the number of classes differs.
     """
     own = model.state_dict()
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
@@ -94,7 +94,7 @@ def put(
     if of_head and not any_classes:
         found, wanted = len(state[wrong[0]]), len(own[wrong[0]])
         raise ValueError(
-            f"{origin} is for {found} classes ({wrong[0]}), and the data set has {wanted}"
+            f"{origin} is for {found} classes ({wrong[0]}), but the data set has {wanted}"
         )
     mismatch = model.load_state_dict(_of_right_shape(state, wrong), strict=False)
     problems = {
@@ -112,7 +112,7 @@ def _of_right_shape(state: Mapping[str, Tensor], wrong: Iterable[str]) -> dict[s
 
 
 def classes_of(model: nn.Module) -> int | None:
-    """Return how many classes the last linear layer tells apart; None if there is none."""
+    """Return the number of classes of the last linear layer; None if there is no such layer."""
     head = _last_linear(model)
     return None if head is None else len(model.get_parameter(f"{head}.weight"))
 

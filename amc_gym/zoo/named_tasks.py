@@ -1,8 +1,8 @@
-"""The task that a plan or an export names, made again: only from the registry or the user's word.
+"""The task that a plan or an export names, made from the registry or from what the user names.
 
-Whoever wrote the file may be a stranger.  A registered network is made without running anything of
-theirs, and from data of bounded size; "package.module:function" is code, which only the user can
-have run, by naming it.
+The file may come from a stranger.  A registered network is made without running any of their code,
+and from data of limited size; "package.module:function" is code, which runs only if the user names
+it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from amc_gym.zoo import datasets, models, small
 from amc_gym.zoo.resolving import TaskLike, resolve
 
 LONGEST_SIDES = {"digits": 256}
-"""Pixels that a file may ask for, by data set; whoever wants more passes the task itself."""
+"""Largest image side that a file may ask for, by data set; for more, pass the task itself."""
 
 LONGEST_SIDE = 1024
-"""Pixels that a file may ask for of the other data sets."""
+"""Largest image side that a file may ask for, of other data sets."""
 
 SIDES = ("resolution", "size", "resize")
-"""Options of data sets that are pixels."""
+"""Options of data sets that are sizes in pixels."""
 
 
 def task_of(
@@ -38,20 +38,19 @@ def task_of(
 ) -> CompressionTask:
     """Return the task that a plan was made for.
 
-    A plan that names "package.module:function" is refused unless you pass ``task``: its code would
-    run on the word of whoever wrote the file.
+    A plan that names "package.module:function" is refused unless you pass ``task``, because a file
+    must not run code.
 
     Args:
-        plan: made from a registered network, or any plan where ``task`` is given.
+        plan: made from a registered network, or any plan if ``task`` is given.
         data_root: folder of data sets that are read from disk; ``None``: $AMC_DATA_ROOT.
-        task: your own word on it: "package.module:function", such a function, or a task.  It
-            counts instead of the plan's; a plan that was made for another one is refused by
-            ``compress`` and ``validate``.
+        task: "package.module:function", such a function, or a task, which is used instead of the
+            plan's own; ``compress`` and ``validate`` refuse a plan that was made for another one.
 
     Raises:
-        TypeError: ``plan`` is none.
-        PlanError: the plan names code, or was made from objects, which no file can name; or its
-            data are larger than a file may ask for.
+        TypeError: ``plan`` is not a plan.
+        PlanError: the plan names code or was made from a task given as an object, which a file
+            cannot name; or its data are larger than a file may ask for.
         ValueError: as ``amc_gym.zoo.resolving.resolve``.
     """
     if not isinstance(plan, CompressionPlan):
@@ -61,8 +60,8 @@ def task_of(
     name, dataset, weights = (plan.task.get(key) for key in ("task", "dataset", "weights"))
     if name is None:
         raise PlanError(
-            "the plan was made from a task of objects, which a file cannot name: pass the task "
-            "and the plan to amc_gym.compress, or name a function that returns the task, "
+            "the plan was made from a task given as an object, which a file cannot name: pass the "
+            "task and the plan to amc_gym.compress, or name a function that returns the task, "
             "task='package.module:function' (--task on the command line)"
         )
     if is_code(name):
@@ -78,18 +77,18 @@ def task_of(
 
 
 def original_of(path: Path) -> nn.Module:
-    """The network that an exported one was made from, as its description names it, untrained.
+    """Return the untrained original of an exported network, by the name in its description.
 
     Raises:
-        ExportError: there is no description, or it is none.
-        ValueError: it names no registered network.
-        OSError: it is missing.
+        ExportError: there is no description, or the file is not one.
+        ValueError: it does not name a registered network.
+        OSError: the file is missing.
     """
     original = read_description(path).get("original") or {"task": None}
     name = original["task"]
     if name is None:
         raise ValueError(
-            f"{path} was compressed from a task of objects: pass the original network, "
+            f"{path} was compressed from a task given as an object: pass the original network, "
             "amc_gym.load(path, model=...)"
         )
     if is_code(name):
@@ -99,12 +98,12 @@ def original_of(path: Path) -> nn.Module:
         return small.untrained(name)
     classes = original.get("classes")
     if classes is None:
-        raise ValueError(f"the description of {path} does not say how many classes {name!r} knows")
+        raise ValueError(f"the description of {path} does not say how many classes {name!r} has")
     return models.build(name, datasets.name_of(original.get("dataset") or ""), classes)
 
 
 def bounded(dataset: str) -> str:
-    """Return the data set that a file names, without its wish to download.
+    """Return the data set that a file names, without an option to download.
 
     Raises:
         PlanError: its images are larger than a file may ask for.
@@ -115,7 +114,7 @@ def bounded(dataset: str) -> str:
     for option, value in options:
         if option in SIDES and value.isdecimal() and (len(value) > 9 or int(value) > longest):
             raise PlanError(
-                f"the plan asks for images of {option}={printable(value, 20)} pixels; a file may "
-                f"ask for {longest} at most: pass the task itself if it is yours"
+                f"the plan asks for images of {option}={printable(value, 20)} pixels, and a file "
+                f"may ask for at most {longest}: pass the task itself if it is yours"
             )
     return f"{name}?{urlencode(options)}" if options else name

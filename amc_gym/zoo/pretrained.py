@@ -1,4 +1,4 @@
-"""A registered network with its weights: bundled, torchvision's, a user's, or random ones."""
+"""Registered networks with their weights: bundled, torchvision's, a user's, or random."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def pretrained(network: str, dataset: str, weights: str, classes: Callable[[], i
 
     Args:
         network: a name in ``models.NETWORKS``.
-        dataset: what its variant is for, without options.
+        dataset: data set of the network's variant, without options.
         weights: "bundled", "torchvision" (downloaded once, to torch's own cache), "random" (the
             same ones each time), or the path of a checkpoint, see ``checkpoints.read``.
-        classes: tells how many the data set has.  It is asked last, since it may take long to
-            tell: weights that are missing or another network's are refused before.
+        classes: returns the number of classes of the data set.  It is called last, because it may
+            be slow: weights that are missing or belong to another network are refused first.
 
     Raises:
-        ValueError: a name is unknown, there are no such weights, or they are another network's.
+        ValueError: a name is unknown, there are no such weights, or they belong to another network.
         OSError: the weights are missing or damaged, or cannot be fetched.
     """
     if weights == "bundled":
@@ -56,13 +56,13 @@ def _random(network: str, dataset: str, classes: int | None) -> nn.Module:
 
 
 def _torchvision(network: str, dataset: str) -> dict[str, Tensor]:
-    """Torchvision's tensors; its downloader checks the published checksum."""
+    """Return torchvision's tensors, whose published checksum its downloader checks."""
     name = models.NETWORKS[network].torchvision
     if name is None or dataset != "imagenet":
         known = ", ".join(n for n, entry in models.NETWORKS.items() if entry.torchvision)
         raise ValueError(
-            f"torchvision has no weights of {network} for {dataset}; it has those of {known} "
-            "for dataset='imagenet'"
+            f"torchvision has no weights of {network} for {dataset}, only those of {known} for "
+            "dataset='imagenet'"
         )
     from torchvision import models as torchvision_models  # takes as long as importing torch
 
@@ -71,8 +71,8 @@ def _torchvision(network: str, dataset: str) -> dict[str, Tensor]:
         return dict(entry.get_state_dict(progress=True, check_hash=True))
     except OSError as error:  # urllib's errors are OSErrors
         raise OSError(
-            f"cannot fetch {entry.url} ({error}): fetch it where there is a network, and pass "
-            "its path as weights=..."
+            f"cannot fetch {entry.url} ({error}): fetch it on a machine with network access, and "
+            "pass its path as weights=..."
         ) from error
-    except RuntimeError as error:  # the checksum
-        raise OSError(f"{entry.url} arrived damaged ({error}): try again") from error
+    except RuntimeError as error:  # the checksum differs
+        raise OSError(f"{entry.url} was damaged in transfer ({error}): try again") from error

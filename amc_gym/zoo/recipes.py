@@ -27,7 +27,7 @@ DIGITS = Recipe(
     label_smoothing=0.1,
     shift=2,
 )
-"""A minute or two on one processor core."""
+"""One or two minutes on one CPU core."""
 
 CIFAR10 = Recipe(
     epochs=80,
@@ -39,10 +39,10 @@ CIFAR10 = Recipe(
     flip=True,
     precision="auto",
 )
-"""Minutes on a GPU; on one processor core some 2 to 15 minutes an epoch, by network and core."""
+"""Minutes on a GPU; on one CPU core about 2 to 15 minutes an epoch, depending on the network."""
 
 TAUGHT = replace(CIFAR10, epochs=100, label_smoothing=0.0, distillation=0.9)
-"""Answers of a better network tell a small one more than smoothed labels do."""
+"""The outputs of a better network teach a small one more than smoothed labels do."""
 
 IMAGENETTE = Recipe(
     epochs=80,
@@ -54,7 +54,7 @@ IMAGENETTE = Recipe(
     crop=0.35,
     precision="auto",
 )
-"""About a minute an epoch on one processor core at 96 x 96 and half width."""
+"""About a minute an epoch on one CPU core at 96 x 96 and half width."""
 
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("MobileNet", "digits"): DIGITS,
@@ -73,13 +73,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("MobileNet", "imagenette96"): IMAGENETTE,
     ("MobileNetV2", "imagenette96"): IMAGENETTE,
 }
-"""(network, data set) -> recipe; those with distillation are taught by ``TEACHERS``."""
+"""(network, data set) -> recipe; those with distillation learn from ``TEACHERS``."""
 
 TEACHERS: dict[tuple[str, str], str] = {
     ("Plain20", "cifar10"): "ResNet56",
     ("MobileNet", "cifar10"): "ResNet56",
 }
-"""(network, data set) -> whose bundled weights teach it."""
+"""(network, data set) -> network whose bundled weights are the teacher."""
 
 
 def main(
@@ -99,8 +99,8 @@ def main(
         network: a network with a recipe, for example MobileNet.
         dataset: a data set with a recipe, for example digits.
         data_root: folder of the data sets that are read from disk.
-        checkpoint: file that lets an interrupted run go on where it stopped.
-        epochs: instead of the recipe's, where time is short.
+        checkpoint: file from which an interrupted run continues.
+        epochs: replaces the recipe's number, to save time.
         device: where to train; "auto": a GPU if there is one.
         out: folder for the weights and the card.
     """

@@ -1,4 +1,4 @@
-"""Tasks by name: a registered network, "package.module:function", or what the user hands over."""
+"""Tasks by name: a registered network, "package.module:function", or a task itself."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class TaskOptions:
     """folder of data sets that are read from disk; None: $AMC_DATA_ROOT"""
 
     weights: str | Path = "bundled"
-    """of a registered network: "bundled", "torchvision", "random", or the path of a checkpoint"""
+    """weights of a registered network: "bundled", "torchvision", "random", or a path"""
 
 
 NONE_GIVEN = TaskOptions()
-"""Options that tasks which are no registered networks may give, since they say nothing."""
+"""Default options, which other tasks than registered networks may also have."""
 
 
 @recorded
@@ -61,7 +61,7 @@ def resolve(
 
     Raises:
         ValueError: an option is unknown or does not apply.
-        OSError: weights or data that are missing or damaged.
+        OSError: weights or data are missing or damaged.
     """
     if isinstance(task, str) and ":" not in task:
         if task not in models.NETWORKS and task in small.cards():
@@ -72,17 +72,17 @@ def resolve(
         models.variant(task, name)
         origin = str(path("weights", weights))
         if origin == "bundled":
-            bundled.find(task, name)  # before the folder, which need not be named for nothing
+            bundled.find(task, name)  # fails before a folder is asked for in vain
         elif origin not in ("torchvision", "random"):
-            origin = os.path.abspath(origin)  # plans say it, and are read in other folders
+            origin = os.path.abspath(origin)  # plans hold the path and are read in other folders
         root = datasets.find_root(dataset, data_root)
         return _network_task(str(task), str(dataset), root, origin)
     given = {"dataset": dataset, "data_root": data_root, "weights": weights}
     for option, value in given.items():
         if not (isinstance(value, str | None) and value == getattr(NONE_GIVEN, option)):
             raise ValueError(
-                f"{option} is {shown(value)}, but dataset, data_root and weights belong to the "
-                "registered networks; a task of your own brings its own data and weights"
+                f"{option} is {shown(value)}, but dataset, data_root and weights are only for "
+                "registered networks: leave it out, a task of your own has its own data and weights"
             )
     if isinstance(task, str):
         return _imported(str(task))
@@ -91,7 +91,7 @@ def resolve(
     if isinstance(task, nn.Module) or not callable(task):
         fix = ""
         if isinstance(task, nn.Module):
-            fix = ": make one of it, CompressionTask(model, calibration, reward, test)"
+            fix = ": make a task of it, CompressionTask(model, calibration, reward, test)"
         raise ValueError(
             "task must be a network's name, 'package.module:function', a function without "
             f"arguments, or a CompressionTask, not {type(task).__name__}{fix}"
@@ -101,7 +101,7 @@ def resolve(
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
-        raise ValueError(f"task {shown(task)} must be hashable: pass a function") from error
+        raise ValueError(f"task {shown(task)} must be hashable: pass a function instead") from error
 
 
 @lru_cache(maxsize=16)
@@ -124,10 +124,10 @@ def _network_task(
 
 
 def _check_known(network: str) -> None:
-    """Refuse a misspelt name of a small network; those of others are refused where they are known.
+    """Refuse a misspelt name of a small network; other names are refused where they are looked up.
 
     Raises:
-        ValueError: it is nearest to a small network's.
+        ValueError: the nearest name is that of a small network.
     """
     if network in models.NETWORKS:
         return
@@ -136,21 +136,21 @@ def _check_known(network: str) -> None:
 
 
 def _check_own(network: str, dataset: str, weights: str) -> None:
-    """Refuse other data or weights than a small network's own.
+    """Refuse data and weights other than a small network's own.
 
     Raises:
-        ValueError: they are others.
+        ValueError: they are not its own.
     """
     own = small.card(network).dataset
     known = (NONE_GIVEN.dataset, own, own.partition("?")[0])
     if dataset not in known or weights != NONE_GIVEN.weights:
         raise ValueError(
-            f"{network} comes with weights for {own!r} and nothing else: leave out "
-            f"dataset={shown(dataset)} and weights={shown(weights)}"
+            f"{network} has weights for {own!r} only: leave out dataset={shown(dataset)} and "
+            f"weights={shown(weights)}"
         )
 
 
-@lru_cache(maxsize=128)  # they are small, and suites have many
+@lru_cache(maxsize=128)  # small tasks, of which suites have many
 def _small_task(network: str) -> CompressionTask:
     card = small.card(network)
     splits = datasets.load(card.dataset)
@@ -191,12 +191,12 @@ def _checked(
         raise ValueError(
             f"task {shown(function)} returned {type(task).__name__}, not a CompressionTask"
         )
-    # The function may keep its task, and other functions may return the same one.
+    # The function may keep its task, and other functions may return the same task.
     return task if task.source == source else replace(task, source=source)
 
 
 def _made(function: Any) -> Any:
-    """Call a user's function; its own errors pass."""
+    """Call a user's function; errors that it raises itself are passed on."""
     if not callable(function) or isinstance(function, nn.Module):
         raise ValueError(f"task names {described(function)}, not a function without arguments")
     try:
@@ -207,7 +207,7 @@ def _made(function: Any) -> Any:
             "lambda: function(...)"
         ) from None
     except ValueError:
-        pass  # a built-in one that does not say what it takes
+        pass  # a built-in function without a signature
     try:
         return function()
     except SystemExit as error:

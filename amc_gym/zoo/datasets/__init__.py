@@ -33,7 +33,7 @@ __all__ = [
 import_modules(__name__)
 
 DATA_ROOT = "AMC_DATA_ROOT"
-"""Environment variable that names the folder where an environment is not told."""
+"""Environment variable with the folder of data sets, used if no folder is given."""
 
 TRUTH = {"yes": True, "no": False}
 LONGEST_NUMBER = 9
@@ -43,13 +43,13 @@ def load(dataset: str, data_root: str | Path | None = None) -> Splits:
     """Return the splits of a data set, loaded once per process.
 
     Args:
-        dataset: a name in ``DATASETS``, and options of its function if need be, as in a URL:
+        dataset: a name in ``DATASETS``, possibly with options of its function as in a URL:
             "folder?size=64&unreadable=skip", "cifar10?download=yes".
-        data_root: folder of the data sets that are read from disk; None: as ``find_root`` says.
+        data_root: folder of the data sets that are read from disk; None: see ``find_root``.
 
     Raises:
-        TypeError: ``dataset`` is no string, or ``data_root`` no path.
-        ValueError: a name or an option is unknown or out of range, or no folder is named.
+        TypeError: ``dataset`` is not a string, or ``data_root`` not a path.
+        ValueError: a name or an option is unknown or out of range, or no folder is given.
         OSError: the data are missing or damaged.
     """
     return _load(dataset, find_root(dataset, data_root))
@@ -66,13 +66,13 @@ def name_of(dataset: str) -> str:
 
 
 def find_root(dataset: str, data_root: str | Path | None) -> Path | None:
-    """Return the folder a data set is read from: the one named, or else that in $AMC_DATA_ROOT.
+    """Return the folder a data set is read from: the given one, or else $AMC_DATA_ROOT.
 
     Returns:
         The folder, or None for a data set that needs none.
 
     Raises:
-        ValueError: the data set is unknown, or neither names a folder.
+        ValueError: the data set is unknown, or no folder is given.
         OSError: the folder does not exist.
     """
     name = name_of(dataset)
@@ -83,12 +83,12 @@ def find_root(dataset: str, data_root: str | Path | None) -> Path | None:
     named = data_root if data_root is not None else os.environ.get(DATA_ROOT)
     if named is None or named == "":
         raise ValueError(
-            f"dataset {name!r} is read from disk: name its folder with data_root=..., "
-            f"or in the environment variable {DATA_ROOT}"
+            f"dataset {name!r} is read from disk: give its folder with data_root=..., or in the "
+            f"environment variable {DATA_ROOT}"
         )
     try:
         root = path("data_root", named).expanduser().resolve()
-    except RuntimeError as error:  # no such user's home
+    except RuntimeError as error:  # the user has no home folder
         raise ValueError(f"data_root {named} names no folder: {error}") from error
     if not root.is_dir():
         raise OSError(f"data_root {root} is not a folder")
@@ -104,14 +104,14 @@ def _load(dataset: str, root: Path | None) -> Splits:
 
 
 def _options(name: str, query: str, function: Callable[..., Splits]) -> dict[str, Any]:
-    """Return the options after a data set's name, in the types that its function takes."""
+    """Return the options after a data set's name, converted to its function's types."""
     parameters = inspect.signature(function, eval_str=True).parameters
     known = [option for option in parameters if option != "root"]
     options: dict[str, Any] = {}
     for option, value in parse_qsl(query, keep_blank_values=True):
         choose(f"option of {name}", option, known)
         if option in options:
-            raise ValueError(f"option {option} of {name} is given twice: name it once")
+            raise ValueError(f"option {option} of {name} is given twice: give it once")
         default = parameters[option].default
         if isinstance(default, bool):
             options[option] = TRUTH[choose(f"{option} of {name}", value, TRUTH)]

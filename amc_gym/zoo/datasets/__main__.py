@@ -10,12 +10,12 @@ from amc_gym.zoo.datasets import load
 
 
 def main(dataset: str, data_root: Path | None = None, /) -> None:
-    """Load a data set and say what its splits hold; what it keeps on disk is there afterwards.
+    """Load a data set and print what its splits hold; caches on disk exist afterwards.
 
     Args:
-        dataset: a name, and options if need be: digits, cifar10, "cifar10?download=yes",
+        dataset: a name, possibly with options: digits, cifar10, "cifar10?download=yes",
             imagenet, "folder?size=64&unreadable=skip".
-        data_root: the folder it is read from; without it, $AMC_DATA_ROOT.
+        data_root: the folder it is read from; by default $AMC_DATA_ROOT.
     """
     try:
         splits = load(dataset, data_root)

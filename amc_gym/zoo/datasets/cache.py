@@ -1,4 +1,4 @@
-"""Image files decoded once: bytes on disk, with a checksum, mapped into memory when used."""
+"""Cache of decoded image files: bytes on disk with a checksum, mapped into memory when used."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ UNREADABLE = ("refuse", "skip")
 SHA1 = 20
 """Bytes of the hash of an image."""
 
-VERSION = 1  # of what is written: raise it when decoding changes
+VERSION = 1  # version of the files: raise it when decoding changes
 
 OURS = re.compile(r"[0-9a-f]{32}\.(npy|json)")
-"""Names of files in the cache: of images, and of the card that says what they are."""
+"""Names of files in the cache: images, and the card that describes them."""
 
 AHEAD = 64
-"""Images that are decoded before they are written."""
+"""Number of images that are decoded ahead of writing."""
 
 
 class HashesSchema(Schema):
-    """Hashes of a split's content: ``Split.fingerprint``, and of its images one after the other."""
+    """Hashes of a split: ``Split.fingerprint``, and the hashes of its images in order."""
 
     split: Sha256
     images: Annotated[str, Field(pattern=r"^([0-9a-f]{40})*$")]
 
 
 class CardSchema(Schema):
-    """Read the card of a file of decoded images."""
+    """The card of a file of decoded images."""
 
     sha256: Sha256
     unreadable: list[Annotated[int, Field(ge=0)]]
@@ -69,7 +69,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a file becomes an image: shorter side to ``resize``, then the centre ``size`` square."""
+    """Decoding of a file: the shorter side becomes ``resize``, then a central square ``size``."""
 
     resize: int
     size: int
@@ -87,7 +87,7 @@ class Decoding:
                 colour = image.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise OSError(f"{path}: {error}") from error
-        # On the PIL image, which filters as torchvision's networks were trained and tested.
+        # On the PIL image, whose filter was used to train and test torchvision's networks.
         pick = transforms.Compose(
             [transforms.Resize(self.resize), transforms.CenterCrop(self.size)]
         )
@@ -95,29 +95,29 @@ class Decoding:
 
 
 def tidy() -> None:
-    """Remove what killed processes have left: unfinished files, and halves of pairs."""
+    """Remove what killed processes have left: unfinished files and incomplete pairs."""
     folder = cache_root()
     if not folder.is_dir():
         return
     sweep(folder)
     names = os.listdir(folder)
-    files = Counter(name.partition(".")[0] for name in names)  # unfinished ones are somebody's
+    files = Counter(name.partition(".")[0] for name in names)  # unfinished ones may be in use
     for name in names:
         if OURS.fullmatch(name) and files[name.partition(".")[0]] == 1:
             (folder / name).unlink(missing_ok=True)
 
 
 class Decoded:
-    """Images of files, from the cache, or decoded in parallel and put there when first asked for.
+    """Images of files, decoded in parallel and cached when they are first asked for.
 
-    What is in the cache belongs to the files' names, sizes and times of change.  Its checksum is
-    compared where its own size or time is another than when it was written, and what is damaged is
+    A cache entry belongs to the files' names, sizes and modification times.  Its checksum is
+    compared if its own size or time has changed since it was written, and damaged entries are
     decoded again.
 
     Args:
         paths: the files.
-        root: the folder they are in; a cache outlives its being moved.
-        decoding: how.
+        root: the folder they are in; the cache remains valid if it is moved.
+        decoding: size of the images.
     """
 
     def __init__(self, paths: Sequence[Path], root: Path, decoding: Decoding) -> None:
@@ -129,7 +129,7 @@ class Decoded:
 
     @property
     def is_there(self) -> bool:
-        """Whether the images are in the cache, damaged perhaps."""
+        """Whether the images are in the cache, possibly damaged."""
         return self._file.exists()
 
     def split(
@@ -139,28 +139,28 @@ class Decoded:
         std: tuple[float, ...],
         unreadable: str = "refuse",
     ) -> Split:
-        """Return the images with their labels; what is known of their content is not hashed again.
+        """Return the images with their labels; hashes that are known are not computed again.
 
         Args:
             labels: of each file.
-            mean: of each channel, to normalise by.
-            std: likewise.
-            unreadable: "refuse" files that are no images, or "skip" them; both name them.
+            mean: of each channel, for normalisation.
+            std: standard deviation of each channel, likewise.
+            unreadable: "refuse" files that are not images, or "skip" them; both name them.
 
         Returns:
             Images, uint8 ``(M, 3, size, size)``, mapped from a file.
 
         Raises:
-            OSError: files are no images and ``unreadable`` is "refuse", or there is no room.
+            OSError: files are not images and ``unreadable`` is "refuse", or the disk is full.
         """
         card = _read_card(self._file)
         if card is None:
             card = _decode(self._paths, self._decoding, self._file)
         self._complain(card["unreadable"], unreadable)
         readable = np.delete(np.arange(len(self)), card["unreadable"])
-        # Copy on write: mapped like a file that is only read, and torch does not mind.
+        # Copy on write: mapped like a read-only file, but without torch's warning about those.
         images = mapped_tensor(np.load(self._file, mmap_mode="c"))
-        images = images[: len(readable)]  # the rows of unreadable files are left over, last
+        images = images[: len(readable)]  # unreadable files leave unused rows at the end
         made = Split(images, torch.from_numpy(labels[readable]), mean, std)
         return self._recalled(made, card)
 
@@ -177,7 +177,7 @@ class Decoded:
         warnings.warn(f"left out {len(broken)} unreadable images: {names}", stacklevel=3)
 
     def _recalled(self, split: Split, card: dict) -> Split:
-        """Give a split the hashes of its content, or the card those that it lacks."""
+        """Return the split with hashes from the card, or add missing hashes to the card."""
         told = (split.labels.tolist(), split.mean, split.std)
         name = hashlib.sha256(json.dumps(told).encode()).hexdigest()
         known = card.setdefault("hashes", {}).get(name)
@@ -185,7 +185,7 @@ class Decoded:
             images = "".join(sorted(each.hex() for each in split.image_hashes))
             card["hashes"][name] = {"split": split.fingerprint, "images": images}
             card["stamp"] = _stamp(self._file)
-            with suppress(OSError):  # they are found out again the next time
+            with suppress(OSError):  # they are computed again the next time
                 write_json(
                     self._file.with_suffix(".json"), card | {"seal": documents.checksum(card)}
                 )
@@ -206,13 +206,13 @@ def _key(paths: Sequence[Path], root: Path, decoding: Decoding) -> str:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Size and time of change of a file: as long as they stay, nobody has written to it."""
+    """Return size and modification time of a file, which change when it is written to."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def _read_card(path: Path) -> dict | None:
-    """Return the card of a file in the cache, or None if it is to be decoded (again)."""
+    """Return the card of a file in the cache, or None if it has to be decoded (again)."""
     try:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
         documents.check(CardSchema, card)
@@ -231,13 +231,13 @@ def _read_card(path: Path) -> dict | None:
 
 
 def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
-    """Decode files into the cache: all of it or, if interrupted, nothing.
+    """Decode files into the cache completely or, if interrupted, not at all.
 
-    Images go to disk one after the other, as they come: a file of full size that was mapped and
-    filled would end the process where there is no room, and no error could say so.
+    Images are written one after the other as they come: if the disk is full, filling a mapped file
+    of full size would kill the process instead of raising an error.
 
     Raises:
-        OSError: there is no room; the error names the file.
+        OSError: the disk is full; the error names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = (len(paths), 3, decoding.size, decoding.size)
@@ -259,7 +259,7 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
                         unreadable.append(index)
                     else:
                         write(image.tobytes())
-            for _ in unreadable:  # so that there is a row for each file
+            for _ in unreadable:  # keeps one row for each file
                 write(bytes(3 * decoding.size**2))
             file.flush()
             os.fsync(file.fileno())
@@ -269,7 +269,7 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
                 "files": len(paths),
                 "decoding": asdict(decoding),
             }
-            # The card first: without its images it is small, and says that they are to be decoded.
+            # The card first: without its images it is small, and leads to decoding them.
             write_json(path.with_suffix(".json"), card)
     except OSError as error:
         if error.errno in NO_ROOM:
@@ -280,7 +280,7 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """Header of a NumPy file that holds bytes of this shape."""
+    """Return the header of a NumPy file that holds bytes of this shape."""
     file = io.BytesIO()
     description = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)
@@ -290,12 +290,12 @@ def _header(shape: tuple[int, ...]) -> bytes:
 def _attempts(
     decoding: Decoding, paths: Sequence[Path]
 ) -> Generator[np.ndarray | None, None, None]:
-    """Each file's image, in order, decoded by threads a little ahead; None of an unreadable one.
+    """Yield each file's image in order, decoded by threads slightly ahead; None if unreadable.
 
-    PIL decodes and resizes without Python's lock.  Only a little ahead, so that an interruption
-    waits for few, and a slow disk does not fill the memory.
+    PIL decodes and resizes without holding Python's lock.  Decoding is only slightly ahead, so that
+    an interruption waits for few images, and a slow disk does not fill the memory.
     """
-    import torchvision.transforms.v2  # noqa: F401  # once, before threads do it side by side
+    import torchvision.transforms.v2  # noqa: F401  # once, before threads import it
 
     pool, ahead = ThreadPoolExecutor(), deque[Future[np.ndarray | None]]()
     try:

@@ -19,7 +19,7 @@ REWARD = 2000
 CALIBRATION = 3000  # as in the authors' code: 60 batches of 50
 SEED = 0
 
-# ImageNet's, as torchvision's networks and the common CIFAR-10 checkpoints have it.
+# ImageNet's normalisation, which torchvision and the common CIFAR-10 checkpoints use.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -28,18 +28,18 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @register("cifar10", (ARCHIVE, OFFICIAL))
 def cifar10(root: Path, *, download: bool = False) -> Splits:
-    """CIFAR-10 from ``cifar10.npz``, or else from the official files.
+    """Return CIFAR-10 from ``cifar10.npz``, or else from the official files.
 
     The archive has MedMNIST's keys: ``train_images``, ``train_labels``, and ``val_`` and
-    ``test_`` likewise. Of its validation images, 2,000 are reward images; the others and its test
-    images are the test split. With the official files, which have no validation images, 2,000 of
-    the 10,000 test images are reward images and 8,000 the test split, so that the checkpoints that
-    were trained on all 50,000 training images can be judged. Calibration is 3,000 training images.
-    All choices are seeded and stratified.
+    ``test_`` likewise.  Of its validation images, 2,000 are reward images; the others and its test
+    images are the test split.  The official files have no validation images: 2,000 of their 10,000
+    test images are reward images and 8,000 the test split, so that checkpoints trained on all
+    50,000 training images can be evaluated.  Calibration is 3,000 training images.  All choices are
+    seeded and stratified.
 
     Args:
-        root: folder that holds the archive or ``cifar-10-batches-py``.
-        download: fetch the official files into ``root`` if neither is there.
+        root: folder with the archive or ``cifar-10-batches-py``.
+        download: whether to download the official files into ``root`` if neither is there.
 
     Raises:
         OSError: there is neither, or a file is damaged.
@@ -90,10 +90,10 @@ def _labelled(archive: np.lib.npyio.NpzFile, part: str, path: Path) -> Labelled:
 
 
 def _read_official(root: Path, download: bool) -> tuple[Labelled, Labelled]:
-    """Training and test images, through torchvision.
+    """Return training and test images, through torchvision.
 
-    The official batches are pickles. torchvision compares each one with the published checksum
-    before it opens it, so nothing else is ever unpickled.
+    The official batches are pickles.  torchvision compares each one with the published checksum
+    before it opens it, so that nothing else is ever unpickled.
     """
     from torchvision.datasets import CIFAR10  # takes as long as importing torch
 
@@ -102,15 +102,15 @@ def _read_official(root: Path, download: bool) -> tuple[Labelled, Labelled]:
     except RuntimeError as error:  # a file is missing or its checksum differs
         what = "is damaged" if (root / OFFICIAL).exists() else "is not there"
         raise OSError(
-            f"CIFAR-10 {what} in {root}: put {ARCHIVE} or the official {OFFICIAL} there, "
-            "or have it fetched with dataset='cifar10?download=yes'"
+            f"CIFAR-10 {what} in {root}: put {ARCHIVE} or the official {OFFICIAL} there, or "
+            "have it downloaded with dataset='cifar10?download=yes'"
         ) from error
     train, test = ((part.data, np.array(part.targets, dtype=np.int64)) for part in parts)
     return train, test
 
 
 def _partition(images: Labelled, first: int) -> tuple[Labelled, Labelled]:
-    """The first so many images, at most half, of a seeded stratified order, and the others."""
+    """Return the first images, at most half, of a seeded stratified order, and the others."""
     pixels, labels = images
     order = stratified_order(labels, SEED)
     chosen, rest = np.split(order, [min(first, -(-len(order) // 2))])

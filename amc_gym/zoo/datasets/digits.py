@@ -23,11 +23,12 @@ SEED = 0
 
 @register("digits")
 def digits(resolution: int = 16) -> Splits:
-    """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, 10 classes, no download.
+    """Return scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, 10 classes.
 
-    The images are resized bilinearly to ``resolution`` and normalised. Reward holds 400 images,
-    test 500, train the other 897, each with all classes in equal shares. Calibration is all of
-    train: at 2 x 2 feature maps, 897 images give 3,588 samples, enough for 512 channels.
+    They need no download.  The images are resized bilinearly to ``resolution`` and normalised.
+    Reward holds 400 images, test 500 and train the other 897, each with all classes in equal
+    shares.  Calibration is all of train: at 2 x 2 feature maps, 897 images give 3,588 samples,
+    enough for 512 channels.
 
     Args:
         resolution: side of the square images, in pixels, at least 8.
@@ -50,8 +51,8 @@ def _digits(resolution: int) -> Splits:
     images = torch.from_numpy(pixels.astype(np.float32)).reshape(-1, 1, 8, 8)
     if resolution != 8:
         images = functional.interpolate(images, size=(resolution, resolution), mode="bilinear")
-    # Mean and deviation are 4.9 and 6.0 of 16 grey levels. Whole numbers, and a resolution that is
-    # 8 times a power of two, leave one rounding per pixel: the same fingerprint on any machine.
+    # Mean and deviation are 4.9 and 6.0 of 16 grey levels.  With integers, and a resolution of 8
+    # times a power of two, each pixel is rounded once: the same fingerprint on any machine.
     images = torch.from_numpy((images.numpy() - np.float32(5)) / np.float32(6))
     labels = torch.from_numpy(target.astype(np.int64))
 
@@ -63,9 +64,9 @@ def _digits(resolution: int) -> Splits:
 
 
 def _scans() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """scikit-learn's images, (1797, 64), and labels, (1797,), from its file where that is found.
+    """Return scikit-learn's images, (1797, 64), and labels, (1797,), from its file if possible.
 
-    To import scikit-learn takes about as long as all else that the first environment needs.
+    Importing scikit-learn takes about as long as everything else in making a first environment.
     """
     package = find_spec("sklearn")
     for folder in (package and package.submodule_search_locations) or ():
@@ -80,6 +81,6 @@ def _scans() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def digits_partition(labels: NDArray[np.integer]) -> list[NDArray[np.intp]]:
-    """Which of the 1,797 images are reward, test and train images: three arrays of indices."""
+    """Return the indices of reward, test and train images among the 1,797: three arrays."""
     order = stratified_order(labels, SEED)
     return np.split(order, [REWARD, REWARD + TEST])

@@ -1,4 +1,4 @@
-"""Image folders: ``train/<class>/*`` and ``val/<class>/*``, ImageNet's among them."""
+"""Image folders: ``train/<class>/*`` and ``val/<class>/*``, such as ImageNet's."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def folder(
 ) -> Splits:
     """Return a user's images in ``root/train/<class>`` and ``root/val/<class>``.
 
-    Reward is 3,000 images of val, at most half of them unless their number is named, and test the
-    rest; calibration is 3,000 images of train. All choices are seeded and stratified. The images
+    Reward is 3,000 images of val, at most half of them unless ``reward`` is given, and test the
+    rest; calibration is 3,000 images of train.  All choices are seeded and stratified.  The images
     are decoded once, into a cache, see ``amc_gym.zoo.datasets.cache``; they stay bytes in a mapped
-    file and are normalised in flight with ImageNet's mean and deviation.
+    file and are normalised with ImageNet's mean and deviation when they are used.
 
     Args:
         root: the folder.
         size: side of the square images, in pixels.
-        resize: length of the shorter side before the centre is cut out; None: 8/7 of ``size``.
-        train: how many training images are decoded, for fine-tuning; at least as many as
+        resize: length of the shorter side before the centre is cropped; None: 8/7 of ``size``.
+        train: number of decoded training images, for fine-tuning; at least the number of
             calibration images, which are the first of them.
-        reward: how many images of val are reward images, at least one and not all; 0: 3,000, at
-            most half.
-        unreadable: "refuse" files that are no images, or "skip" them; both name them.
+        reward: number of reward images from val, at least one and not all; 0: 3,000, at most
+            half.
+        unreadable: "refuse" files that are not images, or "skip" them; both name them.
 
     Raises:
-        OSError: a folder is missing or empty, or a file is no image and is refused.
-        ValueError: val has a class that train has not, or an option is out of range.
+        OSError: a folder is missing or empty, or a file is not an image and is refused.
+        ValueError: val has a class that train lacks, or an option is out of range.
     """
     choose("option unreadable", unreadable, UNREADABLE)
     size = side("size", size)
@@ -61,12 +61,12 @@ def folder(
     classes = _classes(root / "train")
     _refuse_flat(root / "val")
     if unknown := set(_classes(root / "val")) - set(classes):
-        raise ValueError(f"{root / 'val'} has classes that train has not: {sorted(unknown)[:5]}")
+        raise ValueError(f"{root / 'val'} has classes that train lacks: {sorted(unknown)[:5]}")
     decoding = Decoding(resize, size)
 
     training = listed(root / "train", classes, max(train, CALIBRATION))
     if not training[0]:
-        raise OSError(f"{root / 'train'} holds 0 images: too few")
+        raise OSError(f"{root / 'train'} holds no images: put images in its folders of classes")
     files, labels = listed(root / "val", classes)
     n = _judging(len(files), whole("reward", reward, at_least=0), root / "val")
     tidy()
@@ -77,7 +77,7 @@ def folder(
         f"{count:,} images of {size} x {size} pixels",
         count * 3 * size * size,
         cache_root(),
-        "choose a smaller size=, or make room",
+        "choose a smaller size=, or free some space",
     )
     splits = [files.split(labels, MEAN, STD, unreadable) for files, labels in parts]
     return Splits(
@@ -93,7 +93,7 @@ def folder(
 def imagenet(
     root: Path, *, train: int = CALIBRATION, reward: int = 0, unreadable: str = "refuse"
 ) -> Splits:
-    """ImageNet (ILSVRC 2012) in ``root/imagenet`` or ``root``, at 224 x 224: see ``folder``.
+    """Return ImageNet (ILSVRC 2012) in ``root/imagenet`` or ``root``, at 224 x 224; see ``folder``.
 
     Raises:
         OSError, ValueError: as ``folder`` does.
@@ -107,17 +107,17 @@ def imagenet(
 
 
 def photographs(root: Path, size: int, *, unreadable: str = "refuse") -> Split:
-    """Return all images below a folder, without labels, in the order of their names.
+    """Return all images in a folder, at any depth, without labels and in the order of their names.
 
-    They are resized, cut out, normalised and kept in the cache as those of ``folder``.
+    They are resized, cropped, normalised and cached as in ``folder``.
 
     Args:
         root: the folder.
         size: side of the square images, in pixels.
-        unreadable: "refuse" files that are no images, or "skip" them; both name them.
+        unreadable: "refuse" files that are not images, or "skip" them; both name them.
 
     Raises:
-        OSError: there are no images, or a file is none and is refused.
+        OSError: there are no images, or a file is not an image and is refused.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -131,12 +131,12 @@ def photographs(root: Path, size: int, *, unreadable: str = "refuse") -> Split:
 
 
 def _shorter_side(size: int) -> int:
-    """Return what images are resized to before their centre is cut out, as torchvision does."""
+    """Return the shorter side of images before their centre is cropped, as in torchvision."""
     return round(size * 8 / 7)
 
 
 def _classes(directory: Path) -> dict[str, int]:
-    """Class -> index, in the order of the folders' names."""
+    """Return class -> index, in the order of the folders' names."""
     from torchvision.datasets.folder import find_classes  # takes as long as importing torch
 
     try:
@@ -148,37 +148,37 @@ def _classes(directory: Path) -> dict[str, int]:
 
 
 def _refuse_flat(directory: Path) -> None:
-    """Refuse a folder of images that are not sorted, as ILSVRC ships them.
+    """Refuse a folder of unsorted images, as ILSVRC distributes them.
 
     Raises:
-        OSError: its message has the command that sorts them.
+        OSError: the images are not sorted; the message has the command that sorts them.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
     if not directory.is_dir():
-        return  # who looks for its classes says so
+        return  # the search for its classes reports that
     with os.scandir(directory) as entries:
         loose = next((e.name for e in entries if e.name.lower().endswith(IMG_EXTENSIONS)), None)
     if loose is not None:
         raise OSError(
-            f"{directory} has images that lie in no class's folder, such as {loose!r}: sort them "
+            f"{directory} has images that are in no class's folder, such as {loose!r}: sort them "
             f"by their labels with 'python -m amc_gym.zoo.datasets.sort {directory} "
             "LOC_val_solution.csv', or move them away"
         )
 
 
 def _judging(total: int, wanted: int, directory: Path) -> int:
-    """Return how many of so many images are reward images; of 0: ``REWARD`` or half, the lesser.
+    """Return the number of reward images; for 0: ``REWARD`` or half, whichever is smaller.
 
     Raises:
         OSError: there are too few images.
-        ValueError: none would be left to test on.
+        ValueError: no test image would be left.
     """
     if total < 2:
-        raise OSError(f"{directory} holds {total} images: too few")
+        raise OSError(f"{directory} holds {total} images, which is too few: add images")
     if wanted >= total:
         raise ValueError(
-            f"reward must be less than the {total} images of {directory}, of which at least one "
-            f"is a test image, not {wanted}"
+            f"reward must be less than the {total} images of {directory}, so that at least one is "
+            f"a test image, not {wanted}"
         )
     return wanted or min(REWARD, total // 2)

@@ -1,6 +1,6 @@
-"""Rendered letters: the capitals of 20 typefaces, turned, sheared, moved and noisy.
+"""Rendered letters: the capitals of 20 typefaces, rotated, sheared, shifted and noisy.
 
-No download: an image is a function of its seed, and there are as many as one likes.
+They need no download: an image is a function of its seed, and there can be any number of them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ FACES = (
     *("STIXGeneral", "STIXGeneralItalic", "STIXGeneralBol", "STIXGeneralBolIta"),
     *("cmr10", "cmb10", "cmss10", "cmtt10", "cmti10"),
 )
-"""Typefaces that come with matplotlib; the atlas is made of them, see ``benchmarks.zoo.atlas``."""
+"""Typefaces from matplotlib, of which the atlas is made, see ``benchmarks.zoo.atlas``."""
 
 ATLAS = Path(__file__).with_name("glyphs.png")
-"""The letters, a row for each face."""
+"""Picture of the letters, with one row for each typeface."""
 
 CELL = 32
 """Pixels from one letter to the next in the atlas."""
@@ -40,44 +40,44 @@ REWARD = 500
 TEST = 1000
 
 LARGEST = 1_000_000
-"""Training images that may be asked for; a hundred thousand take half a minute."""
+"""Most training images; a hundred thousand take half a minute."""
 
 TURN = 0.27
-"""Largest turn: the tangent of half its angle, which is 30 degrees."""
+"""Largest rotation of 30 degrees, as the tangent of half its angle."""
 
 SHEAR = 0.3
-"""Largest shear: columns that a row moves by, for each row from the middle."""
+"""Largest shear: columns of shift per row from the middle."""
 
 SCALES = (0.75, 1.25)
-"""Height of a letter, and its width, as a share of what it has in the atlas."""
+"""Height and width of a letter, relative to the atlas."""
 
 SHIFT = 0.14
-"""Largest move along each axis, as a share of the image's side."""
+"""Largest shift along each axis, as a share of the image's side."""
 
 CONTRAST = (0.35, 1.0)
-"""Brightness of a letter's ink, as a share of white."""
+"""Brightness of a letter, as a share of white."""
 
 NOISE = 40
-"""Each pixel's noise is the sum of four whole numbers up to this, less its mean."""
+"""Noise of a pixel: the sum of four integers up to this, minus its mean."""
 
 CHUNK = 1000
-"""Images that are drawn together: bounds what that takes besides."""
+"""Images that are drawn together, which limits the memory for it."""
 
 
 @register("glyphs")
 def glyphs(resolution: int = 28, train: int = 4000, seed: int = 0) -> Splits:
-    """Capital letters of 20 typefaces: grey images, 26 classes in equal shares, no download.
+    """Return capital letters of 20 typefaces: grey images, 26 classes in equal shares, no download.
 
-    Each image is a letter of a random face, turned by up to 30 degrees, sheared, scaled along both
-    axes, moved, of random contrast, in noise, and all of that drawn anew for each.  Reward holds
-    500 images, test 1,000, calibration the first 1,000 of train.  The images of a seed are the
-    same bit for bit on every machine: they come from a picture, by arithmetic that rounds alike
-    everywhere, and end as whole numbers.
+    Each image is a letter of a random typeface, rotated by up to 30 degrees, sheared, scaled along
+    both axes, shifted, with random contrast and noise, all drawn anew for each image.  Reward holds
+    500 images, test 1,000, and calibration the first 1,000 of train.  The images of a seed are the
+    same, bit for bit, on every machine: they are made from a picture, by arithmetic that rounds the
+    same everywhere, and end as integers.
 
     Args:
         resolution: side of the square images, in pixels, at least 16.
-        train: how many training images there are, at least 1,000; reward and test stay the same.
-        seed: of everything; images of different seeds have nothing in common.
+        train: number of training images, at least 1,000; reward and test stay the same.
+        seed: seed of everything; images of different seeds are independent.
 
     Raises:
         ValueError: an option is out of range, or the images would not fit into memory.
@@ -91,7 +91,7 @@ def glyphs(resolution: int = 28, train: int = 4000, seed: int = 0) -> Splits:
         "choose a smaller train= or resolution=",
     )
     training, reward, test = (
-        _split(np.random.RandomState([seed, part]), n, resolution)  # whose stream is frozen
+        _split(np.random.RandomState([seed, part]), n, resolution)  # its stream never changes
         for part, n in enumerate((train, REWARD, TEST))
     )
     return Splits(
@@ -107,13 +107,13 @@ def _split(random: np.random.RandomState, n: int, resolution: int) -> Split:
     labels = random.permutation(np.arange(n) % len(LETTERS))
     parts = np.split(labels, range(CHUNK, n, CHUNK))
     pixels = np.concatenate([_drawn(random, part, resolution) for part in parts])
-    # One rounding at most for each pixel: the same fingerprint on any machine.
+    # Each pixel is rounded at most once: the same fingerprint on any machine.
     images = (pixels.astype(np.float32) - np.float32(64)) / np.float32(64)
     return Split(torch.from_numpy(images[:, None]), torch.from_numpy(labels.astype(np.int64)))
 
 
 def _drawn(random: np.random.RandomState, labels: NDArray[np.intp], side: int) -> NDArray[np.uint8]:
-    """Images (N, side, side) of letters, 0 where there is nothing."""
+    """Return images (N, side, side) of letters, 0 where there is nothing."""
     n = len(labels)
     letters = _atlas()[random.randint(len(FACES), size=n), labels]
     contrast = random.uniform(*CONTRAST, (n, 1, 1))
@@ -125,8 +125,8 @@ def _drawn(random: np.random.RandomState, labels: NDArray[np.intp], side: int) -
 def _places(
     random: np.random.RandomState, n: int, side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows and columns of a cell that the pixels of n images show, (n, side, side) each."""
-    # By the tangent of half the angle: sines and cosines round differently between machines.
+    """Return rows and columns in the cell for the pixels of n images, (n, side, side) each."""
+    # Uses the tangent of half the angle, as sines and cosines round differently between machines.
     t = random.uniform(-TURN, TURN, (n, 1, 1))
     cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
     shear = random.uniform(-SHEAR, SHEAR, (n, 1, 1))
@@ -142,7 +142,7 @@ def _places(
 def _sampled(
     letters: NDArray[np.uint8], places: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Bilinear values of cells (n, CELL, CELL) at places (n, side, side); 0 outside."""
+    """Interpolate cells (n, CELL, CELL) bilinearly at positions (n, side, side); 0 outside."""
     framed = np.pad(letters, ((0, 0), (1, 1), (1, 1))).astype(np.float64)
     rows, columns = (np.clip(each + 1, 0, CELL + 0.999) for each in places)
     top, left = rows.astype(np.intp), columns.astype(np.intp)

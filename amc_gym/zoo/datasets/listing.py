@@ -1,7 +1,7 @@
-"""Images of a folder by class, in an order of which any stretch holds the classes in equal shares.
+"""Images of a folder by class, ordered so that any stretch holds the classes in equal shares.
 
 Listing and ordering ImageNet's 1.3 million files takes longer than reading the few that are chosen,
-so what was chosen is kept as long as no folder in it has changed.
+so the choice is cached until a folder in it changes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from amc_gym.tasks.split import stratified_order
 SEED = 0
 
 MANY = 10_000
-"""Files from which on a listing is kept: fewer are listed in no time."""
+"""Number of files above which a listing is cached; fewer are listed quickly."""
 
 SETTLED = 2 * 10**9
-"""Nanoseconds that a folder must have been left alone: clocks of file systems tick slowly."""
+"""Nanoseconds since a folder's last change, because file systems have coarse clocks."""
 
 
 def listed(
@@ -36,9 +36,9 @@ def listed(
     """Return image files and their labels, seeded and stratified.
 
     Args:
-        directory: with a folder for each class; some may have none.
+        directory: with a folder for each class; some may be missing.
         classes: class -> index.
-        most: how many are returned, the first of all; None: all.
+        most: number of files to return, the first ones; None: all.
     """
     file = _place(directory, classes, most)
     known = _known(file, directory)
@@ -53,13 +53,13 @@ def listed(
 def _found(
     directory: Path, classes: Mapping[str, int], most: int | None
 ) -> tuple[list[Path], NDArray[np.int64], int]:
-    """Files, labels, and how many files there are in all."""
+    """Return files, labels, and the total number of files."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
     samples = make_dataset(
         str(directory), dict(classes), extensions=IMG_EXTENSIONS, allow_empty=True
     )
-    samples.sort()  # the order in which a file system lists them is its own
+    samples.sort()  # file systems list files in any order
     labels = np.array([label for _, label in samples], dtype=np.int64)
     chosen = stratified_order(labels, SEED)[:most]
     return [Path(samples[i][0]) for i in chosen], labels[chosen], len(samples)
@@ -71,7 +71,7 @@ def _place(directory: Path, classes: Mapping[str, int], most: int | None) -> Pat
 
 
 def _known(file: Path, directory: Path) -> tuple[list[Path], NDArray[np.int64]] | None:
-    """What was found before, if no folder has changed since; None also of a damaged file."""
+    """Return a cached listing; None if a folder has changed since, or the file is damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         content = json.loads(file.read_text("utf-8"))
         seal = content.pop("sha256")
@@ -84,7 +84,7 @@ def _known(file: Path, directory: Path) -> tuple[list[Path], NDArray[np.int64]] 
 
 
 def _keep(file: Path, directory: Path, files: list[Path], labels: NDArray[np.int64]) -> None:
-    """Write a listing, unless a folder is so new that a change would not be seen."""
+    """Write a listing, unless a folder is so new that a change might go unnoticed."""
     with suppress(OSError):  # it is made again the next time
         folders = [Path(path) for path, _, _ in os.walk(directory, followlinks=True)]
         times = {str(each.relative_to(directory)): each.stat().st_mtime_ns for each in folders}

@@ -1,7 +1,7 @@
 """Data sets by name.
 
-A new one is a file in this folder with a function that ``register`` decorates; it is found by
-itself.
+A new data set is a file in this folder with a function that ``register`` decorates; it is found
+automatically.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import TypeVar
 from amc_gym.tasks.split import Splits
 
 DATASETS: dict[str, Callable[..., Splits]] = {}
-"""Name -> function that loads it; those read from disk take the folder first, as ``root``."""
+"""Name -> function that loads it; those read from disk take the folder as ``root``."""
 
 PLACES: dict[str, tuple[str, ...]] = {}
-"""Name -> files or folders below ``root``, the first of which that is there is read."""
+"""Name -> files or folders in ``root``, of which the first that exists is read."""
 
 F = TypeVar("F", bound=Callable[..., Splits])
 
 
 def register(name: str, places: Iterable[str] = ()) -> Callable[[F], F]:
-    """Make a data set known by a name; to be used as a decorator.
+    """Register a data set under a name; use as a decorator.
 
     Its keyword arguments are the options in ``dataset="name?option=value"``.
 
     Args:
-        name: what it is called.
-        places: files or folders below its ``root``, the first of which that is there is read.
+        name: its name.
+        places: files or folders in its ``root``, of which the first that exists is read.
 
     Raises:
-        ValueError: another one has that name.
+        ValueError: another data set has that name.
     """
 
     def known(load: F) -> F:

@@ -1,6 +1,6 @@
-"""Rendered scenes: discs, squares and triangles on a noisy ground, with boxes and masks.
+"""Rendered scenes: discs, squares and triangles on a noisy background, with boxes and masks.
 
-No download: a scene is a function of its seed, and there are as many as one likes.
+They need no download: a scene is a function of its seed, and there can be any number of them.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from amc_gym._utils.names import choose
 from amc_gym.tasks.samples import Samples
 
 SHAPES = ("disc", "square", "triangle")
-"""Kinds of things in a scene; their classes begin with 1, since 0 is the ground."""
+"""Kinds of objects in a scene; their classes start at 1, as 0 is the background."""
 
 MOST = 3
-"""Things in a scene."""
+"""Most objects in a scene."""
 
 OVERLAP = 0.1
-"""Share of the smaller box that two boxes may have in common, or the things could not be told."""
+"""Largest common area of two boxes, as a share of the smaller one."""
 
 KINDS = ("boxes", "masks")
 
 
 def scenes(n: int, seed: int, *, targets: str = "boxes", size: int = 64) -> Samples:
-    """Scenes with what is in them.
+    """Return scenes with their objects.
 
     Args:
-        n: how many.
-        seed: of everything; scenes of different seeds have nothing in common.
-        targets: "boxes", a list of "boxes" (things, 4) by their corners and "labels" (things,), or
-            "masks", the class of each pixel, (n, size, size).
-        size: side of the images in pixels, a thing's is a sixth to a third of it.
+        n: number of scenes.
+        seed: seed of everything; scenes of different seeds are independent.
+        targets: "boxes", a list of "boxes" (objects, 4) by their corners and "labels" (objects,),
+            or "masks", the class of each pixel, (n, size, size).
+        size: side of the images in pixels; an object's side is a sixth to a third of it.
 
     Returns:
         Images (n, 3, size, size) around 0, and the targets.
 
     Raises:
-        TypeError, ValueError: an argument is none of these.
+        TypeError, ValueError: an argument has another type or value.
     """
     n, size = whole("n", n, at_least=1), whole("size", size, at_least=24)
     choose("targets", targets, KINDS)
-    random = np.random.RandomState(whole("seed", seed, at_least=0))  # whose stream is frozen
+    random = np.random.RandomState(whole("seed", seed, at_least=0))  # its stream never changes
     drawn = [_scene(random, size) for _ in range(n)]
     images = torch.from_numpy(np.stack([image for image, *_ in drawn])).permute(0, 3, 1, 2)
     if targets == "masks":
@@ -58,7 +58,7 @@ def scenes(n: int, seed: int, *, targets: str = "boxes", size: int = 64) -> Samp
 def _scene(
     random: np.random.RandomState, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Image (size, size, 3), mask (size, size), boxes (things, 4), classes (things,)."""
+    """Return image (size, size, 3), mask (size, size), boxes (objects, 4), classes (objects,)."""
     slope = random.uniform(-0.5, 0.5, (2, 3))
     y, x = np.mgrid[:size, :size]
     ground = (x / size - 0.5)[..., None] * slope[0] + (y / size - 0.5)[..., None] * slope[1]
@@ -74,7 +74,7 @@ def _scene(
         if any(_shared(box, other) > OVERLAP for other in boxes):
             continue
         inside = _inside(SHAPES[kind], (x - left + 0.5) / side, (y - top + 0.5) / side)
-        image[inside] += colour + 0.6 * np.sign(colour.sum() or 1)  # never the ground's own
+        image[inside] += colour + 0.6 * np.sign(colour.sum() or 1)  # never the background's colour
         mask[inside] = kind + 1
         boxes.append(box)
         labels.append(kind + 1)
@@ -82,7 +82,7 @@ def _scene(
 
 
 def _inside(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pixels of a shape, by their place in its box from 0 to 1."""
+    """Return the mask of a shape's pixels, by their position in its box from 0 to 1."""
     within = (x >= 0) & (x < 1) & (y >= 0) & (y < 1)
     if shape == "disc":
         return (x - 0.5) ** 2 + (y - 0.5) ** 2 <= 0.25

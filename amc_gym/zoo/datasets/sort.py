@@ -1,6 +1,6 @@
 """Sort a flat folder of images into one folder per class: ``... sort FOLDER LABELS``.
 
-ILSVRC ships its validation images in one folder, with a file that says which class each one shows.
+ILSVRC distributes its validation images in one folder, with a file of their classes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def main(images: Path, labels: Path, /, train: Path | None = None) -> None:
 
     Args:
         images: the flat folder, such as "imagenet/val".
-        labels: which class each image shows, a line each. The image's name or its stem, then the
-            class: LOC_val_solution.csv as Kaggle ships it, or "ILSVRC2012_val_00000001.JPEG 65"
-            as Caffe does. A number is that of the class among the sorted folders of train.
-        train: the folder whose folders are the classes; without it, "train" beside the images.
+        labels: file with one line for each image: its name or stem, then its class. As in
+            LOC_val_solution.csv from Kaggle, or "ILSVRC2012_val_00000001.JPEG 65" from Caffe.
+            A number is an index into the sorted folders of train.
+        train: folder whose folders are the classes; by default "train" beside the images.
     """
     try:
         count = sort(images, labels, images.parent / "train" if train is None else train)
@@ -31,15 +31,15 @@ def main(images: Path, labels: Path, /, train: Path | None = None) -> None:
 
 
 def sort(images: Path, labels: Path, train: Path) -> int:
-    """Move images, all or none where the labels do not say of each what it is.
+    """Move images to the folders of their classes, or none if an image has no label.
 
     Returns:
-        How many were moved.
+        Number of moved images.
 
     Raises:
         OSError: a folder or file is missing.
         ValueError: a line cannot be read, a class is not among train's, an image has no label, or
-            a file of its name lies in its class's folder already.
+            its class's folder already has a file of its name.
     """
     classes = sorted(each.name for each in train.iterdir() if each.is_dir())
     wanted = dict(_labels(labels, classes))
@@ -51,7 +51,7 @@ def sort(images: Path, labels: Path, train: Path) -> int:
             raise ValueError(f"{labels} has no line for {file.name!r}: nothing was moved")
         moves[file] = images / label / file.name
         if moves[file].exists():
-            raise ValueError(f"{moves[file]} is there already: nothing was moved")
+            raise ValueError(f"{moves[file]} already exists: nothing was moved")
     for file, place in moves.items():
         place.parent.mkdir(exist_ok=True)
         file.rename(place)
@@ -59,7 +59,7 @@ def sort(images: Path, labels: Path, train: Path) -> int:
 
 
 def _labels(path: Path, classes: list[str]) -> Iterator[tuple[str, str]]:
-    """Name of each image, with its ending or without, and its class."""
+    """Yield the name of each image, with or without suffix, and its class."""
     known = set(classes)
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file) if path.suffix == ".csv" else (line.split() for line in file)
@@ -68,10 +68,10 @@ def _labels(path: Path, classes: list[str]) -> Iterator[tuple[str, str]]:
                 continue
             if len(row) < 2 or not row[1].split():
                 raise ValueError(
-                    f"{path}, line {number}: an image's name and its class are wanted, as in "
-                    f"'ILSVRC2012_val_00000001.JPEG 65' or LOC_val_solution.csv, not {row}"
+                    f"{path}, line {number}: each line must be an image's name and its class, as "
+                    f"in 'ILSVRC2012_val_00000001.JPEG 65' or LOC_val_solution.csv, not {row}"
                 )
-            label = row[1].split()[0]  # Kaggle's has the box behind it
+            label = row[1].split()[0]  # in Kaggle's file boxes follow
             if label not in known and NUMBER.fullmatch(label) and int(label) < len(classes):
                 label = classes[int(label)]
             if label not in known:

@@ -1,4 +1,4 @@
-"""Networks by name, built to suit a data set."""
+"""Networks by name, built for a data set."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ import_modules(__name__)
 def variant(network: str, dataset: str) -> Variant:
     """Return the variant of a network on a data set.
 
-    Images from a user's folder have the size of ImageNet's; networks that have no variant for
-    those are given their variant for CIFAR-10.
+    Images from a user's folder have the size of ImageNet's; networks without a variant for that use
+    their variant for CIFAR-10.
 
     Raises:
-        ValueError: either name is unknown; the message has the near match and the choices.
+        ValueError: either name is unknown; the message suggests a close match and lists the
+            choices.
     """
     variants = NETWORKS[choose("network", network, NETWORKS)].variants
     choose(f"dataset for {network}", dataset, [*variants, "folder"])
@@ -50,10 +51,11 @@ def architecture(network: str, dataset: str, classes: int | None = None) -> dict
     Args:
         network: a name in ``NETWORKS``.
         dataset: "digits", "cifar10", "imagenet" or "folder".
-        classes: length of the logits, where it is not the variant's.
+        classes: length of the logits; None: the variant's.
 
     Raises:
-        ValueError: either name is unknown; the message has the near match and the choices.
+        ValueError: either name is unknown; the message suggests a close match and lists the
+            choices.
     """
     arguments = dict(variant(network, dataset).architecture)
     return arguments if classes is None else arguments | {"num_classes": classes}
@@ -62,7 +64,7 @@ def architecture(network: str, dataset: str, classes: int | None = None) -> dict
 def build(network: str, dataset: str, classes: int | None = None) -> nn.Module:
     """Return the untrained network, see ``Network.build``.
 
-    Takes and raises what ``architecture`` does.
+    Arguments and errors are those of ``architecture``.
     """
     arguments = architecture(network, dataset, classes)
     return NETWORKS[network].build(**arguments)

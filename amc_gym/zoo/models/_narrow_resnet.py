@@ -9,10 +9,10 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 
 class NarrowResNet(ResNet):
-    """torchvision's ResNet with every stage ``width`` times as wide, and its stem as it is.
+    """torchvision's ResNet with every stage ``width`` times as wide, and an unchanged stem.
 
     Args:
-        blocks: bottleneck blocks of each of the four stages.
+        blocks: number of bottleneck blocks in each of the four stages.
         width: multiplier of the channels of all stages, which torchvision has no option for.
         num_classes: length of the logits.
     """

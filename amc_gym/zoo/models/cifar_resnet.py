@@ -1,6 +1,6 @@
-"""The networks for 32 x 32 images of He et al., "Deep Residual Learning", 2016, section 4.2.
+"""Networks for 32 x 32 images of He et al., "Deep Residual Learning", 2016, section 4.2.
 
-Parameters are named as in the common checkpoints of these networks, so that those load.
+Parameters are named as in the common checkpoints of these networks, so that they can be loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from amc_gym.zoo.models.network import GREY, Network, Variant, register
 
 
 class CifarBlock(nn.Module):
-    """Two 3 x 3 convolutions, and around them a shortcut without weights, or none.
+    """Two 3 x 3 convolutions with a shortcut without weights, or without a shortcut.
 
     Args:
         inputs: input channels.
@@ -34,16 +34,16 @@ class CifarBlock(nn.Module):
         self.shortcut = _shortcut(inputs, outputs, stride) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         return self.relu(y if self.shortcut is None else y + self.shortcut(x))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """Option A: every ``stride``-th pixel, and zeros for the channels that are new.
+    """Return option A: every ``stride``-th pixel, and zeros for the new channels.
 
-    The paper says nothing of where the new channels go; in the common checkpoints half of them
-    come before the old ones and half after.
+    The paper does not say where the new channels go; in the common checkpoints half of them come
+    before the old ones and half after.
     """
     if stride == 1 and inputs == outputs:
         return nn.Identity()
@@ -62,8 +62,8 @@ class CifarResNet(nn.Module):
         residual: False leaves out the shortcuts: the paper's plain network.
         num_classes: length of the logits.
         in_channels: channels of the images, 3 for colour, 1 for grey.
-        width: channels of the first stage; the second and the third have twice and four times
-            as many.
+        width: channels of the first stage; the second and third stage have two and four times as
+            many.
 
     Raises:
         ValueError: ``depth`` is not 6 n + 2.
@@ -81,7 +81,7 @@ class CifarResNet(nn.Module):
         super().__init__()
         blocks, rest = divmod(depth - 2, 6)
         if rest or blocks < 1:
-            raise ValueError(f"depth must be 6 n + 2, such as 20 or 56, got {depth}")
+            raise ValueError(f"depth must be 6 n + 2, such as 20 or 56, not {depth}")
 
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -97,7 +97,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(self.flatten(self.pool(x)))

@@ -28,7 +28,7 @@ class ConvNormReLU(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        """Run the layers: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         return self.relu(self.norm(self.conv(x)))
 
 
@@ -41,7 +41,7 @@ class SeparableBlock(nn.Module):
         self.pointwise = ConvNormReLU(inputs, outputs, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         return self.pointwise(self.depthwise(x))
 
 
@@ -58,7 +58,7 @@ class MobileNetV1(nn.Module):
         strides: stride of each of the 13 blocks.
 
     Raises:
-        ValueError: ``width`` is not positive, or ``strides`` are not 13.
+        ValueError: ``width`` is not positive, or there are not 13 ``strides``.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class MobileNetV1(nn.Module):
     ) -> None:
         super().__init__()
         if width <= 0:
-            raise ValueError(f"width must be positive, got {width}")
+            raise ValueError(f"width must be positive, not {width}")
         if len(strides) != len(CHANNELS):
-            raise ValueError(f"strides must hold {len(CHANNELS)} numbers, got {len(strides)}")
+            raise ValueError(f"strides must hold {len(CHANNELS)} numbers, not {len(strides)}")
 
         stem, *outputs = (scaled(channels, width) for channels in (32, *CHANNELS))
         inputs = [stem, *outputs[:-1]]
@@ -85,12 +85,12 @@ class MobileNetV1(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.pool(self.blocks(self.stem(x)))))
 
 
 def scaled(channels: int, width: float) -> int:
-    """``channels * width`` to the nearest multiple of 8 (ties up), at least 8."""
+    """Return ``channels * width`` rounded to the nearest multiple of 8 (ties up), at least 8."""
     return max(8, int(channels * width + 4) // 8 * 8)
 
 
@@ -118,8 +118,8 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
-        # Over fan_in, since fan_out as torch counts it ignores groups: 9 C for a depthwise
-        # kernel, each of whose outputs sees just 9 inputs.
+        # Over fan_in, because torch's fan_out ignores groups: it is 9 C for a depthwise kernel,
+        # each of whose outputs sees just 9 inputs.
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)

@@ -1,4 +1,4 @@
-"""torchvision's MobileNetV2 (Sandler et al., 2018), fitted to small images where asked."""
+"""torchvision's MobileNetV2 (Sandler et al., 2018), optionally adapted to small images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amc_gym.zoo.models.network import GREY, Network, Variant, register
 if TYPE_CHECKING:
     from torchvision.models import MobileNetV2
 
-# Table 2 of the paper: expansion, output channels and repetitions of each stage; its strides.
+# Table 2 of the paper: expansion, output channels, repetitions and strides of each stage.
 STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 
@@ -25,11 +25,11 @@ def mobilenet_v2(
     stem_stride: int = 2,
     strides: Sequence[int] = STRIDES,
 ) -> MobileNetV2:
-    """MobileNetV2 for any input size; the defaults are torchvision's network for ImageNet.
+    """Return MobileNetV2 for any input size; the defaults are torchvision's network for ImageNet.
 
     Args:
         num_classes: length of the logits.
-        width: multiplier of every channel count but the last convolution's.
+        width: multiplier of every channel count except the last convolution's.
         in_channels: channels of the images, 3 for colour, 1 for grey.
         stem_stride: stride of the first convolution; 1 for small images.
         strides: stride of each of the 7 stages.

@@ -1,6 +1,6 @@
-"""Networks of the zoo: each has its builder and its shape on each data set.
+"""Networks of the zoo, each with its builder and its shape on each data set.
 
-A new one is a file in this folder that calls ``register``; it is found by itself.
+A new network is a file in this folder that calls ``register``; it is found automatically.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Digits are 16 x 16 grey images; feature maps end at 2 x 2 or 4 x 4, and widths keep an
+# Digits are 16 x 16 grey images.  Feature maps end at 2 x 2 or 4 x 4, and the widths keep an
 # evaluation at tens of milliseconds.
 GREY = {"num_classes": 10, "in_channels": 1}
 
@@ -22,11 +22,11 @@ class Variant:
     """A network on a data set.
 
     Attributes:
-        architecture: the builder's arguments that suit the images and classes.
-        preserve_ratio: share of the resource to keep by default, so that the task tells
-            agents apart; the paper's, where it has this network on this data set.
-        channel_multiple: kept channel counts are multiples of this by default: 8 pleases
-            processors, 1 leaves a choice where units have 16 channels.
+        architecture: arguments of the builder that suit the images and classes.
+        preserve_ratio: default share of the resource to keep, at which agents differ; the paper's,
+            if it has this network on this data set.
+        channel_multiple: kept channel counts are multiples of this by default: 8 suits CPUs, and 1
+            leaves a choice if units have only 16 channels.
     """
 
     architecture: Mapping[str, Any] = field(default_factory=dict)
@@ -39,12 +39,12 @@ class Network:
     """A family of networks.
 
     Attributes:
-        name: what tasks call it.
-        builder: makes one; takes ``num_classes`` and what the variants hold.
+        name: its name in tasks.
+        builder: makes a network; takes ``num_classes`` and the arguments of a variant.
         variants: data set -> variant.
         torchvision: name of torchvision's ImageNet weights, of the training that the paper's
             accuracies belong to, or None.
-        rename: brings a published checkpoint's names into the builder's, or leaves them alone.
+        rename: converts the names of a published checkpoint to the builder's, if necessary.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Network:
     rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
 
     def build(self, **architecture: Any) -> nn.Module:
-        """Return the untrained network of these arguments of ``builder``, in training mode.
+        """Return the untrained network for these arguments of ``builder``, in training mode.
 
-        It is drawn from torch's global generator, which stays as it was: whether a network is made
-        or was in memory already changes nothing of what a user draws after it.
+        Its weights are drawn from torch's global generator, whose state is restored, so that a
+        user's random numbers do not depend on whether a network was built or cached.
         """
         with torch.random.fork_rng(devices=[]):
             return self.builder(**architecture)
@@ -68,11 +68,11 @@ NETWORKS: dict[str, Network] = {}
 
 
 def register(network: Network) -> None:
-    """Make a network known by its name.
+    """Register a network by its name.
 
     Raises:
-        ValueError: another one has it.
+        ValueError: another network has that name.
     """
     if network.name in NETWORKS:
-        raise ValueError(f"there is a network {network.name!r} already")
+        raise ValueError(f"there is a network {network.name!r} already: choose another name")
     NETWORKS[network.name] = network

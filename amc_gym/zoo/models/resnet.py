@@ -1,4 +1,4 @@
-"""torchvision's ResNet-50 (He et al., 2016), fitted to small images where asked."""
+"""torchvision's ResNet-50 (He et al., 2016), optionally adapted to small images."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def resnet50(
     in_channels: int = 3,
     small_images: bool = False,
 ) -> ResNet:
-    """ResNet-50 for any input size; the defaults are torchvision's network for ImageNet.
+    """Return ResNet-50 for any input size; the defaults are torchvision's network for ImageNet.
 
     Args:
         num_classes: length of the logits.
         width: multiplier of the channels of all stages, not of the stem.
         in_channels: channels of the images, 3 for colour, 1 for grey.
-        small_images: the stem is a 3 x 3 convolution of stride 1 without pooling, as is usual
-            for CIFAR-10, instead of one of 7 x 7 and stride 2 with pooling.
+        small_images: whether the stem is a 3 x 3 convolution of stride 1 without pooling, as is
+            usual for CIFAR-10, instead of 7 x 7 and stride 2 with pooling.
     """
     # Importing torchvision takes as long as importing torch.
     from torchvision.models.resnet import Bottleneck, ResNet

@@ -1,8 +1,8 @@
-"""The zoo of small networks: many trained ones, of several families, to learn and test policies on.
+"""The zoo of small networks: many trained ones, of several families, to train and test policies on.
 
-families   what kinds there are, and how their sizes are drawn
+families   the kinds of networks, and how their sizes are drawn
 generator  networks by name, each in one of three splits
-store      the trained ones: weights and cards
+store      the trained networks: weights and cards
 """
 
 from amc_gym.zoo.small.generator import Member, build, draw, names

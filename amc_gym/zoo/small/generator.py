@@ -1,16 +1,16 @@
-"""Small networks by name, drawn from a seed: the same name is the same network for ever.
+"""Small networks by name, drawn from a seed: the same name always gives the same network.
 
-A policy that is to serve on networks which it has never seen is trained on some and tested on
-others, so each network belongs to one of three splits:
+A policy for networks that it has never seen is trained on some networks and tested on others, so
+each network belongs to one of three splits:
 
-| split       | what                                                              |
+| split       | contents                                                          |
 |-------------|-------------------------------------------------------------------|
-| ``train``   | networks that policies may learn from                             |
-| ``members`` | test: every fourth network of the families that are in ``train``  |
-| ``family``  | test: all of ``HELD_OUT``, a family of which none is in ``train`` |
+| ``train``   | networks to train policies on                                     |
+| ``members`` | test: every fourth network of the families in ``train``           |
+| ``family``  | test: all of ``HELD_OUT``, a family that is not in ``train``      |
 
-All three have networks on both data sets.  Data that no policy of the zoo has seen are CIFAR-10's:
-the bundled networks for it (Plain-20, ResNet-56, MobileNet) are in none of these splits.
+All three have networks on both data sets.  CIFAR-10 is data that no policy of the zoo has seen: its
+bundled networks (Plain-20, ResNet-56, MobileNet) are in none of these splits.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.zoo.small.families import FAMILIES, Sizes
 
 HELD_OUT = "inverted"
-"""The family that no policy may learn from: it shares parts with others, and has one of its own."""
+"""The family that no policy is trained on; it shares some parts with other families, not all."""
 
 DATA = {
     "digits": {"classes": 10, "resolutions": (12, 16, 20)},
     "glyphs": {"classes": 26, "resolutions": (20, 24, 28)},
 }
-"""Data set -> its classes, and the sides of images that are drawn from."""
+"""Data set -> number of classes, and image sides to draw from."""
 
 EACH = 6
-"""Networks of each family on each data set."""
+"""Number of networks of each family on each data set."""
 
 STAGES = (3, 4)
-"""Stages of a network; its feature map is halved between two."""
+"""Numbers of stages to draw from; the feature map is halved between stages."""
 
 PARAMETERS = (5_000, 80_000)
 MACS = (150_000, 2_000_000)
-"""Bounds of a network's size: a training takes a minute, an evaluation milliseconds."""
+"""Bounds on a network's size: training takes a minute, an evaluation milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Member:
 
 
 def names(each: int = EACH) -> Iterator[str]:
-    """All networks, in an order of which every stretch has all families and both data sets.
+    """Yield all names, ordered so that every stretch has all families and both data sets.
 
     Args:
-        each: how many of each family on each data set.
+        each: number of networks of each family on each data set.
     """
     for number in range(each):
         for data in DATA:
@@ -81,17 +81,17 @@ def names(each: int = EACH) -> Iterator[str]:
 
 
 def draw(name: str) -> Member:
-    """One network: sizes are drawn until they are within ``PARAMETERS`` and ``MACS``.
+    """Draw one network, repeatedly until it is within ``PARAMETERS`` and ``MACS``.
 
     Args:
-        name: family, data set and number, "plain-digits-0"; networks of different names have
-            nothing in common.
+        name: family, data set and number, "plain-digits-0"; networks of different names are
+            independent.
 
     Raises:
-        ValueError: there is no such family or data set, or the number is none.
+        ValueError: family, data set or number is invalid.
     """
     family, data, number = _parts(name)
-    random = np.random.RandomState([number, *f"{family}-{data}".encode()])  # a frozen stream
+    random = np.random.RandomState([number, *f"{family}-{data}".encode()])  # a fixed stream
     given = {"in_channels": 1, "num_classes": DATA[data]["classes"]}
     while True:
         resolution = int(random.choice(DATA[data]["resolutions"]))

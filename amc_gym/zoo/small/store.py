@@ -1,6 +1,6 @@
-"""Where small networks are kept: one file of weights, and one of cards that say what they are.
+"""Store of small networks: one file of weights, and one of cards that describe them.
 
-A network's tensors are read from the file alone, so that one costs no more where there are many.
+Only the tensors of the requested network are read, so that it takes no longer if there are many.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from amc_gym.zoo.bundled import JudgedSchema
 from amc_gym.zoo.small.generator import build
 
 DIRECTORY = Path(__file__).with_name("trained")
-"""The zoo that comes with the package."""
+"""Folder of the zoo that comes with the package."""
 
 WEIGHTS = "networks.safetensors"
 CARDS = "cards.json"
@@ -48,26 +48,26 @@ REINSTALL = "pip install --force-reinstall 'amc-gym[weights]', or run `make zoo`
 
 
 class Card(Schema):
-    """What is known of a small network.
+    """Description of a small network.
 
     Attributes:
-        family: name of its kind.
+        family: name of its family.
         split: "train", "members" or "family", see ``amc_gym.zoo.small.generator``.
         seed: its number among those of its family and data set.
-        dataset: what it was trained on, with options: "digits?resolution=12".
+        dataset: data set that it was trained on, with options: "digits?resolution=12".
         architecture: arguments of the family's builder.
         input_shape: ``[C, H, W]`` of an image.
-        macs: of one image.
-        parameters: all that is learnable.
-        accuracy: on "reward" and "test" images, of the weights as they are kept.
-        preserve_ratio: share of the MACs that is kept by default.
-        uniform: accuracy on reward images of the uniform plan within that budget.
-        uniform_loss: what that plan loses, in points of accuracy on reward images.
+        macs: MACs for one image.
+        parameters: number of learnable parameters.
+        accuracy: on "reward" and "test" images, with the stored weights.
+        preserve_ratio: default share of the MACs to keep.
+        uniform: accuracy of the uniform plan within that budget, on reward images.
+        uniform_loss: accuracy that this plan loses, in points on reward images.
         fingerprints: of the splits.
-        recipe: how it was trained.
-        seconds: of the training.
+        recipe: of its training.
+        seconds: duration of the training.
         sha256: of its tensors.
-        versions: of what made it.
+        versions: of the packages that made it.
     """
 
     family: Name
@@ -90,14 +90,14 @@ class Card(Schema):
 
 
 class StoreSchema(Schema):
-    """Cards of all networks, and why others that were trained are not among them."""
+    """Cards of all networks, and the reasons why others that were trained are left out."""
 
     networks: dict[Name, Card]
     left_out: dict[Name, Name]
 
 
 def read(directory: Path = DIRECTORY) -> StoreSchema:
-    """All cards of a folder.
+    """Return all cards of a folder.
 
     Raises:
         OSError: the file is missing or damaged.
@@ -112,7 +112,7 @@ def read(directory: Path = DIRECTORY) -> StoreSchema:
 
 
 def held(directory: Path) -> StoreSchema:
-    """All cards of a folder that a zoo is made in: none, before there is a first one.
+    """Return all cards of a folder in which a zoo is being made; none if there is no file yet.
 
     Raises:
         OSError: the file is damaged.
@@ -124,7 +124,7 @@ def held(directory: Path) -> StoreSchema:
 
 @cache
 def cards(directory: Path = DIRECTORY) -> Mapping[str, Card]:
-    """Name -> card, of every small network of a folder, read once; by default, of the package.
+    """Return name -> card of all small networks of a folder, by default the package's, read once.
 
     Raises:
         OSError: as ``read``.
@@ -136,7 +136,7 @@ def card(name: str, directory: Path = DIRECTORY) -> Card:
     """Return the card of a small network; by default, of one that comes with the package.
 
     Raises:
-        ValueError: there is none of that name; the message has the near match.
+        ValueError: no network has that name; the message suggests a close match.
         OSError: as ``read``.
     """
     known = cards(directory)
@@ -154,8 +154,8 @@ def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
     """Return a trained network, in evaluation mode.
 
     Raises:
-        ValueError: there is none of that name.
-        OSError: the file is missing, damaged, or not the one that the card is of.
+        ValueError: no network has that name.
+        OSError: the file is missing, damaged, or does not match its card.
     """
     known = card(name, directory)
     model = _built(known)
@@ -168,13 +168,13 @@ def load(name: str, directory: Path = DIRECTORY) -> nn.Module:
             f"cannot read {name!r} of the weights {path} ({error}): {REINSTALL}"
         ) from error
     if digest(state) != known.sha256:
-        raise OSError(f"{name!r} of the weights {path} is not what its card is of: {REINSTALL}")
+        raise OSError(f"{name!r} of the weights {path} does not match its card: {REINSTALL}")
     model.load_state_dict(state)
     return model.eval()
 
 
 def kept(model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a network as the file has them: kernels in half precision."""
+    """Return the tensors of a network as they are stored, with kernels in half precision."""
     return halved({key: tensor.contiguous() for key, tensor in model.state_dict().items()})
 
 
@@ -188,12 +188,12 @@ def untrained(name: str) -> nn.Module:
 
 
 def _built(known: Card) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):  # what it draws is nobody's business
+    with torch.random.fork_rng(devices=[]):  # keeps the caller's random state
         return build(known.family, known.architecture)
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of tensors, by name, type, shape and values."""
+    """Return the SHA-256 (hex) of tensors, by name, type, shape and values."""
     found = hashlib.sha256()
     for key, tensor in sorted(state.items()):
         found.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -202,7 +202,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Tell what makes networks here."""
+    """Return the versions of the packages that make networks."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -211,16 +211,16 @@ def versions() -> dict[str, str]:
 
 
 def put(directory: Path, name: str, made: Card | str, model: nn.Module | None = None) -> None:
-    """Add a network to a folder, or the reason why it is left out, in the place of an older one.
+    """Add a network to a folder, or the reason why it is left out, replacing an older entry.
 
     Args:
-        directory: the folder; it is made.
+        directory: the folder, which is created if necessary.
         name: of the network.
         made: its card, or the reason.
-        model: the trained network, where there is a card.
+        model: the trained network, if there is a card.
 
     Raises:
-        OSError: what is there is damaged, or the folder cannot be written.
+        OSError: existing files are damaged, or the folder cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     known = held(directory)
@@ -238,13 +238,13 @@ def put(directory: Path, name: str, made: Card | str, model: nn.Module | None = 
 
 
 def _others(directory: Path, networks: Container[str], name: str) -> dict[str, Tensor]:
-    """Return the tensors of a folder, but those of a network, and of such as have no card."""
+    """Return the tensors of a folder, except those of ``name`` and of networks without a card."""
     path = directory / WEIGHTS
     if not path.exists():
         return {}
     with safe_open(path, "pt") as file:
         return {
             key: file.get_tensor(key)
-            for key in file.keys()  # noqa: SIM118  # it is no mapping
+            for key in file.keys()  # noqa: SIM118  # it is not a mapping
             if (owner := key.partition("/")[0]) != name and owner in networks
         }

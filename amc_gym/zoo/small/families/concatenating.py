@@ -13,12 +13,12 @@ from amc_gym.zoo.small.families.family import Family, Sizes, register, repeated,
 
 
 class Dense(nn.Module):
-    """Convolutions that each read all that came before (DenseNet, Huang et al., 2017).
+    """Convolutions that each read all outputs before them (DenseNet, Huang et al., 2017).
 
     Args:
         inputs: input channels.
         outputs: output channels, of a last 1 x 1 convolution.
-        depth: convolutions.
+        depth: number of convolutions.
     """
 
     def __init__(self, inputs: int, outputs: int, depth: int) -> None:
@@ -29,19 +29,19 @@ class Dense(nn.Module):
         self.transition = ConvNormReLU(read[-1], outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H, W)."""
         for layer in self.layers:
             x = torch.cat([x, layer(x)], 1)
         return self.transition(x)
 
 
 class Fire(nn.Module):
-    """A narrow 1 x 1 convolution that one of 1 x 1 and one of 3 x 3 read (SqueezeNet, 2016).
+    """A narrow 1 x 1 convolution, read by a 1 x 1 and a 3 x 3 convolution (SqueezeNet, 2016).
 
     Args:
         inputs: input channels.
-        outputs: output channels, half of them of either convolution.
-        depth: such modules, one after the other.
+        outputs: output channels, half of them from each convolution.
+        depth: number of such modules, one after the other.
     """
 
     def __init__(self, inputs: int, outputs: int, depth: int) -> None:
@@ -53,7 +53,7 @@ class Fire(nn.Module):
         self.threes = nn.ModuleList(ConvNormReLU(squeezed, outputs - one, 3) for _ in read)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H, W)."""
         for squeeze, one, three in zip(self.squeezes, self.ones, self.threes, strict=True):
             x = squeeze(x)
             x = torch.cat([one(x), three(x)], 1)
@@ -61,12 +61,12 @@ class Fire(nn.Module):
 
 
 class SplitBlock(nn.Module):
-    """Channels in two halves; one goes through residual pairs, and all are kept (YOLO's C2f, 2023).
+    """Two halves of channels, one with residual pairs, all concatenated (YOLO's C2f, 2023).
 
     Args:
         inputs: input channels.
         outputs: output channels.
-        depth: pairs of 3 x 3 convolutions.
+        depth: number of pairs of 3 x 3 convolutions.
     """
 
     def __init__(self, inputs: int, outputs: int, depth: int) -> None:
@@ -80,7 +80,7 @@ class SplitBlock(nn.Module):
         self.leave = ConvNormReLU((2 + depth) * half, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H, W)."""
         parts = list(self.enter(x).chunk(2, 1))
         for pair in self.pairs:
             parts.append(parts[-1] + pair(parts[-1]))
@@ -95,7 +95,7 @@ BLOCKS: dict[str, type[Dense | Fire | SplitBlock]] = {
 
 
 class Concatenating(nn.Module):
-    """A 3 x 3 convolution, one block in each stage, max pooling between, and one linear layer.
+    """A 3 x 3 convolution, one block in each stage, max pooling in between, and a linear layer.
 
     Maps images ``(N, in_channels, H, W)`` to logits ``(N, num_classes)``.
 
@@ -132,12 +132,12 @@ class Concatenating(nn.Module):
         self.classifier = nn.Linear(inputs, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.pool(self.features(x))))
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """One kind of block for the whole network, of depth 1 to 3 in each stage."""
+    """Draw one kind of block for the whole network, and a depth of 1 to 3 in each stage."""
     stem, *channels = widths(random, stages + 1, 12, 20)
     return {
         "block": str(random.choice(list(BLOCKS))),

@@ -1,4 +1,4 @@
-"""ConvNeXt-like networks (Liu et al., 2022): large depthwise kernels, layer norms, wide insides."""
+"""ConvNeXt-like networks (Liu et al., 2022): large depthwise kernels, layer norms, wide layers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of each position, for (B, C, H, W)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Normalise (B, C, H, W) over C."""
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ConvNextBlock(nn.Module):
-    """A depthwise convolution, a layer norm, and two linear layers with GELU between, added.
+    """A residual block: depthwise convolution, layer norm, and two linear layers with GELU.
 
     Args:
         channels: of input and output.
@@ -36,13 +36,13 @@ class ConvNextBlock(nn.Module):
         self.narrow = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> the same shape."""
+        """Run the block: (B, channels, H, W) -> the same shape."""
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         return x + self.narrow(self.gelu(self.widen(y))).permute(0, 3, 1, 2)
 
 
 class ConvNext(nn.Module):
-    """Patches of 2 x 2, stages of blocks, a convolution of stride 2 between two stages.
+    """Patches of 2 x 2, and stages of blocks with convolutions of stride 2 in between.
 
     Maps images ``(N, in_channels, H, W)`` to logits ``(N, num_classes)``.
 
@@ -50,8 +50,8 @@ class ConvNext(nn.Module):
         in_channels: channels of the images.
         num_classes: length of the logits.
         channels: width of each stage's stream.
-        depths: blocks of each stage.
-        expansion: how many times as wide each stage's blocks are inside.
+        depths: number of blocks in each stage.
+        expansion: width of each stage's hidden layers, relative to its stream.
         kernel: side of the depthwise kernels.
     """
 
@@ -82,12 +82,12 @@ class ConvNext(nn.Module):
         self.classifier = nn.Linear(inputs, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.norm(self.flatten(self.pool(self.features(x)))))
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """One to three blocks in each stage; patches halve the image, so one stage fewer."""
+    """Draw one to three blocks in each stage; one stage fewer, as patches halve the image."""
     channels = widths(random, stages - 1, 16, 28)
     return {
         "channels": channels,

@@ -1,4 +1,4 @@
-"""Depthwise separable networks, as MobileNet-V1 (Howard et al., 2017)."""
+"""Depthwise separable networks, such as MobileNet-V1 (Howard et al., 2017)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amc_gym.zoo.small.families.family import Family, Sizes, register, repeated,
 
 
 class Depthwise(nn.Module):
-    """A 3 x 3 convolution, then pairs of one per channel and one of 1 x 1 across channels.
+    """A 3 x 3 convolution, then pairs of a depthwise and a 1 x 1 convolution.
 
     Maps images ``(N, in_channels, H, W)`` to logits ``(N, num_classes)``.
 
@@ -48,12 +48,12 @@ class Depthwise(nn.Module):
         self.classifier = nn.Linear(inputs, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.pool(self.features(x))))
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """From one to four pairs in each stage."""
+    """Draw one to four pairs in each stage."""
     channels: list[int] = []
     strides: list[int] = []
     first, *rest = widths(random, stages + 1, 10, 20)

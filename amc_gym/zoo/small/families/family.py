@@ -1,6 +1,6 @@
-"""Families of small networks: each has its builder, and how its sizes are drawn.
+"""Families of small networks, each with its builder and a way to draw sizes.
 
-A new one is a file in this folder that calls ``register``; it is found by itself.
+A new family is a file in this folder that calls ``register``; it is found automatically.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 Sizes = dict[str, Any]
-"""Arguments of a builder: whole numbers, texts and lists of them, as JSON has them."""
+"""Arguments of a builder: integers, strings and lists of them, which JSON can hold."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Family:
     """Networks of one kind.
 
     Attributes:
-        name: what it is called, in names of networks too.
-        builder: makes one from ``in_channels``, ``num_classes`` and its sizes.
-        draw: (random numbers, stages) -> sizes of a network whose feature map is halved once fewer
-            than there are stages.
+        name: its name, also in names of networks.
+        builder: makes a network from ``in_channels``, ``num_classes`` and its sizes.
+        draw: (random generator, stages) -> sizes of a network whose feature map is halved once
+            between stages.
         recipe: fields of the training recipe that differ from the other families'.
     """
 
@@ -39,10 +39,10 @@ FAMILIES: dict[str, Family] = {}
 
 
 def register(family: Family) -> None:
-    """Make a family known by its name.
+    """Register a family by its name.
 
     Raises:
-        ValueError: another one has it.
+        ValueError: another family has that name.
     """
     if family.name in FAMILIES:
         raise ValueError(f"there is a family {family.name!r} already: choose another name")
@@ -50,13 +50,13 @@ def register(family: Family) -> None:
 
 
 def widths(random: np.random.RandomState, stages: int, least: int, most: int) -> list[int]:
-    """Channels of each stage: they start between bounds and grow, each a little off the rule.
+    """Draw the channels of each stage, which start between bounds and grow with some noise.
 
     Args:
-        random: where numbers come from.
-        stages: how many widths.
-        least: of the first stage.
-        most: of the first stage.
+        random: random generator.
+        stages: number of widths.
+        least: lower bound of the first stage.
+        most: upper bound of the first stage.
     """
     first, growth = random.randint(least, most + 1), random.choice([1.4, 1.7, 2.0])
     return [
@@ -65,5 +65,5 @@ def widths(random: np.random.RandomState, stages: int, least: int, most: int) ->
 
 
 def repeated(random: np.random.RandomState, stages: int, most: int) -> list[int]:
-    """How many blocks each stage has: from 1 to ``most``."""
+    """Draw the number of blocks in each stage, from 1 to ``most``."""
     return random.randint(1, most + 1, stages).tolist()

@@ -1,4 +1,4 @@
-"""Inverted residuals with squeeze-and-excitation, as MobileNetV3 and EfficientNet have them."""
+"""Inverted residuals with squeeze-and-excitation, as in MobileNetV3 and EfficientNet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amc_gym.zoo.small.families.family import Family, Sizes, register, repeated,
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale channels by a function of all their means (Hu et al., 2018)."""
+    """Scaling of channels by a function of all their means (Hu et al., 2018)."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -22,19 +22,19 @@ class SqueezeExcitation(nn.Module):
         self.gate = nn.Hardsigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> the same shape."""
+        """Scale the channels: (B, channels, H, W) -> the same shape."""
         return x * self.gate(self.up(self.relu(self.down(self.squeeze(x)))))
 
 
 class InvertedBlock(nn.Module):
-    """Widen by 1 x 1, convolve each channel, squeeze and excite, narrow by 1 x 1.
+    """A 1 x 1 convolution that widens, a depthwise one, squeeze-and-excitation, one that narrows.
 
-    The input is added to the output where their shapes agree.
+    The input is added to the output if their shapes agree.
 
     Args:
         inputs: input channels.
         outputs: output channels.
-        hidden: channels in between.
+        hidden: channels between the 1 x 1 convolutions.
         kernel: side of the depthwise kernel.
         stride: of the depthwise convolution.
     """
@@ -55,7 +55,7 @@ class InvertedBlock(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         return x + self.body(x) if self.residual else self.body(x)
 
 
@@ -68,8 +68,8 @@ class Inverted(nn.Module):
         in_channels: channels of the images.
         num_classes: length of the logits.
         channels: width of each stage's stream.
-        depths: blocks of each stage.
-        expansion: how many times as wide each stage's blocks are inside.
+        depths: number of blocks in each stage.
+        expansion: width of each stage's hidden channels, relative to its stream.
         kernels: side of each stage's depthwise kernels.
         head: outputs of the last convolution.
     """
@@ -102,7 +102,7 @@ class Inverted(nn.Module):
         self.classifier = nn.Linear(head, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         x = self.head(self.blocks(self.stem(x)))
         return self.classifier(self.flatten(self.pool(x)))
 
@@ -117,7 +117,7 @@ def _wide(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """One to three blocks in each stage, two to four times as wide inside."""
+    """Draw one to three blocks in each stage, with two to four times as many hidden channels."""
     channels = widths(random, stages, 8, 14)
     return {
         "channels": channels,

@@ -41,12 +41,12 @@ class Plain(nn.Module):
         self.classifier = nn.Linear(channels[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.pool(self.features(x))))
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """From ``stages`` to three times as many convolutions; each stage but the first halves."""
+    """Draw one to three convolutions per stage; each stage but the first halves the map."""
     channels: list[int] = []
     strides: list[int] = []
     depths = repeated(random, stages, 3)

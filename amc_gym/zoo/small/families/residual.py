@@ -12,7 +12,7 @@ from amc_gym.zoo.small.families.family import Family, Sizes, register, repeated,
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions, or one between two of 1 x 1, and a shortcut around them.
+    """Two 3 x 3 convolutions, or one between two 1 x 1 convolutions, with a shortcut.
 
     Args:
         inputs: input channels.
@@ -44,7 +44,7 @@ class ResidualBlock(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        """Run the block: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         return self.relu(self.body(x) + self.shortcut(x))
 
 
@@ -57,9 +57,9 @@ class Residual(nn.Module):
         in_channels: channels of the images.
         num_classes: length of the logits.
         channels: width of each stage's stream.
-        depths: blocks of each stage.
+        depths: number of blocks in each stage.
         inner: channels inside the blocks of each stage.
-        bottleneck: which blocks they are, see ``ResidualBlock``.
+        bottleneck: kind of the blocks, see ``ResidualBlock``.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class Residual(nn.Module):
         self.classifier = nn.Linear(inputs, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.pool(self.blocks(self.stem(x)))))
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """One to three blocks in each stage; bottlenecks have wide streams around narrow insides."""
+    """Draw one to three blocks in each stage; bottlenecks have wide streams, narrow insides."""
     bottleneck = bool(random.randint(2))
     channels = widths(random, stages, *((20, 36) if bottleneck else (8, 16)))
     share = (0.3, 0.6) if bottleneck else (0.8, 1.5)

@@ -12,7 +12,7 @@ from amc_gym.zoo.small.families.family import Family, Sizes, register, repeated,
 
 
 class Vgg(nn.Module):
-    """Stages of 3 x 3 convolutions of one width, each but the last before a max pooling.
+    """Stages of 3 x 3 convolutions of one width, with max pooling after all but the last.
 
     Maps images ``(N, in_channels, H, W)`` to logits ``(N, num_classes)``.
 
@@ -20,8 +20,8 @@ class Vgg(nn.Module):
         in_channels: channels of the images.
         num_classes: length of the logits.
         channels: width of each stage.
-        depths: convolutions of each stage.
-        side: of the feature map that is flattened; the last one is averaged to that size.
+        depths: number of convolutions in each stage.
+        side: of the flattened feature map, to which the last one is averaged.
         hidden: width of the first linear layer.
     """
 
@@ -52,12 +52,12 @@ class Vgg(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Run the network: images (N, in_channels, H, W) -> logits (N, num_classes)."""
         return self.classifier(self.flatten(self.pool(self.features(x))))
 
 
 def draw(random: np.random.RandomState, stages: int) -> Sizes:
-    """One to three convolutions in each stage."""
+    """Draw one to three convolutions in each stage."""
     return {
         "channels": widths(random, stages, 8, 18),
         "depths": repeated(random, stages, 3),
