@@ -52,12 +52,12 @@ def real(
     Args:
         name: of the argument, as the user writes it.
         value: an int, float, fraction or decimal, a NumPy scalar, or an array or tensor without
-                dimensions; booleans are not numbers.
-            above: exclusive lower bound.
-            at_least: inclusive lower bound.
-            below: exclusive upper bound.
-            at_most: inclusive upper bound.
-            otherwise: what else the argument may be, for the message: " or None for no bound".
+            dimensions; booleans are not numbers.
+        above: exclusive lower bound.
+        at_least: inclusive lower bound.
+        below: exclusive upper bound.
+        at_most: inclusive upper bound.
+        otherwise: what else the argument may be, for the message: " or None for no bound".
 
     Raises:
         TypeError: it is not a real number.

@@ -121,11 +121,11 @@ def lock(file: BinaryIO | int, *, wait: bool = True) -> bool:
 
     Args:
         file: any open file, or its descriptor.
-            wait: whether to wait for another process that has locked it; if not, the result may be
-                False.
+        wait: whether to wait for another process that has locked it; if not, the result may be
+            False.
 
-        Raises:
-            OSError: there are no locks on this system.
+    Raises:
+        OSError: there are no locks on this system.
     """
     if fcntl is None:
         raise OSError(errno.ENOTSUP, "files cannot be locked on this system")

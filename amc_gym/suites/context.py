@@ -70,8 +70,7 @@ class Context:
             return _line("task", self.task)
         if isinstance(self.task, CompressionTask) or not callable(self.task):
             raise TypeError(
-                f"a context of {described(self.task)} needs a name: "
-                "Context(task, network='mine')"
+                f"a context of {described(self.task)} needs a name: Context(task, network='mine')"
             )
         return qualified(self.task)
 

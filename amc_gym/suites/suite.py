@@ -222,9 +222,10 @@ SuiteLike = str | Path | Suite
 
 def suite_of(suite: SuiteLike) -> Suite:
     """Return the suite that the option ``suite`` names.
-    suite: the name of a bundled suite, the path of a TOML file, "package.module:attribute", or
-        a suite itself.
-            suite itself.
+
+    Args:
+        suite: the name of a bundled suite, the path of a TOML file, "package.module:attribute", or
+            a suite itself.
 
     Raises:
         TypeError: it is anything else.

@@ -148,7 +148,7 @@ def test_another_file_in_its_place_is_noticed(tmp_path):
     stream, region = dump(torch.ones(4), directory=str(tmp_path))
     with open(region.address.path, "r+b") as file:
         file.write(b"other")
-    with pytest.raises(OSError, match="there is something else"):
+    with pytest.raises(OSError, match="something else is there"):
         load(stream, region.address)
 
 
@@ -160,7 +160,7 @@ def test_a_pipe_in_its_place_is_left_alone():
     reading, writing = os.pipe()
     assert descriptor in (reading, writing)
     os.write(writing, b"for somebody else")
-    with pytest.raises(OSError, match="there is something else"):
+    with pytest.raises(OSError, match="something else is there"):
         load(stream, region.address)
     assert os.read(reading, 100) == b"for somebody else"
     os.close(reading)

@@ -110,7 +110,7 @@ def test_without_a_budget_the_size_is_searched(make_env: Any) -> None:
 
 def test_single_weights_are_refused(make_env: Any) -> None:
     env = make_env(granularity="weight")
-    with pytest.raises(ValueError, match="channels, not to single weights"):
+    with pytest.raises(ValueError, match="no reconstruction errors"):
         agents.make("error-allocation", env, 0)
 
 

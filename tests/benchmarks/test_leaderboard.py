@@ -151,7 +151,7 @@ FORGED: dict[str, tuple[Callable[[Content], Any], str]] = {
     "no number": (lambda p: p["measured"].update(macs="few"), "its measured macs"),
     "not a number": (
         lambda p: p["measured"].update(accuracy=float("nan")),
-        "not JSON: NaN is no number",
+        "not JSON: NaN is not a number",
     ),
     "no options": (lambda p: p.update(options=None), "its options should be"),
 }

@@ -60,7 +60,7 @@ def test_finetune_goes_on_after_its_result_was_written(
     # What lies there by now may be something else.
     out.write_text("mine")
     assert finetune(plan, out) == 1
-    assert "exists; name another file" in capsys.readouterr().err
+    assert "exists: name another file" in capsys.readouterr().err
     assert out.read_text() == "mine"
 
     out.write_bytes(written[out.name])
@@ -70,7 +70,7 @@ def test_finetune_goes_on_after_its_result_was_written(
     assert files(tmp_path) == written
 
     assert finetune(plan, out) == 1  # finished: a third time would replace it
-    assert "exists: name another file, or say --force" in capsys.readouterr().err
+    assert "exists: name another file, or use --force" in capsys.readouterr().err
     assert files(tmp_path) == written
     assert finetune(plan, out, "--force") == 0
     assert files(tmp_path) == written  # the same bits

@@ -174,8 +174,8 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
             "granularity='weight' prunes none: choose evaluation='auto'",
         ),
         ({"runtime": "onyx"}, "unknown runtime 'onyx'; did you mean 'onnx'"),
-        ({"runtime": "onnx"}, "go with resource='latency'"),
-        ({"latency_table": "table.json"}, "go with resource='latency'"),
+        ({"runtime": "onnx"}, "use them with resource='latency'"),
+        ({"latency_table": "table.json"}, "use them with resource='latency'"),
         ({"render_mode": "humans"}, "unknown render_mode 'humans'"),
         ({"device": "gpu"}, "device 'gpu' is not available"),
         ({"preserve_ratio": 0}, r"preserve_ratio must be in \(0, 1\]"),
@@ -184,7 +184,7 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"preserve_ratio": "half"}, "unknown preserve_ratio 'half'"),
         ({"preserve_ratio": 0.05}, r"smallest feasible ratio is 0\.05\d+"),
         ({"max_sparsity": 1.0}, r"max_sparsity must be in \[0, 1\)"),
-        ({"max_sparsity": {"conv": 0.5}}, "says nothing about linear layers"),
+        ({"max_sparsity": {"conv": 0.5}}, "lacks linear layers"),
         ({"max_sparsity": {"convolution": 0.5}}, "unknown layer kind"),
         ({"channel_multiple": 0}, "channel_multiple must be at least 1"),
         ({"reward_images": 0}, "reward_images must be at least 1"),
@@ -251,7 +251,7 @@ def test_steps_before_the_start_and_after_the_end_are_refused():
 
 
 def test_options_of_networks_do_not_apply_to_other_tasks(plain_task):
-    with pytest.raises(ValueError, match="belong to the registered networks"):
+    with pytest.raises(ValueError, match="are only for registered networks"):
         make_env(plain_task, weights="random")
     with pytest.raises(ValueError, match="task must be"):
         make_env(3)

@@ -84,7 +84,7 @@ def test_a_plan_is_executed_within_the_budget_of_the_episode(plain_task: Compres
     _, info = env.execute(counts)
     assert OWN < info["macs_ratio"] <= 0.9
     env.reset()
-    with pytest.raises(ValueError, match="not within the budget"):
+    with pytest.raises(ValueError, match="exceeds the budget"):
         env.execute(counts)
 
 

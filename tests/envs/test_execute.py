@@ -79,7 +79,7 @@ def test_wrappers_see_the_steps_and_have_the_last_word_on_the_reward(plain_task)
 def test_what_no_episode_ends_in_is_refused(plain_task, action_mode):
     env = make_env(plain_task, preserve_ratio=0.4, action_mode=action_mode)
     full = env.budget.channels
-    with pytest.raises(ValueError, match="not within the budget of"):
+    with pytest.raises(ValueError, match="exceeds the budget of"):
         env.execute(full)
     with pytest.raises(ValueError, match=f"must be {len(full)}, one a unit, not {len(full) - 1}"):
         env.execute(full[1:])

@@ -130,7 +130,7 @@ def test_a_network_with_more_units_is_refused() -> None:
     layers = [layer for _ in range(MOST + 1) for layer in (nn.Conv2d(3, 3, 1), nn.ReLU())]
     model = lively(nn.Sequential(*layers, nn.Flatten(), nn.Linear(48, 5)))
     task = CompressionTask(model, images(20, 1, 4), images(20, 2, 4), images(20, 3, 4))
-    with pytest.raises(ValueError, match="holds 64 units, and the network has 65: choose"):
+    with pytest.raises(ValueError, match="holds 64 units, but the network has 65: choose"):
         make_env(task, observation="graph")
     assert make_env(task, observation="comparable").reset()[0].shape == (SIZE,)
 
@@ -138,5 +138,5 @@ def test_a_network_with_more_units_is_refused() -> None:
 @pytest.mark.parametrize("observation", ["comparable", "graph"])
 def test_single_weights_are_refused(plain_task: CompressionTask, observation: str) -> None:
     options = {"granularity": "weight", "recovery": "none", "observation": observation}
-    with pytest.raises(ValueError, match=f"observation='{observation}' goes by the errors"):
+    with pytest.raises(ValueError, match=f"observation='{observation}' needs the errors"):
         make_env(plain_task, **options)

@@ -88,7 +88,7 @@ def test_its_budget_is_judged_where_the_function_is_named(plain_task):
     unknown = amc_gym.validate(plain_task, env.plan)
     assert unknown.ok
     assert not unknown.budget_judged
-    assert "name that function with resource" in unknown.unproven[0]
+    assert "pass that function as resource" in unknown.unproven[0]
     known = amc_gym.validate(plain_task, env.plan, resource=energy)
     assert known.ok
     assert known.budget_judged
@@ -137,5 +137,5 @@ def test_other_things_are_no_resource(plain_task):
         make_env(plain_task, resource=lambda: 1)
     with pytest.raises(ValueError, match="unknown resource 'mac'; did you mean 'macs'"):
         make_env(plain_task, resource="mac")
-    with pytest.raises(ValueError, match="counts channels, not single weights"):
+    with pytest.raises(ValueError, match="is not defined for weight pruning"):
         make_env(plain_task, resource=energy, granularity="weight", recovery="none")

@@ -23,7 +23,7 @@ def envs(plain_task) -> gym.vector.VectorEnv:
 
 
 REFUSED: dict[str, tuple[dict[Any, Any], str]] = {
-    "an argument": ({"reward": "error"}, "is said when the environment is made"),
+    "an argument": ({"reward": "error"}, "belongs in gym.make"),
     "nearly one": ({"rewrad": 0.3}, r"gym\.make\(\.\.\., reward=\.\.\.\)"),
     "nearly the budget": ({"preserv_ratio": 0.3}, "did you mean 'preserve_ratio'"),
     "nothing near": ({"zzz": 1}, "unknown reset option 'zzz'"),
@@ -69,7 +69,7 @@ def test_options_are_a_mapping(env, envs, options: Any) -> None:
 
 def test_the_best_five_of_five_classes_are_refused(plain_task) -> None:
     assert plain_task.classes == 5
-    with pytest.raises(ValueError, match="where there are 5 classes: choose metric='top1'"):
+    with pytest.raises(ValueError, match="with only 5 classes: choose metric='top1'"):
         gym.make("AMC-v0", task=plain_task, metric="top5")
     with pytest.raises(ValueError, match="metric='top5'"):
         gym.make_vec("AMC-v0", 2, task=plain_task, metric="top5")

@@ -91,7 +91,7 @@ def test_rewards_are_bounded_where_little_is_lost() -> None:
         ({"reward": "relative", "preserve_ratio": None}, "reward='relative' needs a budget"),
         (
             {"action_mode": "residual", "granularity": "weight", "recovery": "none"},
-            "granularity='weight' has none: choose granularity='channel'",
+            "granularity='weight': choose granularity='channel'",
         ),
     ],
 )

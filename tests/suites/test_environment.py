@@ -131,7 +131,7 @@ def test_what_there_is_not_is_refused(
 
 def test_before_the_first_episode_there_is_no_network(suite: Suite) -> None:
     env = make_suite_env(suite)
-    with pytest.raises(gym.error.ResetNeeded, match="draws the network: call it first"):
+    with pytest.raises(gym.error.ResetNeeded, match="no network was drawn yet: call reset"):
         env.budget  # noqa: B018
     with pytest.raises(TypeError, match="unexpected keyword argument 'preserve_ratio'"):
         make_suite_env(suite, preserve_ratio=0.5)

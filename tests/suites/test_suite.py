@@ -61,7 +61,7 @@ def test_a_file_is_a_suite(tmp_path: Path, plain_task: CompressionTask) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[0.2, 0.3]", "[1.2]", r"is no suite: its networks 0 preserve_ratios 0"),
+        ("[0.2, 0.3]", "[1.2]", r"is not a suite: its networks 0 preserve_ratios 0"),
         ("format = 1", "format = 2", "is no suite: its format should be 1"),
         ('group = "train"', 'groop = "train"', "its networks 0 groop is unknown"),
         ('"params"', '"joules"', r"the suite .*mine\.toml: unknown resource of a context 'joules'"),

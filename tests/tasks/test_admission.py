@@ -136,7 +136,7 @@ REFUSED = {
     "changes its input": (
         lambda: nn.Sequential(nn.ReLU(inplace=True), stack()).eval(),
         ValueError,
-        "changes the images that it is given, in place",
+        "changes its input images in place",
     ),
     "old weight norm": (
         lambda: hooked(nn.utils.weight_norm),

@@ -223,7 +223,7 @@ def test_what_fits_depends_on_the_free_memory(monkeypatch):
         (torch.zeros(4, 1, 2, 2).to_sparse(), torch.zeros(4, dtype=torch.int64), "dense"),
         (torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.bool), "labels must be int64"),
         (torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.complex64), "labels must be int64"),
-        ([[1, 2], [3]], [0, 1], "images cannot be made an array"),
+        ([[1, 2], [3]], [0, 1], "images cannot be converted to an array"),
     ],
 )
 def test_more_malformed_splits_are_refused(images, labels, message):

@@ -73,7 +73,7 @@ def plan_of(task):
 @pytest.mark.parametrize(("kind", "head"), [(Body, "aux"), (Nested, "body.aux")])
 def test_a_head_that_only_training_runs_is_left_out(kind, head, tmp_path):
     model = made(kind)
-    with pytest.warns(UserWarning, match=f"only training runs '{head}' of the model"):
+    with pytest.warns(UserWarning, match=f"the model runs '{head}' in training only"):
         task = task_of(model)
     assert dict(model.named_modules())[head] is not None  # the user's own stays whole
     plan = plan_of(task)

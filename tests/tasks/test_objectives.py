@@ -261,7 +261,7 @@ def test_what_is_no_objective_is_refused(net):
 
 def test_options_of_classes_are_refused_for_others(net):
     task = task_of(net, "regression")
-    with pytest.raises(ValueError, match="metric='top5' is for tasks that classify"):
+    with pytest.raises(ValueError, match="metric='top5' is only for tasks that classify"):
         make_env(task, metric="top5")
     plan = amc_gym.search(make_env(task), 1, progress=False)
     train_split = split(net, 64, 9)

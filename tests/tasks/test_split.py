@@ -105,11 +105,11 @@ def test_the_normalisation_is_part_of_the_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("dtype", "mean", "std", "message"),
     [
-        (np.uint8, None, None, r"for uint8 images say how they are to be normalised.*mean="),
+        (np.uint8, None, None, r"for uint8 images pass their normalisation.*mean="),
         (np.uint8, MEAN, None, "std must have 3 numbers"),
         (np.uint8, (0.5,), STD, "mean must have 3 numbers"),
         (np.uint8, MEAN, (0.2, 0.0, 0.2), "std must be positive"),
-        (np.float32, MEAN, STD, "belong to uint8 images"),
+        (np.float32, MEAN, STD, "only for uint8 images"),
         (np.int64, None, None, "images must be float32, or uint8, got torch.int64"),
     ],
 )

@@ -129,7 +129,7 @@ def test_damaged_checkpoint_is_refused(split: Split, tmp_path: Path) -> None:
     whole = checkpoint.read_bytes()
     for damaged in (b"", b"not a checkpoint", whole[: len(whole) // 2]):
         checkpoint.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"state\.pt is damaged. Delete it"):
+        with pytest.raises(ValueError, match=r"state\.pt is damaged: delete it"):
             train(tiny(), split, RECIPE, checkpoint=checkpoint, progress=False)
 
 
@@ -309,7 +309,7 @@ def test_finetuning_on_images_that_judge_is_refused(digits_task: CompressionTask
 
 
 def test_runs_too_short_for_their_warm_up_are_refused(split: Split) -> None:
-    with pytest.raises(ValueError, match="more than one step, got 1 x"):
+    with pytest.raises(ValueError, match="more than one step, not 1 x"):
         train(tiny(), split, replace(RECIPE, epochs=1, batch_size=100), progress=False)
 
 

@@ -169,7 +169,7 @@ def test_a_cut_that_changes_the_outputs_is_told_of(caplog: pytest.LogCaptureFixt
     recipe = replace(RECIPE, distillation=0.0)
     with caplog.at_level(logging.WARNING):
         train(network, split, recipe, cut=cut, progress=False)
-    assert "the cut has changed the network's outputs" in caplog.text
+    assert "pruning has changed the network's outputs" in caplog.text
     assert 0 < NOTHING < 1
 
 
@@ -181,10 +181,10 @@ def test_what_cannot_be_shrunk_is_refused(
     with pytest.raises(ValueError, match="shrink must be at least 0"):
         replace(RECIPE, shrink=-1)
     call = (digits_task, plans["channel"], training_images, RECIPE)
-    with pytest.raises(ValueError, match="recovery='bn' makes up for a cut"):
+    with pytest.raises(ValueError, match="recovery='bn' repairs a pruned network"):
         amc_gym.finetune(*call, recovery="bn", progress=False)
     alone = replace(RECIPE, distillation=0.0)
-    with pytest.raises(ValueError, match="nothing says what to shrink"):
+    with pytest.raises(ValueError, match="needs a plan that says what to shrink"):
         train(copy.deepcopy(digits_task.model), training_images, alone, progress=False)
 
 

@@ -97,8 +97,8 @@ REFUSED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
     "descending": (lambda p: forged(p, "kept", **{FIRST: (2, 1)}), "do not ascend"),
     "below 0": (lambda p: forged(p, "kept", **{FIRST: (-1, 1)}), "outside 0..15"),
     "beyond": (lambda p: forged(p, "kept", **{FIRST: (1, 16)}), "outside 0..15"),
-    "no number": (lambda p: forged(p, "kept", **{FIRST: (1, 2.0)}), "no whole numbers"),
-    "truth": (lambda p: forged(p, "kept", **{FIRST: (True, 2)}), "no whole numbers"),
+    "no number": (lambda p: forged(p, "kept", **{FIRST: (1, 2.0)}), "not whole numbers"),
+    "truth": (lambda p: forged(p, "kept", **{FIRST: (True, 2)}), "not whole numbers"),
     "nothing": (lambda p: forged(p, "kept", **{FIRST: ()}), "outside"),
     "both": (lambda p: replace(p, weights={FIRST: 1}), "single weights"),
     "a unit less": (
@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
     "sparsity NaN": (lambda p: forged(p, "options", max_sparsity=math.nan), "max_sparsity"),
     "sparsity by kind": (lambda p: forged(p, "options", max_sparsity={"linear": 0.5}), "conv"),
     "an option more": (lambda p: forged(p, "options", frames=3), "frames is unknown"),
-    "own latency": (lambda p: forged(p, "options", resource="latency"), "does not say which"),
+    "own latency": (lambda p: forged(p, "options", resource="latency"), "names no latency table"),
 }
 
 

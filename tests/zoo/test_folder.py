@@ -229,7 +229,7 @@ def test_missing_folders_and_classes_are_named(root: Path, tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"must have them, got 2"):
         imagenet(root)
     (root / "val" / "cow").mkdir()
-    with pytest.raises(ValueError, match=r"classes that train has not: \['cow'\]"):
+    with pytest.raises(ValueError, match=r"classes that train lacks: \['cow'\]"):
         fresh(root)
     (root / "val" / "cow").rmdir()
     for file in (root / "val").rglob("*.png"):

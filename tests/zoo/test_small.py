@@ -115,7 +115,7 @@ def test_damaged_files_are_refused_by_name(kept: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-5] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(OSError, match=r"'plain-digits-0' .* is not what its card is of"):
+    with pytest.raises(OSError, match=r"'plain-digits-0' .* does not match its card"):
         store.load("plain-digits-0", kept)
     weights.write_bytes(content[:100])
     with pytest.raises(OSError, match="cannot read 'plain-digits-0'"):

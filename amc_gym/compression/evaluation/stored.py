@@ -43,9 +43,9 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return bytes as floats of mean 0 and deviation 1.
 
     Args:
+        images: (N, C, H, W) uint8.
         mean: for values from 0 to 1, (1, C, 1, 1).
         std: standard deviation, likewise.
-        std: likewise.
     """
     return images.float().div_(255).sub_(mean).div_(std)
 

@@ -141,13 +141,13 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
     """Return the fit of a layer with the smallest error on held-out samples.
 
     Args:
-            problem: samples to fit to, followed by the held-out samples.
-            start: the layer's present weights, (groups, columns, outputs).
-            fitted: number of samples to fit to.
+        problem: samples to fit to, followed by the held-out samples.
+        start: the layer's present weights, (groups, columns, outputs).
+        fitted: number of samples to fit to.
 
-        Returns:
-            The best fit, or the given weights if no fit has a smaller error; ``None`` if these are
-            exact.
+    Returns:
+        The best fit, or the given weights if no fit has a smaller error; ``None`` if these are
+        exact.
     """
     seen, unseen = problem.part(slice(fitted)), problem.part(slice(fitted, None))
     best = Fitted(start, torch.zeros_like(start[:, :1]))

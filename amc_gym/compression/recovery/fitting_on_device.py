@@ -25,12 +25,12 @@ def best_fit_on_device(problem: Problem, start: Tensor, fitted: int) -> Fitted:
     """Return the fit of a layer with the smallest error on held-out samples.
 
     Args:
-            problem: samples to fit to, followed by the held-out samples.
-            start: the layer's present weights, (groups, columns, outputs).
-            fitted: number of samples to fit to.
+        problem: samples to fit to, followed by the held-out samples.
+        start: the layer's present weights, (groups, columns, outputs).
+        fitted: number of samples to fit to.
 
-        Returns: The best fit, or the given weights if no fit has a smaller error, also if these are
-            exact.
+    Returns:
+        The best fit, or the given weights if no fit has a smaller error, also if these are exact.
     """
     seen, unseen = problem.part(slice(fitted)), problem.part(slice(fitted, None))
     squares = AllRidges(seen.rows, start, offset=seen.behind is not None)

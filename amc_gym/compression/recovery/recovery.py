@@ -126,14 +126,14 @@ def amount_of(step: str, amount: str, what: str, most: int, least: int = 1) -> i
     """Return the number in ``step:amount``.
 
     Args:
-            step: name of the recovery.
-            amount: text after the colon.
-            what: what it counts, in the plural.
-            most: largest allowed number.
-            least: smallest allowed number.
+        step: name of the recovery.
+        amount: text after the colon.
+        what: what it counts, in the plural.
+        most: largest allowed number.
+        least: smallest allowed number.
 
-        Raises:
-            ValueError: it is not a whole number from ``least`` to ``most``.
+    Raises:
+        ValueError: it is not a whole number from ``least`` to ``most``.
     """
     if not (amount.isdecimal() and len(amount) <= 9 and least <= int(amount) <= most):
         raise ValueError(

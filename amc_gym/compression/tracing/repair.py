@@ -62,13 +62,13 @@ class Repair:
                 del self._trace.told[key]
         if _joins(culprit) and self._units(self._trace.read_by(culprit), axis_of):
             raise GraphError(
-                f"{culprit} contains a number of channels, which changes in the slim network: ask "
+                f"{culprit} holds a number of channels, which changes in the slim network: ask "
                 "the tensor or the layer for it, as in x.flatten(1)"
             )
         changed = False
         for operation in alike:
             for labels in self._at_fault(operation, axis_of):
-                self._trace.labels.fix(labels, f"{operation} contains a number of channels")
+                self._trace.labels.fix(labels, f"{operation} holds a number of channels")
                 changed = True
         return changed
 

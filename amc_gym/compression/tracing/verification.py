@@ -81,7 +81,7 @@ def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
         except DisagreementError as problem:
             if problem.culprit is None or not repair.mend(problem.culprit, axes_of(graph, found)):
                 return _without_what_differs(model, example, found, graph)
-    raise GraphError(f"{type(model).__name__}: {MOST_REPAIRS} operations contain channel numbers")
+    raise GraphError(f"{type(model).__name__}: {MOST_REPAIRS} operations hold numbers of channels")
 
 
 def _without_what_differs(
@@ -212,7 +212,7 @@ def _explained(
             "slimming changes what the network computes, in a way that the tracer does not see "
             f"({error})"
         )
-    return DisagreementError(f"{culprit} contains a number of channels", culprit)
+    return DisagreementError(f"{culprit} holds a number of channels", culprit)
 
 
 def same_outputs(actual: object, expected: object, tolerance: float) -> bool:

@@ -45,7 +45,6 @@ class Facts:
             of 1 in its readers' outputs.
         loss: increase of the loss by the uniform plan's errors in its readers' outputs, likewise.
         edges: (T, T) whether a layer reads one unit (row) and produces the other (column).
-        edges: (T, T) whether a layer reads the one unit (row) and makes the other (column).
 
     Raises:
         ValueError: the granularity is "weight", for which there are no such errors.

@@ -25,7 +25,7 @@ class SmallVGG16(nn.Module):
         num_classes: length of the logits.
         width: multiplier of every channel count, rounded down.
         in_channels: channels of the images, 3 for colour, 1 for grey.
-        pools: after which of the 5 stages the feature map is halved.
+        pools: stages, from 1 to 5, after which the feature map is halved.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class SmallVGG16(nn.Module):
 
 
 def vgg16(num_classes: int = 1000, *, small_images: bool = False, **arguments: Any) -> nn.Module:
-    """Torchvision's VGG-16 for ImageNet, without batch norm as in the paper, or ``SmallVGG16``.
+    """Return torchvision's VGG-16 for ImageNet, which has no batch norm, or ``SmallVGG16``.
 
     Args:
         num_classes: length of the logits.
-        small_images: whether it is the variant for small images.
-        arguments: more of ``SmallVGG16``.
+        small_images: whether to return the variant for small images.
+        arguments: further arguments of ``SmallVGG16``.
     """
     if small_images:
         return SmallVGG16(num_classes, **arguments)

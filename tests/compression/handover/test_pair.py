@@ -120,7 +120,7 @@ def test_what_belongs_to_somebody_else_is_in_the_way(tmp_path: Path) -> None:
     ):
         file.write_text(content)
         assert in_the_way(path) == file
-        with pytest.raises(FileExistsError, match="exists; name another file"):
+        with pytest.raises(FileExistsError, match="exists: name another file"):
             put(path, NEW, described(NEW), overwrite=False)
         assert file.read_text() == content
         file.unlink()

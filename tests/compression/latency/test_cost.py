@@ -165,7 +165,7 @@ def test_two_environments_share_their_latency(env_of: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"resource": "macs"}, ValueError, "go with resource='latency'"),
+        ({"resource": "macs"}, ValueError, "use them with resource='latency'"),
         ({"runtime": "onnx"}, LatencyError, "was measured with runtime 'torch', not 'onnx'"),
         ({"runtime": "tflite"}, ValueError, "unknown runtime"),
         ({"granularity": "weight", "recovery": "none"}, ValueError, "no runtime faster"),

@@ -65,7 +65,7 @@ def test_another_devices_table_is_refused_unless_it_was_written_to_be_shared(
 def test_another_networks_table_is_refused() -> None:
     TABLE.check({"a": CONV}, {"a": (8, 6)})
     other = replace(CONV, height=16)
-    with pytest.raises(LatencyError, match=r"no times of layer 'b', conv 3x3 .* on 16x8"):
+    with pytest.raises(LatencyError, match=r"no times for layer 'b', conv 3x3 .* on 16x8"):
         TABLE.check({"a": CONV, "b": other}, {"a": (8, 6), "b": (8, 6)})
     for inputs, outputs in ((9, 6), (8, 7)):
         with pytest.raises(LatencyError, match="of a narrower network"):
