@@ -124,7 +124,9 @@ class Budget:
             ValueError: there is not one admissible count for each unit, or they exceed the limit.
         """
         if len(counts) != len(self.channels):
-            raise ValueError(f"counts must be {len(self.channels)}, one each, not {len(counts)}")
+            raise ValueError(
+                f"counts must be {len(self.channels)}, one for each unit, not {len(counts)}"
+            )
         for unit, (count, choices) in enumerate(zip(counts, self.admissible, strict=True)):
             if count not in choices:
                 raise ValueError(

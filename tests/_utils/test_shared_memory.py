@@ -139,7 +139,7 @@ def test_a_region_is_gone_with_its_object_or_when_closed():
     stream, region = dump(torch.ones(4))
     region.close()
     region.close()
-    with pytest.raises(OSError, match=f"what process {os.getpid()} shared is not to be had"):
+    with pytest.raises(OSError, match=f"what process {os.getpid()} shared is not available"):
         load(stream, region.address)
     assert found.sum() == 4  # a mapping outlives what was mapped
 

@@ -278,7 +278,7 @@ def test_an_interrupted_search_saves_the_best_so_far(
                 *("export", "own.json", *TRUSTED, "--format", "onnx"),
                 *("--out", "x.onnx", "--network", "none.st"),
             ],
-            "none.st.json is missing",
+            "none.st, is missing",
         ),
         (
             [
@@ -291,7 +291,7 @@ def test_an_interrupted_search_saves_the_best_so_far(
         (["finetune", "own.json", *TRUSTED, "--out", "x.safetensors"], "pass a split"),
         (
             [*TUNING, "--train", "owned_network:leaking"],
-            "64 training images are reward images",
+            "64 training images are also reward images",
         ),
         (
             [*TUNING, "--train", "owned_network:nothing"],

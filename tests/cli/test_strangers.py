@@ -93,8 +93,8 @@ def test_a_plan_that_names_code_is_refused(
         ("evil:nothing", "cannot be imported"),
         ("nowhere:task", "cannot be imported"),
         ("os:getcwd", "not a CompressionTask"),
-        ("evil", "no package.module:function"),
-        (":go", "no package.module:function"),
+        ("evil", "is not a package.module:function"),
+        (":go", "is not a package.module:function"),
         (".evil:go", "failed"),
     ],
 )

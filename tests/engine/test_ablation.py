@@ -58,5 +58,5 @@ def test_outputs_of_changing_shapes_are_refused() -> None:
 
 def test_single_weights_are_refused() -> None:
     options = EngineOptions(reward_images=20, granularity="weight", recovery="none")
-    with pytest.raises(ValueError, match="single weights"):
+    with pytest.raises(ValueError, match="only channels"):
         _ = engines.engine(resolve("MobileNet"), options).ablations

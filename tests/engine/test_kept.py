@@ -64,7 +64,7 @@ def test_a_damaged_or_foreign_file_is_made_again(plain_task, cache: Path, how: s
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     else:
         save_file({name: torch.zeros(3) for name in load_file(path)}, path)
-    with pytest.warns(UserWarning, match="is damaged: its statistics are gathered again"):
+    with pytest.warns(UserWarning, match="is damaged: its statistics are computed again"):
         found = Analysis(plain_task).grams
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert kept._read(path) is not None
@@ -93,5 +93,5 @@ def test_the_cache_can_be_switched_off(plain_task, cache: Path, monkeypatch) -> 
 
 def test_a_folder_that_cannot_be_written_is_no_failure(plain_task, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
-    with pytest.warns(UserWarning, match="statistics are not kept"):
+    with pytest.warns(UserWarning, match="statistics are not cached"):
         assert Analysis(plain_task).grams

@@ -168,7 +168,7 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"recovery": "none+reconstruct"}, "'none' stands alone"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"evaluation": "fast"}, "unknown evaluation 'fast'"),
-        ({"evaluation": "resident", "recovery": "reconstruct+bn"}, "as recovery 'bn' has to"),
+        ({"evaluation": "resident", "recovery": "reconstruct+bn"}, "which recovery 'bn' has to run"),
         (
             {"evaluation": "resident", "granularity": "weight", "recovery": "none"},
             "granularity='weight' prunes none: choose evaluation='auto'",
@@ -278,7 +278,7 @@ def test_bad_tasks_are_refused(plain_stack):
 
 
 def test_classes_name_the_way_from_a_network_to_them():
-    with pytest.raises(TypeError, match=r"not of the string 'MobileNet': .* gym\.make"):
+    with pytest.raises(TypeError, match=r"not the string 'MobileNet': .* gym\.make"):
         AMCEnv("MobileNet")
     with pytest.raises(TypeError, match=r"not int 2: gym\.make_vec"):
         AMCVectorEnv(2, "MobileNet")

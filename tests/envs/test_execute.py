@@ -69,7 +69,7 @@ def test_wrappers_see_the_steps_and_have_the_last_word_on_the_reward(plain_task)
     wrapped = Watched(TransformReward(env, lambda reward: 10 * float(reward)))
     assert env.execute(counts, through=wrapped) == (10 * plain, info)
     assert len(steps) == env.steps_per_episode
-    with pytest.raises(ValueError, match="unchanged actions"):
+    with pytest.raises(ValueError, match="a wrapper changes actions"):
         env.execute(counts, through=Inverted(env))
     with pytest.raises(ValueError, match="not another one"):
         env.execute(counts, through=make_env(plain_task))
@@ -81,7 +81,7 @@ def test_what_no_episode_ends_in_is_refused(plain_task, action_mode):
     full = env.budget.channels
     with pytest.raises(ValueError, match="exceeds the budget of"):
         env.execute(full)
-    with pytest.raises(ValueError, match=f"must be {len(full)}, one a unit, not {len(full) - 1}"):
+    with pytest.raises(ValueError, match=f"must be {len(full)}, one for each unit, not {len(full) - 1}"):
         env.execute(full[1:])
     least = [choices[0] for choices in env.budget.admissible]
     with pytest.raises(ValueError, match="unit 0 cannot keep 0"):

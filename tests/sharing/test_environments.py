@@ -288,7 +288,7 @@ def test_a_closed_one_fails_in_new_processes_and_lives_on_in_old_ones(plain_task
         make.close()
         make.close()
         assert pool.submit(rewarded, make).result() == wanted
-    with pytest.raises(OSError, match=r"what process \d+ shared is not to be had .*share the env"):
+    with pytest.raises(OSError, match=r"what process \d+ shared is not available .*share the env"):
         in_worker(rewarded, make)
     assert rewarded(make) == wanted
     assert in_worker(rewarded, amc_gym.share(env)) == wanted

@@ -62,10 +62,10 @@ def test_a_file_is_a_suite(tmp_path: Path, plain_task: CompressionTask) -> None:
     ("old", "new", "said"),
     [
         ("[0.2, 0.3]", "[1.2]", r"is not a suite: its networks 0 preserve_ratios 0"),
-        ("format = 1", "format = 2", "is no suite: its format should be 1"),
+        ("format = 1", "format = 2", "is not a suite: its format should be 1"),
         ('group = "train"', 'groop = "train"', "its networks 0 groop is unknown"),
         ('"params"', '"joules"', r"the suite .*mine\.toml: unknown resource of a context 'joules'"),
-        ("[[networks]]", "[[networks", "is no suite: "),
+        ("[[networks]]", "[[networks", "is not a suite: "),
         ('"MobileNet"', '"os:getcwd"', r"names the task 'os:getcwd', whose code would run.*tasks="),
         ("[0.2, 0.3]", "[0.2, 0.2]", "has two contexts 'MobileNet/0.2'"),
     ],
@@ -130,7 +130,7 @@ def test_what_is_none_is_refused(make: Any, error: type[Exception], said: str) -
 
 
 def test_objects_need_a_name(plain_task: CompressionTask) -> None:
-    with pytest.raises(TypeError, match="needs a name for it"):
+    with pytest.raises(TypeError, match="needs a name"):
         Context(plain_task)
 
 

@@ -52,7 +52,7 @@ def test_the_disk_must_hold_the_decoded_images(folder, monkeypatch, tmp_path):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage(3 * 16 * 64 * 64 - 1))
     with pytest.raises(
-        ValueError, match=r"16 images of 64 x 64 pixels would take 196\.6 kB, and 196\.6"
+        ValueError, match=r"16 images of 64 x 64 pixels would take 196\.6 kB, but only 196\.6"
     ):
         load("folder?size=64", folder)
     assert not (tmp_path / "cache").exists()

@@ -256,7 +256,7 @@ def test_images_without_labels_are_taught_by_the_original_alone(plain_task) -> N
     ]
     for other in tuned[1:]:
         assert same(tuned[0], other)
-    with pytest.raises(ValueError, match=r"have no labels.*set distillation=1\.0"):
+    with pytest.raises(ValueError, match=r"needs labels.*set distillation=1\.0"):
         amc_gym.finetune(
             plain_task, env.plan, labelled.images, replace(recipe, distillation=0.5), progress=False
         )
@@ -304,7 +304,7 @@ def test_finetuning_a_plan_resumes_after_a_kill_to_the_same_bits(
 def test_finetuning_on_images_that_judge_is_refused(digits_task: CompressionTask) -> None:
     plan = amc_gym.search(digits_task, 1, progress=False)
     for name in ("reward", "test"):
-        with pytest.raises(ValueError, match=f"training images are {name} images"):
+        with pytest.raises(ValueError, match=f"training images are also {name} images"):
             amc_gym.finetune(digits_task, plan, getattr(digits_task, name), progress=False)
 
 

@@ -55,7 +55,7 @@ REFUTED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
         lambda p: forged(p, "measured", score=p.measured.accuracy + 3 / 400),
         "tolerance 0.005",
     ),
-    "images": (lambda p: forged(p, "measured", images=1), "images: claimed 1, judged on 400"),
+    "images": (lambda p: forged(p, "measured", images=1), "images: claimed 1, evaluated on 400"),
     "images NaN": (lambda p: forged(p, "measured", images=math.nan), "images"),
     "few images do not loosen": (
         lambda p: forged(forged(p, "options", reward_images=1), "measured", images=1, score=0.5),
@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
     "no number": (lambda p: forged(p, "kept", **{FIRST: (1, 2.0)}), "not whole numbers"),
     "truth": (lambda p: forged(p, "kept", **{FIRST: (True, 2)}), "not whole numbers"),
     "nothing": (lambda p: forged(p, "kept", **{FIRST: ()}), "outside"),
-    "both": (lambda p: replace(p, weights={FIRST: 1}), "single weights"),
+    "both": (lambda p: replace(p, weights={FIRST: 1}), "weight pruning"),
     "a unit less": (
         lambda p: replace(p, kept={k: v for k, v in p.kept.items() if k != FIRST}),
         "another network",
@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
     "ratio NaN": (lambda p: forged(p, "options", preserve_ratio=math.nan), "preserve_ratio"),
     "ratio 0": (lambda p: forged(p, "options", preserve_ratio=0.0), "preserve_ratio"),
     "ratio 2": (lambda p: forged(p, "options", preserve_ratio=2), "preserve_ratio"),
-    "more images": (lambda p: forged(p, "options", reward_images=401), "there are 400"),
+    "more images": (lambda p: forged(p, "options", reward_images=401), "the task has 400"),
     "no images": (lambda p: forged(p, "options", reward_images=0), "reward_images"),
     "sparsity NaN": (lambda p: forged(p, "options", max_sparsity=math.nan), "max_sparsity"),
     "sparsity by kind": (lambda p: forged(p, "options", max_sparsity={"linear": 0.5}), "conv"),

@@ -79,9 +79,9 @@ def test_stages_of_another_call_are_not_taken_over(plain_task, training_images, 
 
 
 def test_targets_must_fall():
-    with pytest.raises(ValueError, match="each smaller"):
+    with pytest.raises(ValueError, match="that decrease"):
         prune_in_stages(None, None, (0.5, 0.5))
-    with pytest.raises(ValueError, match="each smaller"):
+    with pytest.raises(ValueError, match="that decrease"):
         prune_in_stages(None, None, ())
 
 
