@@ -50,29 +50,29 @@ def run(
     agent_args: Annotated[str, arg(metavar="JSON")] = "{}",
     rerun: bool = False,
 ) -> int:
-    """Compare agents on one environment: one JSON file per finished run.
+    """Compare agents on one environment, with one JSON file for each finished run.
 
-    Runs that the folder already holds are skipped, so a study that was interrupted goes on where
-    it stopped.  An agent whose code, hyper-parameter file or arguments have changed is another one
-    and runs again.  Each run has a process and one core of its own.  An agent is stopped where it
-    has spent its evaluations; of one that crashes, the finished episodes stay in a .jsonl file,
-    which is no result, and the same command tries it again.
+    Runs that the folder already holds are skipped, so that an interrupted study continues where it
+    stopped.  An agent whose code, hyper-parameter file or arguments have changed counts as another
+    agent and runs again.  Each run has its own process and core.  An agent is stopped when it has
+    spent its evaluations; if it crashes, its finished episodes stay in a .jsonl file, which is not
+    a result, and the same command tries it again.
 
     Args:
         env: The environment's id, such as AMC-MobileNet-v0.
         out: The results folder.
         agents: see ``AGENTS``.
-        seeds: Seeds 0, 1, ... of each agent; those that are deterministic run once.
+        seeds: Seeds 0, 1, ... of each agent; deterministic agents run once.
         episodes: Evaluations that each run may spend.
-        workers: Runs at a time on this machine; by default, as many as there are cores.
-        ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
-            running on this machine, or else on this machine alone.  See docs/clusters.md.
+        workers: Number of parallel runs on this machine; by default, the number of cores.
+        ray: Run on a Ray cluster instead: the one at ADDRESS, or without it the one that is running
+            on this machine, or else this machine alone.  See docs/clusters.md.
         env_kwargs: Options of the environment, as in '{"preserve_ratio": 0.3}'.
         modules: Modules to import first, which register agents or environments of your own.
-        tensorboard: Folder for TensorBoard logs, one of each run, also while it is under way.
-        agent_args: Arguments of the agent, as in '{"sigma": 0.3}'; with several agents, of each
-            by its name, as in '{"amc-ddpg": {"sigma": 0.3}}'.
-        rerun: Carry out finished runs again; a record is replaced when its run has finished.
+        tensorboard: Folder for TensorBoard logs, one for each run, written during the run.
+        agent_args: Arguments of the agent, as in '{"sigma": 0.3}'; with several agents, by name, as
+            in '{"amc-ddpg": {"sigma": 0.3}}'.
+        rerun: Repeat finished runs; a record is replaced when its run has finished.
 
     Examples:
         python -m benchmarks run --env AMC-MobileNet-v0 --out runs/mine
@@ -111,12 +111,12 @@ def run(
 
 
 def report(folder: Positional[Path], against: Path | None = None) -> int:
-    """Tables and pictures of the runs that are finished: report.md, .csv, .html and PNG files.
+    """Report on finished runs by tables and pictures: report.md, .csv, .html and PNG files.
 
     Args:
-        folder: The results folder, as it was named by --out.
-        against: Another results folder, such as committed results: each agent is compared with
-            its interval there.
+        folder: The results folder, given by --out of run.
+        against: Another results folder, such as committed results, to compare each agent and its
+            interval with.
 
     Examples:
         python -m benchmarks report runs/mine
@@ -135,20 +135,20 @@ def publish(
     replace: bool = False,
     networks: Annotated[str, arg(metavar="A,B,...")] = "",
 ) -> int:
-    """Copy a finished results folder to the committed ones, in its small form.
+    """Copy a finished results folder to the committed ones, in compact form.
 
-    Reports, tables, pictures and fine-tuned plans stay files; all runs become one Parquet file,
-    and all outcomes of a fine-tuning.
+    Reports, tables, pictures and fine-tuned plans stay files; all runs become one Parquet file, and
+    so do all outcomes of a fine-tuning.
 
-    Refused are folders with unfinished or failed runs, and those that would change what is
-    committed already, unless that is said.
+    Folders with unfinished or failed runs are refused, and so are those that would change committed
+    results, unless --replace is given.
 
     Args:
-        run: The results folder, with all that lies below it.
-        name: Of the committed folder, such as cifar10/plain20-50; by default, that of RUN.
+        run: The results folder, including its subfolders.
+        name: Name of the committed folder, such as cifar10/plain20-50; by default, that of RUN.
         to: The folder of committed results.
-        replace: Replace a committed folder of that name as a whole.
-        networks: Files of networks below RUN that are committed, too; others are left out, since
+        replace: Replace a whole committed folder of that name.
+        networks: Files of networks in RUN that are committed, too; others are left out, because
             their plan and recipe make them again.
 
     Examples:
@@ -164,14 +164,14 @@ def publish(
 
 
 def compare(folders: Positional[tuple[Path, ...]], out: Path, against: str = "amc-ddpg") -> int:
-    """Scores over several tasks, with intervals: comparison.md, .csv and PNG files.
+    """Compare agents by scores over several tasks: comparison.md, .csv and PNG files.
 
     Only agents that were run on every task are compared.
 
     Args:
-        folders: Results folders, as they were named by --out of run.
+        folders: Results folders, given by --out of run.
         out: Folder for the report.
-        against: Agent that every other one is compared with.
+        against: Agent that all others are compared with.
 
     Examples:
         python -m benchmarks compare runs/mobilenet runs/vgg16 --out runs/comparison
@@ -205,7 +205,8 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0; 1: a run failed, or a plan is rejected; 2: bad input; 130: interrupted.
+    It is 0 on success, 1 if a run failed or a plan is rejected, 2 for bad input, 130 if
+    interrupted.
     """
     description = "Compare agents over seeds, report what was found, and rank submissions."
     return run_command(COMMANDS, "benchmarks", arguments, description)

@@ -1,6 +1,6 @@
-"""error-allocation without one of its parts, for ``run --modules benchmarks.ablations``.
+"""Variants of error-allocation without one part, for ``run --modules benchmarks.ablations``.
 
-| agent                    | begins at                 | then                                     |
+| agent                    | starts at                 | then                                     |
 |--------------------------|---------------------------|------------------------------------------|
 | error-allocation         | the plan of least error   | a Gaussian process over factors          |
 | error-allocation-uniform | the uniform plan          | the same                                 |

@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 PLAN = Path(__file__).parent / "leaderboard/submissions/mobilenet-digits-cma-es/plans/seed0.json"
 
 STEP, END = 450, 2600
-"""Milliseconds that a frame stays, and the last one."""
+"""Milliseconds that each frame is shown, and the last one."""
 
 SHADES = 48
-"""Colours of the file; letters stay smooth."""
+"""Number of colours in the file, enough for smooth letters."""
 
 
 def animate(
@@ -49,7 +49,7 @@ def animate(
     counts = [len(kept[unit.name]) for unit in inner.problem.units]  # type: ignore[attr-defined]
     inner.execute(counts, through=shown)  # type: ignore[attr-defined]
     frames = [Image.fromarray(np.asarray(frame)) for frame in shown.render() or []]
-    few = frames[len(frames) // 2].quantize(SHADES)  # has all colours that there are
+    few = frames[len(frames) // 2].quantize(SHADES)  # has all colours
     drawn = [frame.quantize(palette=few, dither=Image.Dither.NONE) for frame in frames]
     lasting = [STEP] * (len(drawn) - 1) + [END]
     with replacing(out) as file:

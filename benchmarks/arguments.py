@@ -1,4 +1,4 @@
-"""Command lines: how they run and fail, lists and JSON objects, and where jobs are carried out."""
+"""Command lines: execution and errors, lists and JSON objects, and the choice of executors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.studies.executor import Executor
 
 Command = Callable[..., int]
-"""Takes what the command line says and returns the exit status."""
+"""Function that takes the parsed arguments and returns the exit status."""
 
 
 def run_command(
@@ -28,16 +28,16 @@ def run_command(
     arguments: list[str] | None = None,
     description: str | None = None,
 ) -> int:
-    """Call a function with what the command line says; bad input is one line.
+    """Run a command with the arguments of the command line; bad input prints one line.
 
     Args:
-        command: what is to be done, or several by the name that is their first argument.
-        module: what follows ``python -m``.
+        command: the command, or several by name.
+        module: name after ``python -m``.
         arguments: None: those of this process.
-        description: of several commands, for ``--help``, which is what they say without arguments.
+        description: of several commands, for ``--help``, which is also shown without arguments.
 
     Returns:
-        The exit status: the function's, 2 for bad input, 130 if it was interrupted.
+        The exit status: the function's, 2 for bad input, 130 if interrupted.
     """
     given = sys.argv[1:] if arguments is None else arguments
     program = f"python -m {module}"
@@ -50,7 +50,7 @@ def run_command(
             guarded(command), prog=program, description=said, args=given, registry=KINDS
         )
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return interrupts.leave()
     except (BenchmarkError, CommandError, ValueError, TypeError, OSError) as error:
         print(f"error: {printable(str(error), 4000)}", file=sys.stderr)
@@ -63,10 +63,10 @@ def split(names: str) -> list[str]:
 
 
 def json_object(text: str, option: str = "--env-kwargs") -> dict[str, Any]:
-    """Return the object that an option says.
+    """Return the JSON object of an option.
 
     Raises:
-        BenchmarkError: not JSON, or no object.
+        BenchmarkError: it is not JSON, or not an object.
     """
     try:
         value = json.loads(text)
@@ -78,16 +78,16 @@ def json_object(text: str, option: str = "--env-kwargs") -> dict[str, Any]:
 
 
 MakeExecutor = Callable[..., "Executor"]
-"""(work, modules to import first, more arguments of the work as a function) -> executor."""
+"""Function (work, modules to import first, function that makes further arguments) -> executor."""
 
 
 def executors(workers: int | None, ray: tuple[str, ...] | None) -> MakeExecutor:
-    """Return what makes the executor that ``--workers`` and ``--ray`` ask for.
+    """Return the factory of the executor that ``--workers`` and ``--ray`` ask for.
 
-    More arguments are made for a cluster alone: on one machine each process makes its own.
+    Further arguments are only made for a cluster: on one machine each process makes its own.
 
     Raises:
-        BenchmarkError: they ask for what there cannot be.
+        BenchmarkError: the options contradict each other, or are out of range.
     """
     if ray is None:
         return _on_this_machine(workers)
@@ -106,8 +106,8 @@ def _on_this_machine(workers: int | None) -> MakeExecutor:
 def _on_ray(address: tuple[str, ...], workers: int | None) -> MakeExecutor:
     if workers is not None:
         raise BenchmarkError(
-            "--workers is for this machine; with --ray there are as many runs at a time as the "
-            "cluster has cores (`ray start --num-cpus N` says how many a node gives)"
+            "--workers is for this machine: with --ray the number of parallel runs is the "
+            "cluster's number of cores (set it for a node by `ray start --num-cpus N`)"
         )
     if len(address) > 1:
         raise BenchmarkError(f"--ray takes one address, not {' '.join(address)}")

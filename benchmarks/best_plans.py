@@ -1,10 +1,10 @@
-"""Best plans of a study, judged image by image: top-1 and top-5, with intervals over images.
+"""Best plans of a study, evaluated image by image: top-1 and top-5, with intervals over images.
 
     python -m benchmarks.best_plans FOLDER
 
-Records say how many images a plan has right by the metric that was searched for.  This command
-builds each plan once more and says which images those are, so that intervals and differences to
-the uniform plan need no more than a file.  Plans that are judged already stay so.
+Records state how many images a plan classifies correctly by the metric of the search.  This command
+builds each plan again and stores which images those are, so that intervals and differences to the
+uniform plan can be computed from a file.  Plans that are evaluated already are skipped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from benchmarks.studies.runs import BenchmarkError
 FULL, UNIFORM = "full network", "uniform"
 
 UNDER, TUNED = " under ", " fine-tuned"
-"""Treatments of a plan that is judged once more, behind the name of its agent."""
+"""Suffixes of an agent's name for plans with another recovery, or fine-tuned."""
 
 TREATED = re.compile(rf"{UNDER}.*|{TUNED}$")
 
@@ -76,14 +76,14 @@ class JudgedSchema(Schema):
 
 @dataclass(frozen=True)
 class Judged:
-    """The best plan of a run, or the full network.
+    """The evaluated best plan of a run, or the full network.
 
     Attributes:
-        agent: that found it.
+        agent: agent that found it.
         macs_ratio: its MACs as a share of the full network's.
-        evaluations: that the run spent.
-        seconds: of the run.
-        right: which images it has right, by split and metric, as in "test top5".
+        evaluations: evaluations that the run spent.
+        seconds: duration of the run.
+        right: which images it classifies correctly, by split and metric, such as "test top5".
     """
 
     agent: str
@@ -94,10 +94,10 @@ class Judged:
 
     @classmethod
     def read(cls, path: Path) -> Judged:
-        """Read what ``judge`` wrote.
+        """Read a file that ``judge`` wrote.
 
         Raises:
-            DocumentError: it is something else.
+            DocumentError: the file is anything else.
         """
         content = documents.read(path)
         documents.check(JudgedSchema, content)
@@ -108,15 +108,15 @@ class Judged:
 def judge(
     folder: Positional[Path], recoveries: tuple[str, ...] = (), tuned: Path | None = None
 ) -> int:
-    """Judge the best plan of each finished run: best-plans.md and .csv, and files for each plan.
+    """Evaluate the best plan of each finished run: best-plans.md and .csv, and files for each plan.
 
-    The plans themselves are written to plans/, for `amc-gym bench-latency` and the like.
+    The plans themselves are written to plans/, for `amc-gym bench-latency` and other commands.
 
     Args:
-        folder: The results folder, as it was named by --out of run.
-        recoveries: Plans are judged under each of these as well, besides that of the search.
-        tuned: Folder of plans' fine-tuned networks, each named as its plan, as `amc-gym finetune
-            plans/X.json --out TUNED/X.safetensors` writes them; they are judged beside.
+        folder: The results folder, given by --out of run.
+        recoveries: Further recoveries to evaluate plans with, besides that of the search.
+        tuned: Folder of fine-tuned networks of plans, each named like its plan, as written by
+            `amc-gym finetune plans/X.json --out TUNED/X.safetensors`; they are evaluated, too.
 
     Examples:
         python -m benchmarks.best_plans runs/mine --recoveries sequential+bn
@@ -125,17 +125,17 @@ def judge(
         chain(recovery)
     records, _ = Store(folder).load()
     if not records:
-        raise BenchmarkError(f"no finished runs in {folder}: there is nothing to judge")
+        raise BenchmarkError(f"no finished runs in {folder}: run the study first")
     if len({record.run.setting.digest for record in records}) > 1:
-        raise BenchmarkError(f"{folder} holds runs of several settings: judge them apart")
+        raise BenchmarkError(f"{folder} holds runs of several settings: put each in its own folder")
     setting = records[0].run.setting
     task = task_of(setting.env, setting.kwargs)
     if task.fingerprint != setting.task:
         raise BenchmarkError(
-            "the weights or images here are not those of the study: name its own, or run it again"
+            "the weights or images differ from those of the study: use its own, or run it again"
         )
     if not isinstance(task.test, Split):
-        raise BenchmarkError("plans are judged by top-1 and top-5: the task must tell classes")
+        raise BenchmarkError("plans are evaluated by top-1 and top-5: the task must classify")
     for name in ("best-plans", "plans"):
         (folder / name).mkdir(exist_ok=True)
     for record in records:
@@ -162,10 +162,10 @@ def judge(
 
 
 def _tuned(records: Sequence[Record], folder: Path | None) -> list[tuple[Record, Path]]:
-    """Return the runs whose plans are fine-tuned, and the files of these networks.
+    """Return the runs whose plans are fine-tuned, with the files of these networks.
 
     Raises:
-        BenchmarkError: the folder has none.
+        BenchmarkError: the folder has no such network.
     """
     if folder is None:
         return []
@@ -178,13 +178,13 @@ def _tuned(records: Sequence[Record], folder: Path | None) -> list[tuple[Record,
 def _judged(
     path: Path, task: CompressionTask, record: Record, treated: str, make: Callable[[], nn.Module]
 ) -> Judged:
-    """Return what a file says, or judge a run's network and write it.
+    """Return the content of a file, or evaluate a run's network and write it.
 
     Args:
         path: the file.
-        task: with the images.
+        task: task with the images.
         record: of the run.
-        treated: what was done with its plan, behind the agent's name.
+        treated: treatment of the plan, appended to the agent's name.
         make: returns the network.
     """
     if path.exists():
@@ -201,7 +201,7 @@ def _judged(
 
 
 def _right(network: nn.Module, task: CompressionTask, size: int = 16) -> dict[str, Bits]:
-    """Return which images a network has right; batches are small, as suits photographs."""
+    """Return which images a network classifies correctly, in small batches for photographs."""
     found = {}
     network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     for name in SPLITS:
@@ -255,7 +255,7 @@ def _write(
 def _row(
     agent: str, mine: Sequence[Judged], uniform: Sequence[Judged]
 ) -> tuple[list[str], dict[str, object]]:
-    """Cells of the table, and the same in full precision."""
+    """Return the cells of the table, and the same in full precision."""
     evaluations = sum(each.evaluations for each in mine)
     each = sum(j.seconds for j in mine) / evaluations if evaluations else None
     macs = float(np.mean([j.macs_ratio for j in mine]))

@@ -1,4 +1,4 @@
-"""Machine that the figures were measured on: they mean nothing without it."""
+"""The machine that figures are measured on, and the versions of packages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from amc_gym._utils.machine import cores, processor
 from amc_gym._utils.provenance import versions as amc_versions
 
 PACKAGES = ("stable-baselines3", "scipy")
-"""Besides those that `amc_gym._utils.provenance` names."""
+"""Packages in addition to those of `amc_gym._utils.provenance`."""
 
 
 def machine() -> dict[str, str | int]:
-    """The processor's model, the cores this process may use, the system, and the GPU if any."""
+    """Return the CPU's model, the cores this process may use, the system, and the GPU if any."""
     found: dict[str, str | int] = {
         "cpu": processor(),
         "cores": cores(),
@@ -28,12 +28,12 @@ def machine() -> dict[str, str | int]:
 
 
 def described(found: Mapping[str, str | int]) -> str:
-    """Describe a machine for people."""
+    """Return a readable description of a machine."""
     return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def versions() -> dict[str, str]:
-    """Package -> installed version, of all that a run depends on."""
+    """Return package -> installed version, for all packages that a run depends on."""
     found = amc_versions()
     for package in PACKAGES:
         try:

@@ -1,9 +1,9 @@
-"""Finished results become committed ones, in their small form, as a whole or not at all.
+"""Publishing: finished results become committed ones, in compact form, completely or not at all.
 
-What is committed is what a reader opens: reports, tables, pictures, plans that were fine-tuned,
-and the networks that a page names.  All runs of a folder are one Parquet file, and all outcomes of
+Committed files are those that a reader opens: reports, tables, pictures, fine-tuned plans, and
+networks that a page names.  All runs of a folder become one Parquet file, and so do all outcomes of
 a fine-tuning (see `benchmarks.studies.archive` and `benchmarks.finetuning.archive`); every command
-that reads results reads them.
+that reads results can read them.
 """
 
 from __future__ import annotations
@@ -26,44 +26,44 @@ from benchmarks.studies.records import MANIFEST, Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
 RECORD = re.compile(r".+-seed\d+-[0-9a-f]{12}\.json")
-"""Names of records."""
+"""Pattern of the names of records."""
 
 UNFINISHED = (".pt", ".partial")
-"""Ends of files that are there only while something is under way."""
+"""Suffixes of files that exist only while something is running."""
 
 PAGES = ("report.html", "pareto.html")
-"""Large, and made anew from the rest."""
+"""Large pages that can be made again from the rest."""
 
 SHOWN = 5
-"""Names that a message lists."""
+"""Most names that a message lists."""
 
 MOST_PLANS = 20
-"""Plans of a fine-tuning that stay files for readers; more of them are for programs only."""
+"""Most plans of a fine-tuning that stay files for readers; more go into the archive."""
 
 
 def publish(
     run: Path, name: str, to: Path, *, replace: bool = False, networks: Sequence[str] = ()
 ) -> Path:
-    """Copy a results folder and all that lies below it in its small form.
+    """Copy a results folder and its subfolders in compact form.
 
     Args:
         run: the results folder.
-        name: of the copy; a path of several names makes folders.
-        to: where the copy goes.
-        replace: whether a folder of that name is replaced.
-        networks: files of networks, below ``run``, that are copied as well; others are made again
-            from their plan and recipe.
+        name: name of the copy, possibly with several parts.
+        to: parent folder of the copy.
+        replace: whether to replace a folder of that name.
+        networks: files of networks in ``run`` that are copied, too; others can be made again from
+            their plan and recipe.
 
     Returns:
-        The copy's folder.  Nothing is written where it has all of it already.
+        The copy's folder.  Nothing is written if it is complete already.
 
     Raises:
-        BenchmarkError: there is nothing finished, something is unfinished, or the copy would
-            change what is there.
+        BenchmarkError: nothing is finished, something is unfinished, or the copy would
+            change existing results.
     """
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or {"..", "."} & set(parts):
-        raise BenchmarkError(f"--name must be a folder's name below {to}, not {name!r}")
+        raise BenchmarkError(f"--name must be the name of a folder in {to}, not {name!r}")
     target = to / name
     _check(run, target)
     if missing := [each for each in networks if not (run / each).is_file()]:
@@ -87,13 +87,13 @@ def publish(
 
 
 def _check(run: Path, target: Path) -> None:
-    """Refuse what is not finished.
+    """Refuse a folder that is not finished.
 
     Raises:
-        BenchmarkError: the message says what is missing.
+        BenchmarkError: it is not finished; the message says what is missing.
     """
     if not run.is_dir():
-        raise BenchmarkError(f"{run} is no results folder")
+        raise BenchmarkError(f"{run} is not a results folder")
     here, there = run.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise BenchmarkError(f"{run} cannot be copied to {target}: one lies in the other")
@@ -123,19 +123,19 @@ def _check(run: Path, target: Path) -> None:
 
 
 def _folders(run: Path) -> list[Path]:
-    """Return the folder itself, and all below it that hold files."""
+    """Return the folder itself, and all its subfolders that hold files."""
     return sorted({run, *(path.parent for path in run.rglob("*") if path.is_file())})
 
 
 def _write(folder: Path, to: Path, networks: set[Path]) -> None:
-    """Write the small form of one folder."""
+    """Write one folder in compact form."""
     records, _ = Store(folder).load()
     outcomes = _outcomes(folder)
     inside = {Store(folder).path(record.run).name for record in records}
     inside |= {f"{outcome.name}.json" for outcome in outcomes}
     inside |= {archive.FILE, tuned.FILE}
     if not manifest.replaced(folder, records):
-        inside.add(MANIFEST)  # it says no more than the records do
+        inside.add(MANIFEST)  # it says nothing beyond the records
     if folder.name == "plans" and not _few(folder) and _outcomes(folder.parent):
         return  # they are in the outcomes' archive
     for path in _files(folder, networks):
@@ -149,7 +149,7 @@ def _write(folder: Path, to: Path, networks: set[Path]) -> None:
 
 
 def _files(folder: Path, networks: set[Path]) -> Iterator[Path]:
-    """Files that are copied as they are: pages are made anew, weights are there if asked for."""
+    """Yield the files to copy: without pages that can be made again, with requested weights."""
     kept = networks | {description_of(path) for path in networks}
     for path in sorted(folder.iterdir()):
         left = path.name in PAGES or path.name.endswith((*UNFINISHED, journals.SUFFIX))
@@ -159,10 +159,10 @@ def _files(folder: Path, networks: set[Path]) -> Iterator[Path]:
 
 
 def _archive(records: Sequence[Record], to: Path) -> None:
-    """Write the records as one file, and make sure that it says the same.
+    """Write the records as one file, and check that it holds the same.
 
     Raises:
-        BenchmarkError: it does not, for a history of another precision say.
+        BenchmarkError: it does not, for example because of a history of another precision.
     """
     to.mkdir(parents=True, exist_ok=True)
     archive.write(to, [record.to_content() for record in records])
@@ -178,7 +178,7 @@ def _archive(records: Sequence[Record], to: Path) -> None:
 def _archive_outcomes(
     outcomes: Sequence[Outcome], folder: Path, to: Path, networks: set[Path]
 ) -> None:
-    """Write the outcomes as one file; plans that are files stay there."""
+    """Write the outcomes as one file; plans that have files stay in them."""
     to.mkdir(parents=True, exist_ok=True)
     few = [
         outcome
@@ -196,7 +196,7 @@ def _archive_outcomes(
 
 
 def _plan_files(outcomes: Iterable[Outcome], plans: Path) -> dict[str, str]:
-    """Name of each outcome -> file of its plan, where that is there."""
+    """Return name of an outcome -> file of its plan, if it exists."""
     if not _few(plans):
         return {}
     found: dict[str, str] = {}
@@ -204,7 +204,7 @@ def _plan_files(outcomes: Iterable[Outcome], plans: Path) -> dict[str, str]:
         try:
             plan = CompressionPlan.load(path)
         except (PlanError, OSError) as error:
-            raise BenchmarkError(f"{path} is no plan: {error}") from error
+            raise BenchmarkError(f"{path} is not a plan: {error}") from error
         for outcome in outcomes:
             if outcome.plan == plan:
                 found[outcome.name] = f"plans/{path.name}"
@@ -216,7 +216,7 @@ def _few(plans: Path) -> bool:
 
 
 def _outcomes(folder: Path) -> list[Outcome]:
-    """Return the outcomes of a folder that holds them and nothing else in JSON."""
+    """Return the outcomes of a folder that holds no other JSON files."""
     first = next(folder.glob("*.json"), None)
     if first is not None and TUNED not in first.read_text("utf-8", errors="replace")[:200]:
         return []
@@ -228,7 +228,7 @@ def _outcomes(folder: Path) -> list[Outcome]:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A folder beside the target, for what takes its place; afterwards no trace of it is left."""
+    """Yield a temporary folder beside the target for its replacement, and remove it afterwards."""
     above = [path for path in target.parents if not path.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f"{target.name}.{os.getpid()}.partial")
@@ -242,7 +242,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _put(new: Path, target: Path) -> None:
-    """Put a folder in place of what is there."""
+    """Replace a folder by another one."""
     old = target.with_name(f"{target.name}.{os.getpid()}.old.partial")
     try:
         if target.exists():
@@ -256,7 +256,7 @@ def _put(new: Path, target: Path) -> None:
 
 
 def _differing(new: Path, target: Path) -> list[str]:
-    """Names of the files, below both folders, that are not the same in both."""
+    """Return the names of files that differ between two folders."""
     names = sorted(
         {
             path.relative_to(folder)
@@ -269,7 +269,7 @@ def _differing(new: Path, target: Path) -> list[str]:
 
 
 def _alike(one: Path, other: Path) -> bool:
-    """Whether two files say the same; other versions of pyarrow write other bytes."""
+    """Return whether two files have equal content; versions of pyarrow write different bytes."""
     if not (one.is_file() and other.is_file()):
         return False
     if one.read_bytes() == other.read_bytes():

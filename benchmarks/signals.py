@@ -1,6 +1,6 @@
-"""How rankings and recoveries compare: ``python -m benchmarks.signals --out DIR``.
+"""Comparison of rankings and recoveries: ``python -m benchmarks.signals --out DIR``.
 
-For every ranking and recovery the accuracy of the same plans on test images, before fine-tuning,
+It measures the test accuracy of the same plans for every ranking and recovery before fine-tuning,
 and for every ranking after it.  Plans are uniform, so that no search favours one signal.  Finished
 rows are kept in DIR and not computed again.
 """
@@ -45,8 +45,8 @@ def main(
         network: A registered network with bundled weights.
         dataset: Its data set.
         ratios: Shares of the MACs to keep.
-        epochs: Of fine-tuning, with a cosine schedule.
-        seeds: Of the fine-tuning.
+        epochs: Epochs of fine-tuning, with a cosine schedule.
+        seeds: Number of fine-tuning seeds.
     """
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def main(
 
 
 def _wanted(ratios: tuple[float, ...], seeds: int) -> Iterator[tuple[float, str, str, int]]:
-    """(ratio, importance, recovery, fine-tuning seed or -1 for none)."""
+    """Yield (ratio, importance, recovery, fine-tuning seed or -1 for none)."""
     for ratio in ratios:
         for importance in IMPORTANCES:
             for recovery in RECOVERIES:

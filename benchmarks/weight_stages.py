@@ -1,10 +1,10 @@
-"""Weight pruning in stages, and the full network trained on alike: the paper's figures 3 and 4.
+"""Weight pruning in stages beside further training of the full network: figures 3 and 4.
 
     python -m benchmarks.weight_stages --out FOLDER
 
-Density and accuracy after each stage, and each layer's density.  The paper prunes ResNet-50 in four
-stages to a fifth of its parameters.  A run that was stopped goes on after its last finished epoch.
-The fine-tuned networks are kept as weights of the network that was pruned: ``weights=FILE``.
+The report has density and accuracy after each stage, and each layer's density.  The paper prunes
+ResNet-50 in four stages to a fifth of its parameters.  An interrupted run continues after its last
+finished epoch.  The fine-tuned networks are kept as weights of the original: ``weights=FILE``.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ COLUMNS = ("stage", "density %", "as pruned %", "fine-tuned %", "full, alike %",
 
 @dataclass(frozen=True)
 class Row:
-    """A stage beside the full network that was trained on for as many epochs.
+    """A stage, and the full network after further training for as many epochs.
 
     Attributes:
-        stage: what was pruned.
+        stage: the stage.
         after: test accuracy of the fine-tuned network, as it is kept.
         full: test accuracy of the full network.
-        against: difference of the fine-tuned network to it.
+        against: difference between the two.
     """
 
     stage: Stage
@@ -77,7 +77,7 @@ def study(
     seed: int = 0,
     recipe: Recipe = RECIPE,
 ) -> int:
-    """Prune single weights in stages, and train the full network on for as many epochs.
+    """Prune weights in stages, and train the full network further for as many epochs.
 
     Args:
         out: The results folder.
@@ -86,12 +86,12 @@ def study(
         weights: "bundled" or a path.
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
         density: Share of the parameters to keep in the end.
-        stages: How many; the density falls by the same factor in each.
-        alike: After how many stages the full network is trained on as well, all by default; what
-            comes later is compared with the last of these.
+        stages: Number of stages; the density falls by the same factor in each.
+        alike: Number of stages after which the full network is trained further as well, by default
+            all; later stages are compared with the last of these.
         evaluations: Plans that each stage's search evaluates.
-        seed: Of the searches.
-        recipe: Of the fine-tuning after each stage.
+        seed: Seed of the searches.
+        recipe: Recipe of the fine-tuning after each stage.
 
     Examples:
         python -m benchmarks.weight_stages --out runs/stages --network Plain20 --stages 2
@@ -129,7 +129,7 @@ def study(
 
 
 def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
-    """Judge a network on the test images, as it is in a file if it is small enough for one.
+    """Evaluate a network on the test images, with the precision of its file if it is stored.
 
     The file holds weights that the original network takes.
     """
@@ -143,7 +143,7 @@ def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
 def trained_alike(
     task: CompressionTask, images: Split, recipe: Recipe, stages: int, out: Path
 ) -> list[Bits]:
-    """Judge the full network after the training of each stage, pruning left out."""
+    """Evaluate the full network after the training of each stage, without pruning."""
     model = copy.deepcopy(task.model)
     device = device_of("auto")
     found = []
@@ -163,7 +163,7 @@ def trained_alike(
 def write(
     rows: Sequence[Row], task: CompressionTask, out: Path, title: str, notes: str, console: Console
 ) -> None:
-    """Stages.md, stages.csv and the picture; the table on ``console``."""
+    """Write stages.md, stages.csv and the picture, and show the table on ``console``."""
     before = f"{amc_gym.accuracy(task.model, task.test):.2%}"[:-1]
     cells = [["0", "100.0", "", "", before, ""]]
     for number, row in enumerate(rows, start=1):
@@ -199,7 +199,7 @@ def _notes(task: CompressionTask, evaluations: int, seed: int, recipe: Recipe) -
 
 
 def _where(path: Path) -> str:
-    """On what the study was begun; that stays written, whoever goes on with it."""
+    """Return the machine on which the study began, which is kept if another one continues it."""
     if not path.exists():
         write_json(path, {"machine": machine(), "versions": versions()})
     begun = json.loads(path.read_text())
@@ -207,7 +207,7 @@ def _where(path: Path) -> str:
 
 
 def draw(stages: Sequence[Stage], path: Path, title: str) -> None:
-    """Density of each layer after each stage."""
+    """Draw the density of each layer after each stage."""
     layers = list(stages[0].layers)
     shades = mpl.colormaps["viridis_r"]
     with mpl.rc_context(STYLE):

@@ -1,8 +1,8 @@
-"""Agents over several tasks: scores that can be averaged, and what their spread allows to say.
+"""Comparison of agents over several tasks, by scores that can be averaged, with intervals.
 
     python -m benchmarks compare FOLDER... --out FOLDER
 
-Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS
-2021, is where the measures are from: interquartile means with stratified bootstrap intervals,
+The measures are those of Agarwal et al., "Deep Reinforcement Learning at the Edge of the
+Statistical Precipice", NeurIPS 2021: interquartile means with stratified bootstrap intervals,
 probability of improvement, performance profiles, sample-efficiency curves.
 """

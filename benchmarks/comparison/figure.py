@@ -19,10 +19,10 @@ from benchmarks.reports.looks import GREY, REST, looks_of, told
 from benchmarks.reports.statistics import Estimate
 
 PANEL = 3.3
-"""Inches that the panels of curves are high."""
+"""Height of the panels of curves, in inches."""
 
 FLOOR = -0.5
-"""Scores below are only told: a frame that held them would leave no room for the others."""
+"""Lower scores are only stated in text: a scale that includes them would squeeze the others."""
 
 
 def draw(
@@ -31,12 +31,12 @@ def draw(
     curves: dict[str, Estimate],
     path: Path,
 ) -> None:
-    """Scores with intervals, the profile of each agent's runs, and scores against evaluations.
+    """Draw scores with intervals, performance profiles, and scores against evaluations.
 
     Args:
         scores: of each agent, best first.
-        ends: interquartile mean at the end, by agent.
-        curves: the same after each hundredth of the budget.
+        ends: final interquartile mean, by agent.
+        curves: interquartile mean after each hundredth of the budget.
         path: the PNG to write.
     """
     looks = looks_of([each.agent for each in scores])
@@ -76,7 +76,7 @@ def _intervals(
 def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
     everything = np.concatenate([part for each in scores for part in each.reward])
     grid = np.linspace(max(FLOOR, everything.min()), everything.max(), 200)
-    coloured = told([each.agent for each in scores])  # all ends meet: others have no name here
+    coloured = told([each.agent for each in scores])  # ends coincide: only these have names here
     for each in (each for each in scores if each.agent in coloured):
         colour, dashes = looks[each.agent]
         profile = performance_profile(each.reward, grid)
@@ -113,7 +113,7 @@ def _curves(axes: Axes, scores: Sequence[Scores], curves: dict[str, Estimate], l
 
 
 def draw_pairs(agents: Sequence[str], better: np.ndarray, path: Path) -> None:
-    """P(the row's agent beats the column's), as a table in colour.
+    """Draw P(the row's agent beats the column's) as a coloured table.
 
     Args:
         agents: best first.

@@ -24,15 +24,15 @@ from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError, Setting
 
 EARLY = 10
-"""Percent of the budget at which a score is told beside the one at the end."""
+"""Percent of the budget at which a second score is reported, besides the final one."""
 
 FIXED = 5
-"""Columns before that of the comparison with one agent."""
+"""Number of columns before the comparison with one agent."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One agent.
+    """The figures of one agent.
 
     Attributes:
         scores: its runs.
@@ -50,16 +50,16 @@ class Line:
 
 
 def write(folders: Sequence[Path], out: Path, against: str, console: Console) -> list[Line]:
-    """Compare the agents of several studies and write what was found to a folder.
+    """Compare the agents of several studies, and write the report to a folder.
 
     Args:
         folders: of the studies.
-        out: where the report goes.
+        out: folder of the report.
         against: agent that all others are compared with.
-        console: where the table is shown.
+        console: console that shows the table.
 
     Raises:
-        BenchmarkError: no runs, no scores, or nobody was run on every task.
+        BenchmarkError: there are no runs or no scores, or no agent was run on every task.
     """
     records: list[Record] = []
     for folder in folders:
@@ -68,12 +68,12 @@ def write(folders: Sequence[Path], out: Path, against: str, console: Console) ->
             raise BenchmarkError(f"no finished runs in {folder}")
         for line in unfinished_lines(load_journals(folder)[0], ()):
             console.print(
-                f"[yellow]not finished, and left out: {terminal_text(line)}", soft_wrap=True
+                f"[yellow]unfinished, and left out: {terminal_text(line)}", soft_wrap=True
             )
         records += found
     scores, settings, partial = scores_of(records)
     if not scores:
-        raise BenchmarkError("no agent was run on every task; nobody can be compared")
+        raise BenchmarkError("no agent was run on every task: run one on all of them")
     by_name = {each.agent: each for each in scores}
     reference = by_name.get(against)
     lines, curves = [], {}

@@ -1,7 +1,7 @@
-"""Stratified bootstrap: seeds are drawn anew within each task, so that every task keeps its weight.
+"""Stratified bootstrap: seeds are resampled within each task, so that tasks keep their weights.
 
-Intervals are percentile intervals of 95 %.  An agent with one run on each task, a rule that is
-deterministic, has none: other seeds would do the same.
+Intervals are percentile intervals of 95 %.  An agent with one run on each task, such as a
+deterministic rule, has none: other seeds would give the same.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Samples = Sequence[np.ndarray]
 
 
 def pooled_iqm(samples: Samples) -> Estimate:
-    """Interquartile mean over all runs of all tasks, for one quantity or each point of a curve."""
+    """Return the interquartile mean over all runs of all tasks, of a quantity or of a curve."""
     value = iqm(np.concatenate([*samples]))
     drawn = np.concatenate([part for part in _drawn(samples, 0)], axis=1)  # (resamples, runs, ...)
     return _estimate(value, iqm(drawn, axis=1), samples)
 
 
 def probability_of_improvement(one: Samples, other: Samples) -> Estimate:
-    """P(a run of one agent beats a run of another on the same task), mean over tasks; ties half.
+    """Return P(a run of one agent beats a run of another on the same task), mean over tasks.
 
-    On each task it is the Mann-Whitney statistic as a share of all pairs.
+    On each task it is the Mann-Whitney statistic as a share of all pairs; ties count half.
     """
     wins = [(a[:, None] > b) + 0.5 * (a[:, None] == b) for a, b in zip(one, other, strict=True)]
     value = np.asarray(np.mean([matrix.mean() for matrix in wins]))
@@ -39,7 +39,7 @@ def probability_of_improvement(one: Samples, other: Samples) -> Estimate:
 
 
 def performance_profile(samples: Samples, scores: np.ndarray) -> Estimate:
-    """Share of the runs above each score, mean over tasks: (scores,)."""
+    """Return the share of runs above each score, mean over tasks: (scores,)."""
     value = np.mean([(part[:, None] > scores).mean(0) for part in samples], axis=0)
     drawn = [(part[..., None] > scores).mean(1) for part in _drawn(samples, 0)]
     return _estimate(value, np.mean(drawn, axis=0), samples)
@@ -47,7 +47,7 @@ def performance_profile(samples: Samples, scores: np.ndarray) -> Estimate:
 
 def _indices(samples: Samples, stream: int) -> list[np.ndarray]:
     """Return runs of each task, drawn with replacement: (resamples, seeds)."""
-    rng = np.random.default_rng(stream)  # the same report from the same runs
+    rng = np.random.default_rng(stream)  # the same runs give the same report
     return [rng.integers(len(part), size=(RESAMPLES, len(part))) for part in samples]
 
 

@@ -2,8 +2,8 @@
 
     score = (accuracy - uniform's) / (full network's - uniform's)
 
-0 is the uniform plan's accuracy at the same budget, 1 the uncompressed network's: the share of what
-the uniform plan loses that a search wins back.
+0 is the uniform plan's accuracy at the same budget, and 1 the uncompressed network's: the share of
+the uniform plan's loss that a search recovers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from benchmarks.studies.runs import BenchmarkError, Setting, told_apart
 
 ZERO = "uniform"
 SCORED = ("accuracy", "score", "relative")
-"""Rewards that rise with the accuracy alone."""
+"""Rewards that depend on the accuracy alone."""
 
 POINTS = 100
-"""Points of a curve: after each hundredth of the budget of evaluations."""
+"""Number of points of a curve: one after each hundredth of the budget."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Scores:
 
     Attributes:
         agent: its name.
-        reward: of the best plans, on the reward images, (seeds,) for each task.
-        test: of the same plans, on the test images.
-        curves: best so far, (seeds, POINTS); NaN where there was none yet.
+        reward: scores of the best plans on the reward images, (seeds,) for each task.
+        test: scores of the same plans on the test images.
+        curves: best scores so far, (seeds, POINTS); NaN before the first evaluation.
     """
 
     agent: str
@@ -44,7 +44,7 @@ class Scores:
 
     @property
     def runs(self) -> int:
-        """How many there are."""
+        """Number of runs."""
         return sum(map(len, self.reward))
 
     @property
@@ -54,14 +54,14 @@ class Scores:
 
 
 def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], list[str]]:
-    """Scores of every agent that was run on all tasks.
+    """Return the scores of every agent that was run on all tasks.
 
     Returns:
-        The scores, best first; the tasks; and the agents left out because a task lacks them.
+        The scores, best first; the tasks; and the agents that were not run on every task.
 
     Raises:
-        BenchmarkError: a task without the uniform plan, with a reward other than accuracy, or one
-            whose uniform plan loses nothing.
+        BenchmarkError: a task has no uniform plan or a reward that does not depend on the accuracy
+            alone, or its uniform plan loses nothing.
     """
     tasks: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     records = list(records)
@@ -86,7 +86,7 @@ def _scores(agent: str, tasks: Sequence[dict[str, list[Record]]]) -> Scores:
         reward.append(on_reward(np.array([r.best.reward_accuracy for r in records])))
         test.append(on_test(np.array([r.best.test_accuracy for r in records])))
         after = np.ceil(np.arange(1, POINTS + 1) / POINTS * setting.episodes).astype(int) - 1
-        # Of accuracies, whatever scale the reward has.
+        # Made from accuracies, independent of the reward's scale.
         histories = [replace(r.history, reward=r.history.accuracy) for r in records]
         best = np.stack([best_so_far(each, setting.episodes)[after] for each in histories])
         curves.append(on_reward(best))
@@ -96,7 +96,7 @@ def _scores(agent: str, tasks: Sequence[dict[str, list[Record]]]) -> Scores:
 def _scale(
     task: dict[str, list[Record]], accuracy: Callable[[Record], float], full: float
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Accuracies on a task -> scores."""
+    """Return a function from accuracies on a task to scores."""
     setting = next(iter(task.values()))[0].run.setting
     if setting.options["reward"] not in SCORED:
         raise BenchmarkError(
@@ -112,6 +112,6 @@ def _scale(
     if full <= zero:
         raise BenchmarkError(
             f"{setting.env}: the uniform plan loses nothing ({zero:.1%} of {full:.1%}), so there "
-            "is nothing to score; choose a smaller budget"
+            "is nothing to score: choose a smaller budget"
         )
     return lambda values: (values - zero) / (full - zero)

@@ -1,17 +1,17 @@
 """Tables of README and docs, filled in from committed results: ``python -m benchmarks fill``.
 
-A page says where a table goes and which one it is:
+A page says which table goes where:
 
     <!-- table: agents mobilenet-digits -->
     <!-- end of table -->
 
-markers     finding those places, and filling them in
-tables      what a table's name stands for
+markers     finds those places and fills them in
+tables      tables by name
 reports     tables copied from reports in Markdown
 accuracies  what agents reach, from CSV files
-progress    how searches rise
-paper       the paper's tables, ours beside them
+progress    progress of searches
+paper       the paper's tables beside our results
 studies     all studies and their results
-cells       how figures are written
+cells       formatting of figures
 command     all pages of this checkout
 """

@@ -1,4 +1,4 @@
-"""Tables of what agents reach, and of what fine-tuning makes of it."""
+"""Tables of agents' accuracies, before and after fine-tuning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.reports import tables
 
 
 def headlines(*folders: str) -> list[str]:
-    """Return the searched and fine-tuned network of each study, or that of its last stage."""
+    """Return the searched and fine-tuned network of each study, or of its last stage."""
     header = ["", "MACs %", "parameters %", "accuracy %"]
     lines = []
     for folder in folders:
@@ -37,7 +37,7 @@ def headlines(*folders: str) -> list[str]:
 
 
 def agents(folder: str) -> list[str]:
-    """Accuracies of each agent."""
+    """Return the accuracies of each agent of a study."""
     header = ["agent", "seeds", "evaluations", "reward accuracy %", "test accuracy %", "MACs %"]
     rows = [
         [
@@ -54,7 +54,7 @@ def agents(folder: str) -> list[str]:
 
 
 def tuned(*folders: str) -> list[str]:
-    """Test accuracy of searches, and before and after fine-tuning, beside the paper's."""
+    """Return the test accuracy of searches, before and after fine-tuning, beside the paper's."""
     header = ["plan of", "as searched %", "recovered %", "fine-tuned %", "fine-tuning seeds"]
     header += ["against the full network, trained on alike", "paper"]
     several = ["network"] if len(folders) > 1 else []
@@ -90,7 +90,7 @@ def _tuned(folder: str) -> Iterator[list[str]]:
 
 
 def scores(*comparisons: str) -> list[str]:
-    """Agents over tasks, the best score first, beside their accuracies on each task."""
+    """Return agents' scores over tasks, best first, and their accuracies on each task."""
     rows: list[tuple[float, list[str]]] = []
     tasks: list[str] = []
     for comparison in comparisons:
@@ -122,7 +122,7 @@ def scores(*comparisons: str) -> list[str]:
 def _partial(
     studies: Sequence[Mapping[str, Row]], known: Collection[str]
 ) -> list[tuple[float, list[str]]]:
-    """Agents that were not run on every task: they have no score, and stand last."""
+    """Return rows of agents that were not run on every task; they have no score and come last."""
     found: list[tuple[float, list[str]]] = []
     for agent in dict.fromkeys(agent for study in studies for agent in study):
         if agent not in known:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def pages() -> list[Path]:
-    """README and all of docs."""
+    """Return the paths of README and all pages of docs."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -47,7 +47,7 @@ def fill(files: Positional[tuple[Path, ...]] = (), check: bool = False) -> int:
 
 
 def _anew(files: tuple[Path, ...]) -> Iterator[tuple[Path, str, str]]:
-    """Each page, its text, and its text with tables made anew."""
+    """Yield each page, its text, and its text with tables made anew."""
     for path in files:
         try:
             before = path.read_text("utf-8")

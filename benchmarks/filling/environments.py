@@ -1,4 +1,4 @@
-"""Table of the environments' ids."""
+"""The table of environment ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.reports import tables
 
 
 def environments() -> list[str]:
-    """Return each id with its network, and what is kept by default on each of its data sets."""
+    """Return each id with its network, and the share that is kept by default on each data set."""
     rows = []
     for id_, network in IDS.items():
         variants = models.NETWORKS[network].variants

@@ -1,4 +1,4 @@
-"""Tables of the paper with ours beside them: claims of ``benchmarks/paper.toml``."""
+"""Tables of the paper beside our results, from the claims in ``benchmarks/paper.toml``."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ NOT_RUN = "not run"
 
 
 class ClaimSchema(Schema):
-    """A row of a table of the paper, and what stands beside it.
+    """A row of a table of the paper, and our result beside it.
 
     Attributes:
-        policy: as the paper calls it.
-        paper: its figures; None: it has none.
-        result: folder of committed results below benchmarks/results; None: nothing was run.
-        agent: whose plan of that study.
+        policy: the paper's name of it.
+        paper: the paper's figures; None if it has none.
+        result: folder of committed results in benchmarks/results; None if nothing was run.
+        agent: agent of that study whose plan is shown.
     """
 
     policy: Name
@@ -55,14 +55,14 @@ class ClaimSchema(Schema):
 
 
 class TableSchema(Schema):
-    """A table of claims in the file; ``elsewhere``: ours are on other images than the paper's."""
+    """A table of claims; ``elsewhere`` means that our results are on other images."""
 
     elsewhere: bool = False
     rows: list[ClaimSchema] = Field(min_length=1)
 
 
 def _read() -> dict[str, TableSchema]:
-    """Read every table of the file, by name.
+    """Return every table of the file, by name.
 
     Raises:
         BenchmarkError: the file does not fit the schema.
@@ -75,7 +75,7 @@ def _read() -> dict[str, TableSchema]:
 
 
 def figures_of(result: str) -> dict[str, str]:
-    """Return the paper's figures beside the agents of a study, where images are the same."""
+    """Return the paper's figures for the agents of a study, if the images are the same."""
     return {
         claim.agent: claim.paper if claim.policy == claim.agent else f"{claim.policy} {claim.paper}"
         for each in _read().values()
@@ -85,7 +85,7 @@ def figures_of(result: str) -> dict[str, str]:
 
 
 def paper(name: str) -> list[str]:
-    """Return a table of the paper, ours beside it.
+    """Return a table of the paper beside our results.
 
     Raises:
         ValueError: there is no table of that name.
@@ -104,7 +104,7 @@ def _ours(claim: ClaimSchema) -> list[str]:
     for known in (_tuned, _searched, _judged, _staged):
         if found := known(folder, claim.agent or ""):
             return [claim.agent or "", where, *found]
-    raise BenchmarkError(f"{folder} has nothing of {claim.agent!r}")
+    raise BenchmarkError(f"{folder} has no result of {claim.agent!r}")
 
 
 def _row(path: Path, agent: str) -> Row | None:
@@ -114,7 +114,7 @@ def _row(path: Path, agent: str) -> Row | None:
 
 
 def _tuned(folder: Path, agent: str) -> list[str] | None:
-    """Return a plan, or the full network, before and after fine-tuning."""
+    """Return the figures of a plan, or of the full network, before and after fine-tuning."""
     row = _row(folder / "finetuned" / "finetuned.csv", agent)
     if row is None:
         return None
@@ -132,7 +132,7 @@ def _tuned(folder: Path, agent: str) -> list[str] | None:
 
 
 def _searched(folder: Path, agent: str) -> list[str] | None:
-    """Return what searches found, where nothing was fine-tuned."""
+    """Return the figures of searches without fine-tuning."""
     row = _row(folder / "report.csv", agent)
     if row is None:
         return None
@@ -150,7 +150,7 @@ def _searched(folder: Path, agent: str) -> list[str] | None:
 
 
 def _judged(folder: Path, agent: str) -> list[str] | None:
-    """The best plan of a search, judged image by image."""
+    """Return the figures of a search's best plan, evaluated image by image."""
     row = _row(folder / "best-plans.csv", agent)
     if row is None:
         return None
@@ -161,7 +161,7 @@ def _judged(folder: Path, agent: str) -> list[str] | None:
 
 
 def _staged(folder: Path, _agent: str) -> list[str] | None:
-    """The last stage of weight pruning."""
+    """Return the figures of the last stage of weight pruning."""
     path = folder / "stages.csv"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""The table of searches' progress: the best accuracy after so many evaluations."""
+"""The table of searches' progress: best accuracy by number of evaluations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.studies.runs import BenchmarkError
 
 
 def progress(folder: str, agents: str, evaluations: str) -> list[str]:
-    """Best accuracy on the reward images so far: median over seeds, and their range."""
+    """Return the best accuracy so far on the reward images: median and range over seeds."""
     after = [int(n) for n in evaluations.split(",")]
     known = archive.read(RESULTS / folder)
     lines = []
@@ -26,7 +26,7 @@ def progress(folder: str, agents: str, evaluations: str) -> list[str]:
 
 
 def _best(history: Mapping[str, Sequence[float]], n: int) -> float:
-    """Best accuracy of a run's first n evaluations, in percent."""
+    """Return the best accuracy of a run's first n evaluations, in percent."""
     numbered = zip(history["evaluation"], history["accuracy"], strict=True)
     return 100 * max(accuracy for evaluation, accuracy in numbered if evaluation <= n)
 

@@ -1,4 +1,4 @@
-"""Tables that stand in reports in Markdown, whole or in part."""
+"""Tables copied from reports in Markdown, as a whole or in part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIGURES = (
     "re-fit, s",
     "evaluation, s",
 )
-"""Figures of the comparison with the authors' code that the table shows, in its order."""
+"""Figures in the comparison with the authors' code, in the order of the table."""
 
 
 def copy(file: str, number: str = "1") -> list[str]:
@@ -29,7 +29,7 @@ def copy(file: str, number: str = "1") -> list[str]:
 
 
 def rows(file: str, number: str, *conditions: str) -> list[str]:
-    """Rows of a report's table in Markdown, without the columns that single one cell out."""
+    """Return rows of a report's table, without the columns of the conditions."""
     header, marks, *lines = (line.strip("|").split("|") for line in copy(file, number))
     names = [cell.strip() for cell in header]
     wanted = {name: cells.split("|") for name, _, cells in (c.partition("=") for c in conditions)}
@@ -46,7 +46,7 @@ def rows(file: str, number: str, *conditions: str) -> list[str]:
 
 
 def reference(*folders: str) -> list[str]:
-    """Return the authors' code beside ours."""
+    """Return the comparison of the authors' code with ours."""
     rows = []
     for folder in folders:
         images = folder.rpartition("-")[2]
@@ -61,7 +61,7 @@ def reference(*folders: str) -> list[str]:
 
 
 def signal(file: str) -> list[str]:
-    """Spearman's of all plans, of the upper half, and beyond size; a row for each ranking."""
+    """Return rank correlations of all plans, of the upper half, and beyond size, by ranking."""
     _, _, *lines = copy(file)
     found: dict[str, dict[str, str]] = {}
     for line in lines:

@@ -11,7 +11,7 @@ from benchmarks.reproducing.configs import Study, load, names
 
 
 def studies() -> list[str]:
-    """Rows of the paper that there are: by which command, at which cost, with which result."""
+    """Return, for each study of a row of the paper, its command, cost and result."""
     rows = []
     for study in map(load, names()):
         command = Markdown(f"`python -m benchmarks reproduce {study.name}`")
@@ -34,7 +34,7 @@ def _result(study: Study) -> Markdown | str:
 
 
 def _headline(folder: Path) -> str:
-    """Figures of the most accurate plan that was searched and fine-tuned, else nothing."""
+    """Return the figures of the most accurate fine-tuned plan of a search, else ""."""
     path = folder / "finetuned" / "finetuned.csv"
     if path.exists():
         row = first_searched(path)

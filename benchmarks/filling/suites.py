@@ -1,4 +1,4 @@
-"""Tables of suites and of what is observed in them, from the code's own descriptions."""
+"""Tables of suites and of their observations, made from the code's own descriptions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FEATURES = {
 
 
 def features(kind: str) -> list[str]:
-    """Features of the episode, of a unit, or of a unit in a graph, with their places."""
+    """Return the features of the episode, of a unit, or of a unit in a graph, with indices."""
     listed = FEATURES[choose("kind of features", kind, FEATURES)]
     rows = [[str(place), name, meaning] for place, (name, meaning) in enumerate(listed)]
     return tables.markdown(["", "feature", "is"], rows, words=3)
 
 
 def suites() -> list[str]:
-    """Every bundled suite and its groups."""
+    """Return every bundled suite and its groups."""
     rows = []
     for name in bundled():
         suite = suite_of(name)

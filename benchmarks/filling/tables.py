@@ -3,7 +3,7 @@
 | marker                           | table                                                      |
 |----------------------------------|------------------------------------------------------------|
 | ``copy FILE [N]``                | the first or N-th table of a report                        |
-| ``rows FILE N COLUMN=CELL|...``  | its rows with one of these cells, the N-th table's         |
+| ``rows FILE N COLUMN=CELL|...``  | rows of the N-th table with one of these cells             |
 | ``agents FOLDER``                | accuracies of each agent of a study                        |
 | ``tuned FOLDER...``              | searches of studies, and what fine-tuning makes of them    |
 | ``headlines FOLDER...``          | what remains of size and accuracy in several studies       |
@@ -40,11 +40,11 @@ from benchmarks.zoo.table import zoo
 
 
 def table(words: Sequence[str]) -> list[str]:
-    """Make the lines of the table that a marker's words name.
+    """Return the lines of the table that a marker's words name.
 
     Raises:
         ValueError: there is no such table.
-        BenchmarkError: it cannot be made of these files.
+        BenchmarkError: it cannot be made from these files.
         OSError: a file is missing.
     """
     name, *arguments = words

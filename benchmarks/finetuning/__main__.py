@@ -37,25 +37,25 @@ def finetune(
     modules: str = "",
     recipe: Recipe = RECIPE,
 ) -> int:
-    """Fine-tune the plans of a study, and the full network alike, and judge all on test images.
+    """Fine-tune the plans of a study and the full network alike, and evaluate them on test images.
 
-    Of each agent the run with the median reward is taken.  Outcomes that OUT already holds are
-    not computed again, and an interrupted one goes on after its last epoch.
+    For each agent the run with the median reward is used.  Outcomes that OUT already holds are not
+    computed again, and an interrupted one continues after its last epoch.
 
     Args:
         folder: A results folder of `python -m benchmarks run`, with runs of one setting.
         agents: Names of agents, joined by commas; all by default.
         seeds: Fine-tuning seeds for each plan.
-        searches: Runs of each agent, those around its median.
-        recovery: Of the weights before fine-tuning, such as sequential+bn; by default as in the
-            search.
-        workers: Networks at a time; by default, as many as there are cores.
+        searches: Number of runs of each agent, around its median.
+        recovery: Recovery of the weights before fine-tuning, such as sequential+bn; by default as
+            in the search.
+        workers: Number of parallel trainings; by default, the number of cores.
         out: The folder of the outcomes, one for each recipe; by default FOLDER/finetuned.
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
-        modules: Modules to import first, which register agents of your own: they say which of
-            them are rules.
+        modules: Modules to import first, which register agents of your own and say which of them
+            are rules.
         recipe: How to train; with `--recipe.shrink 10` plans are shrunk in the first 10 epochs,
-            and the full network is trained on for as many epochs in all.
+            and the full network is trained for as many epochs in total.
 
     Examples:
         python -m benchmarks.finetuning runs/mine --agents amc-ddpg,uniform --recipe.epochs 10
@@ -70,13 +70,13 @@ def finetune(
         chain(recovery)
         if recipe.shrink:
             raise BenchmarkError(
-                "--recovery makes up for a cut that --recipe.shrink makes harmless"
+                "--recovery is not used with --recipe.shrink: leave it out"
             )
     records = [r for r in records if not wanted or r.run.agent in wanted]
     if not records:
-        raise BenchmarkError(f"no finished runs in {folder}; first: python -m benchmarks run")
+        raise BenchmarkError(f"no finished runs in {folder}: first use python -m benchmarks run")
     if len({record.run.setting for record in records}) > 1:
-        raise BenchmarkError(f"{folder} holds runs of several settings; give each its own folder")
+        raise BenchmarkError(f"{folder} holds runs of several settings: give each its own folder")
     for name, value in (("seeds", seeds), ("searches", searches), ("workers", workers or 1)):
         if value < 1:
             raise BenchmarkError(f"--{name} must be at least 1, not {value}")
@@ -84,7 +84,7 @@ def finetune(
     Store(out).prepare()
     jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root)
     missing_jobs = unfinished(jobs)
-    for job in set(jobs).difference(missing_jobs):  # a kill came when only this was left to do
+    for job in set(jobs).difference(missing_jobs):  # left over if a kill came just before this
         job.checkpoint.unlink(missing_ok=True)
     if len(missing_jobs) < len(jobs):
         console.print(f"{len(jobs) - len(missing_jobs)} of {len(jobs)} are finished already")

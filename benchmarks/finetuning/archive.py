@@ -1,16 +1,16 @@
 """The outcomes of a published fine-tuning: one Parquet file, a row for each network.
 
-| column          | what                                                          |
+| column          | content                                                       |
 |-----------------|---------------------------------------------------------------|
-| name            | of the outcome                                                |
-| agent           | whose plan, or the full network                               |
-| search_seed     | of the run that found the plan                                |
-| finetuning_seed | of order and augmentation                                     |
+| name            | name of the outcome                                           |
+| agent           | agent that found the plan, or the full network                |
+| search_seed     | seed of the run that found the plan                           |
+| finetuning_seed | seed of order and augmentation                                |
 | about           | JSON: recipe, sizes, machine, ... ; see `outcomes`            |
 | plan            | JSON of the plan; missing for the full network                |
-| plan_file       | file of the plan below the folder, where it is not in ``plan`` |
-| wrong_before    | numbers of the test images that it has wrong before, ascending |
-| wrong_after     | and afterwards                                                |
+| plan_file       | file of the plan in the folder, if it is not in ``plan``       |
+| wrong_before    | numbers of the test images that are wrong before, ascending   |
+| wrong_after     | and after fine-tuning                                         |
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.studies import columnar
 FILE = "outcomes.parquet"
 
 PLAN_FILE = re.compile(r"plans/[\w+-][\w.+-]{0,199}\.json")
-"""Inside the folder, with no way out of it."""
+"""Pattern of plan files, which cannot point outside of the folder."""
 
 COLUMNS: columnar.Columns = {
     "name": "text",
@@ -53,16 +53,16 @@ def write(folder: Path, contents: Iterable[Mapping[str, Any]], files: Mapping[st
     """Write the archive of a folder.
 
     Args:
-        folder: where it goes.
-        contents: what the outcomes' files say, see `outcomes`.
-        files: name of an outcome -> file of its plan, below the folder, where there is one.
+        folder: folder of the archive.
+        contents: contents of the outcomes' files, see `outcomes`.
+        files: name of an outcome -> file of its plan in the folder, if there is one.
     """
     rows = [_row(content, files.get(content["name"])) for content in contents]
     return columnar.write(folder / FILE, COLUMNS, rows)
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read what the files of a folder's archived outcomes said; without an archive, nothing.
+    """Return the contents of a folder's archived outcomes; nothing without an archive.
 
     Raises:
         DocumentError: the archive, or the file of one of its plans, is damaged.
@@ -94,7 +94,7 @@ def _row(content: Mapping[str, Any], file: str | None) -> dict[str, Any]:
 def _content(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     about = documents.parse(row["about"] or "")
     if not isinstance(about, dict):
-        raise DocumentError("its about should be a table")
+        raise DocumentError("its about should be an object")
     for side, column in SIDES.items():
         if not isinstance(about.get(side), dict) or row[column] is None:
             raise DocumentError(f"its {side} is missing")
@@ -115,7 +115,7 @@ def _wrong(bits: Mapping[str, Any]) -> list[int]:
 
 
 def _hex(wrong: list[int | None], images: Any) -> str:
-    """Return the bits that are right, see `outcomes.Bits`.
+    """Return the correct images as hexadecimal bits, see `outcomes.Bits`.
 
     Raises:
         DocumentError: the numbers do not ascend within the images.

@@ -13,7 +13,7 @@ from benchmarks.reports.looks import COLOURS, GREY
 
 
 def draw(outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
-    """A line per agent: hollow before, filled after, a dot for each plan and seed.
+    """Draw a line per agent: hollow before, filled after, a dot for each plan and seed.
 
     Args:
         outcomes: of one recipe.

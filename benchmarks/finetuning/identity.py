@@ -1,4 +1,4 @@
-"""Identity of a plan, which names of files are hashed from, however plans are written."""
+"""Identity of a plan, from which names of files are hashed, independent of plan formats."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from amc_gym import CompressionPlan
 
 
 def identity(plan: CompressionPlan, separators: tuple[str, str] | None = None) -> str:
-    """Return the JSON of a plan in format 1, by which finished work of all versions is found.
+    """Return the JSON of a plan in format 1, which identifies finished work of all versions.
 
     Args:
         plan: the plan.
-        separators: of the JSON: those of ``json.dumps``, whose default is None.
+        separators: separators of ``json.dumps``; None: its default.
     """
     content: dict[str, Any] = {
         "kept": plan.kept,

@@ -1,4 +1,4 @@
-"""Jobs of fine-tuning, and how one of them is carried out."""
+"""Jobs of fine-tuning, and their execution."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.studies.records import Record
 
 FULL = "full network"
-"""Name of the uncompressed network, which is trained on by the same recipe."""
+"""Name of the uncompressed network, which is trained further by the same recipe."""
 
 RECIPE = Recipe(
     epochs=10,
@@ -39,10 +39,10 @@ RECIPE = Recipe(
     flip=True,
     precision="auto",
 )
-"""For CIFAR-10; the peak of the training is 0.2."""
+"""Recipe for CIFAR-10, where the peak learning rate of the original training is 0.2."""
 
 LARGEST = 2 * 10**6
-"""Bytes that a kept network may have."""
+"""Most bytes of a network that is kept."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class FineTuning:
     """One network to fine-tune with one seed.
 
     Attributes:
-        agent: whose plan, or ``FULL``.
-        search_seed: of the run that found it.
-        plan: what is kept; of the full network any plan of the study, which names the task.
+        agent: agent that found the plan, or ``FULL``.
+        search_seed: seed of the run that found it.
+        plan: the plan; for the full network any plan of the study, which names the task.
         macs_ratio: the plan's MACs as a share of the full network's.
         params_ratio: its parameters likewise.
-        recipe: how, its seed included.
-        folder: where checkpoint and network go.
-        keep: whether the network is kept, if it is small enough.
+        recipe: of the training, including its seed.
+        folder: folder of checkpoint and network.
+        keep: whether to keep the network, if it is small enough.
         recovery: of the weights before fine-tuning; None: as in the search.
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
-        separators: of ``identity``, see there.
+        separators: see ``identity``.
     """
 
     agent: str
@@ -79,7 +79,7 @@ class FineTuning:
     def name(self) -> str:
         """Name of its files: readable, and unique by plan and recipe."""
         full = self.agent == FULL
-        # Whose plan names the full network's task differs from call to call: it does not decide.
+        # Any plan may name the full network's task, so the name does not depend on it.
         subject = self.plan.fingerprints if full else self._identity
         recovery = None if full else self.recovery
         decided = [full, subject, self.recipe.described(), recovery]
@@ -88,17 +88,17 @@ class FineTuning:
 
     @property
     def path(self) -> Path:
-        """Path of its outcome, where it is finished."""
+        """Path of its outcome, once it is finished."""
         return self.folder / f"{self.name}.json"
 
     @property
     def checkpoint(self) -> Path:
-        """Path of its training, until it is finished."""
+        """Path of its checkpoint, until it is finished."""
         return self.folder / f"{self.name}.checkpoint.pt"
 
     @property
     def plan_name(self) -> str:
-        """Name of the plan's file: one for all fine-tunings of a plan."""
+        """Name of the plan's file, shared by all fine-tunings of the plan."""
         return f"{self._source}-{hashlib.sha256(self._identity.encode()).hexdigest()[:8]}"
 
     @property
@@ -111,7 +111,7 @@ class FineTuning:
 
     @property
     def steps(self) -> int:
-        """Epochs."""
+        """Number of epochs."""
         return self.recipe.epochs
 
     def __str__(self) -> str:
@@ -127,14 +127,14 @@ def jobs_of(
     recovery: str | None = None,
     data_root: Path | None = None,
 ) -> list[FineTuning]:
-    """Return the full network and the plans of the agents' middle runs, seed by seed.
+    """Return jobs for the full network and the plans of the agents' middle runs, by seed.
 
     Args:
         records: runs of one setting.
-        recipe: of the fine-tuning; its seed is the first.
-        seeds: of the fine-tuning.
-        folder: for the jobs' files.
-        searches: runs of each agent to take, those around the median of the rewards.
+        recipe: of the fine-tuning, with the first seed.
+        seeds: number of fine-tuning seeds.
+        folder: folder of the jobs' files.
+        searches: number of runs of each agent, around the median of the rewards.
         recovery: of the weights before fine-tuning; None: as in the search.
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
     """
@@ -147,7 +147,7 @@ def jobs_of(
         for agent, run in chosen
     ]
     plans.insert(0, (FULL, 0, plans[0][2], 1.0, 1.0))
-    full = replace(recipe, shrink=0)  # of which nothing is dropped
+    full = replace(recipe, shrink=0)  # nothing of it is dropped
     return [
         FineTuning(
             *plan,
@@ -166,14 +166,14 @@ def unfinished(jobs: Sequence[FineTuning]) -> list[FineTuning]:
     """Return the jobs of one folder that have no outcome there yet.
 
     Raises:
-        ValueError: a JSON file in the folder is no outcome.
+        ValueError: a JSON file in the folder is not an outcome.
     """
     done = {outcome.name for outcome in load_all(jobs[0].folder)} if jobs else set()
     return [job for job in jobs if job.name not in done]
 
 
 def middle(runs: Sequence[Record], n: int) -> list[Record]:
-    """The ``n`` runs around the median of the rewards, the lower one where there is a choice."""
+    """Return the ``n`` runs around the median of the rewards, the lower one in case of doubt."""
     ordered = sorted(runs, key=lambda record: (record.best.reward, record.run.seed))
     if is_deterministic(ordered[0].run.agent):
         n = 1
@@ -182,9 +182,10 @@ def middle(runs: Sequence[Record], n: int) -> list[Record]:
 
 
 def work(job: FineTuning, progressed: Callable[[int], None]) -> Outcome:
-    """Fine-tune one network, and judge it on the test images before and after.
+    """Fine-tune one network, and evaluate it on the test images before and after.
 
-    A checkpoint lies in the job's folder meanwhile, so that an interrupted job goes on.
+    During the training a checkpoint is kept in the job's folder, from which an interrupted job
+    continues.
     """
     plan = job.plan
     task = amc_gym.task_of(plan, job.data_root)
@@ -259,9 +260,9 @@ def _tune(
 
 
 def rounded(network: nn.Module) -> bool:
-    """Whether the network may be kept, its kernels rounded to half precision if it is large.
+    """Return whether the network is small enough to keep, after rounding large kernels in place.
 
-    It is to be judged afterwards, as it will be in the file.
+    It must be evaluated afterwards, as it will be in the file.
     """
     state = network.state_dict()
     if nbytes(state) > LARGEST:
@@ -273,7 +274,7 @@ def rounded(network: nn.Module) -> bool:
 
 
 def _save(job: FineTuning, network: nn.Module, task: CompressionTask) -> str:
-    """Return the name of the file that the network is in."""
+    """Save the network, and return the name of its file."""
     path = job.folder / "networks" / f"{job.name}.safetensors"
     amc_gym.export(network, task, path, overwrite=True)
     return str(path.relative_to(job.folder))

@@ -1,6 +1,6 @@
-"""Which test images a network has right before and after fine-tuning, as a file.
+"""Outcomes: which test images a network classifies correctly before and after fine-tuning.
 
-Outcomes of a published study are in one file, see `archive`.
+Outcomes of a published study share one file, see `archive`.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ class OutcomeSchema(Schema):
 
 @dataclass(frozen=True)
 class Bits:
-    """One bit per test image: whether the network has it right.
+    """One bit per test image: whether a network classifies it correctly.
 
-    With them two networks can be compared image by image, years later.
+    With these, two networks can be compared image by image, years later.
 
     Attributes:
-        images: how many there are.
-        hex: the bits, eight to a byte, the first image's highest.
+        images: number of images.
+        hex: the bits, eight to a byte, the first image in the highest bit.
         split: fingerprint of the images.
     """
 
@@ -90,8 +90,8 @@ class Bits:
 
     @classmethod
     def of(cls, network: nn.Module, split: Data, batch_size: int = 256) -> Bits:
-        """Judge a network that classifies, in evaluation mode, on its device."""
-        assert isinstance(split, Split), "a task that tells no classes"
+        """Evaluate a classifier in evaluation mode on its device."""
+        assert isinstance(split, Split), "the task is not a classification"
         device = next(network.parameters()).device
         right: list[NDArray[np.bool_]] = []
         with torch.inference_mode():
@@ -103,36 +103,36 @@ class Bits:
 
     @property
     def array(self) -> NDArray[np.bool_]:
-        """(images,)."""
+        """Return the bits, (images,)."""
         packed = np.frombuffer(bytes.fromhex(self.hex), dtype=np.uint8)
         return np.unpackbits(packed, count=self.images).astype(bool)
 
     @property
     def accuracy(self) -> float:
-        """Share in [0, 1]."""
+        """Share of correct images, in [0, 1]."""
         return float(self.array.mean())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A fine-tuned network, judged.
+    """A fine-tuned and evaluated network.
 
     Attributes:
         name: of its file.
-        agent: whose plan, or the full network.
-        search_seed: of the run that found the plan.
-        finetuning_seed: of order and augmentation.
-        recipe: all that decided the training.
+        agent: agent that found the plan, or the full network.
+        search_seed: seed of the run that found the plan.
+        finetuning_seed: seed of order and augmentation.
+        recipe: all settings of the training.
         recovery: of the weights before; None: as in the search.
-        plan: what it keeps; None for the full network.
+        plan: the plan; None for the full network.
         macs_ratio: its MACs as a share of the full network's.
         params_ratio: its parameters likewise.
-        before: test images that it has right before.
-        after: and afterwards.
-        reward_accuracy: on the images of the search, afterwards.
+        before: correct test images before fine-tuning.
+        after: correct test images after it.
+        reward_accuracy: on the images of the search, after it.
         network: file of its weights in the same folder, if they are kept.
-        seconds: of the training, since its last interruption.
-        machine: what it ran on.
+        seconds: duration of the training since its last interruption.
+        machine: machine that it ran on.
         versions: package -> version.
         date: when it ended, ISO 8601 in UTC.
     """
@@ -157,16 +157,16 @@ class Outcome:
 
     @property
     def label(self) -> str:
-        """Whose plan it is, and whether what it drops was shrunk before the cut."""
+        """Agent of the plan, and whether its dropped weights were shrunk before pruning."""
         return f"{self.agent}, shrunk" if self.recipe.get("shrink") else self.agent
 
     def to_content(self) -> dict[str, Any]:
-        """Turn into a table for a file, without its format."""
+        """Return the content for a file, without its format."""
         return asdict(self) | {"plan": None if self.plan is None else self.plan.to_dict()}
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Outcome:
-        """Make the outcome of what ``to_content`` said.
+        """Make an outcome from the result of ``to_content``.
 
         Raises:
             DocumentError, PlanError: it does not fit the schema, or has no valid plan.
@@ -178,7 +178,7 @@ class Outcome:
         return cls(**content | parts)
 
     def save(self, folder: Path) -> Path:
-        """Write NAME.json, whole or not at all."""
+        """Write NAME.json, completely or not at all."""
         path = folder / f"{self.name}.json"
         fields = {"format": FORMAT} | self.to_content()
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
@@ -186,10 +186,10 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> Outcome:
-        """Read what ``save`` wrote.
+        """Read a file that ``save`` wrote.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: it is anything else.
         """
         try:
             content = documents.read(path)
@@ -197,14 +197,14 @@ class Outcome:
                 raise DocumentError(f"it is not of the format {FORMAT!r}")
             return cls.from_content(content)
         except (DocumentError, PlanError) as error:
-            raise ValueError(f"{path} is no outcome of a fine-tuning: {error}") from error
+            raise ValueError(f"{path} is not an outcome of a fine-tuning: {error}") from error
 
 
 def load_all(folder: Path) -> list[Outcome]:
-    """Every outcome in a folder, by name; its own file is newer than what an archive says of it.
+    """Return every outcome in a folder, by name; single files take precedence over an archive.
 
     Raises:
-        ValueError: a JSON file there is none, or the archive is damaged.
+        ValueError: a JSON file is not an outcome, or the archive is damaged.
     """
     path = folder / archive.FILE
     try:

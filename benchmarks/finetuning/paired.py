@@ -1,9 +1,9 @@
-"""Differences of accuracy between two sets of networks, judged on the same images.
+"""Differences of accuracy between two sets of networks on the same images.
 
-Networks of one set differ by their seeds.  An interval that looked at seeds only would call three
-lucky seeds a certainty, one that looked at images only would forget that another seed gives another
-network: hence the bootstrap draws both anew, the images for both sets at once, since an image that
-is hard for one network is mostly hard for the other.
+Networks of one set differ by their seeds.  An interval over seeds only would treat three lucky
+seeds as certainty, and one over images only would ignore that another seed gives another network.
+So the bootstrap resamples both, with the same images for both sets, because an image that is hard
+for one network is usually hard for the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 RESAMPLES = 9999
 CONFIDENCE = 0.95
 NO_LOSS = -0.002
-"""A mean difference of no less than this is no loss, where the interval includes 0."""
+"""Smallest mean difference that counts as no loss, if the interval includes 0."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Difference:
 
     @property
     def no_loss(self) -> bool:
-        """Whether the mean is at least -0.2 points and 0 is in the interval, or below it."""
+        """Whether the mean is at least -0.2 points and the interval is not all below 0."""
         return self.mean >= NO_LOSS and self.high >= 0
 
     def __str__(self) -> str:
@@ -43,15 +43,15 @@ def difference(
     theirs: Sequence[NDArray[np.bool_ | np.float64]],
     seed: int = 0,
 ) -> Difference:
-    """Mean accuracy of ours less that of theirs, with a 95 % percentile bootstrap interval.
+    """Return the mean accuracy of ours minus theirs, with a 95 % percentile bootstrap interval.
 
     Args:
-        ours: for each seed, which images are right, or how often in [0, 1], (images,).
-        theirs: the same images, any number of seeds.
+        ours: for each seed, which images are correct, or how often in [0, 1], (images,).
+        theirs: the same images, with any number of seeds.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: no seeds, or different images.
+        ValueError: there are no seeds, or the images differ.
     """
     a, b = (np.asarray(side, dtype=np.float64) for side in (ours, theirs))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
@@ -60,10 +60,10 @@ def difference(
 
 
 def pairwise(differences: NDArray[np.float64], seed: int = 0) -> Difference:
-    """Estimate from the differences of all pairs, for sides that are not one network each.
+    """Return the difference estimated from all pairs, for sides with several networks.
 
     Args:
-        differences: of each of ours and each of theirs, image by image, (ours, theirs, images);
+        differences: for each pair, image by image, (ours, theirs, images);
             NaN for a pair that cannot be compared.
         seed: of the bootstrap.
 

@@ -36,20 +36,20 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One agent's plans, fine-tuned.
+    """The figures of one agent's fine-tuned plans.
 
     Attributes:
         agent: its name and whether plans were shrunk, see ``Outcome.label``; or the full network.
         macs: share of the full network's, mean over plans.
         params: likewise.
         before: test accuracy before fine-tuning, mean over plans.
-        after: and afterwards, mean over plans and seeds.
-        against: difference to the full network that was trained on by the same recipe; None of
-            that network itself.
-        against_rule: likewise to the best rule's; None of that one, of the full network, and where
+        after: test accuracy after it, mean over plans and seeds.
+        against: difference to the full network that was trained further by the same recipe; None
+            for that network itself.
+        against_rule: difference to the best rule; None for that rule, for the full network, and if
             no rule was fine-tuned.
-        plans: how many.
-        seeds: of the fine-tuning, for each plan.
+        plans: number of plans.
+        seeds: number of fine-tuning seeds for each plan.
     """
 
     agent: str
@@ -64,25 +64,25 @@ class Row:
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
-    """One row per agent, the full network first and then the most accurate.
+    """Return one row per agent: the full network first, then by accuracy.
 
     Raises:
-        ValueError: outcomes of different images or recipes, or the full network is missing.
+        ValueError: the outcomes have different images or recipes, or the full network is missing.
     """
     for what, values in (
         ("test images", {o.before.split for o in outcomes}),
-        # Of the full network nothing is shrunk, and what is shrunk is not recovered.
+        # The full network is not shrunk, and shrunk networks are not recovered.
         ("recipes", {str(o.recipe | {"seed": None, "shrink": 0}) for o in outcomes}),
         ("shrinking", {o.recipe["shrink"] for o in outcomes if _shrinks(o)}),
         ("recoveries", {o.recovery for o in outcomes if not _shrinks(o)}),
     ):
         if len(values) > 1:
-            raise ValueError(f"the outcomes are of different {what}; give each its own --out")
+            raise ValueError(f"the outcomes differ in {what}: give each its own --out")
     by_agent: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_agent.setdefault(outcome.label, []).append(outcome)
     if FULL not in by_agent:
-        raise ValueError("the full network is not fine-tuned yet: nothing to compare with")
+        raise ValueError("the full network is not fine-tuned yet: repeat the fine-tuning")
     bits = {agent: [o.after.array for o in theirs] for agent, theirs in by_agent.items()}
     rule = best_rule(outcomes)
     rows = [
@@ -107,9 +107,9 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def best_rule(outcomes: Iterable[Outcome]) -> str | None:
-    """Which rule has the best mean accuracy after fine-tuning; None: there is none.
+    """Return the rule with the best mean accuracy after fine-tuning; None if there is none.
 
-    The paper compares with such policies, which search nothing, in its figure 2.
+    The paper's figure 2 compares with such policies, which search nothing.
     """
     accuracies: dict[str, list[float]] = {}
     for outcome in outcomes:
@@ -119,10 +119,10 @@ def best_rule(outcomes: Iterable[Outcome]) -> str | None:
 
 
 def write(folder: Path, console: Console) -> list[Row]:
-    """Report on the outcomes in ``folder``, in it and on ``console``.
+    """Report on the outcomes in ``folder``, by files in it and on ``console``.
 
     Raises:
-        BenchmarkError: there are none, or they cannot be compared.
+        BenchmarkError: there are no outcomes, or they cannot be compared.
     """
     try:
         outcomes = load_all(folder)
@@ -143,7 +143,7 @@ def write(folder: Path, console: Console) -> list[Row]:
 
 
 def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
-    """Title and footnote."""
+    """Return title and footnote."""
     plan = next(o.plan for o in outcomes if o.plan is not None)
     task, ratio = plan.task, plan.options["preserve_ratio"]
     budget = "" if ratio is None else f", at most {ratio:.0%} of its {plan.options['resource']}"

@@ -1,4 +1,4 @@
-"""validate, submit and leaderboard of ``python -m benchmarks``, of plans and of policies."""
+"""The commands validate, submit and leaderboard, for plans and for policies."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ POLICY = "policy.json"
 def validate(folder: Positional[Path], data_root: Path | None = None) -> int:
     """Replay every plan of a submission; the exit status is 0 if all are accepted, 1 if not.
 
-    Of a policy's submission, one episode is played.
+    For a submitted policy, one episode is played.
 
     Args:
-        folder: The submission; 2 is the exit status if it is none.
+        folder: The submission; the exit status is 2 if the folder is not one.
         data_root: Folder of data sets that are read from disk.
 
     Examples:
@@ -42,7 +42,7 @@ def validate(folder: Positional[Path], data_root: Path | None = None) -> int:
 
 
 def _validate_policy(folder: Path) -> int:
-    """See that a policy is read, and plays on one context; the leaderboard judges it on all."""
+    """Check that a policy loads and plays on one context; the leaderboard uses all contexts."""
     from benchmarks.leaderboard.policy_ranking import check, contexts
     from benchmarks.leaderboard.policy_submission import PolicySubmission
 
@@ -67,10 +67,10 @@ def submit(
 
     Args:
         results: A results folder of 'python -m benchmarks run'.
-        agent: Whose runs.
+        agent: Agent of the runs.
         out: The submission's folder; new or empty.
         authors: Who found the plans, joined by commas.
-        name: Of the row in the table; by default, the agent's.
+        name: Name of the row in the table; by default, the agent's.
         how: How the plans were found; by default, the command that repeats the runs.
 
     Examples:
@@ -90,7 +90,7 @@ def submit(
 
 
 def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> int:
-    """Validate every submission and rank those that are accepted, in README.md beside them.
+    """Validate every submission and rank the accepted ones, in README.md beside them.
 
     Args:
         folder: The folder of submissions.
@@ -110,7 +110,7 @@ def leaderboard(folder: Path = SUBMISSIONS, data_root: Path | None = None) -> in
         console.print(f"[bold]{terminal_text(path.name)}")
         try:
             rulings[path.name] = _validated(path, data_root)
-        except Exception as error:  # one folder's trouble, missing data say, is not the others'
+        except Exception as error:  # one folder's problem must not affect the others
             known = isinstance(error, BenchmarkError | ValueError | OSError)
             refused[path.name] = str(error) if known else f"{type(error).__name__}: {error}"
             text = f"[red]left out[/] {terminal_text(refused[path.name])}"
@@ -138,8 +138,8 @@ def submit_policy(
         out: The submission's folder; new or empty.
         authors: Who trained it, joined by commas.
         how: How it was trained, and on what.
-        name: Of the row in the table; by default, the file's.
-        loader: amc-policy, sb3 or onnx; by default, what the file says itself.
+        name: Name of the row in the table; by default, the file's.
+        loader: amc-policy, sb3 or onnx; by default, what the file itself states.
 
     Examples:
         python -m benchmarks submit-policy p.onnx --out p --authors 'A. Author' --how 'PPO, zoo'
@@ -157,13 +157,13 @@ def leaderboard_policies(
     workers: int | None = None,
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
 ) -> int:
-    """Judge every submitted policy on networks to test on, and rank them in README.md.
+    """Evaluate every submitted policy on test networks, and rank them in README.md.
 
-    What was judged stays in trials.parquet beside it, and is not judged again.
+    Trials are kept in trials.parquet beside it, and are not repeated.
 
     Args:
         folder: The folder of submissions.
-        workers: Contexts at a time on this machine; by default, as many as there are cores.
+        workers: Number of parallel contexts on this machine; by default, the number of cores.
         ray: Run on a Ray cluster instead; see docs/clusters.md.
 
     Examples:
@@ -210,7 +210,7 @@ def _validated(folder: Path, data_root: Path | None) -> Ruling:
 
 
 def _say(ruling: Ruling, console: Console) -> None:
-    """One line per plan."""
+    """Print one line per plan."""
     for verdict in ruling.verdicts:
         if verdict.found is None:
             text = (

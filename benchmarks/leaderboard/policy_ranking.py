@@ -1,7 +1,7 @@
-"""Policies judged by the transfer protocol on networks to test on, and the table over them.
+"""Evaluation of policies by the transfer protocol on test networks, and their table.
 
 Every policy plays on the same contexts by its registered loader, and nothing of a submission is
-imported or unpickled.  Trials are kept, so that a table judges only what is new.
+imported or unpickled.  Trials are kept, so that only new policies are evaluated.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from benchmarks.transfer.summary import GROUPS, groups_of
 from benchmarks.transfer.table import cell
 
 SUITE, JUDGED = "zoo-test-v1", ("members", "family")
-"""Suite and groups of contexts that policies are judged on."""
+"""Suite and groups of contexts that policies are evaluated on."""
 
 EVALUATIONS = {"amc-policy": 40}
-"""Loader -> evaluations that it can make use of; the others play one episode."""
+"""Loader -> number of evaluations it can use; others play one episode."""
 
 BESIDE = {"uniform": 1, "error-allocation": 1, "loss-allocation": 1}
-"""Agents without a policy that stand in the table, and their evaluations."""
+"""Agents without a policy in the table, and their numbers of evaluations."""
 
 SHOWN = (1, 4, 40)
-"""Evaluations after which scores are told."""
+"""Numbers of evaluations after which scores are reported."""
 
 
 def contexts() -> list[Context]:
-    """Return what policies are judged on."""
+    """Return the contexts that policies are evaluated on."""
     return [each for each in suite_of(SUITE).contexts if each.group in JUDGED]
 
 
@@ -55,17 +55,17 @@ def trial_of(folder: Path, submission: PolicySubmission) -> trials.Trial:
 
 
 def check(folder: Path, submission: PolicySubmission, context: Context) -> None:
-    """See that a policy is loaded, and plays one episode.
+    """Check that a policy loads and plays one episode.
 
     Raises:
-        SubmissionError: it is not; the message says why.
+        SubmissionError: it does not; the message says why.
     """
     trial = replace(trial_of(folder, submission), episodes=1)
     try:
         trials.played(context, trial, None)
-    except Exception as error:  # whatever a stranger's numbers do, it is a verdict
+    except Exception as error:  # any failure of a submitted policy is a verdict
         said = " ".join(str(error).split()) or type(error).__name__
-        raise SubmissionError(f"{folder}: its policy cannot be carried out: {said}") from error
+        raise SubmissionError(f"{folder}: its policy cannot be played: {said}") from error
 
 
 def judge(
@@ -75,14 +75,14 @@ def judge(
     executor: Executor,
     console: Console,
 ) -> list[Row]:
-    """Judge policies beside agents without one, as far as the file lacks it.
+    """Evaluate policies and agents without one, as far as the file lacks their trials.
 
     Args:
         submissions: by folder.
         on: contexts.
         file: Parquet file of the trials.
-        executor: how to carry them out, by ``trials.work``.
-        console: where to show progress.
+        executor: runs them, by ``trials.work``.
+        console: console that shows progress.
 
     Returns:
         Trials of these policies and agents on these contexts.
@@ -99,7 +99,7 @@ def judge(
 
 
 def unfinished(found: Sequence[Row], folders: Iterable[str], n: int) -> dict[str, str]:
-    """Folder -> why its policy is not ranked: it did not come to an end on each of n contexts."""
+    """Return folder -> reason for policies that did not finish on each of n contexts."""
     done = Counter(row["policy"] for row in found)
     return {
         name: f"it failed on {n - done[name]} of {n} contexts" for name in folders if done[name] < n
@@ -116,7 +116,7 @@ def table(
     Args:
         found: trials.
         submissions: by folder's name.
-        refused: folders that are no submission, and why.
+        refused: folders that are not submissions, and why.
     """
     lines = [
         "# Leaderboard of policies",

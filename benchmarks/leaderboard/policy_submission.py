@@ -41,11 +41,11 @@ class PolicySubmission:
     """Content of policy.json.
 
     Attributes:
-        name: of the row in the table.
+        name: name of the row in the table.
         authors: who trained it.
-        how: how it was trained, and on what, so that others can do it again.
-        loader: what its file is read by, see ``agents.policy_loaders``.
-        file: of the policy, beside policy.json.
+        how: how it was trained, and on what, so that others can repeat it.
+        loader: loader of its file, see ``agents.policy_loaders``.
+        file: file of the policy, beside policy.json.
         sha256: of that file.
     """
 
@@ -58,25 +58,25 @@ class PolicySubmission:
 
     @property
     def agent(self) -> str:
-        """Name of the agent that carries it out."""
+        """Name of the agent that plays it."""
         return LOADERS[self.loader]
 
     @classmethod
     def read(cls, folder: Path) -> PolicySubmission:
-        """Read a folder's submission, and see that its file is what it says.
+        """Read a folder's submission, and check its file.
 
         Raises:
-            SubmissionError: no folder, no policy.json, or one of another form; the file is
-                missing, a link, too large, changed, or for another loader; or there is more.
+            SubmissionError: there is no folder or no policy.json, or one of another form; the file
+                is missing, a link, too large, changed, or for another loader; or there is more.
         """
         path = folder / FILE
         if path.is_symlink() or not path.is_file():
-            raise SubmissionError(f"{folder} is no submission of a policy: it has no {FILE}")
+            raise SubmissionError(f"{folder} is not a submission of a policy: it has no {FILE}")
         try:
             content = documents.read(path, MOST_BYTES)
             said = documents.check(PolicySubmissionSchema, content)
         except (DocumentError, OSError) as error:
-            raise SubmissionError(f"{path} is no submission of a policy: {error}") from error
+            raise SubmissionError(f"{path} is not a submission of a policy: {error}") from error
         authors = tuple(said.authors)
         found = cls(said.name, authors, said.how, said.loader, said.file, said.sha256)
         found._check(folder)
@@ -112,13 +112,13 @@ def submit_policy(
         file: safetensors or ONNX.
         out: the submission's folder; new or empty.
         authors: who trained it.
-        name: of the row in the table; empty: the file's.
+        name: name of the row in the table; empty: the file's.
         how: how it was trained, and on what.
-        loader: what the file is read by; empty: what it says itself, or else "amc-policy".
+        loader: loader of the file; empty: what the file states, or else "amc-policy".
 
     Raises:
-        BenchmarkError: nobody, no words, or ``out`` holds something.
-        SubmissionError: it makes no submission.
+        BenchmarkError: ``authors`` or ``how`` is empty, or ``out`` is not empty.
+        SubmissionError: the result is not a valid submission.
         ValueError: there is no such loader.
         OSError: the file cannot be read.
     """
@@ -128,7 +128,7 @@ def submit_policy(
     if not how.strip():
         raise BenchmarkError("--how is empty: say how the policy was trained, and on what")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BenchmarkError(f"{out} exists already; name a new folder with --out")
+        raise BenchmarkError(f"{out} already exists: name a new folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     target = "policy.onnx" if file.suffix == ".onnx" else "policy.safetensors"
     shutil.copyfile(file, out / target)

@@ -1,4 +1,4 @@
-"""The table over accepted submissions, as Markdown: one section per task and budget."""
+"""The table of accepted submissions, in Markdown: one section per task and budget."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from amc_gym.compression.cost import RESOURCES
 from benchmarks.leaderboard.validation import Ruling
 from benchmarks.reports.escaping import markdown_code, markdown_link, markdown_text
 
-# What decides a comparison: the budget, what is pruned, and what counts as accurate.  The rest of
-# the options is how a submission searched, which is its own business.
+# Options that define a comparison: the budget, what is pruned, and the metric.  The other options
+# are how a submission searched, which is its own choice.
 SAME = ("resource", "preserve_ratio", "granularity", "metric", "max_sparsity", "channel_multiple")
 
 
@@ -36,7 +36,7 @@ def markdown(rulings: Mapping[str, Ruling], refused: Mapping[str, str] | None = 
     """Return the leaderboard.
 
     Args:
-        rulings: on each submission, by its folder's name.
+        rulings: ruling on each submission, by its folder's name.
         refused: folders without a ruling, and why.
     """
     tables: dict[tuple[Any, ...], list[tuple[str, Ruling]]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""The registered environment that a submission names, and what it rules on a plan.
+"""The registered environment that a submission names, and its ruling on a plan.
 
-Everything is made anew from the registry: network, weights, images, budget.  A plan only says
-which channels stay.  Its accuracy is measured by replaying it, on the reward images, to check the
-claim, and on the test images, which decide the rank.
+Everything is made from the registry: network, weights, images, budget.  A plan only says which
+channels are kept.  It is replayed on the reward images, to check its claimed accuracy, and on the
+test images, which decide the rank.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from amc_gym.registration import IDS
 from benchmarks.leaderboard.submission import Submission
 
 DATASETS = ("digits", "cifar10", "imagenet")
-"""Those that everybody has; a "folder" is the submitter's own."""
+"""Data sets that everybody has; a "folder" is the submitter's own."""
 
 WEIGHTS = ("bundled", "torchvision")
 """Weights that everybody has: a path is the submitter's own, and random ones are not trained."""
@@ -33,12 +33,12 @@ RANKED = ("macs", "params")
 
 
 class RejectedError(ValueError):
-    """Why a plan, or a whole submission, does not count; one line."""
+    """Raised with the reason, in one line, why a plan or a whole submission does not count."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Outcome of the replay of an accepted plan.
+    """Result of replaying an accepted plan.
 
     Attributes:
         reward_accuracy: on the reward images.
@@ -54,16 +54,16 @@ class Found:
 
 
 class Referee:
-    """Rules on the plans of one submission.
+    """The environment of one submission, which rules on its plans.
 
     Args:
-        submission: what it says of itself.
+        submission: the submission.
         data_root: folder of data sets that are read from disk.
 
     Raises:
         RejectedError: the task is not a registered one, or the options are not those of its
             environment.
-        OSError: weights or data are missing here, which is nobody's fault.
+        OSError: weights or data are missing on this machine.
     """
 
     def __init__(self, submission: Submission, data_root: Path | None = None) -> None:
@@ -81,15 +81,15 @@ class Referee:
             raise RejectedError("there is no budget: preserve_ratio must be a number")
         if options.get("resource") not in RANKED:
             raise RejectedError(
-                f"its budget counts {options.get('resource')!r:.40}, which is not the same "
-                f"everywhere: ranked are budgets of {' or '.join(RANKED)}"
+                f"its budget counts {options.get('resource')!r:.40}, which differs between "
+                f"machines: only budgets of {' or '.join(RANKED)} are ranked"
             )
-        # Ranked is what plans are worth before training; and a million steps could be asked for.
+        # Plans are ranked without training, and a submission could ask for a million steps.
         if "finetune" in str(options.get("recovery")):
             raise RejectedError("its recovery trains: plans are ranked without fine-tuning")
         try:
             documents.check(OptionsSchema, options)
-            # Only the names of options are looked up; none of them makes anything be imported.
+            # Only names of options are looked up; nothing is imported for them.
             self.env = make_env(
                 IDS[name],
                 dataset=submission.dataset,
@@ -110,7 +110,7 @@ class Referee:
 
         Raises:
             RejectedError: it is of another task, has other options, is over the budget, decides
-                what the environment does not allow, or is not as accurate or as small as it says.
+                what the environment does not allow, or is less accurate or larger than it claims.
         """
         self._check_task(plan)
         if difference := _difference(plan.options, self.env.options):
@@ -128,7 +128,7 @@ class Referee:
             raise RejectedError("; ".join(f"wrong {problem}" for problem in validation.problems))
         found, resource = validation.found, self.env.options["resource"]
         limit = self.env.budget.limit
-        # Counted on the built network, which no closed form can be wrong about.
+        # Counted on the built network, independent of any closed form.
         if limit is not None and found[resource] > limit:
             raise RejectedError(self._over(int(found[resource])))
         network = amc_gym.compress(self.env.task, plan)
@@ -148,7 +148,7 @@ class Referee:
         )
 
     def _check_task(self, plan: CompressionPlan) -> None:
-        """Its names and its fingerprints are those of the registered task."""
+        """Refuse a plan whose task names or fingerprints are not those of the registered task."""
         if any(is_code(name or "") for name in plan.task.values()):
             raise RejectedError("another task: code of a submission is never imported")
         if difference := _difference(plan.task, self.named):
@@ -162,7 +162,7 @@ class Referee:
                 )
 
     def _check_decisions(self, plan: CompressionPlan) -> None:
-        """Units and counts are what an episode could have decided."""
+        """Refuse units and counts that no episode could have decided."""
         decided = plan.weights if self.env.options["granularity"] == "weight" else plan.kept
         other = plan.kept if decided is plan.weights else plan.weights
         units = [unit.name for unit in self.env.engine.graph.units]
@@ -179,7 +179,7 @@ class Referee:
 
 
 def _difference(claimed: Mapping[str, Any], real: Mapping[str, Any]) -> str:
-    """Return the first name that differs, or an empty text; types count, since 1 is not True."""
+    """Return the first difference, or an empty text; types count, because 1 is not True."""
     for name in dict.fromkeys((*real, *claimed)):
         if name not in claimed:
             return f"{name} is missing"

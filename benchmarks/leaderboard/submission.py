@@ -1,4 +1,4 @@
-"""Submissions: submission.json and the plans that it lists."""
+"""Submissions of plans: submission.json and the plans that it lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.studies.runs import BenchmarkError
 FORMAT = "amc-gym submission 1"
 FILE = "submission.json"
 PLAN_FILE = r"^plans/[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}\.json$"
-"""Inside the folder, with no way out of it."""
+"""Pattern of plan files, which cannot point outside of the folder."""
 
 MOST_BYTES = 2**20
 """Largest size of submission.json."""
@@ -27,7 +27,7 @@ MOST_PLANS = 1000
 
 
 class SubmissionError(BenchmarkError):
-    """A folder that is no submission; the message says what is missing."""
+    """Raised for a folder that is not a submission; the message says what is missing."""
 
 
 def _each_once(entries: list[EntrySchema]) -> list[EntrySchema]:
@@ -47,7 +47,7 @@ class EntrySchema(Schema):
 
 
 class SubmissionSchema(Schema):
-    """Schema of submission.json; its options are a matter of the referee's."""
+    """Schema of submission.json; its options are checked by the referee."""
 
     format: Literal["amc-gym submission 1"]
     name: Name
@@ -67,12 +67,12 @@ class SubmissionSchema(Schema):
 
 @dataclass(frozen=True)
 class Entry:
-    """One plan.
+    """One plan of a submission.
 
     Attributes:
         file: "plans/NAME.json".
-        seed: of the search that found it; each seed once.
-        evaluations: finished plans that this search spent.
+        seed: seed of the search that found it; each seed once.
+        evaluations: number of finished plans that this search spent.
         sha256: of the file.
     """
 
@@ -90,7 +90,7 @@ class Submission:
         name: of the row in the table.
         authors: who found the plans.
         agent: the algorithm's name.
-        how: how they were found, so that others can do it again.
+        how: how they were found, so that others can repeat it.
         env: a registered environment's id.
         dataset: its data set.
         weights: its weights, "bundled" or "torchvision".
@@ -109,7 +109,7 @@ class Submission:
     plans: tuple[Entry, ...]
 
     def write(self, folder: Path) -> Path:
-        """Write submission.json; the plans are written by others."""
+        """Write submission.json, without the plans."""
         path = folder / FILE
         content = {"format": FORMAT} | asdict(self)
         write_whole(path, json.dumps(content, indent=1) + "\n")
@@ -117,21 +117,21 @@ class Submission:
 
     @classmethod
     def read(cls, folder: Path) -> Submission:
-        """Read a folder's submission; nothing of it is checked but its form.
+        """Read a folder's submission, checking only its form.
 
         Raises:
-            SubmissionError: no folder, no submission.json, or one of another form.
+            SubmissionError: there is no folder or no submission.json, or one of another form.
         """
         path = folder / FILE
         if path.is_symlink() or not path.is_file():
-            raise SubmissionError(f"{folder} is no submission: it has no {FILE}")
+            raise SubmissionError(f"{folder} is not a submission: it has no {FILE}")
         try:
             content = documents.read(path, MOST_BYTES)
             if not isinstance(content, dict) or content.get("format") != FORMAT:
                 raise DocumentError(f"its format is not {FORMAT!r}")
             said = documents.check(SubmissionSchema, content)
         except (DocumentError, OSError) as error:
-            raise SubmissionError(f"{path} is no submission: {error}") from error
+            raise SubmissionError(f"{path} is not a submission: {error}") from error
         fields = {name: getattr(said, name) for name in SubmissionSchema.model_fields}
         del fields["format"]
         plans = tuple(Entry(**entry.model_dump()) for entry in said.plans)
@@ -139,5 +139,5 @@ class Submission:
 
 
 def sha256_of(content: bytes) -> str:
-    """Hash content, as an entry does."""
+    """Return the SHA-256 (hex) of content, as in an entry."""
     return hashlib.sha256(content).hexdigest()

@@ -21,15 +21,15 @@ def submit(
 
     Args:
         results: folder of runs.
-        agent: whose.
+        agent: agent of the runs.
         out: the submission's folder; new or empty.
         authors: who found the plans.
-        name: of the row in the table; by default, the agent's.
-        how: in words; by default, the command that repeats the runs.
+        name: name of the row in the table; by default, the agent's.
+        how: how they were found; by default, the command that repeats the runs.
 
     Raises:
-        BenchmarkError: no runs of the agent, or runs of several settings; not an environment of
-            the registry; ``out`` holds something.
+        BenchmarkError: there are no runs of the agent, or runs of several settings; the
+            environment is not registered; or ``out`` is not empty.
     """
     records = _records(results, agent)
     setting = records[0].run.setting
@@ -38,7 +38,7 @@ def submit(
     if not authors:
         raise BenchmarkError("--authors names nobody")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BenchmarkError(f"{out} exists already; name a new folder with --out")
+        raise BenchmarkError(f"{out} already exists: name a new folder with --out")
     try:
         (out / "plans").mkdir(parents=True, exist_ok=True)
         plans = tuple(_write_plan(record, out) for record in records)

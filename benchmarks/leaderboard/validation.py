@@ -1,4 +1,4 @@
-"""A whole submission: a verdict on every plan, and on every file that should not be there."""
+"""Validation of a submission: a verdict on every plan, and on every extra file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from benchmarks.leaderboard.submission import (
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one plan, or on a file of the folder.
+    """The verdict on one plan, or on a file of the folder.
 
     Attributes:
-        file: which one, below the folder.
+        file: path in the folder.
         reason: why it is rejected; empty if it is accepted.
-        found: what its replay gave, if it is accepted.
+        found: results of its replay, if it is accepted.
     """
 
     file: str
@@ -36,19 +36,19 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing is wrong with it."""
+        """Whether it is accepted."""
         return not self.reason
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """On a submission.
+    """The ruling on a submission.
 
     Attributes:
-        submission: which one.
-        task: fingerprint of the registered task; empty where there is none.
+        submission: the submission.
+        task: fingerprint of the registered task; empty if there is none.
         full: cost of the uncompressed network in the budget's resource; 0 likewise.
-        test_images: how many decide the rank; 0 likewise.
+        test_images: number of images that decide the rank; 0 likewise.
         verdicts: on each plan, in order, and then on whatever else is wrong in the folder.
     """
 
@@ -65,7 +65,7 @@ class Ruling:
 
     @property
     def found(self) -> list[Found]:
-        """Outcomes of the accepted plans."""
+        """Results of the accepted plans."""
         return [verdict.found for verdict in self.verdicts if verdict.found is not None]
 
 
@@ -77,8 +77,8 @@ def validate(folder: Path, data_root: Path | None = None) -> Ruling:
         data_root: folder of data sets that are read from disk.
 
     Raises:
-        SubmissionError: the folder is no submission.
-        OSError: weights or data are missing here.
+        SubmissionError: the folder is not a submission.
+        OSError: weights or data are missing on this machine.
     """
     submission = Submission.read(folder)
     others = _strangers(folder, submission)
@@ -94,7 +94,7 @@ def validate(folder: Path, data_root: Path | None = None) -> Ruling:
 
 
 def _strangers(folder: Path, submission: Submission) -> list[Verdict]:
-    """Files and links that no entry lists."""
+    """Return verdicts on files and links that no entry lists."""
     listed = {FILE, *(entry.file for entry in submission.plans)}
     verdicts = []
     for path in sorted(folder.rglob("*")):
@@ -107,7 +107,7 @@ def _strangers(folder: Path, submission: Submission) -> list[Verdict]:
 
 
 def _verdicts(folder: Path, submission: Submission, referee: Referee) -> Iterator[Verdict]:
-    """On each plan in order; one that stands for two seeds counts for the first of them."""
+    """Yield the verdict on each plan in order; a plan given for two seeds counts for the first."""
     seen: dict[str, str] = {}
     for entry in submission.plans:
         try:

@@ -1,6 +1,6 @@
-"""Which networks can be compressed: the tracer and Torch-Pruning on many of them.
+"""Which networks can be compressed: the tracer and Torch-Pruning tried on many networks.
 
 catalogue  the networks
-ours       what the tracer says of one
-peer       what Torch-Pruning does with one
+ours       the tracer's result for a network
+peer       Torch-Pruning's result for a network
 """

@@ -15,7 +15,7 @@ TORCHVISION = (
     "efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "convnext_tiny", "vit_b_16",
     "swin_t", "swin_v2_t", "maxvit_t",
 )  # fmt: skip
-"""Classifiers of torchvision, one of each family and kind of block."""
+"""Classifiers of torchvision, one for each family and kind of block."""
 
 TIMM = (
     "bat_resnext26ts", "beit_base_patch16_224", "botnet26t_256", "caformer_s18", "cait_xxs24_224",
@@ -39,23 +39,23 @@ TIMM = (
     "visformer_tiny", "vit_tiny_patch16_224", "vit_relpos_small_patch16_224", "volo_d1_224",
     "xception41p", "xcit_nano_12_p16_224",
 )  # fmt: skip
-"""Networks of timm, one of each of its families."""
+"""Networks of timm, one for each of its families."""
 
 SIDE = 96
 """Height and width of the images of networks that take any."""
 
 
 SIDES = {"vit_b_16": 224, "maxvit_t": 224, "swin_t": 224, "swin_v2_t": 256, "inception_v3": 139}
-"""Of networks of torchvision that take no such images, or whose windows these do not fill."""
+"""Sides for torchvision networks that need other images, or whose windows need larger ones."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One network of the table.
+    """One network of the catalogue.
 
     Attributes:
         source: "torchvision" or "timm".
-        name: as that package calls it.
+        name: its name in that package.
     """
 
     source: str
@@ -65,7 +65,7 @@ class Entry:
         return f"{self.source}:{self.name}"
 
     def build(self) -> tuple[nn.Module, torch.Tensor]:
-        """The network with random weights and norms, in eval mode, and two images of noise."""
+        """Return the network, in eval mode with random weights and norms, and two noise images."""
         torch.manual_seed(0)
         model, side = self._torchvision() if self.source == "torchvision" else self._timm()
         generator = torch.Generator().manual_seed(1)
@@ -88,7 +88,7 @@ class Entry:
 
 
 def with_statistics(model: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Give norms statistics of their own, or faults do not show; in eval mode."""
+    """Give norms random statistics, without which faults would not show; set eval mode."""
     drawn = {
         "weight": (0.5, 1.5),
         "bias": (-0.2, 0.2),
@@ -109,4 +109,4 @@ ENTRIES = (
     *(Entry("torchvision", name) for name in TORCHVISION),
     *(Entry("timm", name) for name in TIMM),
 )
-"""All networks of the table, in its order."""
+"""All networks of the catalogue, in order."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks networks``: every network of the catalogue, once."""
+"""``python -m benchmarks networks``: tries every network of the catalogue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tyro.conf import arg
 from amc_gym.cli.console import printer
 
 FILE = Path(__file__).parents[1] / "results" / "networks.parquet"
-"""Committed rows."""
+"""File of the committed rows."""
 
 
 def networks(
@@ -19,22 +19,22 @@ def networks(
     seconds: float = 30.0,
     rerun: Literal["here", "peer", "both"] | None = None,
 ) -> int:
-    """Trace many networks of torchvision and timm, beside Torch-Pruning.
+    """Trace many networks of torchvision and timm, and prune them by Torch-Pruning for comparison.
 
-    Networks that the file already holds are skipped, so that what was interrupted goes on where it
-    stopped.  Each is built with random weights and tried in a process of its own, all of them here
-    first, and then by Torch-Pruning.
+    Networks that the file already holds are skipped, so that an interrupted run continues where it
+    stopped.  Each network is built with random weights and tried in its own process, first all by
+    our tracer and then by Torch-Pruning.
 
     Args:
         out: File of the results.
-        only: Only networks with this in their names.
-        seconds: Time on one processor that either library may take for one network.
-        rerun: Try networks again that the file holds: here, by Torch-Pruning, or by both.
+        only: Only networks with this text in their names.
+        seconds: CPU time that either library may take for one network.
+        rerun: Try networks again that the file holds: by ours, by Torch-Pruning, or by both.
 
     Examples:
         python -m benchmarks networks --only resnet
     """
-    # Imported here, so that forked processes have them, and no other command waits for them.
+    # Imported here, so that forked processes inherit them, and other commands do not wait.
     import timm  # noqa: F401
     import torch_pruning  # noqa: F401
 

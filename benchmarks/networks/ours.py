@@ -1,4 +1,4 @@
-"""What the tracer says of a network."""
+"""The tracer's result for a network."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BUDGET = 0.6
 """Share of the MACs at which each network is built."""
 
 MAX_SPARSITY = 0.8
-"""Most of a unit's channels that may go, as in the environments."""
+"""Largest share of a unit's channels that may be pruned, as in the environments."""
 
 OUTPUT = "the network's output"
 
 
 def ours(model: nn.Module, example: torch.Tensor) -> dict[str, Any]:
-    """Trace and verify a network, and once more at ``BUDGET``.
+    """Trace and verify a network, and verify it again at ``BUDGET``.
 
     Returns:
         units, fixed (layers), seconds (until the network is traced and verified), smallest
@@ -57,17 +57,17 @@ def _row(began: float, **found: Any) -> dict[str, Any]:
 
 
 def _count(unit: Unit, kept: float) -> int:
-    """How many channels stay, equally many of each block, as ``verify`` rounds them."""
+    """Return the number of kept channels, equally many of each block, rounded as in ``verify``."""
     return int(np.ceil(kept * (unit.channels // unit.blocks))) * unit.blocks
 
 
 def share(graph: ChannelGraph, kept: float) -> float:
-    """Share of the MACs that is left where each unit keeps this share of its channels, or more."""
+    """Return the share of the MACs when each unit keeps at least this share of its channels."""
     cost = RESOURCES["macs"].of_channels(graph)
     return cost.total([_count(unit, kept) for unit in graph.units]) / cost.full
 
 
 def largest(graph: ChannelGraph, budget: float) -> float:
-    """The largest share of all units' channels that fits a share of the MACs that is feasible."""
+    """Return the largest common share of channels whose MACs are within a feasible budget."""
     shares = np.linspace(1 - MAX_SPARSITY, 1, 801)
     return float(max(kept for kept in shares if share(graph, kept) <= budget))

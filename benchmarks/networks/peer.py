@@ -1,9 +1,9 @@
-"""What Torch-Pruning does with the same network, used as its README says.
+"""Torch-Pruning's result for the same network, used as in its README.
 
-Half of the channels of every layer but the classifier go by magnitude.  Whether the result is right
-is judged without either library's idea of the network: the original's weights are random, so each
-weight that is left says from which row and column it comes.  The original with zeros in the columns
-that are gone has to compute the same.
+Half of the channels of every layer except the classifier are pruned by magnitude.  Whether the
+result is right is checked independently of both libraries: the original's weights are random, so
+each remaining weight shows which row and column it comes from.  The original with zeros in the
+removed columns has to compute the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from amc_gym.compression.tracing.verification import same_outputs
 from benchmarks.networks.trials import stop_the_clock
 
 SAMPLE = 3
-"""Rows or columns of random values that tell others apart."""
+"""Number of random values that identify a row or column."""
 
 TOLERANCE = 1e-4
 """Tolerance as a share of the largest output, in float32."""
@@ -92,12 +92,12 @@ def _difference(found: object, wanted: object) -> str:
 
 
 def masked_like(original: nn.Module, slim: nn.Module) -> nn.Module:
-    """Return the original with zeros where its layers read what those of ``slim`` no longer have.
+    """Return the original with zeros for what layers of ``slim`` no longer read.
 
-    Layer norms are taken over the channels that are left.
+    Layer norms take their statistics over the remaining channels.
 
     Raises:
-        ValueError: a weight of ``slim`` is none of the original's.
+        ValueError: a weight of ``slim`` does not come from the original.
     """
     masked = copy.deepcopy(original)
     norms = {}
@@ -128,7 +128,7 @@ def _leave_out(layer: nn.Module, rows: np.ndarray, columns: np.ndarray) -> None:
 
 
 def _leave_out_of_groups(layer: nn.Module, slim: nn.Module) -> None:
-    """Set to zero what a grouped convolution no longer has, in place; each row has own columns."""
+    """Set to zero, in place, what a grouped convolution no longer has; rows differ in columns."""
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
     assert isinstance(slim.weight, Tensor)
@@ -144,10 +144,10 @@ def _leave_out_of_groups(layer: nn.Module, slim: nn.Module) -> None:
 
 
 def _left(weight: Tensor, slim: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of a weight that a slim one still has, in the same order.
+    """Return rows and columns of a weight that a slim one still has, in the same order.
 
     Raises:
-        ValueError: the slim one holds what the original does not.
+        ValueError: the slim one holds values that the original does not.
     """
     full, small = (
         (t.detach().flatten(2)[..., 0] if t.dim() > 2 else t.detach()).numpy()
@@ -159,7 +159,7 @@ def _left(weight: Tensor, slim: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _row_of(full: np.ndarray, row: np.ndarray) -> int:
-    """Return the row of a matrix that another row, with fewer columns, was cut from."""
+    """Return the index of the row that another row, with fewer columns, was cut from."""
     for found in np.flatnonzero((full == row[0]).any(1)):
         if np.isin(row, full[found]).all():
             return int(found)
@@ -167,7 +167,7 @@ def _row_of(full: np.ndarray, row: np.ndarray) -> int:
 
 
 def _places(full: np.ndarray, small: np.ndarray) -> np.ndarray:
-    """Places of some rows among all of them; a few values tell them apart."""
+    """Return the positions of some rows among all rows, identified by a few values."""
     places = {row.tobytes(): place for place, row in enumerate(np.ascontiguousarray(full))}
     try:
         return np.array([places[row.tobytes()] for row in np.ascontiguousarray(small)])
@@ -176,7 +176,7 @@ def _places(full: np.ndarray, small: np.ndarray) -> np.ndarray:
 
 
 def _left_of_vector(weight: Tensor, slim: Tensor) -> Tensor:
-    """Positions of a vector that a slim one still has, in the same order."""
+    """Return the positions of a vector that a slim one still has, in the same order."""
     positions, place = [], 0
     values = weight.tolist()
     for value in slim.tolist():

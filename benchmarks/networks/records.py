@@ -1,4 +1,4 @@
-"""Rows of the table of networks, in one Parquet file that grows network by network."""
+"""Rows of the table of networks, in a Parquet file that grows network by network."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ SCHEMA = pa.schema(
 NAMES = tuple(SCHEMA.names)
 
 LONGEST = 160
-"""Letters of a reason that are kept."""
+"""Most characters of a stored reason."""
 
 
 def load(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows by network; none where there is no file."""
+    """Return rows by network; none without a file."""
     if not path.exists():
         return {}
     return {row["network"]: row for row in parquet.read_table(path).to_pylist()}
 
 
 def save(path: Path, rows: dict[str, dict[str, Any]]) -> None:
-    """Write all rows, or leave the file as it is."""
+    """Write all rows, or leave the file unchanged."""
     cut = [{key: _cut(row.get(key)) for key in NAMES} for row in rows.values()]
     buffer = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(cut, SCHEMA), buffer, compression="zstd")

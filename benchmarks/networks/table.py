@@ -17,7 +17,7 @@ PEERS = ("right", "differs", "fails", "hangs", "nothing", "unjudged")
 
 
 def networks(what: str = "all") -> list[str]:
-    """Rows of networks: "all" of them, a "summary", or the "rest" that is not pruned enough."""
+    """Return rows of networks: "all", a "summary", or the "rest" that is not pruned enough."""
     rows: list[Row] = list(load(FILE).values())
     if what == "summary":
         return _summary(rows)
@@ -47,7 +47,7 @@ def _share(row: Row, name: str) -> str:
 
 
 def _summary(rows: list[Row]) -> list[str]:
-    """How many networks end how, in either library."""
+    """Return the number of networks by verdict, for both libraries."""
     ours, theirs = (
         Counter(row[key] for row in rows if row[key]) for key in ("verdict", "peer_verdict")
     )

@@ -1,4 +1,4 @@
-"""One network, tried in a process of its own: bounded in time and memory, whatever it does."""
+"""Trial of one network in its own process, limited in time and memory."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 from benchmarks.networks.catalogue import Entry
 
 MEMORY = 12 * 2**30
-"""Bytes of address space of such a process."""
+"""Most bytes of address space of such a process."""
 
 PATIENCE = 10
-"""Seconds of a busy machine's clock for each second of a processor's time."""
+"""Wall-clock seconds allowed for each second of CPU time, for busy machines."""
 
 Trial = Callable[..., dict[str, Any]]
-"""A model and images -> a row."""
+"""Function: model and images -> row."""
 
 
 class OutOfTimeError(BaseException):
-    """A trial has had its time; no ``except Exception`` of a library's keeps it going."""
+    """Raised when a trial's time is over; ``except Exception`` in a library does not catch it."""
 
 
 def tried(trial: Trial, entry: Entry, seconds: float) -> dict[str, Any]:
-    """Try a network; whatever goes wrong is a verdict.
+    """Try a network; any failure becomes a verdict.
 
     Args:
-        trial: what to do with it.
+        trial: what to do with the network.
         entry: the network.
-        seconds: of one processor, after which it is ended: "hangs".
+        seconds: CPU time after which the trial is ended: "hangs".
 
     Returns:
-        The trial's row; or the verdict "hangs" or "fails", the seconds and why.
+        The trial's row; or the verdict "hangs" or "fails", with seconds and reason.
     """
     context = multiprocessing.get_context("fork")  # torch is imported once
     receiver, sender = context.Pipe(duplex=False)
@@ -53,7 +53,7 @@ def tried(trial: Trial, entry: Entry, seconds: float) -> dict[str, Any]:
 
 
 def stop_the_clock() -> None:
-    """Let a trial go on without a bound, for what is no part of it."""
+    """Lift the time limit of a trial, for work that does not belong to it."""
     signal.setitimer(signal.ITIMER_PROF, 0)
 
 

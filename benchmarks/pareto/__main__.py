@@ -47,7 +47,7 @@ from benchmarks.studies.runs import BenchmarkError, runs_of
 from benchmarks.studies.study import complete
 
 CHECKED = 50
-"""Random plans that the latency table is checked on."""
+"""Number of random plans that the latency table is checked on."""
 
 
 def pareto(
@@ -69,27 +69,27 @@ def pareto(
     finetune: bool = True,
     recipe: Recipe = RECIPE,
 ) -> int:
-    """Accuracy against MACs and measured latency, before and after fine-tuning.
+    """Measure accuracy against MACs and latency, before and after fine-tuning.
 
-    Each stage goes on where it was stopped: the latency table, the searches, the fine-tuning, and
-    the measurement of all networks end to end.
+    Each stage continues where it was stopped: the latency table, the searches, the fine-tuning, and
+    the end-to-end timing of all networks.
 
     Args:
         out: The results folder.
         env: The environment's id.
-        env_kwargs: Options of the environment besides budget, resource and runtime.
+        env_kwargs: Options of the environment except budget, resource and runtime.
         budgets: Shares of MACs and of latency to keep.
         agents: Names of agents, or kinds, as in `run`.
-        seeds: Of each agent.
-        tuned: Runs of each agent and budget, around the median reward, to fine-tune and draw.
+        seeds: Number of seeds of each agent.
+        tuned: Number of runs of each agent and budget, around the median reward, to fine-tune.
         episodes: Evaluations that each run may spend.
         runtime: onnx, torch or compile.
-        threads: That it may use.
-        rounds: How often each network is timed, by turns.
-        noisiest: Spread between a pass's quartiles, as a share of its median, that is accepted.
-        workers: Runs at a time; by default, as many as there are cores.
-        finetune: Whether plans are fine-tuned.
-        recipe: How.
+        threads: Threads of the runtime.
+        rounds: Number of timings of each network, in turns.
+        noisiest: Largest accepted spread between a pass's quartiles, as a share of its median.
+        workers: Number of parallel runs; by default, the number of cores.
+        finetune: Whether to fine-tune plans.
+        recipe: How to fine-tune.
 
     Examples:
         python -m benchmarks.pareto --out runs/pareto
@@ -101,8 +101,8 @@ def pareto(
     task = task_of(env, kwargs)
     if any(record.run.setting.task != task.fingerprint for record in store.load()[0]):
         raise BenchmarkError(
-            f"{out} holds searches of another network, of other weights or on other images: "
-            "name another folder with --out, or move this one away"
+            f"{out} holds searches of another network, weights or images: name another folder with "
+            "--out, or move this one away"
         )
     workload = workload_of(engines.analysis(task), runtime, threads=threads)
     table, checked = _latency_table(workload, out, noisiest)
@@ -144,7 +144,7 @@ def pareto(
 
 
 def _latency_table(workload: Workload, out: Path, noisiest: float) -> tuple[Path, Path]:
-    """The files of the layers' times and of their check on random plans, measured if need be."""
+    """Return the files of the latency table and of its check, measured if necessary."""
     table, checked = out / "latency-table.json", out / "latency-check.json"
     if not table.exists():
         build(workload, portable=True, noisiest=noisiest).save(table)
@@ -172,24 +172,24 @@ def _searched(
     episodes: int,
     workers: int | None,
 ) -> bool:
-    """Search under every budget of MACs and of latency; whether all runs have finished.
+    """Search under every budget of MACs and of latency; return whether all runs have finished.
 
     Args:
-        store: where runs are kept.
+        store: folder of the runs.
         env: the environment's id.
-        kwargs: its options, but for the budget.
-        timed: those of the latency.
+        kwargs: its options, except the budget.
+        timed: options of the latency.
         ratios: shares of each resource to keep.
         words: names of agents, or kinds.
-        seeds: of each agent.
+        seeds: number of seeds of each agent.
         episodes: evaluations that each run may spend.
-        workers: runs at a time.
+        workers: number of parallel runs.
     """
     console, names = Console(stderr=True), names_of(words)
     executor = LocalExecutor(work, workers or cores(), modules_in(words))
     done = True
     for resource, extra in (("macs", {}), ("latency", timed)):
-        # To a rule a resource only says where its one family of networks is cut: one is enough.
+        # A rule has one family of networks, which a resource only cuts off: one resource is enough.
         theirs = [name for name in names if resource == "macs" or kind_of(name) != "rule"]
         for ratio in ratios if theirs else ():
             options = kwargs | extra | {"resource": resource, "preserve_ratio": ratio}
@@ -209,21 +209,21 @@ def _searched(
 def _jobs(
     records: Sequence[Record], folder: Path, recipe: Recipe, data_root: Path | None
 ) -> list[FineTuning]:
-    """Return the full network once, and each different plan."""
-    # A plan that several agents found is named by the same one in every call.  Seed by seed, so
-    # that what was stopped early has something of every method.
+    """Return jobs for the full network and each distinct plan."""
+    # A plan that several agents found is always attributed to the same one.  Ordered by seed, so
+    # that an early stop leaves something for every method.
     ordered = sorted(records, key=lambda record: (record.run.seed, record.run.name))
     jobs: dict[str, FineTuning] = {}
     for record in ordered:
         for job in jobs_of([record], recipe, 1, folder, data_root=data_root):
-            # The fronts need what the networks have right, not the networks: some 20 MB.
+            # The fronts need the correct images only, not the networks of about 20 MB.
             kept = FULL if job.agent == FULL else name_of(job.plan)
             jobs.setdefault(kept, replace(job, keep=False))
     return list(jobs.values())
 
 
 def _finetuned(jobs: Sequence[FineTuning], workers: int | None, console: Console) -> bool:
-    """Fine-tune what has no outcome yet; False: some failed."""
+    """Fine-tune what has no outcome yet, and return whether all succeeded."""
     Store(jobs[0].folder).prepare()
     missing = unfinished(jobs)
     executor = LocalExecutor(work_finetuning, workers or cores())

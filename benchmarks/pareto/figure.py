@@ -1,4 +1,4 @@
-"""The fronts as a PNG and as a page with hover."""
+"""The fronts as a PNG, and as a web page with details on hover."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACCURACIES: dict[str, Callable[[Point], float | None]] = {
 
 
 def draw(points: Sequence[Point], path: Path, title: str) -> None:
-    """Accuracy against MACs and latency, before and after fine-tuning where there was any."""
+    """Draw accuracy against MACs and latency, before and, if done, after fine-tuning."""
     full, methods = points[0], by_method(points)
     colours = _colours(points[1:])
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
@@ -64,7 +64,7 @@ def _front(
     colour: str,
     dashes: str,
 ) -> None:
-    """A line through the means over seeds; networks that are more than one are faint points."""
+    """Draw a line through the means over seeds, and several networks as faint points."""
     means, networks = _means(points, x_of, y_of), _places(points, x_of, y_of)
     if not means:
         return
@@ -78,7 +78,7 @@ def _places(
     x_of: Callable[[Point], float],
     y_of: Callable[[Point], float | None],
 ) -> list[tuple[float, float]]:
-    """Size and accuracy in % of each network that has one."""
+    """Return size and accuracy in % of each network that has one."""
     return [(x_of(point), 100 * y) for point in points if (y := y_of(point)) is not None]
 
 
@@ -87,7 +87,7 @@ def _means(
     x_of: Callable[[Point], float],
     y_of: Callable[[Point], float | None],
 ) -> list[tuple[float, float]]:
-    """Means of size and accuracy over the seeds of each budget, the smallest first."""
+    """Return means of size and accuracy over the seeds of each budget, the smallest first."""
     seeds = [_places(each, x_of, y_of) for each in by_budget(points).values()]
     return sorted(
         (float(x), float(y)) for places in seeds if places for x, y in [np.mean(places, 0)]
@@ -95,7 +95,7 @@ def _means(
 
 
 def page(points: Sequence[Point], path: Path, title: str) -> None:
-    """Write the fronts as one HTML file that needs no network; every point tells what it is."""
+    """Write the fronts as one self-contained HTML file, with details for every point."""
     methods = {points[0].method: [points[0]], **by_method(points)}
     colours = {points[0].agent: GREY} | _colours(points[1:])
     rows = [name for name, of in ACCURACIES.items() if any(of(p) is not None for p in points[1:])]
@@ -122,7 +122,7 @@ def _traces(
     x_of: Callable[[Point], float],
     y_of: Callable[[Point], float | None],
 ) -> list[go.Scatter]:
-    """Return the line through a method's means, which the legend names, and its networks."""
+    """Return the line through a method's means, with its legend, and the points of its networks."""
     dash = "dash" if points[0].resource == "latency" else "solid"
     means, places = _means(points, x_of, y_of), _places(points, x_of, y_of)
     known = [point for point in points if y_of(point) is not None]
@@ -153,5 +153,5 @@ def _traces(
 
 
 def _colours(points: Iterable[Point]) -> dict[str, str]:
-    """Agent -> colour; the resource is told by the dashes."""
+    """Return agent -> colour; dashes distinguish the resources."""
     return {agent: look[0] for agent, look in looks_of(p.agent for p in points).items()}

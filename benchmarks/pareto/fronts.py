@@ -1,12 +1,13 @@
-"""Fronts against each other: accuracy at equal MACs, and at equal milliseconds.
+"""Comparison of fronts: accuracy at equal MACs, and at equal latency.
 
-Budgets are in one resource, and two searches hardly ever end at the same size of the other.  So
-each network is compared with the other front at its own size: between two networks a front is the
-straight line, what one has that draws one of the two for each image by lot.  That is linear in
-what each image says, so the difference stays one of the same images, and has a paired interval.
+Budgets are in one resource, and two searches hardly ever end at the same size in the other.  So
+each network is compared with the other front at its own size.  Between two of its networks a front
+is the straight line, which is the accuracy of drawing one of the two at random for each image.  It
+is linear in the correctness of each image, so that the difference is over the same images and has a
+paired interval.
 
-Every seed of a method has a front of its own.  Each of our seeds is compared with each of theirs,
-and the bootstrap draws seeds of both sides and images anew.
+Every seed of a method has its own front.  Each of our seeds is compared with each of theirs, and
+the bootstrap resamples images and the seeds of both sides.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ STAGES: dict[str, Callable[[Point], NDArray[np.float64] | None]] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A front's points against another front.
+    """Comparison of a front's points with another front.
 
     Attributes:
-        method: whose points.
-        other: whose front.
+        method: method of the points.
+        other: method of the other front.
         size: what is equal, a name in ``SIZES``.
-        stage: of the fine-tuning, a name in ``STAGES``.
-        differences: budget -> difference, mean over seeds; networks beyond the other front's
-            ends are left out.
+        stage: before or after fine-tuning, a name in ``STAGES``.
+        differences: budget -> difference, mean over seeds; networks beyond the other front's ends
+            are left out.
     """
 
     method: str
@@ -55,10 +56,10 @@ class Comparison:
 
 
 def compare(points: Sequence[Point]) -> list[Comparison]:
-    """Every method with the human expert's, and each latency search with that of the MACs.
+    """Compare every method with the human expert's, and latency searches with those in MACs.
 
     Args:
-        points: the full network's first, where all fronts end.
+        points: all points, that of the full network first, where all fronts end.
     """
     full, fronts = points[0], by_method(points)
     pairs = [(m, HUMAN, size) for size in SIZES for m in fronts if m != HUMAN and HUMAN in fronts]
@@ -81,7 +82,7 @@ def compare(points: Sequence[Point]) -> list[Comparison]:
 
 
 def _by_seed(points: Sequence[Point]) -> list[list[Point]]:
-    """One front for each seed of a method."""
+    """Return one front for each seed of a method."""
     seeds = sorted({point.seed for point in points})
     return [[point for point in points if point.seed == seed] for seed in seeds]
 
@@ -92,7 +93,7 @@ def _gaps(
     size_of: Callable[[Point], float],
     right_of: Callable[[Point], NDArray[np.float64] | None],
 ) -> NDArray[np.float64] | None:
-    """Ours less theirs, (points, fronts, images), NaN beyond a front's ends; None: all are."""
+    """Return ours minus theirs, (points, fronts, images), NaN beyond ends; None if all are."""
     images = next((bits.size for point in ours if (bits := right_of(point)) is not None), 0)
     gaps = np.full((len(ours), len(fronts), images), np.nan)
     for i, point in enumerate(ours):
@@ -109,7 +110,7 @@ def at(
     size_of: Callable[[Point], float],
     right_of: Callable[[Point], NDArray[np.float64] | None],
 ) -> NDArray[np.float64] | None:
-    """How often a front has each image right at a size, (images,); None beyond its ends."""
+    """Return how often a front has each image right at a size, (images,); None beyond its ends."""
     known = sorted((size_of(p), i) for i, p in enumerate(front) if right_of(p) is not None)
     sizes = [each for each, _ in known]
     if not sizes or not sizes[0] <= size <= sizes[-1]:

@@ -1,4 +1,4 @@
-"""Networks of plans timed end to end, by turns with the original, as a file."""
+"""End-to-end times of plans' networks and the original, measured in turns, in a file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Latency:
         ms: median over rounds.
         low: lower quartile.
         high: upper quartile.
-        faster: how many times as fast as the original, median of the rounds' ratios.
-        faster_low: lower quartile of these.
+        faster: speed-up over the original, median of the rounds' ratios.
+        faster_low: lower quartile of these ratios.
         faster_high: upper quartile.
     """
 
@@ -44,7 +44,7 @@ class Latency:
 
 
 def name_of(plan: CompressionPlan) -> str:
-    """Name a plan by what it keeps: equal networks have equal names."""
+    """Return a plan's name, made from what it keeps: equal networks have equal names."""
     return hashlib.sha256(json.dumps(plan.counts).encode()).hexdigest()[:12]
 
 
@@ -61,18 +61,18 @@ def measured(
 ) -> dict[str, Latency]:
     """Return times of every plan's network and of the original, ``FULL``.
 
-    They are comparable because they are taken by turns, so a new plan has all of them timed again;
-    if the file holds all plans already, nothing is.
+    They are comparable because they are measured in turns, so a new plan means timing all of them
+    again; if the file already holds all plans, nothing is measured.
 
     Args:
-        task: whose network.
+        task: task of the network.
         plans: ``name_of`` -> plan.
         path: of the file.
         runtime: a name in ``RUNTIMES``.
-        threads: that it may use.
-        rounds: how often each network is timed.
-        noisiest: spread that is accepted, see ``measure``.
-        console: where progress is shown.
+        threads: threads of the runtime.
+        rounds: number of timings of each network.
+        noisiest: accepted spread, see ``measure``.
+        console: console that shows progress.
 
     Raises:
         LatencyError: this machine is too noisy to measure.

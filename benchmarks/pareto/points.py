@@ -1,4 +1,4 @@
-"""Points of the fronts: one for each network, some for each method and budget."""
+"""Points of the fronts: one for each network, several for each method and budget."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from benchmarks.studies.records import Record
 
 @dataclass(frozen=True)
 class Point:
-    """A network: what one run of a method found for a budget.
+    """A network that one run of a method found for a budget.
 
     Attributes:
-        agent: whose plan, or ``FULL``.
+        agent: agent that found it, or ``FULL``.
         resource: of its budget; empty for the full network.
         budget: share of the resource.
         seed: of the run.
         macs: share of the full network's.
         latency: measured end to end.
         before: test accuracy before fine-tuning.
-        against: difference to the full network that was trained on alike.
-        right_before: share of fine-tuning seeds that have each test image right, (images,), before
-            fine-tuning; None: not fine-tuned.
-        right_after: and afterwards.
+        against: difference to the full network that was trained further by the same recipe.
+        right_before: share of fine-tuning seeds that classify each test image correctly, (images,),
+            before fine-tuning; None: not fine-tuned.
+        right_after: likewise after fine-tuning.
     """
 
     agent: str
@@ -47,7 +47,7 @@ class Point:
 
     @property
     def method(self) -> str:
-        """Agent and resource: what has a front."""
+        """Name of the method, made of agent and resource."""
         return f"{self.agent}, {self.resource}" if self.resource else self.agent
 
     @property
@@ -83,12 +83,12 @@ def chosen(records: Sequence[Record], n: int) -> list[Record]:
 def points_of(
     records: Sequence[Record], outcomes: Sequence[Outcome], latencies: Mapping[str, Latency]
 ) -> list[Point]:
-    """Return the full network first, then methods, budgets and seeds in order.
+    """Return the full network's point first, then those of methods, budgets and seeds in order.
 
     Args:
         records: the runs whose plans are the points.
-        outcomes: of the fine-tuning, of the full network too; those of other plans are left out.
-        latencies: of ``measured``.
+        outcomes: of the fine-tuning, including the full network; other plans are ignored.
+        latencies: result of ``measured``.
     """
     tuned: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -97,7 +97,7 @@ def points_of(
     full = [outcome.after.array for outcome in tuned.get(FULL, [])]
 
     def right(name: str) -> list[NDArray[np.float64] | None]:
-        """Images that are right before and after."""
+        """Return the shares of correct images before and after."""
         if name not in tuned:
             return [None, None]
         pairs = [(outcome.before.array, outcome.after.array) for outcome in tuned[name]]

@@ -1,4 +1,4 @@
-"""The report: tables, pictures and a page in the results folder."""
+"""The report: tables, pictures and a web page in the results folder."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def write(points: Sequence[Point], out: Path, title: str, note: str, console: Co
     """Write pareto.md, .csv, .png and .html, and show the table.
 
     Args:
-        points: the full network's first.
+        points: all points, that of the full network first.
         out: the folder.
-        title: of table and pictures.
-        note: what else is to be known of the figures.
-        console: where the table is shown.
+        title: title of table and pictures.
+        note: further remarks on the figures.
+        console: console that shows the table.
     """
     draw(points, out / "pareto.png", title)
     page(points, out / "pareto.html", title)
@@ -70,7 +70,7 @@ def cells(seeds: Sequence[Point], full: Point) -> list[str]:
 
 
 def as_csv(points: Sequence[Point]) -> str:
-    """One row for each network, in full precision."""
+    """Return CSV with one row for each network, in full precision."""
     text = io.StringIO()
     out = PlainRows(text)
     names = ("method", "budget", "seed", "macs", "ms", "ms_low", "ms_high")

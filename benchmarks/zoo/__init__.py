@@ -1,7 +1,7 @@
-"""The zoo of small networks: training it, its table, and the letters that half of it reads.
+"""The zoo of small networks: its training, its table, and the letters that half of it classifies.
 
-atlas     the letters of matplotlib's fonts, as a picture that the data set "glyphs" reads
-training  one network: trained, judged, and its budget chosen
+atlas     the letters of matplotlib's fonts, as a picture for the data set "glyphs"
+training  one network: trained, evaluated, and its budget chosen
 command   all of them, one after the other
-table     what ``docs/zoo.md`` says of them
+table     the tables of ``docs/zoo.md``
 """

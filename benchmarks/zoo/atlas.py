@@ -1,7 +1,7 @@
 """``python -m benchmarks.zoo.atlas``: the picture that the data set "glyphs" is drawn from.
 
-It is committed, so that whoever uses the data set needs no fonts, and has the same images bit for
-bit whatever FreeType is installed.
+It is committed, so that users of the data set need no fonts and get the same images, bit for bit,
+with any version of FreeType.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from amc_gym.zoo.datasets.glyphs import ATLAS, CELL, FACES, LETTERS
 SAMPLES = Path(__file__).parents[2] / "docs" / "glyphs.png"
 
 HEIGHT = 20
-"""Pixels of the letter H; the widest letter just fits into a cell."""
+"""Height of the letter H in pixels, with which the widest letter just fits into a cell."""
 
 SHADES = 16
-"""Grey levels that are kept: a letter's edge needs no more, and the file is half as large."""
+"""Number of grey levels: enough for a letter's edge, and the file is half as large."""
 
 
 SHOWN = (3, 14)
@@ -29,11 +29,11 @@ SHOWN = (3, 14)
 
 
 def main(out: Path = ATLAS, samples: Path = SAMPLES) -> None:
-    """Render each letter of each face into a cell of its own: a row of the picture is a face.
+    """Render each letter into a cell of its own, in one row of the picture for each typeface.
 
     Args:
         out: the picture.
-        samples: what the data set makes of it, as a picture for the docs.
+        samples: picture for the docs, with samples of the data set.
     """
     fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
     atlas = np.concatenate([_row(fonts / f"{face}.ttf") for face in FACES])
@@ -52,14 +52,14 @@ def _show(path: Path) -> None:
 
 
 def _save(pixels: np.ndarray, shades: int, path: Path) -> None:
-    """Write a grey picture of so many shades, of values from 0 to 255."""
+    """Write a grey picture with a given number of shades, from values 0 to 255."""
     levels = np.round(pixels / 255 * (shades - 1)) * (255 // (shades - 1))
     picture = Image.fromarray(levels.astype(np.uint8)).quantize(shades)
     picture.save(path, optimize=True, bits=4)
 
 
 def _row(path: Path) -> np.ndarray:
-    """Return the letters of a face, (CELL, letters * CELL) uint8."""
+    """Return the letters of a typeface, (CELL, letters * CELL) uint8."""
     size = next(n for n in range(10, 100) if _height(ImageFont.truetype(path, n)) >= HEIGHT)
     return np.concatenate([_cell(ImageFont.truetype(path, size), each) for each in LETTERS], axis=1)
 
@@ -70,7 +70,7 @@ def _height(font: ImageFont.FreeTypeFont) -> float:
 
 
 def _cell(font: ImageFont.FreeTypeFont, letter: str) -> np.ndarray:
-    """Return a letter in the middle of its cell."""
+    """Return a letter, centred in its cell."""
     left, top, right, bottom = font.getbbox(letter)
     image = Image.new("L", (CELL, CELL))
     place = ((CELL - right - left) / 2, (CELL - bottom - top) / 2)

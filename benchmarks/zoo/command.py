@@ -1,4 +1,4 @@
-"""``python -m benchmarks zoo``: every small network of the generator, one after the other."""
+"""``python -m benchmarks zoo``: trains every small network of the generator."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ def zoo(
 ) -> int:
     """Train the zoo of small networks, and choose the budget of each.
 
-    Networks that the folder already holds are skipped, so that what was interrupted goes on where
-    it stopped.  To have the package bring them, copy both files of the folder to
+    Networks that the folder already holds are skipped, so that an interrupted run continues where
+    it stopped.  To bundle them with the package, copy both files of the folder to
     amc_gym/zoo/small/trained.
 
     Args:
         out: Folder for the weights and the cards.
-        only: Only networks with this in their names.
-        each: How many networks of each family on each data set; by default, as many as are bundled.
+        only: Only networks with this text in their names.
+        each: Number of networks of each family on each data set; by default, as many as are
+            bundled.
         rerun: Train networks again that the folder holds.
 
     Examples:
         python -m benchmarks zoo --only plain --out runs/zoo
     """
-    # Imported here, so that no other command waits for them.
+    # Imported here, so that other commands do not wait for them.
     from amc_gym.zoo.small.generator import EACH, draw, names
     from amc_gym.zoo.small.store import held, put
     from benchmarks.zoo.training import judged, trained
 
     wanted = [name for name in names(EACH if each is None else each) if only in name]
     if not wanted:
-        raise BenchmarkError(f"no network has {only!r} in its name: they are like plain-digits-0")
+        raise BenchmarkError(f"no network has {only!r} in its name: names are like plain-digits-0")
     known = held(out)
     done = set() if rerun else {*known.networks, *known.left_out}
     console = printer()
@@ -67,7 +68,7 @@ def zoo(
 
 
 def _said(card: Card) -> str:
-    """Tell what a line says of a network."""
+    """Return the line about a network."""
     return (
         f"{card.parameters:,} parameters, {card.accuracy['reward'].top1:.1%} of the reward images; "
         f"uniform at {card.preserve_ratio:.0%} loses {card.uniform_loss:.1f} points; "

@@ -13,7 +13,7 @@ SPLITS = ("train", "members", "family")
 
 
 def zoo(what: str = "all") -> list[str]:
-    """Rows of small networks: of "all" of them, or of their "families"."""
+    """Return rows of small networks: "all" of them, or their "families"."""
     return {"all": _all, "families": _families}[choose("zoo", what, ("all", "families"))]()
 
 
@@ -56,6 +56,6 @@ def _families() -> list[str]:
 
 
 def _range(found: Sequence[Card], of: Callable[[Card], float], digits: int) -> str:
-    """Least to greatest."""
+    """Return the range from least to greatest, as text."""
     values = [of(card) for card in found]
     return f"{min(values):.{digits}f} to {max(values):.{digits}f}"

@@ -1,4 +1,4 @@
-"""One small network: trained, judged as it is kept, and given a budget that tells plans apart."""
+"""Training of one small network, its evaluation as stored, and the choice of its budget."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ RECIPES = {
         shift=1,
     ),
 }
-"""Data set -> recipe: some 700 and 1,000 steps."""
+"""Data set -> recipe, of about 700 and 1,000 steps."""
 
 RATIOS = (0.8, 0.7, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
-"""Shares of the MACs that a network may keep by default; the largest that tells plans apart."""
+"""Default shares of the MACs to choose from; the largest that tells plans apart is used."""
 
 WANTED = 10.0
-"""Points of accuracy that the uniform plan is to lose within the default budget."""
+"""Points of accuracy that the uniform plan should lose within the default budget."""
 
 LEAST = 3.0
-"""Points below which nothing can be told apart: such a network is left out."""
+"""Points of loss below which plans cannot be told apart: such a network is left out."""
 
 ACCURATE = 0.85
-"""Accuracy on reward images below which a training has failed."""
+"""Accuracy on reward images below which a training counts as failed."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A share of the MACs, and what the uniform plan within it makes of a network."""
+    """A share of the MACs, and the accuracy and loss of the uniform plan within it."""
 
     preserve_ratio: float
     uniform: float
@@ -67,7 +67,7 @@ class Budget:
 
 
 def trained(member: Member, on_epoch: Callable[[int], None]) -> tuple[nn.Module, Recipe, float]:
-    """The network with the values that its file has, its recipe, and the seconds that it took."""
+    """Train a network; return it with stored precision, its recipe, and the seconds it took."""
     splits = load(member.dataset)
     recipe = recipe_of(member)
     torch.manual_seed(recipe.seed)
@@ -80,13 +80,13 @@ def trained(member: Member, on_epoch: Callable[[int], None]) -> tuple[nn.Module,
 
 
 def recipe_of(member: Member) -> Recipe:
-    """Return the data set's recipe with what the family has of its own."""
+    """Return the data set's recipe with the family's own settings."""
     recipe = RECIPES[name_of(member.dataset)]
     return replace(recipe, **FAMILIES[member.family].recipe, seed=member.seed)
 
 
 def judged(member: Member, model: nn.Module, recipe: Recipe, seconds: float) -> Card | str:
-    """Return the card of a trained network, or why it is left out."""
+    """Return the card of a trained network, or the reason why it is left out."""
     splits = load(member.dataset)
     found = {
         name: {"top1": accuracy(model, split), "images": len(split)}
@@ -124,7 +124,7 @@ def judged(member: Member, model: nn.Module, recipe: Recipe, seconds: float) -> 
 
 
 def budget_of(model: nn.Module, splits: Splits, full: float) -> Budget:
-    """The largest share at which the uniform plan loses ``WANTED`` points, or else the least.
+    """Return the largest share at which the uniform plan loses ``WANTED`` points, or the smallest.
 
     Args:
         model: the trained network.
@@ -136,7 +136,7 @@ def budget_of(model: nn.Module, splits: Splits, full: float) -> Budget:
     for ratio in RATIOS:
         try:
             env = make_env(task, preserve_ratio=ratio)
-        except ValueError:  # no plan is that small
+        except ValueError:  # infeasible
             if found is None:
                 raise
             break
