@@ -1,8 +1,8 @@
 """Agents behind one small protocol: ``agents.make(name, env, seed).learn(episodes)``.
 
-Importing the package registers every agent: each module here that is not a part of others' does so
-itself, and says what its agents are.  What an agent needs beyond that, Stable-Baselines3 for one,
-is imported when it is made.
+Importing the package registers every agent: each module here registers its own agents, except those
+that are parts of others.  What an agent needs beyond ``amc_gym``, such as Stable-Baselines3, is
+imported when the agent is made.
 
 In a checkout the package is called ``agents``; installed from a wheel it is ``amc_gym.agents``.
 """
@@ -26,7 +26,7 @@ from .registry import (
 )
 
 PARTS = {"gaussian_process", "noise", "replay", "sb3_suite", "vec_env"}
-"""Parts of Optuna's and Stable-Baselines3's agents, who import them when they are made."""
+"""Parts of Optuna's and Stable-Baselines3's agents, which import them when they are made."""
 
 import_modules(__name__, without=PARTS)
 

@@ -1,11 +1,11 @@
 """The agent of the AMC paper (He et al., ECCV 2018, section 3.2) in one file.
 
-DDPG with three changes: actions are explored by a truncated normal, every transition of an episode
-is stored with that episode's final reward R, and a moving average b of past rewards is subtracted:
+DDPG with three changes: exploration by a truncated normal; every transition of an episode is stored
+with that episode's final reward R; and a moving average b of past rewards is subtracted:
 
     loss = mean (y_i - Q(s_i, a_i))^2,    y_i = R_i - b + gamma Q'(s_{i+1}, mu'(s_{i+1}))
 
-Paper and authors' code (github.com/mit-han-lab/amc) differ, so each difference is an option:
+The paper and the authors' code (github.com/mit-han-lab/amc) differ; each difference is an option:
 
 | option              | "amc-ddpg": the paper               | "amc-ddpg-code": the authors' code |
 |---------------------|-------------------------------------|------------------------------------|
@@ -16,21 +16,22 @@ Paper and authors' code (github.com/mit-han-lab/amc) differ, so each difference 
 | baseline            | of episode rewards, rate not given  | of batch means, rate 0.5           |
 | episodes            | 100 + 300                           | 800, the first 101 of them random  |
 
-What the paper leaves open, and what we do:
+What the paper leaves open, and what is done here:
 
 - Learning rates: those of the code, 1e-4 (actor) and 1e-3 (critic).  Optimiser: Adam, as there.
-- When to update: after an episode, once per transition, from the end of the warm-up on, as there.
-  (The code stores a transition, updates, stores the next; here all are stored first.)
-- Initial weights: PyTorch's own, as there; so the action's layer starts larger than the state's.
+- Updates: after an episode, one for each transition, from the end of the warm-up on, as in the
+  code.  (The code stores a transition, updates, stores the next; here all are stored first.)
+- Initial weights: PyTorch's own, as in the code; so the action's layer starts larger than the
+  state's.
 - Rate of the baseline: 0.05 per episode.  It starts at the first reward.
 - End of the decay: sigma reaches `final_sigma` with the last episode of the budget.
 - Budgets below 400 episodes: the warm-up takes a quarter of them.  Longer ones decay more slowly.
-- Batches are drawn with replacement (the code: without).
-- The code's actor answers the ratio to keep, ours the ratio to prune: the same up to symmetry.
-- Which action is stored, the proposed one or what Algorithm 1 made of it: the proposed one, as in
-  the code; the executed one is in the next observation either way.  With `"executed"` the critic
-  never hears of the proposals that are cut, and nothing keeps the actor from drifting there.
-  In `feasible` mode the two are the same, as every action is executed as it is.
+- Batches are drawn with replacement (in the code without).
+- The code's actor returns the ratio to keep, ours the ratio to prune: the same up to symmetry.
+- Stored action: the proposed one, as in the code, not the one that Algorithm 1 made of it, which
+  is in the next observation in any case.  With `"executed"` the critic never learns about the
+  proposals that are clamped, and nothing keeps the actor from drifting there.  In `feasible` mode
+  both are the same, because every action is executed unchanged.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ from .threads import learner_threads
 
 @dataclass(frozen=True)
 class Options:
-    """Hyper-parameters; the defaults are the paper's.
+    """Hyper-parameters, with the paper's defaults.
 
     Raises:
-        ValueError: an unknown name, or a number out of its range.
+        ValueError: a name is unknown, or a number is out of range.
     """
 
     hidden: int = 300  # width of both hidden layers, actor and critic
@@ -73,11 +74,11 @@ class Options:
     warmup_episodes: int = 100  # at most a quarter of the budget
     warmup_actions: str = "truncated-normal"  # or "uniform"
     sigma: float = 0.5  # of the truncated normal in the warm-up, in units of sparsity
-    final_sigma: float = 0.02  # of the last episode, where sigma_decay is not given
+    final_sigma: float = 0.02  # in the last episode, if sigma_decay is not given
     sigma_decay: float | None = None  # factor per episode after the warm-up
     baseline: str = "episodes"  # average of episodes' rewards, or of "batches"' mean rewards
     baseline_rate: float = 0.05  # b <- b + rate (reward - b)
-    stored_action: str = "proposed"  # or "executed", what was left of it within the budget
+    stored_action: str = "proposed"  # or "executed", after clamping to the budget
 
     def __post_init__(self) -> None:
         choose("warmup_actions", self.warmup_actions, ("truncated-normal", "uniform"))
@@ -89,11 +90,11 @@ class Options:
             raise ValueError(f"need 0 < final_sigma <= sigma, not {self.final_sigma}, {self.sigma}")
 
     def warmup(self, budget: int) -> int:
-        """Episodes of warm-up in a budget of ``budget`` episodes."""
+        """Return the episodes of warm-up in a budget of ``budget`` episodes."""
         return min(self.warmup_episodes, budget // 4)
 
     def sigma_at(self, episode: int, budget: int) -> float:
-        """Sigma of episode 0 <= ``episode`` < ``budget``."""
+        """Return sigma in episode 0 <= ``episode`` < ``budget``."""
         decaying = episode - self.warmup(budget)
         if decaying < 0:
             return self.sigma
@@ -116,7 +117,7 @@ CODE = replace(
 
 
 def truncated_normal(mean: float, sigma: float, uniform: float) -> float:
-    """A draw from the normal (mean, sigma) truncated to [0, 1], as the inverse CDF of ``uniform``.
+    """Return the inverse CDF, at ``uniform``, of a normal (mean, sigma) truncated to [0, 1].
 
     Args:
         mean: in [0, 1], so that the interval never lies in a tail.
@@ -128,7 +129,7 @@ def truncated_normal(mean: float, sigma: float, uniform: float) -> float:
 
 
 class Actor(nn.Sequential):
-    """mu: (N, features) -> sparsity (N, 1) in (0, 1)."""
+    """The actor mu: (N, features) -> sparsity (N, 1) in (0, 1)."""
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__(
@@ -142,7 +143,7 @@ class Actor(nn.Sequential):
 
 
 class Critic(nn.Module):
-    """Q: (N, features), (N, 1) -> (N, 1)."""
+    """The critic Q: (N, features), (N, 1) -> (N, 1)."""
 
     def __init__(self, features: int, hidden: int, action_layer: int) -> None:
         super().__init__()
@@ -153,7 +154,7 @@ class Critic(nn.Module):
         self.value = nn.Linear(hidden, 1)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """Value of each pair, (B, 1)."""
+        """Return the value of each pair, (B, 1)."""
         first = self.first(state)
         if self.action_layer == 1:
             first = first + self.action(action)
@@ -183,23 +184,23 @@ class Replay:
         self.added += steps
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-        """``n`` transitions with replacement: state, action, reward, more, next state."""
+        """Draw ``n`` transitions with replacement: state, action, reward, more, next state."""
         rows = torch.from_numpy(rng.integers(min(self.added, self.size), size=n))
         return self.table[rows].split(self.columns, dim=1)
 
 
 class AMCDDPG:
-    """The paper's learner.
+    """The paper's DDPG agent.
 
     Args:
         env: an AMC environment.
-        seed: of initial weights, exploration and batches; global generators are left alone.
+        seed: of initial weights, exploration and batches; global generators are not used.
         options: hyper-parameters.
         changes: fields of ``options`` with other values, as in ``sigma=0.3``.
 
     Raises:
         TypeError: ``options`` has no such field.
-        ValueError: a value is out of its range.
+        ValueError: a value is out of range.
     """
 
     def __init__(
@@ -220,7 +221,7 @@ class AMCDDPG:
         self._followed = list(
             zip(self.targets.parameters(), self.networks.parameters(), strict=True)
         )
-        # Fused: one pass over each parameter; the plain loop costs more than a forward pass.
+        # Fused, because the plain loop over parameters takes longer than a forward pass.
         self.actor_optimizer, self.critic_optimizer = (
             torch.optim.Adam(network.parameters(), lr=lr, fused=True)
             for network, lr in ((self.actor, options.actor_lr), (self.critic, options.critic_lr))
@@ -241,13 +242,13 @@ class AMCDDPG:
                 self._learn_from(episode, episodes)
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what curves show of a run: sigma, the baseline, and the last update's losses."""
+        """Return figures for curves: sigma, the baseline, and the last update's losses."""
         known = {"sigma": self._sigma, "baseline": self.baseline}
         losses = {name: loss.item() for name, loss in self._losses.items()}
         return {name: value for name, value in known.items() if value is not None} | losses
 
     def _learn_from(self, episode: int, budget: int) -> None:
-        """One episode and the updates after it."""
+        """Play one episode, and make the updates after it."""
         warming_up = episode < self.options.warmup(budget)
         uniform = warming_up and self.options.warmup_actions == "uniform"
         self._sigma = None if uniform else self.options.sigma_at(episode, budget)
@@ -259,7 +260,7 @@ class AMCDDPG:
                 self._update()
 
     def _episode(self, sigma: float | None) -> float:
-        """Play and store one episode and return its reward; without sigma actions are uniform."""
+        """Play and store one episode, and return its reward; without sigma actions are uniform."""
         state, _ = self.env.reset()
         states, actions, reward, over = [state], [], 0.0, False
         while not over:
@@ -277,13 +278,13 @@ class AMCDDPG:
         return reward
 
     def _average(self, reward: float) -> None:
-        """Let the baseline follow ``reward``."""
+        """Update the baseline with ``reward``."""
         if self.baseline is None:
             self.baseline = reward
         self.baseline += self.options.baseline_rate * (reward - self.baseline)
 
     def _update(self) -> None:
-        """One step of critic, actor and target networks on one batch."""
+        """Update critic, actor and target networks on one batch."""
         batch = self.replay.sample(self.options.batch_size, self.rng)
         state, action, reward, more, next_state = batch
         if self.options.baseline == "batches":
@@ -305,7 +306,7 @@ class AMCDDPG:
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step on the optimizer's own weights; no other gradient is computed."""
+    """Make one step on the optimizer's own weights; no other gradient is computed."""
     weights = optimizer.param_groups[0]["params"]
     for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
         weight.grad = gradient

@@ -1,9 +1,9 @@
-"""A prior from many networks: plans that an ensemble of ``PlanValue`` foretells to be good.
+"""A prior from many networks: an ensemble of ``PlanValue`` predicts which plans are good.
 
-Before anything is evaluated the plan is sought whose foretold value is best, by the cross-entropy
-method over log-factors of the plans that are known before.  That is the first evaluation, and all
-of `learn(1)`: zero-shot.  With more evaluations a Gaussian process learns what the foretelling
-gets wrong on this network, and the plan of the largest expected improvement is next.
+Before any evaluation, the plan with the best predicted value is searched by the cross-entropy
+method over log-factors of plans that need no evaluation.  It is the first evaluation, and the only
+one of `learn(1)`: zero-shot.  With more evaluations a Gaussian process learns the prediction error
+on this network, and the plan of the largest expected improvement is evaluated next.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from .registry import register
 WEIGHTS = Path(__file__).with_name("weights") / "amc-policy.safetensors"
 
 LINEAR = ("accuracy", "score", "relative")
-"""Rewards that rise with the score alone, which is what is foretold."""
+"""Rewards that depend on the score alone, which is what is predicted."""
 
 DRAWN, BEST, ROUNDS = 192, 24, 5
-"""Plans of each round of the cross-entropy method, those that the next is drawn from, rounds."""
+"""Cross-entropy method: plans per round, best plans for the next round, number of rounds."""
 
 CAUTION = 0.5
-"""Standard deviations of the ensemble that a plan's value is lowered by: where its members differ,
-nobody knows."""
+"""Number of the ensemble's standard deviations that are subtracted from a plan's value, because
+predictions on which the members disagree are uncertain."""
 
 NOISE = 0.4
-"""Largest standard deviation of log-factors around mixtures of the plans known before."""
+"""Largest standard deviation of log-factors around mixtures of the initial plans."""
 
 AROUND = (0.05, 0.1, 0.2, 0.4)
-"""Standard deviations of log-factors that candidates are drawn with around the best plans."""
+"""Standard deviations of log-factors of candidates around the best plans."""
 
 REFIT = 10
-"""Evaluations from one choice of the process's scales to the next, once there are as many."""
+"""Evaluations between two fits of the process's scales, once there are as many."""
 
 
 @register("amc-policy", kind="learner")
 class AMCPolicy:
-    """An ensemble's proposal, and a Gaussian process around it.
+    """An agent that evaluates an ensemble's proposal, and searches around it.
 
     Args:
         env: an AMC environment that prunes channels within a budget.
@@ -55,8 +55,8 @@ class AMCPolicy:
         weights: a safetensors file of an ensemble that `benchmarks/transfer` trained.
 
     Raises:
-        ValueError: the environment prunes single weights, has no budget, or a reward that does not
-            rise with the score alone.
+        ValueError: the environment prunes weights, has no budget, or has a reward that does not
+            depend on the score alone.
         OSError: the weights cannot be read.
     """
 
@@ -64,22 +64,22 @@ class AMCPolicy:
         inner = amc(env)
         if inner.given.rewarding.name not in LINEAR:
             raise ValueError(
-                f"amc-policy foretells scores, and reward={inner.given.rewarding.name!r} is "
-                f"another thing: choose one of {', '.join(LINEAR)}"
+                f"amc-policy predicts scores, which reward={inner.given.rewarding.name!r} does not "
+                f"depend on alone: choose one of {', '.join(LINEAR)}"
             )
         self.env, self._rng = env, np.random.default_rng(seed)
         self._ensemble = ensemble(str(weights))
 
     @staticmethod
     def hyperparameter_files(*, weights: str | Path = WEIGHTS, **_: Any) -> list[Path]:
-        """Return the file of its weights: with others it is another agent."""
+        """Return the file of its weights: with other weights it is another agent."""
         return [Path(weights)]
 
     def learn(self, episodes: int) -> None:
-        """Evaluate ``episodes`` plans, the foretold best first.
+        """Evaluate ``episodes`` plans, the one with the best prediction first.
 
-        The second one is the uniform plan, unless rewards are relative: it says what a relative
-        reward of 0 is.
+        The second one is the uniform plan, unless rewards are relative, in which case its reward is
+        known to be 0.
         """
         problem = amc(self.env).problem
         self._units, self._channels = Units(problem), np.array(problem.budget.channels)
@@ -103,7 +103,7 @@ class AMCPolicy:
             rewards.append(execute(self.env, counts)[0])
 
     def _plans(self, logs: np.ndarray) -> np.ndarray:
-        """Counts of log-shares (n, T), each plan once."""
+        """Return the counts of plans given by log-shares (n, T), each plan once."""
         return np.unique(self._units.counts(logs), axis=0)
 
     def _value(self, counts: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ class AMCPolicy:
         return mean - CAUTION * deviation
 
     def _proposal(self) -> tuple[int, ...]:
-        """The plan of the best foretold value, by the cross-entropy method."""
+        """Return the plan with the best predicted value, found by the cross-entropy method."""
         logs = np.vstack(
             [np.log(self._units.anchors), self._units.mixtures(DRAWN, NOISE, self._rng)]
         )
@@ -125,10 +125,10 @@ class AMCPolicy:
         return tuple(map(int, counts[np.argmax(self._value(counts))]))
 
     def _next(self, process: Process, tried: np.ndarray, rewards: np.ndarray) -> tuple[int, ...]:
-        """The candidate of the largest expected improvement.
+        """Return the candidate with the largest expected improvement.
 
         Args:
-            process: that learns what the foretelling gets wrong.
+            process: model of the prediction error.
             tried: counts (n, T).
             rewards: their relative rewards (n,).
         """
@@ -151,7 +151,7 @@ class AMCPolicy:
 
 
 class Process:
-    """A Gaussian process over log-shares of what is left when the foretold value is taken away."""
+    """A Gaussian process over log-shares that models the error of the predicted values."""
 
     def __init__(self) -> None:
         from sklearn.gaussian_process import GaussianProcessRegressor
@@ -166,29 +166,29 @@ class Process:
         self._fitted = 0
 
     def fit(self, logs: np.ndarray, rest: np.ndarray) -> None:
-        """Condition on plans (n, T) and what is left of their values (n,)."""
+        """Condition on plans (n, T) and their prediction errors (n,)."""
         n = len(rest)
         again = n in (4, 7) or (n >= REFIT and n - self._fitted >= REFIT)
         optimizer: Any = "fmin_l_bfgs_b" if again else None
         self._process = self._make(self._kernel, optimizer=optimizer)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scales at the end of their range
+            warnings.simplefilter("ignore")  # about scales at the end of their range
             self._process.fit(logs / np.sqrt(logs.shape[1] / 8), rest)
         if again:
             self._kernel, self._fitted = self._process.kernel_, n
 
     def at(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation at plans (m, T)."""
+        """Return mean and standard deviation at plans (m, T)."""
         mean, deviation = self._process.predict(logs / np.sqrt(logs.shape[1] / 8), return_std=True)
         return mean, np.maximum(deviation, 1e-6)
 
 
 @cache
 def ensemble(path: str) -> tuple[PlanValue, ...]:
-    """Read an ensemble: tensors of the n-th member are named "n.".
+    """Read an ensemble, in whose file the names of the n-th member's tensors begin with "n.".
 
     Raises:
-        OSError: the file cannot be read, or holds something else.
+        OSError: the file cannot be read, or holds anything else.
     """
     try:
         members: dict[int, dict[str, Any]] = {}
@@ -198,7 +198,7 @@ def ensemble(path: str) -> tuple[PlanValue, ...]:
         return tuple(_member(members[number]) for number in sorted(members))
     except Exception as error:
         raise OSError(
-            f"{path} is no file of this version's weights: {error}; train it anew "
+            f"{path} does not hold weights of this version: {error}; train it again "
             "(python -m benchmarks transfer train)"
         ) from error
 
@@ -210,7 +210,7 @@ def _member(tensors: dict[str, Any]) -> PlanValue:
 
 
 def named(members: Sequence[PlanValue]) -> dict[str, Any]:
-    """Tensors of an ensemble by the names that ``ensemble`` reads, in half precision."""
+    """Return an ensemble's tensors by the names that ``ensemble`` reads, in half precision."""
     return {
         f"{number}.{name}": tensor.half().contiguous()
         for number, member in enumerate(members)

@@ -1,9 +1,9 @@
 """Optuna's samplers over whole plans: random shares, TPE, CMA-ES and a Gaussian process.
 
 A trial is one episode.  Its parameters are the units' shares of channels, of which only the
-proportions matter: they are scaled to what the budget just allows, so that no evaluation is spent
-on a plan that breaks the budget or leaves room in it (`Budget.scaled`).  The first trial is the
-uniform plan.
+proportions matter: they are scaled to use up the budget, so that no evaluation is spent on a plan
+that exceeds the budget or leaves room in it (`Budget.scaled`).  The first trial is the uniform
+plan.
 
 Optuna is imported when a learner is made, so that the other agents work without it.
 """
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 NEEDS = ("optuna", "cmaes", "greenlet")
-"""Optuna, what its CMA-ES is, and what its Gaussian process is slow without."""
+"""Optuna, the package of its CMA-ES, and one without which its Gaussian process is slow."""
 
 DRAWN = 64
-"""Random plans that are drawn at a time."""
+"""Number of random plans that are drawn at a time."""
 
 LEAST = 0.05
-"""Smallest share of a unit, against at most 1: one unit may keep 20 times the other's."""
+"""Smallest share of a unit, the largest being 1: shares may differ by a factor of 20."""
 
 
 class BlackBox:
-    """One of Optuna's samplers.
+    """An agent that searches with one of Optuna's samplers.
 
     Args:
         env: an AMC environment in either action mode.
@@ -72,32 +72,32 @@ class BlackBox:
                 done += known
 
     def known(self, done: int, units: int) -> int:
-        """Trials that depend on no reward still to come: those of a generation, or the next one.
+        """Return how many trials depend on no reward still to come: a generation's, or one.
 
         Args:
-            done: trials whose reward is known; the first one, the uniform plan, is no generation's.
-            units: parameters of a trial.
+            done: trials whose reward is known; the first, the uniform plan, is in no generation.
+            units: number of parameters of a trial.
         """
         if self.name == "random-shares":
             return DRAWN
         if self.name != "cma-es":
             return 1
-        generation = 4 + floor(3 * log(units))  # as CMA-ES chooses it (Hansen, 2016, table 1)
-        # Optuna draws for its optimizer with each trial until a finished one, which is the first of
-        # the second generation, holds it.
+        generation = 4 + floor(3 * log(units))  # the default of CMA-ES (Hansen, 2016, table 1)
+        # Optuna draws each trial from its own optimizer until a finished trial, the first of the
+        # second generation, holds the optimizer's state.
         alone = done in (0, 1 + generation)
         return 1 if alone else generation - (done - 1) % generation
 
 
 def begun(optuna: Any, sampler: BaseSampler, first: dict[str, float]) -> Any:
-    """Return a study that maximises, beginning with the parameters ``first``."""
+    """Return a study that maximises and starts with the parameters ``first``."""
     study = optuna.create_study(sampler=sampler, direction="maximize")
     study.enqueue_trial(first)
     return study
 
 
 def quiet_optuna() -> Any:
-    """Return the package, quiet about each trial."""
+    """Return the package, with its log messages about trials turned off."""
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)
@@ -105,7 +105,7 @@ def quiet_optuna() -> Any:
 
 
 def _stable(make: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
-    """Return a sampler, without the news that it is experimental."""
+    """Return a sampler, without the warning that it is experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", quiet_optuna().exceptions.ExperimentalWarning)
         return make(**options)
@@ -116,8 +116,8 @@ def gaussian_process(seed: int, drawn: int = 10, **options: Any) -> BaseSampler:
 
     Args:
         seed: of the sampler.
-        drawn: trials at random.
-        options: more of ``FrugalSampler``.
+        drawn: number of random trials.
+        options: further options of ``FrugalSampler``.
     """
     from .gaussian_process import FrugalSampler
 

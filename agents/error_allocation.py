@@ -1,24 +1,24 @@
-"""Searchers of our own: they begin where the layers' errors say, and look around from there.
+"""Searchers that start from the layers' errors and search around that plan.
 
-What a plan does to each layer is known before any evaluation: the least-squares factors say how
-much of a layer's output is lost when it keeps k channels (`Engine.errors`, from the calibration
+The effect of a plan on each layer is known before any evaluation: the least-squares factors tell
+how much of a layer's output is lost when it keeps k channels (`Engine.errors`, from the calibration
 images).  The plan of least total error within the budget,
 
     minimise  sum over units of error_u(k_u)   so that the cost of k is within the budget,
 
-is the first to be evaluated.  What the errors do not know is how much a loss in one layer matters
-against a loss in another.  So a Gaussian process (Optuna's) searches one log-factor for each
-unit's share of channels, zero being that first plan, and each plan is scaled to what the budget
-just allows.  Near a good plan few evaluations are enough: the reward changes slowly with the
-factors, and none of them wastes the budget.
+is evaluated first.  The errors do not tell how much a loss in one layer matters compared to a loss
+in another.  So a Gaussian process (Optuna's) searches one log-factor for each unit's share of
+channels, where zero stands for that first plan, and each plan is scaled to use up the budget.  Near
+a good plan few evaluations are enough, because the reward changes slowly with the factors, and no
+evaluation leaves room in the budget.
 
-That is `error-allocation`.  `loss-allocation` also weights each layer's error by how much the loss
-reacts to it (`compression/ranking/sensitivity.py`): in full, by its square root, and not at all.
-Which of the three is right depends on the network, by a lot where there are shortcuts, so all
-three plans are evaluated, and the process looks around the best.
+That is `error-allocation`.  `loss-allocation` also weights each layer's error by the loss's
+sensitivity to it (`compression/ranking/sensitivity.py`): in full, by its square root, and not at
+all.  Which of the three is best depends strongly on the network if it has shortcuts, so all three
+plans are evaluated, and the process searches around the best.
 
-`output-allocation` goes by what becomes of a unit's pruning at the network's outputs, which is
-measured once, every unit alone, on calibration images (`Engine.ablations`).
+`output-allocation` uses the errors that pruning a unit causes in the network's outputs, which are
+measured once, for every unit alone, on calibration images (`Engine.ablations`).
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from .registry import register
 from .threads import learner_threads
 
 RANGE = 0.7
-"""Bound of log-factors to either side: a share of channels is at most halved or doubled."""
+"""Largest absolute log-factor: a share of channels is at most halved or doubled."""
 
 DRAWN = 5
-"""Plans drawn around the first one before the process is asked."""
+"""Number of plans drawn around the first one before the process is used."""
 
 CURVATURES = (1.0, 0.5, 0.0)
 """Powers of the loss's sensitivity that loss-allocation weights errors by."""
@@ -50,24 +50,25 @@ CURVATURES = (1.0, 0.5, 0.0)
 
 @register("error-allocation", kind="searcher", needs=NEEDS)
 class ErrorAllocation:
-    """A Gaussian process around the plan of least total error.
+    """An agent that searches with a Gaussian process around the plan of least total error.
 
-    Without a budget the share of the full cost is searched as well.
+    Without a budget it also searches the share of the full cost.
 
     Args:
         env: an AMC environment that prunes channels, in either action mode.
         seed: of the draws and the process.
-        by: which errors, see ``Engine.errors``.  Of several those whose plan has the best reward
-            are taken, at an evaluation each.
-        prior: whether the errors say where to begin; otherwise it is at the uniform plan.
-        process: whether the Gaussian process chooses; otherwise plans around the start are drawn.
+        by: kinds of errors, see ``Engine.errors``.  Of several, those whose plan has the best
+            reward are used, at the cost of an evaluation each.
+        prior: whether to start from the plan of least error rather than the uniform plan.
+        process: whether the Gaussian process chooses plans; otherwise they are drawn around the
+            start.
 
     Raises:
-        ValueError: the environment prunes single weights.
+        ValueError: the environment prunes weights.
     """
 
     by: By
-    """Errors that plans go by now."""
+    """The kind of errors in use."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class ErrorAllocation:
         self._optuna = quiet_optuna()
         self.env, self.prior = env, prior
         self.errors = dict(zip(by, amc(env).engine.errors(*by), strict=True))
-        # Allocated once for each; without a budget they depend on the size.
+        # Allocated once for each kind of errors; without a budget the plans depend on the size.
         self.starts = {each: self._start(each) for each in by}
         self.by = by[0]
         self.sampler = (
@@ -107,7 +108,7 @@ class ErrorAllocation:
         def objective(trial: Any) -> float:
             factors = [trial.suggest_float(name, -RANGE, RANGE) for name in names]
             size = trial.suggest_float("size", 0.0, 1.0) if "size" in first else None
-            if trial.number == 0:  # told, not evaluated again
+            if trial.number == 0:  # known already, not evaluated again
                 return rewards[self.by]
             return execute(self.env, self.plan(factors, size))[0]
 
@@ -116,18 +117,18 @@ class ErrorAllocation:
             study.optimize(objective, n_trials=1 + episodes - len(rewards))
 
     def _start(self, by: By) -> tuple[int, ...] | None:
-        """Return the plan that factors are of, if it is the same for all sizes."""
+        """Return the plan that factors refer to, if it is the same for all sizes."""
         budget = amc(self.env).budget
         if not self.prior:
             return budget.scaled(np.ones(len(budget.channels)))
         return None if budget.limit is None else self.least_error(by)
 
     def plan(self, factors: Sequence[float], size: float | None = None) -> tuple[int, ...]:
-        """Return counts of the plan that log-factors name.
+        """Return the counts of the plan with given log-factors.
 
         Args:
-            factors: of each unit's share of channels.
-            size: where there is no budget, from 0, the smallest admissible cost, to 1, the full.
+            factors: log-factor of each unit's share of channels.
+            size: without a budget, from 0, the smallest admissible cost, to 1, the full cost.
         """
         budget = amc(self.env).budget
         start = self.starts[self.by] or self.least_error(self.by, size)
@@ -135,7 +136,7 @@ class ErrorAllocation:
         return budget.scaled(shares)
 
     def least_error(self, by: By, size: float | None = None) -> tuple[int, ...]:
-        """Counts of the plan of least total error within the budget; without one, of a size."""
+        """Return counts of least total error within the budget, or for a size without one."""
         inner = amc(self.env)
         limit = inner.budget.limit
         if limit is None:

@@ -13,7 +13,7 @@ from .registry import register
 
 @register("evolution", kind="searcher")
 class Evolution:
-    """``amc_gym.search``: children of the ten best plans, each scaled to what the budget allows.
+    """The search of ``amc_gym.search``: children of the ten best plans, scaled to the budget.
 
     Args:
         env: an AMC environment with ``action_mode="clamp"``.

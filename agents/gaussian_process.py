@@ -1,13 +1,13 @@
 """Optuna's Gaussian process, and scikit-learn's once there are many trials.
 
-Optuna's sampler maximises the likelihood of its kernel anew before each trial, at a cost that grows
-with the cube of the trials before: beyond a hundred it spends nearly all of a run.  From there on
-the kernel is fitted only when the trials have grown by a share, from where it was, and the
-expected improvement is maximised over candidates that are drawn, not by gradients.  Both models are
-the same: a Matern kernel (nu = 5/2) with a length for each parameter, over an objective that is all
-but free of noise.
+Optuna's sampler maximises the likelihood of its kernel again before each trial, at a cost that
+grows with the cube of the number of trials: beyond a hundred it takes nearly all of a run's time.
+From there on, the kernel is fitted only when the number of trials has grown by a share, starting
+from the previous fit, and the expected improvement is maximised over random candidates rather than
+by gradients.  Both models are the same: a Matern kernel (nu = 5/2) with a length scale for each
+parameter, for an objective almost without noise.
 
-Whoever needs it imports it when a learner is made: it needs Optuna.
+This module needs Optuna, and is imported when a learner is made.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 FEW = 100
-"""Trials that are left to Optuna, where nobody says otherwise."""
+"""Default number of trials that are left to Optuna."""
 
 GROWN = 1.15
-"""The kernel is fitted anew when there are so many times the trials of the last fit."""
+"""Growth in the number of trials after which the kernel is fitted again."""
 
 STEPS = 20
-"""Iterations of a fit at most; it begins where the last one ended."""
+"""Most iterations of a fit, which starts from the previous one."""
 
 NOISE = 1e-3
-"""Variance of the noise against the objective's: accuracies of some hundred images are rounded."""
+"""Variance of the noise relative to the objective's, for accuracies on some hundred images."""
 
 DRAWN = 512
-"""Candidates that are drawn evenly, and as many around the best trials."""
+"""Number of candidates that are drawn uniformly, and of those around the best trials."""
 
 PARENTS = 8
-"""Points that candidates are drawn around: the best trials, then the best candidates."""
+"""Number of points that candidates are drawn around: best trials, then best candidates."""
 
 SPREADS = (0.1, 0.05, 0.02, 0.01)
-"""Standard deviations around them, round after round; the range of a parameter is 1."""
+"""Standard deviation around them in each round; the range of a parameter is 1."""
 
 CHANGED = 0.4
 """Share of a parent's parameters that are changed."""
 
 
 class FrugalSampler(GPSampler):
-    """Optuna's Gaussian process for the first trials, and ``Process`` for the rest.
+    """A sampler with Optuna's Gaussian process for the first trials, and ``Process`` afterwards.
 
     Studies maximise one value, over parameters that are real numbers.
 
     Args:
-        seed: of all that is drawn.
-        few: trials that are left to Optuna.
-        options: more of Optuna's sampler.
+        seed: of all draws.
+        few: number of trials that are left to Optuna.
+        options: further options of Optuna's sampler.
     """
 
     def __init__(self, *, seed: int, few: int = FEW, **options: Any) -> None:
@@ -95,11 +95,11 @@ class Process:
         self._fitted = 0
 
     def propose(self, points: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the point (T,) of the largest expected improvement that was found.
+        """Return the point (T,) with the largest expected improvement among the candidates.
 
         Args:
-            points: tried so far, (n, T).
-            values: of the objective there, (n,).
+            points: tried points, (n, T).
+            values: of the objective at these points, (n,).
         """
         improvement = self._improvement(points, values)
         best = points[np.argsort(-values, kind="stable")[:PARENTS]]
@@ -112,7 +112,7 @@ class Process:
         return found[np.argmax(gains)]
 
     def _around(self, parents: np.ndarray, spread: float) -> np.ndarray:
-        """Draw points near some others, of which a share of the parameters is changed."""
+        """Draw points near others by changing a share of their parameters."""
         rng = self._rng
         chosen = parents[rng.integers(len(parents), size=DRAWN)]
         changed = rng.random(chosen.shape) < CHANGED
@@ -123,7 +123,7 @@ class Process:
     def _improvement(
         self, points: np.ndarray, values: np.ndarray
     ) -> Callable[[np.ndarray], np.ndarray]:
-        """Fit the process; return the expected improvement (m,) at points (m, T)."""
+        """Fit the process, and return the expected improvement (m,) at points (m, T)."""
         from scipy.special import ndtr
 
         standard = (values - values.mean()) / max(values.std(), 1e-12)
@@ -140,7 +140,7 @@ class Process:
         return improvement
 
     def _conditioned(self, points: np.ndarray, values: np.ndarray) -> Any:
-        """Return scikit-learn's process given what was tried, its kernel fitted now and then."""
+        """Return scikit-learn's process conditioned on the tried points, refitted now and then."""
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
@@ -151,7 +151,7 @@ class Process:
         optimizer: Any = _few_steps if again else None
         process = GaussianProcessRegressor(self._kernel, alpha=NOISE, optimizer=optimizer)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a length at the end of its range: it does not matter
+            warnings.simplefilter("ignore")  # about a length at the end of its range: harmless
             process.fit(points, values)
         if again:
             self._kernel, self._fitted = process.kernel_, len(values)
@@ -161,7 +161,7 @@ class Process:
 def _few_steps(
     loss: Callable[..., Any], start: np.ndarray, bounds: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Minimise as scikit-learn does, within some iterations."""
+    """Minimise as scikit-learn does, with a limit on the iterations."""
     from scipy.optimize import minimize
 
     found = minimize(

@@ -1,14 +1,14 @@
-"""NetAdapt: greedily, layer by layer, always the reduction that costs the least accuracy.
+"""NetAdapt: greedy pruning, each round the reduction that costs the least accuracy.
 
 Yang et al., "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications", ECCV
-2018.  A round brings the network's cost down by a constant share of what is left, as the authors'
-schedules decay.  For each unit there is one candidate, which reaches the round's target by that
-unit alone and takes no more channels than that needs; all are evaluated, and the most accurate one
-is the next round's network.
+2018.  A round reduces the network's cost by a constant share of what is left, like the authors'
+decaying schedules.  For each unit there is one candidate, which reaches the round's target by
+pruning that unit alone, by no more channels than necessary; all candidates are evaluated, and the
+most accurate one is the next round's network.
 
-Candidates are evaluated as the environment evaluates plans (its recovery in place of NetAdapt's
-short fine-tuning), and each counts as an evaluation.  The budget of evaluations decides how many
-rounds there are; the more, the smaller the steps.
+Candidates are evaluated as the environment evaluates plans (with its recovery instead of NetAdapt's
+short fine-tuning), and each counts as an evaluation.  The budget of evaluations determines the
+number of rounds; the more rounds, the smaller the steps.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from .registry import register
 
 @register("netadapt", kind="searcher", deterministic=True)
 class NetAdapt:
-    """Greedy reduction, layer by layer; deterministic.
+    """Greedy reduction, unit by unit; deterministic.
 
     Without a budget each round's network is a plan of its own, down to the smallest network.  With
-    fewer evaluations than one round takes, what is evaluated is the uniform plan.
+    fewer evaluations than one round takes, only the uniform plan is evaluated.
 
     Args:
-        env: an AMC environment in either action mode, recorded.
-        seed: nothing depends on it.
+        env: an AMC environment in either action mode, with recording.
+        seed: has no effect.
 
     Raises:
-        TypeError: the environment is not recorded, as ``agents.make`` does.
+        TypeError: the environment does not record, which ``agents.make`` arranges.
     """
 
     def __init__(self, env: gym.Env[Any, Any], seed: int = 0) -> None:
         if not isinstance(env, Recorder):
-            raise TypeError("NetAdapt evaluates on the side: make it by agents.make('netadapt', …)")
+            raise TypeError("NetAdapt needs a Recorder: make it by agents.make('netadapt', …)")
         self.env = env
         self.budget, self.cost = amc(env).budget, amc(env).cost
 
@@ -66,22 +66,22 @@ class NetAdapt:
                 execute(self.env, counts)
                 spent += 1
         if budget.limit is not None or not rounds:
-            # Where none of the units could reach a target alone, what is still over the budget all
-            # units give alike.
+            # If no unit can reach a target alone, all units together give up what still exceeds
+            # the budget.
             shares = np.array(counts) / budget.channels
             execute(self.env, counts if budget.admits(counts) else budget.scaled(shares))
 
     def round(
         self, counts: tuple[int, ...], target: int, evaluations: int
     ) -> tuple[tuple[int, ...], int]:
-        """Return the most accurate of the candidates, and how many evaluations that took.
+        """Return the most accurate candidate, and the number of evaluations that took.
 
-        Where no unit reaches the target alone, the candidates take as much as each can.
+        If no unit reaches the target alone, each candidate reduces its unit as far as possible.
 
         Args:
             counts: of the network so far.
-            target: cost that it is to reach.
-            evaluations: how many may be spent.
+            target: cost to reach.
+            evaluations: number of evaluations that may be spent.
         """
         if self.cost.total(counts) <= target:
             return counts, 0
@@ -96,7 +96,7 @@ class NetAdapt:
         return chosen[int(np.argmax(accuracies))], len(chosen)
 
     def candidates(self, counts: Sequence[int], target: int) -> Iterator[tuple[int, ...]]:
-        """For each unit, the largest count that reaches the target, or its least one."""
+        """Yield, for each unit, the plan with its largest count that reaches the target."""
         for unit, (count, choices) in enumerate(zip(counts, self.budget.admissible, strict=True)):
             smaller = choices[: bisect_right(choices, count) - 1]
             if smaller:
@@ -109,5 +109,5 @@ class NetAdapt:
 
 
 def _with(counts: Sequence[int], unit: int, count: int) -> tuple[int, ...]:
-    """Return the counts, but of one unit."""
+    """Return the counts with that of one unit replaced."""
     return (*counts[:unit], count, *counts[unit + 1 :])

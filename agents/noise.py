@@ -8,20 +8,20 @@ from stable_baselines3.common.noise import NormalActionNoise
 
 
 class ActionNoiseDecay(BaseCallback):
-    """Lets the standard deviation of normal action noise decay exponentially.
+    """A callback that lets the standard deviation of normal action noise decay exponentially.
 
     It is constant during the warm-up (``learning_starts`` steps) and then falls geometrically,
-    rollout by rollout, to ``final_std`` at the end of training, however long that is.  A plain SB3
-    callback: name it in an rl_zoo3 row, or hand it to ``model.learn``.
+    rollout by rollout, to ``final_std`` at the end of training, for any length of training.  It is
+    a plain SB3 callback: name it in an rl_zoo3 row, or pass it to ``model.learn``.
 
     Standard deviations are in SB3's units, where actions range over [-1, 1]: twice the paper's.
 
     Args:
-        final_std: at the last step.
+        final_std: standard deviation at the last step.
 
     Raises:
-        ValueError: ``final_std`` is not positive, or at the start of training the model has no
-            ``NormalActionNoise`` of a larger standard deviation.
+        ValueError: ``final_std`` is not positive, or when training starts the model has no
+            ``NormalActionNoise`` with a larger standard deviation.
     """
 
     def __init__(self, final_std: float) -> None:
@@ -42,7 +42,7 @@ class ActionNoiseDecay(BaseCallback):
         self._total: int = self.locals["total_timesteps"]
 
     def std_at(self, steps: int) -> np.ndarray:
-        """Return standard deviation of each action after ``steps`` steps of training."""
+        """Return the standard deviation of each action after ``steps`` steps of training."""
         warmup = self.model.learning_starts  # type: ignore[attr-defined]
         decayed = max(0, steps - warmup) / max(1, self._total - warmup)
         return self._initial * (self.final_std / self._initial) ** decayed

@@ -1,8 +1,8 @@
-"""onnx-policy: anybody's policy, as an ONNX graph from comparable observations to actions.
+"""onnx-policy: any policy, as an ONNX graph from comparable observations to actions.
 
 The graph has one input, observations (n, features) float32, and one output, actions (n, 1) in
-[0, 1] of the residual action mode.  It is computed by ONNX Runtime on one thread of the CPU; of the
-standard operators those are refused that loop or draw, so that it ends and repeats.
+[0, 1] of the residual action mode.  It is run by ONNX Runtime on one thread of the CPU.  Standard
+operators that loop or draw random numbers are refused, so that it ends and is repeatable.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from .step_policy import LARGEST, Act, StepPolicy, Trained
 OBSERVATION, ACTION_MODE = "comparable", "residual"
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-"""Domains of operators that are ONNX's own."""
+"""Domains of ONNX's own operators."""
 
-OUTSIDE = "its weights are in another file: save them with it (torch.onnx: external_data=False)"
+OUTSIDE = "its weights are in another file: save them in it (torch.onnx: external_data=False)"
 
 LOOPING = {"Loop", "Scan"}
-DRAWING = {"Bernoulli", "Dropout", "Multinomial"}  # beside RandomNormal and the like
+DRAWING = {"Bernoulli", "Dropout", "Multinomial"}  # besides RandomNormal and similar ones
 
 
 def read(path: Path) -> tuple[Act, Trained]:
     """Read a policy's graph.
 
     Raises:
-        OSError: it cannot be read, is no such graph, or does not answer as one.
+        OSError: the file cannot be read, is not such a graph, or does not compute actions.
         ImportError: ONNX or ONNX Runtime is not installed.
     """
     try:
@@ -42,7 +42,7 @@ def read(path: Path) -> tuple[Act, Trained]:
         _check(content)
         session, features = _session(content)
     except (DocumentError, ValueError) as error:
-        raise OSError(f"{path} is no policy in ONNX: {' '.join(str(error).split())}") from error
+        raise OSError(f"{path} is not a policy in ONNX: {' '.join(str(error).split())}") from error
     name = session.get_inputs()[0].name
 
     def act(observations: np.ndarray) -> np.ndarray:
@@ -50,12 +50,12 @@ def read(path: Path) -> tuple[Act, Trained]:
             (actions,) = session.run(None, {name: observations.astype(np.float32)})
         except Exception as error:  # ONNX Runtime's own classes have no common ancestor
             said = " ".join(str(error).split())
-            raise OSError(f"{path} is no policy in ONNX: it fails: {said}") from error
+            raise OSError(f"{path} is not a policy in ONNX: it fails: {said}") from error
         actions = np.asarray(actions)
         if actions.shape != (len(observations), 1) or not np.isfinite(actions).all():
             raise OSError(
-                f"{path} is no policy in ONNX: of {len(observations)} observations it should make "
-                f"({len(observations)}, 1) finite actions, not {actions.shape}"
+                f"{path} is not a policy in ONNX: for {len(observations)} observations it should "
+                f"return ({len(observations)}, 1) finite actions, not {actions.shape}"
             )
         return actions.clip(0, 1).astype(np.float32)
 
@@ -64,10 +64,10 @@ def read(path: Path) -> tuple[Act, Trained]:
 
 
 def _check(content: bytes) -> None:
-    """See that a graph has what it needs with it, and only operators that end and repeat.
+    """Refuse a graph that is incomplete, or has operators that loop or draw random numbers.
 
     Raises:
-        ValueError: it has not.
+        ValueError: it is such a graph.
     """
     onnx = _module("onnx")
     try:
@@ -75,22 +75,22 @@ def _check(content: bytes) -> None:
     except Exception as error:
         raise ValueError(f"it cannot be parsed: {error}") from error
     if model.functions:
-        raise ValueError("it defines functions of its own: export it without")
+        raise ValueError("it defines functions of its own: export it without them")
     for graph in _graphs(model.graph):
         for tensor in (*graph.initializer, *(s.values for s in graph.sparse_initializer)):
             if tensor.external_data:
                 raise ValueError(OUTSIDE)
         for node in graph.node:
             if node.domain not in DOMAINS:
-                raise ValueError(f"operator {node.domain}.{node.op_type} is none of ONNX's own")
+                raise ValueError(f"operator {node.domain}.{node.op_type} is not one of ONNX's own")
             if node.op_type in LOOPING:
-                raise ValueError(f"operator {node.op_type} is refused: nobody knows when it ends")
+                raise ValueError(f"operator {node.op_type} is refused: it may never end")
             if node.op_type in DRAWING or node.op_type.startswith("Random"):
-                raise ValueError(f"operator {node.op_type} is refused: it draws")
+                raise ValueError(f"operator {node.op_type} is refused: it draws random numbers")
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
-    """A graph and those inside of it; with constants of nodes, as graphs' initial values."""
+    """Yield a graph and all graphs inside it, with nodes' constants added as initial values."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -101,7 +101,7 @@ def _graphs(graph: Any) -> Iterator[Any]:
 
 
 def _session(content: bytes) -> tuple[Any, int]:
-    """Return an inference session and how many features an observation has.
+    """Return an inference session and the number of features of an observation.
 
     Raises:
         ValueError: ONNX Runtime refuses it, or it has other inputs and outputs.
@@ -139,16 +139,16 @@ def _module(name: str) -> Any:
 
 @register("onnx-policy", kind="policy", deterministic=True)
 class ONNXPolicy(StepPolicy):
-    """One episode of a policy in ONNX.
+    """An agent that plays one episode by a policy in ONNX.
 
     Args:
         env: an AMC environment with ``observation="comparable"`` and ``action_mode="residual"``.
-        seed: of nothing.
+        seed: has no effect.
         weights: the file.
 
     Raises:
-        ValueError: the environment is another one.
-        OSError: the file cannot be read, or is none.
+        ValueError: the environment has another observation or action mode.
+        OSError: the file cannot be read, or is not such a policy.
         ImportError: ONNX or ONNX Runtime is not installed.
     """
 

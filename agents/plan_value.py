@@ -1,10 +1,10 @@
-"""PlanValue: what a plan is worth, foretold from a network's units before anything is evaluated.
+"""PlanValue: a model that predicts the value of a plan from a network's units.
 
-A layer of attention reads one row for each unit: what the unit is, what the budget is, and what the
-plan does to it.  It answers with what is lost there, and all of that together, against what the
-uniform plan loses, is the relative reward: 0 for the uniform plan, 1 for the full network.  It is
-trained by regression on plans of many networks that were evaluated (`benchmarks/transfer`).
-Several of them, begun from other weights, make an ensemble.
+A layer of attention reads one row for each unit, which describes the unit, the budget, and what the
+plan does to the unit.  Its output is the loss at each unit; the total, relative to that of the
+uniform plan, gives the relative reward: 0 for the uniform plan, 1 for the full network.  The model
+is trained by regression on evaluated plans of many networks (`benchmarks/transfer`).  Several
+models with other initial weights make an ensemble.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from amc_gym.envs.observations.features import EPISODE, UNIT, EpisodeFeatures, u
 from amc_gym.envs.problem import Problem
 
 ANCHORS = ("uniform", "least error", "between", "least loss", "least output error")
-"""Plans that are known before: one share of all units, least errors of layers weighted in three
-ways, and least errors of the outputs."""
+"""Plans that need no evaluation: uniform shares, least errors of layers with three weightings, and
+least errors of the outputs."""
 
 PLANNED = 6 + len(ANCHORS)
-"""Features of what a plan does to a unit."""
+"""Number of features that describe what a plan does to a unit."""
 
 SIZE = len(EPISODE) + len(UNIT) + len(ablation.SHARES) + PLANNED
 
 
 class Units:
-    """Tells what is known of the units of a problem, and of what plans do to them.
+    """Features of the units of a problem, and of plans for it.
 
     Args:
-        problem: of channels, with a budget.
+        problem: of channel pruning with a budget.
 
     Attributes:
         anchors: shares that the plans ``ANCHORS`` keep, (5, T).
         uniform: rows of the uniform plan, (1, T, SIZE).
 
     Raises:
-        ValueError: the problem prunes single weights, or has no budget.
+        ValueError: the problem prunes weights, or has no budget.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -49,7 +49,7 @@ class Units:
         allocation.demand_budget("this agent")
         facts = Facts(allocation, "this agent")
         self._channels, ends = facts.channels, np.ones((len(facts.channels), 1))
-        self._curves = np.hstack([ends, facts.errors, 0 * ends])  # at no channels, and at all
+        self._curves = np.hstack([ends, facts.errors, 0 * ends])  # with no channels, and with all
         (self._ablated,) = problem.engine.errors("outputs")
         self._loss = facts.sensitivity
         self._budget = problem.mode.batched
@@ -61,24 +61,24 @@ class Units:
         self.uniform = self.rows(np.array([allocation.uniform]))
 
     def mixtures(self, n: int, noise: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw plans between the anchors and around, log-shares (n, T).
+        """Draw plans between and around the anchors, as log-shares (n, T).
 
-        Each mixes the anchors' logarithms and adds noise to every unit.
+        Each plan mixes the anchors' logarithms and adds noise to every unit.
 
         Args:
-            n: how many.
-            noise: largest standard deviation of the log-factors; it differs from plan to plan.
-            rng: what is drawn with.
+            n: number of plans.
+            noise: largest standard deviation of the log-factors, which differs between plans.
+            rng: random generator.
         """
         mixed = rng.dirichlet(np.full(len(self.anchors), 0.5), n) @ np.log(self.anchors)
         return mixed + rng.normal(size=mixed.shape) * rng.uniform(0, noise, (n, 1))
 
     def counts(self, logs: np.ndarray) -> np.ndarray:
-        """Counts of the plans within the budget that log-shares (n, T) name, (n, T) int64."""
+        """Return counts (n, T), int64, within the budget for given log-shares (n, T)."""
         return self._budget.scaled(np.exp(logs))
 
     def rows(self, counts: np.ndarray) -> np.ndarray:
-        """Features of plans, counts (n, T) -> (n, T, SIZE) float32."""
+        """Return the features of plans, counts (n, T) -> (n, T, SIZE) float32."""
         shares = counts / self._channels
         places = np.array([0.0, *SHARES, 1.0])
         errors = np.stack(
@@ -96,20 +96,20 @@ class Units:
 
 
 def _decades(errors: np.ndarray) -> np.ndarray:
-    """Scale relative squared errors: 1e-4 is 0 and 1 is 1, by the logarithm."""
+    """Scale relative squared errors logarithmically, so that 1e-4 becomes 0 and 1 becomes 1."""
     return 1 + np.log10(np.maximum(errors, 1e-4)) / 4
 
 
 class PlanValue(nn.Module):
-    """Rows of units -> what a plan loses, as a logarithm.
+    """A model from rows of units to the logarithm of what a plan loses.
 
-    Every unit adds to it what depends on all of them, and the scale cancels out: the relative
-    reward is 1 less the share of what the uniform plan loses.
+    Every unit contributes a term that depends on all units.  The scale cancels out: the relative
+    reward is 1 minus the loss as a share of the uniform plan's.
 
     Args:
-        width: of the rows inside.
+        width: of the hidden rows.
         heads: of the layer of attention over the units.
-        dropout: in that layer, while training.
+        dropout: in that layer, during training.
     """
 
     def __init__(self, width: int = 64, heads: int = 4, dropout: float = 0.1) -> None:
@@ -123,14 +123,14 @@ class PlanValue(nn.Module):
         )
 
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Foretell what plans lose.
+        """Predict what plans lose.
 
         Args:
             rows: (n, T, SIZE).
-            mask: (n, T) bool, true where there is a unit; ``None``: everywhere.
+            mask: (n, T) bool, True for units, False for padding; ``None``: only units.
 
         Returns:
-            (n,) logarithms, in a unit of the network's own.
+            (n,) logarithms, in a unit that differs between networks.
         """
         if mask is None:
             mask = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
@@ -139,9 +139,10 @@ class PlanValue(nn.Module):
 
 
 def relative(lost: Tensor, uniform: Tensor) -> Tensor:
-    """Relative rewards of plans, (n,), of what they and the uniform plan lose, logarithms.
+    """Return relative rewards of plans, (n,), from the log-losses of plans and the uniform plan.
 
-    0 for the uniform plan, 1 for nothing lost; where e^2 times as much is lost it ends.
+    They are 0 for the uniform plan and 1 for no loss, and are bounded where a plan loses e^2 times
+    as much as the uniform plan.
     """
     return 1 - torch.exp((lost - uniform).clamp(max=2))
 
@@ -149,18 +150,18 @@ def relative(lost: Tensor, uniform: Tensor) -> Tensor:
 def foretold(
     ensemble: Sequence[PlanValue], rows: np.ndarray, uniform: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of an ensemble's relative rewards.
+    """Return mean and standard deviation of an ensemble's predicted relative rewards.
 
     Args:
-        ensemble: in eval mode.
+        ensemble: models in eval mode.
         rows: of plans, (n, T, SIZE).
         uniform: of the uniform plan, (1, T, SIZE).
 
     Returns:
-        (n,) and (n,).
+        Mean (n,) and standard deviation (n,).
     """
     with torch.inference_mode():
         plans, base = torch.from_numpy(rows), torch.from_numpy(uniform)
         answers = torch.stack([relative(each(plans), each(base)) for each in ensemble])
-    deviation = answers.std(0, correction=min(len(answers) - 1, 1))  # of one member 0
+    deviation = answers.std(0, correction=min(len(answers) - 1, 1))  # 0 for one member
     return answers.mean(0).double().numpy(), deviation.double().numpy()

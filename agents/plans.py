@@ -1,4 +1,4 @@
-"""Plans named by their channel counts: what agents need that think in whole plans, not in steps."""
+"""Plans given by channel counts, for agents that work with whole plans rather than steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def amc(env: gym.Env[Any, Any]) -> CompressionEnv:
     """Return the environment beneath all wrappers.
 
     Raises:
-        TypeError: it is no AMC environment.
+        TypeError: it is not an AMC environment.
     """
     unwrapped = env.unwrapped
     if not isinstance(unwrapped, CompressionEnv):
@@ -23,19 +23,19 @@ def amc(env: gym.Env[Any, Any]) -> CompressionEnv:
 
 
 def steps_per_episode(env: gym.Env[Any, Any]) -> int:
-    """T, the number of units: each episode has as many steps."""
+    """Return T, the number of units, which is the number of steps of an episode."""
     return amc(env).steps_per_episode
 
 
 def execute(env: gym.Env[Any, Any], counts: Sequence[int]) -> tuple[float, dict[str, Any]]:
-    """Evaluate a plan, one episode, in view of all wrappers: its reward and last info.
+    """Evaluate a plan in one episode that all wrappers see; return its reward and last info.
 
     Args:
         env: an AMC environment, wrapped or not.
         counts: admissible count of each unit, within the budget.
 
     Raises:
-        TypeError: it is no AMC environment.
+        TypeError: it is not an AMC environment.
         ValueError: as ``CompressionEnv.execute``.
     """
     return amc(env).execute(counts, through=env)

@@ -1,9 +1,9 @@
-"""Loaders of policies' files by name, and which one a file is for.
+"""Loaders of policy files by name, and the detection of a file's loader.
 
 | loader     | file                                                          | agent       |
 |------------|---------------------------------------------------------------|-------------|
 | amc-policy | safetensors, an ensemble                                      | amc-policy  |
-| sb3        | safetensors, what Stable-Baselines3 learnt on a suite         | sb3-policy  |
+| sb3        | safetensors, trained by Stable-Baselines3 on a suite          | sb3-policy  |
 | onnx       | ONNX, a graph from comparable observations to actions         | onnx-policy |
 """
 
@@ -17,11 +17,11 @@ from amc_gym._utils.documents import DocumentError
 from .step_policy import about
 
 LOADERS = {"amc-policy": "amc-policy", "sb3": "sb3-policy", "onnx": "onnx-policy"}
-"""Loader -> name of the agent that carries out what it loads."""
+"""Loader -> name of the agent that plays what it loads."""
 
 
 def declared(path: Path) -> str | None:
-    """Return the loader that a file is for, as it says itself; ``None``: it does not say.
+    """Return the loader that a file names itself; ``None`` if it names none.
 
     Raises:
         OSError: it is missing, or neither safetensors nor named ``.onnx``.
@@ -38,9 +38,9 @@ def declared(path: Path) -> str | None:
 
 
 def is_for(path: Path, agent: str) -> bool:
-    """Whether an agent carries out a file's policy.
+    """Return whether an agent plays a file's policy.
 
-    A file that does not say whose it is is an ensemble, or that of an agent of one's own.
+    A file that names no loader is an ensemble, or belongs to a user's own agent.
 
     Raises:
         OSError: as ``declared``.

@@ -1,4 +1,4 @@
-"""Random search: independent uniform actions.  An agent that does not beat it learned nothing."""
+"""Random search: independent uniform actions.  Agents should beat it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .registry import register
 
 @register("random", kind="searcher")
 class RandomSearch:
-    """Draws every action from U[0, 1].
+    """An agent that draws every action from U[0, 1].
 
     Args:
         env: any environment with a Box(0, 1, (1,)) action.

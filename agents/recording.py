@@ -1,7 +1,7 @@
-"""Recording of what an agent finds, outside of it.
+"""Recording of what an agent finds, outside of the agent.
 
-An evaluation is one plan whose accuracy the agent got to know: every finished episode, and every
-plan that it asked for on the side, as NetAdapt does with those over the budget.
+An evaluation is one plan whose accuracy the agent gets to know: every finished episode, and every
+plan that it asks for outside of episodes, as NetAdapt does with plans over the budget.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .threads import environment_threads
 
 
 class BudgetSpent(BaseException):
-    """Raised inside an agent that goes on after its last evaluation; `Agent.learn` ends there.
+    """Raised inside an agent that goes on after its last evaluation, to end `Agent.learn`.
 
-    It is no Exception, so that an agent that survives its own errors does not survive this.
+    It is not an Exception, so that an agent that catches its own errors does not catch this.
     """
 
 
@@ -34,11 +34,11 @@ class Episode:
     Attributes:
         reward: final reward.
         accuracy: on the reward images, in [0, 1].
-        macs: of the compressed network.
-        params: of the compressed network.
+        macs: MACs of the compressed network.
+        params: parameters of the compressed network.
         channels: kept channels of each unit; kept weights in weight pruning.
         seconds: since learning began.
-        evaluation: which evaluation of the run it was, from 1.
+        evaluation: number of the evaluation in the run, from 1.
     """
 
     reward: float
@@ -59,12 +59,13 @@ class Result:
         seed: its seed.
         best: the plan with the highest reward, the earliest of equals.
         history: every finished episode, in order.
-        evaluations: how many plans were evaluated, those seen before and on the side included.
-        distinct: how many different ones.
-        seconds: wall-clock of the whole run.
-        environment_seconds: the part of it that is not the agent's own: spent in the environment,
-            the record of its episodes included.
-        stopped: whether the agent would have gone on after its last evaluation.
+        evaluations: number of evaluated plans, including repeated ones and those outside of
+            episodes.
+        distinct: number of distinct plans.
+        seconds: wall-clock time of the whole run.
+        environment_seconds: part of it that was spent in the environment, including the recording
+            of episodes.
+        stopped: whether the agent was stopped after its last evaluation.
     """
 
     agent: str
@@ -79,22 +80,22 @@ class Result:
 
     @property
     def best_episode(self) -> Episode:
-        """The episode of the best plan."""
+        """The first episode with the highest reward."""
         return max(self.history, key=lambda episode: episode.reward)
 
 
 class Recorder(gym.Wrapper[Any, Any, Any, Any]):
-    """Passes everything through and keeps the finished episodes.
+    """A wrapper that passes everything through and records the finished episodes.
 
-    The environment runs with all threads of the process, also where the agent has but one.
+    The environment runs with all threads of the process, even if the agent uses only one.
 
     Attributes:
         history: finished episodes since ``start``.
         best: their plan with the highest reward, the earliest of equals.
-        budget: evaluations that may be spent; ``None``: as many as one likes.
+        budget: limit on evaluations; ``None``: no limit.
         evaluations: plans evaluated since ``start``.
-        plans: the different ones among them, by their counts.
-        seconds: spent inside the environment since ``start``, this record included.
+        plans: the distinct plans, by their counts.
+        seconds: time inside the environment since ``start``, including this recording.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -111,8 +112,8 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
 
         Args:
             on_episode: called with each finished episode.
-            on_evaluation: called after each evaluation with how many there were.
-            budget: of evaluations; `BudgetSpent` is raised where another one begins.
+            on_evaluation: called after each evaluation with the number of evaluations.
+            budget: limit on evaluations; `BudgetSpent` is raised when another one begins.
         """
         self.budget = budget
         self.history: list[Episode] = []
@@ -126,7 +127,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self._began = time.perf_counter()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode, and its time."""
+        """Begin an episode, and its timing."""
         began = time.perf_counter()
         self._channels = []
         with environment_threads():
@@ -147,10 +148,10 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
     def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
-        """Have plans evaluated that come next, as far as the budget goes; none of them counts yet.
+        """Evaluate plans in advance, as far as the budget goes; they are not counted yet.
 
         Returns:
-            How many of them, from the first on, may be asked for now.
+            The number of plans, from the first on, that may be asked for now.
         """
         left = len(plans) if self.budget is None else max(0, self.budget - self.evaluations)
         if not left:
@@ -162,13 +163,13 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         return known
 
     def aside(self, counts: Sequence[int]) -> float:
-        """Accuracy of a plan without an episode, so that it may be over the budget; it counts.
+        """Return the accuracy of a plan outside of episodes, possibly over the budget; it counts.
 
         Args:
             counts: of each unit, admissible.
 
         Raises:
-            TypeError: beneath it is no AMC environment.
+            TypeError: the wrapped environment is not an AMC environment.
         """
         self._check_budget()
         began = time.perf_counter()
@@ -205,7 +206,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             self._on_evaluation(self.evaluations)
 
     def _finish(self, reward: float, info: dict[str, Any]) -> None:
-        """Record a finished episode and tell of it."""
+        """Record a finished episode, and call the callbacks."""
         seconds = time.perf_counter() - self._began
         channels = tuple(self._channels)
         self._count(channels)

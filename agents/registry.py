@@ -1,4 +1,4 @@
-"""One table of agents: a name, how to make the learner of that name, and what is known of it."""
+"""The registry of agents: names, factories of learners, and facts about them."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ class Learner(Protocol):
     def learn(self, episodes: int) -> object:
         """Finish at least one episode, and spend at most ``episodes`` evaluations.
 
-        An episode is an evaluation; what is returned is ignored.  A learner may also have a method
+        An episode is an evaluation; the return value is ignored.  A learner may also have a method
         ``diagnostics``, see ``Agent.diagnostics``.
         """
         ...
 
 
 Factory = Callable[..., Learner]
-"""(environment, seed, keyword arguments of its own) -> learner."""
+"""Function (environment, seed, its own keyword arguments) -> learner."""
 
 Kind = Literal["rule", "searcher", "learner", "policy"]
 """Kind of an agent.
 
-* A rule knows one family of networks, of which the budget says where it is cut: it evaluates that
-  plan and is done.
-* A searcher proposes whole plans, and learns nothing that is of use for another network.
+* A rule defines one family of networks, from which the budget selects one: it evaluates that plan
+  and is done.
+* A searcher proposes whole plans, and learns nothing that helps on another network.
 * A learner learns a policy, which decides unit by unit.
-* A policy was learnt before, on other networks, and comes in a file, its argument ``weights``.
+* A policy was learned earlier, on other networks, and is loaded from its argument ``weights``.
 """
 
 GROUPS: dict[str, Kind] = {f"{kind}s": kind for kind in get_args(Kind) if kind != "policy"}
-"""Names of all agents of a kind where agents are named: "rules", "searchers", "learners"."""
+"""Names that stand for all agents of a kind: "rules", "searchers", "learners"."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A factory under its name; calling it makes a learner.
+    """A registered factory; calling it makes a learner.
 
     Attributes:
         name: of its agents.
-        factory: as it was registered.
-        kind: what they are.
-        deterministic: whether they do the same with every seed, so that one run says all.
-        needs: modules that must be there to make one, beyond what ``amc_gym`` itself needs.
+        factory: the registered factory.
+        kind: kind of its agents.
+        deterministic: whether they do the same with every seed, so that one run is enough.
+        needs: modules that must be installed to make one, beyond what ``amc_gym`` needs.
     """
 
     name: str
@@ -69,8 +69,8 @@ class Registered:
         """Make the learner.
 
         Raises:
-            ImportError: a module that it needs is missing; it names what to install.
-            TypeError: it takes no such argument.
+            ImportError: a module that it needs is missing; the message names what to install.
+            TypeError: it has no such argument.
         """
         for module in self.needs:
             try:
@@ -96,12 +96,13 @@ def register(
     deterministic: bool | None = None,
     needs: Iterable[str] = (),
 ) -> Callable[[F], F]:
-    """Decorator ``@agents.register("mine")`` of a function or class (environment, seed) -> learner.
+    """Register an agent: decorator of a function or class (environment, seed) -> learner.
 
     Args:
-        name: what it is called.
+        name: its name.
         kind: "rule", "searcher", "learner" or "policy".
-        deterministic: whether it does the same with every seed, and so runs once; None: rules do.
+        deterministic: whether it does the same with every seed, and so runs once; None: only
+            rules.
         needs: modules that must be installed to make one, such as "optuna".
 
     Raises:
@@ -113,9 +114,9 @@ def register(
 
     def add(factory: F) -> F:
         if name in FACTORIES:
-            raise ValueError(f"an agent named {name!r} is registered already")
+            raise ValueError(f"an agent named {name!r} is registered already: choose another name")
         if name in GROUPS:
-            raise ValueError(f"{name!r} is what all agents of a kind are called: choose another")
+            raise ValueError(f"{name!r} is the name of a kind of agents: choose another")
         FACTORIES[name] = Registered(name, factory, kind, always, needed)
         return factory
 
@@ -123,26 +124,25 @@ def register(
 
 
 def kind_of(name: str) -> Kind | None:
-    """Kind of an agent; None for one that is not registered here."""
+    """Return the kind of an agent; None for one that is not registered."""
     return FACTORIES[name].kind if name in FACTORIES else None
 
 
 def is_deterministic(name: str) -> bool:
-    """Whether an agent is known to do the same with every seed."""
+    """Return whether an agent is known to do the same with every seed."""
     return name in FACTORIES and FACTORIES[name].deterministic
 
 
 def named(words: Iterable[str]) -> list[str]:
-    """Names of the agents that words stand for, each once, in order.
+    """Return the names of the agents that words stand for, each once, in order.
 
     Args:
         words: names of registered agents; "rules", "searchers" or "learners" for all of a kind;
-            or "package.module:attribute" for a class or function of the user's own, whose module
-            is imported and may register it.  One that it does not register is a learner, named by
-            that word.
+            or "package.module:attribute" for a user's class or function, whose module is imported
+            and may register it.  One that is not registered becomes a learner named by that word.
 
     Raises:
-        ValueError: an unknown name, with the near match, or an attribute that makes no agent.
+        ValueError: a name is unknown, or an attribute makes no agent.
         ImportError: a module cannot be imported.
     """
     names: list[str] = []
@@ -157,7 +157,7 @@ def named(words: Iterable[str]) -> list[str]:
 
 
 def _imported(word: str) -> str:
-    """The name of the agent that "package.module:attribute" is registered under, now at least."""
+    """Register "package.module:attribute" if necessary, and return the name of the agent."""
     module, _, attribute = word.partition(":")
     factory: Factory | None = getattr(importlib.import_module(module), attribute, None)
     if not callable(factory):
@@ -174,15 +174,15 @@ class Agent:
 
     Args:
         name: of a registered agent.
-        env: what it learns on.
+        env: environment to learn on.
         seed: of everything that it draws.
-        uniform_first: whether the uniform plan is evaluated first, of which the learner is not
-            told: so no search ends below it.  Results of an agent with and without it are kept
-            apart, as those of all arguments are.
-        arguments: keyword arguments of the agent's own.
+        uniform_first: whether to evaluate the uniform plan first, unknown to the learner, so that
+            no search ends below it.  Results with and without it are kept apart, as with all
+            arguments.
+        arguments: further keyword arguments of the agent.
 
     Raises:
-        TypeError: the agent takes no such argument.
+        TypeError: the agent has no such argument.
         ValueError: there is no budget for the uniform plan to meet.
     """
 
@@ -199,15 +199,15 @@ class Agent:
         self.seed = seed
         self.uniform_first = truth("uniform_first", uniform_first)
         if self.uniform_first and amc(env).budget.limit is None:
-            raise ValueError("uniform_first is for searches within a budget: set preserve_ratio")
+            raise ValueError("uniform_first needs a budget: set preserve_ratio")
         self.recorder = Recorder(env)
         self.learner = FACTORIES[name](self.recorder, seed, **arguments)
 
     def diagnostics(self) -> dict[str, float]:
-        """Return what the learner tells of itself, by name: losses, the noise of its actions, ...
+        """Return figures that the learner reports, by name: losses, the noise of its actions, ...
 
-        A learner that has a method of this name is asked for it after each episode where somebody
-        watches; it must change nothing.
+        A learner that has a method of this name is asked for them after each episode that is
+        watched; the method must not change anything.
         """
         own = getattr(self.learner, "diagnostics", None)
         return {} if own is None else own()
@@ -218,17 +218,17 @@ class Agent:
         on_episode: Callable[[Episode], None] | None = None,
         on_evaluation: Callable[[int], None] | None = None,
     ) -> Result:
-        """Learn for at most ``episodes`` evaluations and report what was found.
+        """Learn for at most ``episodes`` evaluations and return the result.
 
-        A learner that goes on after them is stopped: what it found within the budget stays.
+        A learner that goes on after them is stopped; what it found within the budget is kept.
 
         Args:
             episodes: budget of evaluations; rules that need fewer use fewer.
             on_episode: called with each finished episode.
-            on_evaluation: called after each evaluation with how many there were.
+            on_evaluation: called after each evaluation with the number of evaluations.
 
         Raises:
-            ValueError: ``episodes`` below 1.
+            ValueError: ``episodes`` is below 1.
             RuntimeError: the learner finished no episode.
         """
         if episodes < 1:
@@ -258,30 +258,30 @@ def make(name: str, env: gym.Env[Any, Any], seed: int, **arguments: Any) -> Agen
 
     Args:
         name: of a registered agent.
-        env: what it learns on.
+        env: environment to learn on.
         seed: of everything that it draws.
-        arguments: keyword arguments of the agent's own, such as hyper-parameters, and
+        arguments: further keyword arguments of the agent, such as hyper-parameters, and
             ``uniform_first``, see ``Agent``.
 
     Raises:
-        ValueError: an unknown name, with the near match.
-        TypeError: the agent takes no such argument.
+        ValueError: the name is unknown; the message suggests a close match.
+        TypeError: the agent has no such argument.
     """
     choose("agent", name, FACTORIES)
     return Agent(name, env, seed, **arguments)
 
 
 def fingerprint(name: str, **arguments: Any) -> str:
-    """Sixteen hexadecimal digits that change with the agent's code and hyper-parameter files.
+    """Return 16 hexadecimal digits that change with the agent's code and hyper-parameter files.
 
     Args:
         name: of a registered agent.
-        arguments: keyword arguments that it will be made with; they are not hashed, but may name
-            files that are.
+        arguments: keyword arguments that it will be made with; they are not hashed themselves, but
+            the files that they name are.
 
     Raises:
-        ValueError: an unknown name, with the near match.
-        OSError: a file that the agent says it reads cannot be read.
+        ValueError: the name is unknown; the message suggests a close match.
+        OSError: a file that the agent reads cannot be read.
     """
     choose("agent", name, FACTORIES)
     own = {key: value for key, value in arguments.items() if key != "uniform_first"}

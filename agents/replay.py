@@ -13,19 +13,20 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 
 class EpisodeReturnReplayBuffer(ReplayBuffer):
-    """Holds an episode back until it is done; then each of its transitions has its final reward.
+    """A replay buffer that stores each transition with its episode's final reward.
 
-    Rewards are stored raw.  The baseline b, a moving average over the episodes' final rewards, is
-    subtracted when a batch is drawn, so every transition of a batch has the same b.
+    Transitions of an episode are held back until it ends.  Rewards are stored raw; the baseline b,
+    a moving average over the episodes' final rewards, is subtracted when a batch is drawn, so that
+    every transition of a batch has the same b.
 
-    Several environments (``n_envs > 1``) have to end their episodes together, as copies of one
-    AMC environment do; each one's transitions then get its own final reward.
+    Several environments (``n_envs > 1``) have to end their episodes together, as copies of one AMC
+    environment do; each one's transitions then get its own final reward.
 
     Args:
         buffer_size: transitions of all environments together.
         observation_space: as in SB3.
         action_space: as in SB3.
-        device: where batches live.
+        device: device of the batches.
         n_envs: parallel environments.
         optimize_memory_usage: as in SB3.
         handle_timeout_termination: as in SB3.
@@ -74,16 +75,16 @@ class EpisodeReturnReplayBuffer(ReplayBuffer):
         """Hold the transition back; at the end of the episode store all of it.
 
         Raises:
-            RuntimeError: some environments ended their episode, others did not.
+            RuntimeError: only some environments ended their episode.
         """
-        # SB3 writes on into the arrays it hands over.
+        # Copied, because SB3 overwrites the arrays that it passes.
         self._episode.append((obs.copy(), next_obs.copy(), action.copy(), done.copy(), infos))
         if not done.any():
             return
         if not done.all():
             raise RuntimeError(
-                "EpisodeReturnReplayBuffer needs environments whose episodes end together; "
-                "use one environment"
+                "EpisodeReturnReplayBuffer needs environments whose episodes end together: use "
+                "one environment"
             )
         final = reward.copy()
         for held_obs, held_next, held_action, held_done, held_infos in self._episode:
@@ -96,7 +97,7 @@ class EpisodeReturnReplayBuffer(ReplayBuffer):
                 self.baseline += self.baseline_rate * (value - self.baseline)
 
     def reset(self) -> None:
-        """Forget everything, the unfinished episode and the baseline included."""
+        """Forget everything, including the unfinished episode and the baseline."""
         super().reset()
         self._episode.clear()
         self.baseline = None
@@ -109,8 +110,8 @@ class EpisodeReturnReplayBuffer(ReplayBuffer):
         """
         if self.size() == 0:
             raise RuntimeError(
-                "no finished episode to sample from: let learning_starts be at least one "
-                "episode's steps, or set train_freq to [1, episode]"
+                "no finished episode to sample from: set learning_starts to at least one episode's "
+                "steps, or train_freq to [1, episode]"
             )
         samples = super().sample(batch_size, env)
         if self.baseline is None:

@@ -1,4 +1,4 @@
-"""Rules by hand, each of which evaluates its largest plan within the budget (paper, figure 2)."""
+"""Hand-made rules, each of which evaluates its largest plan within the budget (paper, figure 2)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .registry import register
 
 
 class HandMade:
-    """Evaluates a rule's largest plan within the budget, once.
+    """An agent that evaluates a rule's largest plan within the budget, once.
 
     Without a budget (``preserve_ratio=None``) that is the uncompressed network.  Channels come in
-    whole steps, so the ratio that is reached lies below the budget; ``Episode.macs`` tells it.
+    whole steps, so the ratio that is reached is below the budget; see ``Episode.macs``.
 
     Args:
         env: an AMC environment in either action mode.
-        rule: what sparsities are proportional to.
+        rule: returns relative sparsities of the units.
     """
 
     def __init__(self, env: gym.Env[Any, Any], rule: Rule) -> None:
@@ -33,17 +33,17 @@ class HandMade:
 
 @register("uniform", kind="rule")
 def make_uniform(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """Every unit loses the same share."""
+    """Return the rule that prunes the same share of every unit."""
     return HandMade(env, uniform)
 
 
 @register("shallow", kind="rule")
 def make_shallow(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """Return the first units lose most."""
+    """Return the rule that prunes the first units most."""
     return HandMade(env, shallow)
 
 
 @register("deep", kind="rule")
 def make_deep(env: gym.Env[Any, Any], seed: int) -> HandMade:
-    """Return the last units lose most."""
+    """Return the rule that prunes the last units most."""
     return HandMade(env, deep)

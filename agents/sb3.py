@@ -2,7 +2,7 @@
 
 | name                       | row                | reward that it learns from               |
 |----------------------------|--------------------|------------------------------------------|
-| sb3-ddpg, sb3-td3, sb3-sac | hyperparams/paper/ | the episode's final one, each transition |
+| sb3-ddpg, sb3-td3, sb3-sac | hyperparams/paper/ | each transition has its episode's final  |
 | sb3-ddpg-default, ...      | hyperparams/sb3/   | the environment's: 0 until the last step |
 
 SB3 is imported when a learner is made, so that the other agents work without it.
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 NEEDS = ("stable_baselines3", "yaml")
-"""SB3, and PyYAML, which reads its rows."""
+"""SB3, and PyYAML to read rows of hyper-parameters."""
 
 HYPERPARAMS = Path(__file__).parent / "hyperparams"
 ALGORITHMS = ("ddpg", "td3", "sac")
 WARMUP_EPISODES = 100
-"""Warm-up of the paper; at most a quarter of the budget, as in `agents.amc_ddpg`."""
+"""Warm-up of the paper, limited to a quarter of the budget as in `agents.amc_ddpg`."""
 
 _IMPORTED = re.compile(r"""importlib\.import_module\(["']([\w.]+)["']\)\.(\w+)""")
 
@@ -46,15 +46,15 @@ class SB3:
     Args:
         env: an AMC environment.
         seed: of networks, exploration and batches.  SB3 seeds and uses the global generators of
-            numpy, torch and random, so two learners are not to be interleaved.
+            numpy, torch and random, so two learners must not be interleaved.
         algorithm: "ddpg", "td3" or "sac".
-        hyperparams: folder below ``agents/hyperparams``, or any folder of rl_zoo3 files.
-        warmup_episodes: if given, the warm-up in episodes, at most a quarter of the budget,
-            instead of the row's ``learning_starts``.
+        hyperparams: folder in ``agents/hyperparams``, or any folder of rl_zoo3 files.
+        warmup_episodes: length of the warm-up in episodes, at most a quarter of the budget, which
+            replaces the row's ``learning_starts``.
         changes: entries of the row with other values, as in ``batch_size=128``.
 
     Raises:
-        ValueError: the row asks for something that only rl_zoo3 does.
+        ValueError: the row asks for something that only rl_zoo3 supports.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SB3:
     def hyperparameter_files(
         *, algorithm: str = "", hyperparams: str | Path = "", **_: Any
     ) -> list[Path]:
-        """Return the file of its row; of a subclass that chooses by itself, all that there are."""
+        """Return the file of its row; for a subclass that chooses a row itself, all files."""
         if not algorithm:
             return sorted(HYPERPARAMS.rglob("*.yml"))
         return [HYPERPARAMS / hyperparams / f"{algorithm}.yml"]
@@ -105,8 +105,8 @@ class SB3:
 
 
 def logged(model: BaseAlgorithm) -> dict[str, float]:
-    """Return the numbers that wait in a model's log; none just after they were written out."""
-    logger = getattr(model, "_logger", None)  # model.logger fails before learn()
+    """Return the numbers in a model's log that are not written out yet."""
+    logger = getattr(model, "_logger", None)  # model.logger raises before learn()
     values = {} if logger is None else logger.name_to_value
     return {
         name.removeprefix("train/"): float(value)
@@ -130,12 +130,12 @@ def arguments(row: dict[str, Any], env: gym.Env[Any, Any]) -> dict[str, Any]:
         ValueError: a key that rl_zoo3 handles outside of the algorithm, or Python code as a value.
     """
     row = dict(row)
-    row.pop("n_timesteps", None)  # the budget says it
+    row.pop("n_timesteps", None)  # set by the budget
     if unknown := row.keys() & {"n_envs", "normalize", "frame_stack", "env_wrapper", "env_kwargs"}:
-        raise ValueError(f"{', '.join(sorted(unknown))}: rl_zoo3 does that, agents.sb3 does not")
+        raise ValueError(f"{', '.join(sorted(unknown))}: only rl_zoo3 supports that: leave it out")
     for key in ("policy_kwargs", "replay_buffer_kwargs", "learning_rate"):
         if isinstance(row.get(key), str):
-            raise ValueError(f"{key}: {row[key]!r} would have to be evaluated; write it as YAML")
+            raise ValueError(f"{key}: {row[key]!r} would have to be evaluated: write it as YAML")
     if isinstance(row.get("train_freq"), list):
         row["train_freq"] = tuple(row["train_freq"])
     if "replay_buffer_class" in row:
@@ -151,7 +151,7 @@ def callbacks(names: Any) -> list[Any]:
 
 
 def named_classes(names: Any) -> list[tuple[type[Any], dict[str, Any]]]:
-    """Classes and arguments as rows name them: a class's name, {name: arguments}, or a list."""
+    """Return classes and arguments from a class's name, {name: arguments}, or a list of these."""
     found = []
     for entry in names if isinstance(names, list) else [names] if names else []:
         ((name, kwargs),) = entry.items() if isinstance(entry, dict) else ((entry, {}),)
@@ -160,17 +160,17 @@ def named_classes(names: Any) -> list[tuple[type[Any], dict[str, Any]]]:
 
 
 def named_class(name: str) -> type[Any]:
-    """The class ``package.module.Class`` or ``importlib.import_module("package.module").Class``.
+    """Return a class: ``package.module.Class`` or ``importlib.import_module("...").Class``.
 
     Raises:
-        ValueError: neither of the two.
+        ValueError: ``name`` is neither of the two.
     """
     match = _IMPORTED.fullmatch(name)
     module, _, attribute = (
         ".".join(match.groups()).rpartition(".") if match else name.rpartition(".")
     )
     if not re.fullmatch(r"[\w.]+", module) or not attribute.isidentifier():
-        raise ValueError(f"{name!r} does not name a class; write package.module.Class")
+        raise ValueError(f"{name!r} does not name a class: write package.module.Class")
     return getattr(importlib.import_module(here(module)), attribute)
 
 
@@ -178,7 +178,7 @@ def _noise(kind: str, std: float, env: gym.Env[Any, Any]) -> ActionNoise:
     from stable_baselines3.common.noise import NormalActionNoise
 
     if kind != "normal":
-        raise ValueError(f"noise_type: {kind!r} is not available here; use 'normal'")
+        raise ValueError(f"noise_type: {kind!r} is not available here: use 'normal'")
     shape = env.action_space.shape
     assert shape is not None
     return NormalActionNoise(np.zeros(shape), np.full(shape, float(std)))

@@ -1,7 +1,7 @@
-"""sb3-policy: what Stable-Baselines3's SAC, TD3, DDPG or PPO learnt on a suite, from a file.
+"""sb3-policy: a policy that Stable-Baselines3's SAC, TD3, DDPG or PPO learned on a suite.
 
-The file is safetensors: the state of the part of SB3's policy that acts, in half precision, and
-in its metadata how that part is built.  SB3's own files are pickled, and are not read.
+The file is safetensors: the state of the acting part of SB3's policy, in half precision, with the
+architecture of that part in its metadata.  SB3's own files are pickled, and are not read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Layers = Annotated[list[Width], Field(max_length=8)]
 
 
 class PolicySchema(Schema):
-    """How the part that acts is built, and what it was trained on."""
+    """The architecture of the acting part, and what it was trained on."""
 
     loader: Literal["sb3"]
     algorithm: Algorithm
@@ -54,21 +54,21 @@ class PolicySchema(Schema):
 def dumped(
     model: BaseAlgorithm, algorithm: Algorithm, trained: Trained, *, suite: str, episodes: int
 ) -> bytes:
-    """Turn a trained model into the content of a policy's file.
+    """Return the content of a policy file for a trained model.
 
     Args:
-        model: of SB3, with a policy of plain layers.
+        model: SB3's model, with a policy of plain layers.
         algorithm: its name.
-        trained: what it sees and what its actions mean.
-        suite: name of what it was trained on.
-        episodes: that it was trained for.
+        trained: its observation and action mode.
+        suite: name of the suite that it was trained on.
+        episodes: number of episodes of its training.
 
     Raises:
-        ValueError: its policy is built in a way that the file cannot tell.
+        ValueError: its architecture cannot be described in the file.
     """
     kwargs = {k: v for k, v in model.policy_kwargs.items() if k not in _OF_TRAINING}
     if unknown := kwargs.keys() - {"net_arch"}:
-        raise ValueError(f"policy_kwargs: {', '.join(sorted(unknown))} cannot be kept in a file")
+        raise ValueError(f"policy_kwargs: {', '.join(sorted(unknown))} cannot be in a file")
     space = model.action_space
     assert isinstance(space, spaces.Box)
     said = {
@@ -87,14 +87,14 @@ def dumped(
 
 
 _OF_TRAINING = {"optimizer_class", "optimizer_kwargs", "log_std_init", "use_sde", "n_critics"}
-"""Arguments of policies that do not change what the acting part is, or only where it began."""
+"""Arguments of policies that affect training only, not the architecture of the acting part."""
 
 
 def read(path: Path) -> tuple[Act, Trained]:
     """Read a policy's file.
 
     Raises:
-        OSError: it cannot be read, is no such file, or its tensors are those of another network.
+        OSError: it cannot be read, is not such a file, or its tensors belong to another network.
     """
     try:
         said = documents.check(PolicySchema, documents.parse(about(path) or "null"))
@@ -103,9 +103,9 @@ def read(path: Path) -> tuple[Act, Trained]:
         _acting(policy).load_state_dict({name: t.float() for name, t in tensors.items()})
     except (DocumentError, RuntimeError, ValueError) as error:
         lines = " ".join(str(error).split())
-        raise OSError(f"{path} is no policy of Stable-Baselines3: {lines}") from error
+        raise OSError(f"{path} is not a policy of Stable-Baselines3: {lines}") from error
     if not all(torch.isfinite(t).all() for t in tensors.values()):
-        raise OSError(f"{path} is no policy of Stable-Baselines3: it has NaN or infinite weights")
+        raise OSError(f"{path} is not a policy of Stable-Baselines3: its weights are not finite")
     policy.set_training_mode(False)
     low, width = said.low, said.high - said.low
 
@@ -132,27 +132,27 @@ def _built(said: PolicySchema) -> BasePolicy:
         raise ValueError("its actions have no range")
     seen = spaces.Box(0.0, 1.0, (said.features,), np.float32)
     done = spaces.Box(said.low, said.high, (1,), np.float32)
-    with torch.random.fork_rng(devices=()):  # what it begins with is drawn, and thrown away
+    with torch.random.fork_rng(devices=()):  # its initial weights are replaced
         return classes[said.algorithm](seen, done, lambda _: 0.0, net_arch=said.net_arch)
 
 
 def _acting(policy: Any) -> torch.nn.Module:
-    """Return the part of a policy that acts; PPO's is not apart from its value."""
+    """Return the acting part of a policy; PPO's also contains its value function."""
     return policy.actor if hasattr(policy, "actor") else policy
 
 
 @register("sb3-policy", kind="policy", deterministic=True, needs=("stable_baselines3",))
 class SB3Policy(StepPolicy):
-    """One episode of what SB3 learnt on a suite.
+    """An agent that plays one episode by a policy that SB3 learned on a suite.
 
     Args:
-        env: an AMC environment, made with the observation and action mode that it was trained on.
-        seed: of nothing.
+        env: an AMC environment with the observation and action mode of the training.
+        seed: has no effect.
         weights: file that ``python -m benchmarks transfer train --learner sb3-sac`` wrote.
 
     Raises:
-        ValueError: the environment is another one.
-        OSError: the file cannot be read, or is none of these.
+        ValueError: the environment has another observation or action mode.
+        OSError: the file cannot be read, or is not such a policy.
     """
 
     read = staticmethod(read)

@@ -5,8 +5,8 @@
 | sb3-ppo         | hyperparams/paper/ppo | 8 episodes, minibatches of 2           |
 | sb3-ppo-default | hyperparams/sb3/ppo   | SB3's 2,048 steps, minibatches of 64   |
 
-On-policy, so it differs from `agents.sb3` in what a budget means: rollouts are whole numbers of
-steps, and learning stops where the episodes are spent, in the middle of a rollout if need be.
+PPO is on-policy, so a budget means something else than in `agents.sb3`: rollouts are whole numbers
+of steps, and learning stops when the episodes are spent, if necessary in the middle of a rollout.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stable_baselines3 import PPO
 
 ROLLOUT_EPISODES, BATCH_EPISODES = 8, 2
-"""Settings of sb3-ppo: 49 updates in 400 episodes.  The paper has no PPO to take them from."""
+"""Settings of sb3-ppo: 49 updates in 400 episodes.  They are ours, as the paper has no PPO."""
 
 
 class SB3PPO:
@@ -35,14 +35,14 @@ class SB3PPO:
     Args:
         env: an AMC environment.
         seed: of networks, exploration and batches.  SB3 seeds and uses the global generators of
-            numpy, torch and random, so two learners are not to be interleaved.
-        hyperparams: folder below ``agents/hyperparams``, or any folder of rl_zoo3 files.
-        in_episodes: rollouts and minibatches are ``ROLLOUT_EPISODES`` and ``BATCH_EPISODES``
-            instead of the row's steps.
+            numpy, torch and random, so two learners must not be interleaved.
+        hyperparams: folder in ``agents/hyperparams``, or any folder of rl_zoo3 files.
+        in_episodes: whether rollouts and minibatches have ``ROLLOUT_EPISODES`` and
+            ``BATCH_EPISODES`` instead of the row's steps.
         changes: entries of the row with other values, as in ``batch_size=128``.
 
     Raises:
-        ValueError: the row asks for something that only rl_zoo3 does.
+        ValueError: the row asks for something that only rl_zoo3 supports.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SB3PPO:
 
     @staticmethod
     def hyperparameter_files(*, hyperparams: str | Path = "", **_: Any) -> list[Path]:
-        """Return the file of its row; of a subclass that chooses by itself, all that there are."""
+        """Return the file of its row; for a subclass that chooses a row itself, all files."""
         if not hyperparams:
             return sorted(HYPERPARAMS.rglob("ppo.yml"))
         return [HYPERPARAMS / hyperparams / "ppo.yml"]

@@ -1,7 +1,7 @@
-"""SB3's SAC, TD3, DDPG and PPO on a suite: one policy over many networks, kept as a file.
+"""SB3's SAC, TD3, DDPG and PPO on a suite: one policy for many networks, saved to a file.
 
-Rows of hyper-parameters are in rl_zoo3's schema, ``hyperparams/suite/``.  What counts steps there
-counts those of all networks, whose episodes differ in length.
+Rows of hyper-parameters are in rl_zoo3's schema, ``hyperparams/suite/``.  Numbers of steps in them
+are those of all networks, whose episodes differ in length.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALGORITHMS = get_args(Algorithm)
 FOLDER = HYPERPARAMS / "suite"
 
 LONGEST = 1_000
-"""Steps of an episode that no network reaches."""
+"""More steps than any network's episode has."""
 
 
 def trained(
@@ -44,23 +44,23 @@ def trained(
 
     Args:
         algorithm: "sac", "td3", "ddpg" or "ppo".
-        suite: whose contexts episodes are drawn from.
-        episodes: how many.
+        suite: suite whose contexts episodes are drawn from.
+        episodes: number of episodes.
         seed: of contexts, networks, exploration and batches.
         hyperparams: folder of rl_zoo3 files.
         changes: entries of the row with other values.
-        tell: called after each episode with how many there were.
+        tell: called after each episode with the number of episodes.
 
     Raises:
-        ValueError: no such algorithm, a row that asks for what only rl_zoo3 does, or a schedule,
-            which counts steps of episodes of one length.
+        ValueError: the algorithm is unknown, the row asks for something that only rl_zoo3 supports,
+            or for a schedule, which needs episodes of one length.
         OSError: there is no such row.
     """
     choose("algorithm", algorithm, ALGORITHMS)
     env = make_suite_env(suite)
     row = read_row(Path(hyperparams) / f"{algorithm}.yml", "AMC-Suite-v0") | dict(changes or {})
     if row.pop("callback", None):
-        raise ValueError("callback: what counts steps is not known of episodes of many lengths")
+        raise ValueError("callback: schedules need episodes of one length: leave it out")
     around = wrapped(env, row.pop("env_wrapper", None))
     make = getattr(stable_baselines3, algorithm.upper())
     model = make(env=around, seed=seed, device="cpu", **arguments(row, around))
@@ -73,11 +73,11 @@ def trained(
 
 
 class Episodes(BaseCallback):
-    """Ends training after a number of episodes, and tells of each.
+    """A callback that ends training after a number of episodes, and reports each.
 
     Args:
-        most: episodes.
-        tell: called after each with how many there were.
+        most: number of episodes.
+        tell: called after each episode with the number of episodes.
     """
 
     def __init__(self, most: int, tell: Callable[[int], None]) -> None:

@@ -1,17 +1,17 @@
-"""Sources of an agent: the code and hyper-parameter files that decide how it behaves.
+"""Sources of an agent: the code and hyper-parameter files that determine its behaviour.
 
-`fingerprint` hashes them, so that results of an agent that was changed are not taken for its own:
+`fingerprint` hashes them, so that results of a changed agent are not mistaken for its own:
 
-* the module that the agent is defined in, and the agent's own modules that it imports, directly or
-  not: those of `agents` and of the user.  The standard library, installed packages and `amc_gym`
-  are not the agent's own; a record names their versions;
+* the module that defines the agent, and the agent's own modules that it imports, directly or
+  indirectly: those of `agents` and of the user.  The standard library, installed packages and
+  `amc_gym` are not the agent's own; a record names their versions;
 * YAML and TOML files that these modules name in their code;
-* files that the agent says it reads: a class or function with an attribute
+* files that the agent declares: a class or function may have an attribute
   ``hyperparameter_files``, a function that takes the agent's keyword arguments and returns paths;
 * own modules that such files name, as rows of hyper-parameters name classes.
 
-Files are read and nothing is run: an import inside a function counts too, and one whose name is
-computed does not.
+Files are read and nothing is run: an import inside a function counts, too, and an import whose name
+is computed does not.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = __package__ or "agents"
-"""Where the agents are: ``agents`` in a checkout, ``amc_gym.agents`` installed from a wheel."""
+"""Package of the agents: ``agents`` in a checkout, ``amc_gym.agents`` from a wheel."""
 
 FRAME = (PACKAGE, *(f"{PACKAGE}.{name}" for name in ("registry", "recording", "sources")))
-"""Modules that name, count and record agents: the frame of all, no part of any."""
+"""Modules that register and record agents, and belong to none of them."""
 
 OTHERS = ("amc_gym", "benchmarks")
-"""Packages of this project that are no agent's own, whatever folder they lie in."""
+"""Packages of this project that are no agent's own, in any folder."""
 
 INSTALLED = {"site-packages", "dist-packages"}
-"""Folders that packages are installed in."""
+"""Folders of installed packages."""
 
 DATA = (".yml", ".yaml", ".toml")
 
@@ -47,11 +47,11 @@ _DOTTED = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
 def fingerprint(factory: Any, arguments: Mapping[str, Any] | None = None) -> str:
-    """Sixteen hexadecimal digits that change with an agent's code and its files.
+    """Return 16 hexadecimal digits that change with an agent's code and its files.
 
     Args:
-        factory: as it was registered: a class, a function, or a `functools.partial` of one.
-        arguments: further keyword arguments that the agent will be made with; they decide which
+        factory: the registered class or function, or a `functools.partial` of one.
+        arguments: further keyword arguments that the agent will be made with; they determine which
             files it reads.
 
     Raises:
@@ -72,21 +72,21 @@ def fingerprint(factory: Any, arguments: Mapping[str, Any] | None = None) -> str
     parts = _sources(defined.__module__, files)
     if parts is None:
         raise ValueError(
-            f"the code of {defined.__qualname__} cannot be read, so nobody could tell when it "
-            "changes: define the agent in a module, which is a file"
+            f"the code of {defined.__qualname__} cannot be read, so that changes would go "
+            "unnoticed: define the agent in a module, which is a file"
         )
     parts["made with"] = json.dumps(_plain([positional, keywords]), sort_keys=True).encode()
     return _digest(parts)
 
 
 def fingerprint_of_module(name: str) -> str | None:
-    """Hash a module's code, a script's for instance; ``None`` where it has no file."""
+    """Hash the code of a module or script; ``None`` if it has no file."""
     parts = _sources(name)
     return None if parts is None else _digest(parts)
 
 
 def _sources(root: str, files: Iterable[Path] = ()) -> dict[str, bytes] | None:
-    """Content of the module ``root`` and of what it needs, by name; ``None`` without a file."""
+    """Return the contents of a module and of all it needs, by name; ``None`` without a file."""
     first = _located(root)
     if first is None:
         return None
@@ -113,12 +113,12 @@ def _sources(root: str, files: Iterable[Path] = ()) -> dict[str, bytes] | None:
 
 
 def here(name: str) -> str:
-    """Return a module as files of hyper-parameters name it, ``agents.replay``, by its name here."""
+    """Return the name here of a module that hyper-parameter files call ``agents.replay``."""
     return f"{PACKAGE}.{name.removeprefix('agents.')}" if name.startswith("agents.") else name
 
 
 def _key(name: str) -> str:
-    """Name that a module is hashed under, alike in a checkout and from a wheel."""
+    """Return the name under which a module is hashed, the same in a checkout and from a wheel."""
     inside = name.startswith(f"{PACKAGE}.")
     return f"module agents.{name.removeprefix(f'{PACKAGE}.')}" if inside else f"module {name}"
 
@@ -131,22 +131,22 @@ def _is_own(name: str, path: Path, root: str) -> bool:
         return True
     if top in OTHERS:
         return False
-    if top == _top(root):  # what came in one package with the agent is its own
+    if top == _top(root):  # the agent's own package
         return True
-    # Packages may also be those of another environment, which this one borrows.
+    # Packages may also belong to another environment that this one uses.
     borrowed = INSTALLED.intersection(path.parts)
     return not borrowed and not any(path.is_relative_to(folder) for folder in _installed())
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
-    """Folders of the standard library and of installed packages."""
+    """Return the folders of the standard library and of installed packages."""
     found = map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple({Path(folder).resolve() for folder in found if folder})
 
 
 def _located(name: str) -> Path | None:
-    """Return the file of a module; only what is loaded anyway is asked, and nothing is imported."""
+    """Return the file of a module, without importing anything."""
     loaded = getattr(sys.modules.get(name), "__file__", None)
     if loaded is not None:
         return _file(loaded)
@@ -183,12 +183,12 @@ def _py(path: Path) -> Path:
 def _parsed(content: bytes) -> ast.AST:
     try:
         return ast.parse(content)
-    except (SyntaxError, ValueError):  # compiled code: it is hashed, and names nothing
+    except (SyntaxError, ValueError):  # compiled code: hashed, but without names
         return ast.Module([], [])
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Names of all modules that the code imports; some may be names in a module instead."""
+    """Yield the names of all modules that code imports; some may be names in a module instead."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -200,19 +200,19 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _named(tree: ast.AST, module: Path) -> Iterator[Path]:
-    """Files that string constants of the code name, beside the module or where Python runs."""
+    """Yield files that string constants name, beside the module or in the current folder."""
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) else None
         if not isinstance(text, str) or not text.endswith(DATA) or len(text) > 255:
             continue
-        # ".yml" alone is what `Path(__file__).with_suffix` takes.
+        # ".yml" alone is an argument of `Path(__file__).with_suffix`.
         names = [module.with_suffix(text)] if text in DATA else []
         places = (*names, module.parent / text, Path.cwd() / text)
         yield from [path for path in places if path.is_file()][:1]
 
 
 def _with_parents(name: str) -> list[str]:
-    """Return the module and the packages around it, whose code is run as well."""
+    """Return the module and its parent packages, whose code runs as well."""
     parts = name.split(".")
     return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
@@ -226,7 +226,7 @@ def _top(name: str) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """Return the file's content with the line ends of Unix: checkouts differ in nothing else."""
+    """Return the file's content with Unix line ends, the only difference between checkouts."""
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 

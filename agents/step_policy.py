@@ -1,4 +1,4 @@
-"""A policy that was learnt elsewhere, from a file: one episode, unit by unit, nothing to learn."""
+"""The base class of policies that are loaded from a file and play one episode."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from safetensors import SafetensorError, safe_open
 from .plans import amc
 
 Act = Callable[[np.ndarray], np.ndarray]
-"""Observations (n, features) float32 -> actions (n, 1) of the environment, in [0, 1]."""
+"""Function: observations (n, features) float32 -> actions (n, 1) in [0, 1]."""
 
 ABOUT = "policy"
-"""Entry of a safetensors file's metadata that says, in JSON, what its tensors are."""
+"""Entry of a safetensors file's metadata that describes its tensors, in JSON."""
 
 LARGEST = 64 * 2**20
-"""Bytes that a policy's file may have."""
+"""Most bytes of a policy file."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Tells what a policy was trained on, and so can be asked about.
+    """What a policy was trained on, which is what it can be used for.
 
     Attributes:
-        observation: name of what it sees.
-        action_mode: name of what its actions mean.
+        observation: name of its observation.
+        action_mode: name of its action mode.
         features: numbers in an observation.
     """
 
@@ -40,10 +40,10 @@ class Trained:
     features: int
 
     def check(self, env: gym.Env[Any, Any]) -> None:
-        """See whether an environment is alike.
+        """Refuse an environment that differs from the training.
 
         Raises:
-            ValueError: it is another one; the message says how it has to be made.
+            ValueError: it differs; the message says how to make it.
         """
         given, space = amc(env).given, env.observation_space
         alike = isinstance(space, spaces.Box) and space.shape == (self.features,)
@@ -55,22 +55,22 @@ class Trained:
             )
         if not alike:
             raise ValueError(
-                f"the policy sees {self.features} numbers, and the environment shows {space}: it "
-                "was trained with another version"
+                f"the policy expects {self.features} numbers, and the environment shows {space}: "
+                "it was trained with another version, so train it again"
             )
 
 
 class StepPolicy(ABC):
-    """Plays one episode by the function from observations to actions that a file holds.
+    """An agent that plays one episode by a function from observations to actions, from a file.
 
     Args:
-        env: an AMC environment like the one that it was trained on.
-        seed: of nothing.
+        env: an AMC environment like the one in training.
+        seed: has no effect.
         weights: the file.
 
     Raises:
-        ValueError: the environment is another one.
-        OSError: the file cannot be read, or holds something else.
+        ValueError: the environment differs from the one in training.
+        OSError: the file cannot be read, or holds anything else.
     """
 
     def __init__(self, env: gym.Env[Any, Any], seed: int, *, weights: str | Path) -> None:
@@ -81,19 +81,19 @@ class StepPolicy(ABC):
     @staticmethod
     @abstractmethod
     def read(path: Path, /) -> tuple[Act, Trained]:
-        """Read a file.
+        """Read a policy file.
 
         Raises:
-            OSError: it cannot be read, or holds something else.
+            OSError: it cannot be read, or holds anything else.
         """
 
     @staticmethod
     def hyperparameter_files(*, weights: str | Path, **_: Any) -> list[Path]:
-        """Return the file: with another it is another agent."""
+        """Return the file: with another file it is another agent."""
         return [Path(weights)]
 
     def learn(self, episodes: int) -> None:
-        """Play one episode: with more there is nothing to gain, since it would be the same."""
+        """Play one episode; further episodes would be the same."""
         observation, _ = self.env.reset()
         over = False
         while not over:
@@ -102,13 +102,13 @@ class StepPolicy(ABC):
 
 
 def about(path: Path) -> str | None:
-    """Return what a safetensors file's metadata says of its policy; ``None``: nothing.
+    """Return a policy's description from a safetensors file's metadata; ``None`` if it has none.
 
     Raises:
-        OSError: it is missing, or no such file.
+        OSError: it is missing, or is not such a file.
     """
     try:
         with safe_open(path, "pt") as file:
             return (file.metadata() or {}).get(ABOUT)
     except SafetensorError as error:
-        raise OSError(f"{path} is no file of a policy's weights: {error}") from error
+        raise OSError(f"{path} is not a file of a policy's weights: {error}") from error

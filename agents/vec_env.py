@@ -1,7 +1,7 @@
-"""AMCVectorEnv as Stable-Baselines3 takes it, so that its algorithms train on N episodes at once.
+"""AMCVectorEnv for Stable-Baselines3, whose algorithms then train on N episodes at once.
 
-SB3 has a vector interface of its own: `done` instead of `terminated` and `truncated`, a list of
-info dictionaries, the last observation of an episode inside of them, float32 rewards.
+SB3 has its own vector interface: `done` instead of `terminated` and `truncated`, a list of info
+dictionaries that contain the last observation of an episode, and float32 rewards.
 
 ```python
 envs = AMCVecEnv(gym.make_vec("AMC-MobileNet-v0", num_envs=8))
@@ -12,8 +12,8 @@ TD3("MlpPolicy", envs, train_freq=14, gradient_steps=-1).learn(100 * 8 * 14)
   environments together: with the T of `agents.plans.steps_per_episode`, each rollout is N whole
   episodes.
 * DDPG, TD3 and SAC rescale actions to [-1, 1] themselves.  PPO and A2C start from a normal
-  distribution around 0 and clip it, so half of their first actions would be "keep everything":
-  give them Gymnasium's wrapper, ``AMCVecEnv(RescaleAction(envs, np.float32(-1), np.float32(1)))``.
+  distribution around 0 and clip it, so that half of their first actions would be "keep everything":
+  use Gymnasium's wrapper, ``AMCVecEnv(RescaleAction(envs, np.float32(-1), np.float32(1)))``.
 * Rewards and lengths of episodes reach SB3's log through ``VecMonitor(AMCVecEnv(envs))``, or
   through Gymnasium's ``RecordEpisodeStatistics(envs)`` inside of it.
 """
@@ -34,13 +34,13 @@ from amc_gym.envs.vector import AMCVectorEnv
 
 
 class AMCVecEnv(VecEnv):
-    """An SB3 `VecEnv` that does what `DummyVecEnv` does over N copies of `AMCEnv`, bit for bit.
+    """An SB3 `VecEnv` that is equivalent, bit for bit, to `DummyVecEnv` over N copies of `AMCEnv`.
 
     Args:
         env: an `AMCVectorEnv`, or Gymnasium's vector wrappers around one.
 
     Raises:
-        TypeError: another environment; SB3's own `DummyVecEnv` takes any.
+        TypeError: it is another environment, for which SB3 has `DummyVecEnv`.
     """
 
     actions: np.ndarray
@@ -56,10 +56,10 @@ class AMCVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> np.ndarray:
-        """Start N episodes: first observations, (N, 11) float32.
+        """Start N episodes, and return the first observations, (N, 11) float32.
 
         Raises:
-            ValueError: ``set_options`` was given different options for the environments.
+            ValueError: ``set_options`` got different options for the environments.
         """
         options = self._options[0]
         if any(other != options for other in self._options):
@@ -75,7 +75,7 @@ class AMCVecEnv(VecEnv):
         self.actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Observations (N, 11), rewards (N,) float32, dones (N,), and one info for each."""
+        """Return observations (N, 11), rewards (N,) float32, dones (N,), and one info for each."""
         observations, rewards, terminations, truncations, batch = self.env.step(self.actions)
         infos = unbatched(batch, self.num_envs)
         for i, info in enumerate(infos):
@@ -83,7 +83,7 @@ class AMCVecEnv(VecEnv):
             if "final_obs" in info:
                 info["terminal_observation"] = info.pop("final_obs")
                 final = info.pop("final_info")
-                # What both resets and last steps tell stands there of the episode that begins.
+                # Entries of both resets and last steps here describe the new episode.
                 self.reset_infos[i] = {key: info[key] for key in final if key in info}
                 info |= final
         return observations, rewards.astype(np.float32), terminations | truncations, infos
@@ -114,7 +114,7 @@ class AMCVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """Return false for each: sub-environments are bare, wrappers go around all of them."""
+        """Return False for each, because wrappers go around all sub-environments together."""
         return [False for _ in self._chosen(indices)]
 
     def _chosen(self, indices: VecEnvIndices) -> list[CompressionEnv]:
@@ -122,10 +122,10 @@ class AMCVecEnv(VecEnv):
 
 
 def unbatched(infos: dict[str, Any], n: int) -> list[dict[str, Any]]:
-    """Gymnasium's info of arrays as one dictionary for each of n sub-environments.
+    """Return Gymnasium's info of arrays as one dictionary for each of n sub-environments.
 
-    An entry goes to those that its mask, the key with `_` before it, names; where there is none,
-    to all.  Numbers become Python's, as they were before they were batched.
+    An entry goes to the sub-environments in its mask, the key with a leading `_`, or to all if it
+    has no mask.  Numbers become Python's, as they were before they were batched.
     """
     rows: list[dict[str, Any]] = [{} for _ in range(n)]
     for key, values in infos.items():

@@ -1,8 +1,8 @@
-"""The human expert's way: one multiplier for the widths of all layers (MobileNet's alpha).
+"""The human expert's approach: one multiplier for the widths of all layers (MobileNet's alpha).
 
 Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
-2017.  It differs from the uniform rule by what people do with the widths it gives: they round them
-to round numbers, never by more than a tenth downwards, as MobileNet's own code has it.
+2017.  It differs from the uniform rule in that widths are rounded to multiples of a number, but
+never down by more than a tenth, as in MobileNet's own code.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .plans import amc, execute
 from .registry import register
 
 DIVISOR = 8
-"""Widths are multiples of it, or of the largest halving that goes four times into each unit."""
+"""Widths are multiples of it, halved until each unit has at least four multiples."""
 
 
 def divisor(channels: tuple[int, ...]) -> int:
-    """Multiple that widths are rounded to: 8, and less for networks of fewer than 32 channels."""
+    """Return the multiple that widths are rounded to: 8, less for units below 32 channels."""
     by = DIVISOR
     while by > 1 and by > min(channels) // 4:
         by //= 2
@@ -35,7 +35,7 @@ def rounded(width: float, by: int) -> int:
 
 
 def widths(budget: Budget, multiplier: float) -> tuple[int, ...]:
-    """Admissible counts nearest to the rounded widths of a multiplier, at most the full ones."""
+    """Return the admissible counts nearest to a multiplier's rounded widths, at most all."""
     by = divisor(budget.channels)
     return tuple(
         nearest(choices, min(channels, rounded(multiplier * channels, by)))
@@ -44,7 +44,7 @@ def widths(budget: Budget, multiplier: float) -> tuple[int, ...]:
 
 
 def _widest(budget: Budget) -> float:
-    """The largest multiplier whose network fits the budget; bisected, it grows with the widths."""
+    """Return the largest multiplier whose network fits the budget, found by bisection."""
     low, high = 0.0, 1.0
     if budget.admits(widths(budget, high)):
         return high
@@ -56,24 +56,24 @@ def _widest(budget: Budget) -> float:
 
 @register("width-multiplier", kind="rule")
 class WidthMultiplier:
-    """Evaluates the widest network of one multiplier that fits the budget, once; deterministic.
+    """An agent that evaluates the widest network of one multiplier within the budget, once.
 
     Args:
         env: an AMC environment that prunes channels, in either action mode.
-        seed: nothing depends on it.
+        seed: has no effect.
 
     Raises:
-        ValueError: the environment prunes single weights, which have no width.
+        ValueError: the environment prunes weights, which have no width.
     """
 
     def __init__(self, env: gym.Env[Any, Any], seed: int = 0) -> None:
         if amc(env).engine.options.granularity == "weight":
-            raise ValueError("width-multiplier makes layers narrower: it has no single weights")
+            raise ValueError("width-multiplier prunes channels: choose granularity='channel'")
         self.env = env
 
     def learn(self, episodes: int) -> None:
         """Evaluate the plan; one episode is enough."""
         budget = amc(self.env).budget
         counts = widths(budget, _widest(budget))
-        # Round numbers may lie above the least ones that are admissible.
+        # The rounded widths may exceed the smallest admissible ones.
         execute(self.env, counts if budget.admits(counts) else budget.scaled(counts))

@@ -1,7 +1,7 @@
-"""A release's files, from a checkout: ``make release`` writes them to runs/release.
+"""Files of a release, made from a checkout: ``make release`` writes them to runs/release.
 
-    building    wheels and source archive, as PyPI would read them
-    model_cards a folder for each bundled network, as Hugging Face shows it
+    building    wheels and source archive, checked as PyPI would
+    model_cards a folder for each bundled network, in the form of Hugging Face
 
 Nothing is uploaded.
 """

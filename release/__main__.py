@@ -12,13 +12,13 @@ from release import building, model_cards
 
 
 def release(out: Path = Path("runs/release")) -> None:
-    """Build wheels and source archive, write model cards, and list all with their checksums.
+    """Build wheels and source archive, write model cards, and list all files with checksums.
 
     Args:
-        out: A folder that does not exist yet.
+        out: a folder that does not exist yet.
     """
     if out.exists():
-        sys.exit(f"release: {out} exists; remove it, or name another with --out")
+        sys.exit(f"release: {out} exists: remove it, or choose another with --out")
     out.mkdir(parents=True)
     building.build(out)
     model_cards.write(out / "models")

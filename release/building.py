@@ -1,4 +1,4 @@
-"""Wheels and source archive of a version, checked for size and for what PyPI reads in them."""
+"""Wheels and source archive of a version, checked for their size and metadata."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS = Path(__file__).with_name("weights")
 
 LARGEST = 12 * 10**6
-"""Bytes of the package's own wheel; what it has no room for is in the wheel of weights."""
+"""Most bytes of the package's wheel; larger weights go into the wheel of weights."""
 
 
 def build(out: Path) -> list[Path]:
     """Build wheel and source archive of the package, and the wheel of weights.
 
     Args:
-        out: folder for them.
+        out: folder of the files.
 
     Returns:
         The files.
 
     Raises:
-        subprocess.CalledProcessError: a build fails, or PyPI would not take its outcome.
+        subprocess.CalledProcessError: a build fails, or PyPI would not accept the result.
         ValueError: the wheel is too large.
     """
-    _python("build", "--outdir", str(out), str(ROOT))  # the wheel from the archive
+    _python("build", "--outdir", str(out), str(ROOT))  # builds the wheel from the archive
     _python("build", "--wheel", "--outdir", str(out), str(WEIGHTS))
     files = sorted(path for path in out.iterdir() if path.suffix in (".whl", ".gz"))
     _python("twine", "check", "--strict", *map(str, files))

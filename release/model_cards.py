@@ -1,7 +1,7 @@
-"""Model cards of the bundled networks, in the form that Hugging Face shows.
+"""Model cards of the bundled networks, in the form of Hugging Face.
 
-Each network gets a folder: its weights, its card as the package has it, and a README.md whose head
-is metadata and whose figures are those of the card.
+Each network gets a folder: its weights, its card from the package, and a README.md whose header is
+metadata and whose figures are those of the card.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ DATA = {
         "photograph is part of this file"
     ),
 }
-"""Data set -> what the network was trained on."""
+"""Data set -> description of the training data."""
 
 
 def write(out: Path) -> list[Path]:
     """Write the folder of each bundled network, and return the folders.
 
     Args:
-        out: where they go.
+        out: parent folder.
     """
     folders = []
     for card in bundled.cards():

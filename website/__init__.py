@@ -1,12 +1,12 @@
-"""The site: pages of docs/ as they are, and those that are made from code when it is built.
+"""The website: the pages of docs/, and pages that are made from code when it is built.
 
-| file         | what                                                                          |
+| file         | contents                                                                      |
 |--------------|-------------------------------------------------------------------------------|
-| hooks        | what MkDocs calls while it builds                                             |
-| markdown     | links and headings as GitHub reads them                                       |
-| repository   | files outside docs/ that pages link to, as pages                              |
+| hooks        | hooks that MkDocs calls during the build                                      |
+| markdown     | links and headings as on GitHub                                               |
+| repository   | files outside of docs/ that pages link to                                     |
 | environments | one page for each registered id                                               |
 | reference    | one page for each public name                                                 |
-| docstrings   | those that are finished when their module is imported                         |
+| docstrings   | docstrings that are completed when their module is imported                   |
 | checking     | links of the finished site                                                    |
 """

@@ -1,4 +1,4 @@
-"""Links of the finished site: each leads to a file and place in it, and nothing is fetched."""
+"""Check of the finished site: its links lead to files and anchors in it, and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADED = {"img", "script", "source", "iframe"}
-"""Elements whose ``src`` a browser fetches by itself; of ``link`` it is ``href``."""
+"""Elements whose ``src`` a browser fetches; ``link`` elements have ``href``."""
 
 UNFETCHED = {"canonical", "next", "prev"}
-"""Relations of ``link`` elements that only name an address."""
+"""Relations of ``link`` elements whose address is not fetched."""
 
 
 class Links(HTMLParser):
-    """Reads a page.
+    """A parser that collects the links of a page.
 
     Attributes:
-        targets: of its links.
+        targets: targets of its links.
         loaded: addresses that a browser fetches with it.
-        anchors: places in it that a link can lead to.
+        anchors: anchors that a link can lead to.
     """
 
     def __init__(self, text: str) -> None:
@@ -32,7 +32,7 @@ class Links(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what a link, a picture or an anchor says."""
+        """Record a link, a picture or an anchor."""
         given = {name: value for name, value in attrs if value}
         self.anchors |= {given[name] for name in ("id", "name") if name in given}
         if tag == "a" and "href" in given:
@@ -44,7 +44,7 @@ class Links(HTMLParser):
 
 
 def broken(site: Path) -> Iterator[str]:
-    """Yield a sentence for each link that leads nowhere, and each file from another server."""
+    """Yield a sentence for each broken link, and for each file from another server."""
 
     @cache
     def read(page: Path) -> Links:
@@ -63,8 +63,8 @@ def broken(site: Path) -> Iterator[str]:
                 continue
             file = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             if not file.is_file():
-                yield f"{name} links to {target}, which is no file of the site"
+                yield f"{name} links to {target}, which is not a file of the site"
             elif file.suffix == ".html" and unquote(parts.fragment) not in read(file).anchors | {
                 ""
             }:
-                yield f"{name} links to {target}, where there is no such place"
+                yield f"{name} links to {target}, which has no such anchor"

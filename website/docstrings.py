@@ -1,6 +1,6 @@
-"""Docstrings that are finished when their module is imported, for mkdocstrings.
+"""Docstrings that are completed when their module is imported, for mkdocstrings.
 
-mkdocstrings reads source, where the tables of options in a class's page are still names in braces.
+mkdocstrings reads source code, in which the tables of options are still names in braces.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import griffe
 
 UNFINISHED = "{arguments}"
-"""Stands in docstrings for the table of options."""
+"""Placeholder for the table of options in docstrings."""
 
 
 class Finished(griffe.Extension):
-    """Replaces such a docstring in source by that of the imported class."""
+    """An extension that replaces such a docstring by that of the imported class."""
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
-        """Look at a class that was read."""
+        """Replace the docstring of a class that was read, if necessary."""
         if cls.docstring is not None and UNFINISHED in cls.docstring.value:
             made = getattr(import_module(cls.module.path), cls.name)
             cls.docstring = griffe.Docstring(inspect.getdoc(made) or "", parent=cls)

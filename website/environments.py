@@ -1,4 +1,4 @@
-"""Environment pages: one for each registered id, from the environment; nothing is trained."""
+"""Environment pages, one for each registered id, made from the environment without training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amc_gym.zoo import bundled, models
 from website.markdown import summary
 
 OWN = "AMC-v0"
-"""The id for a task of one's own."""
+"""The id for a task of your own."""
 
 GENERAL = "../reference/{}.md"
 """Page of a class of environments: actions, observations, rewards, arguments."""
@@ -101,7 +101,7 @@ def _network(id_: str, env: Any) -> str:
 
 
 def _picture(env: Any) -> bytes:
-    """Return the PNG of an episode that decides on the plan of least error."""
+    """Return the PNG of an episode that ends in the plan of least error."""
     env.execute(env.problem.allocation.least_error, through=env)
     png = io.BytesIO()
     Image.fromarray(env.render()).save(png, "png")

@@ -20,7 +20,7 @@ ASSETS = Path(__file__).parent / "assets"
 FRONT = "README.md"
 
 SECTIONS = {"tutorials/": tutorials, "environments/": environments, "reference/": reference}
-"""Entry of ``nav`` -> module whose ``pages`` stand there."""
+"""Entry of ``nav`` -> module whose ``pages`` are inserted there."""
 
 _shown: dict[str, repository.Shown] = {}
 _sources: dict[str, str] = {}
@@ -28,14 +28,14 @@ _made: dict[str, dict[str, str | bytes]] = {}
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Make the pages of sections that are made from code, and their entries in the navigation."""
+    """Make the pages of sections from code, and their entries in the navigation."""
     for entry, module in SECTIONS.items():
         _made[entry] = {f"{entry}{name}": made for name, made in module.pages().items()}
     config.nav = _expanded(config.nav)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Add those pages, the front page, and what pages link to outside their folder."""
+    """Add those pages, the front page, and files outside of docs/ that pages link to."""
     root = Path(config.config_file_path).parent
     docs = Path(config.docs_dir).relative_to(root).as_posix()
     pages = [f"{docs}/{file.src_uri}" for file in files.documentation_pages()]
@@ -61,25 +61,25 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead the links of a page to where the site has what they mean."""
+    """Redirect the links of a page to the places of their targets on the site."""
     here = page.file.src_uri
     if here not in _sources:
         return markdown
     if page.is_homepage:
-        page.meta["hide"] = ["navigation"]  # a list of itself alone
+        page.meta["hide"] = ["navigation"]  # the list would have one entry
     source = _sources[here]
     moved = relink(markdown, lambda target: repository.relative(_shown, here, source, target))
     return with_anchors(moved)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Warn of each link of the finished site that leads nowhere."""
+    """Warn about each broken link of the finished site."""
     for sentence in checking.broken(Path(config.site_dir)):
         log.warning(sentence)
 
 
 def _expanded(nav: Any) -> Any:
-    """Return a navigation whose entries of ``SECTIONS`` are lists of their pages."""
+    """Return the navigation with the entries of ``SECTIONS`` replaced by lists of pages."""
     if isinstance(nav, list):
         return [_expanded(entry) for entry in nav]
     if isinstance(nav, dict):

@@ -1,4 +1,4 @@
-"""Links and headings as GitHub reads them, so that one page serves both."""
+"""Links and headings as on GitHub, so that a page works in both places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 HEADING = re.compile(r"^(#{1,6}) +(.+?) *#* *$")
 LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=[)\s])")
 ELSEWHERE = re.compile(r"^([a-z][a-z0-9+.-]*:|/|#)", re.IGNORECASE)
-"""Start of a target that is an address, or a place on the same page."""
+"""Start of a target that is an address, or an anchor on the same page."""
 
 
 def links(text: str) -> Iterator[str]:
@@ -23,11 +23,11 @@ def links(text: str) -> Iterator[str]:
 
 
 def relink(text: str, place: Callable[[str], str | None]) -> str:
-    """Return a page whose relative links lead elsewhere.
+    """Return a page with its relative links replaced.
 
     Args:
         text: the page.
-        place: maps a target without its anchor to a new one; ``None`` leaves the link as it is.
+        place: maps a target without its anchor to a new one; ``None`` keeps the link.
     """
 
     def replaced(found: re.Match[str]) -> str:
@@ -42,9 +42,9 @@ def relink(text: str, place: Callable[[str], str | None]) -> str:
 
 
 def with_anchors(text: str) -> str:
-    """Return a page whose headings say the anchors that GitHub gives them.
+    """Return a page whose headings have explicit anchors, those of GitHub.
 
-    Python-Markdown counts equal headings otherwise, and a link to one of them would only work in
+    Python-Markdown numbers equal headings differently, and a link to one of them would only work in
     one of the two places.
     """
     seen: Counter[str] = Counter()
@@ -63,7 +63,7 @@ def with_anchors(text: str) -> str:
 
 
 def slug(heading: str) -> str:
-    """Return GitHub's anchor of a heading: lower case, hyphens for blanks, no punctuation."""
+    """Return GitHub's anchor of a heading: lower case, hyphens for spaces, no punctuation."""
     words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
     return re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
 

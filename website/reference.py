@@ -1,4 +1,4 @@
-"""Reference pages: one for each public name, filled in from docstrings by mkdocstrings."""
+"""Reference pages, one for each public name, filled in from docstrings by mkdocstrings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from website.markdown import summary
 
 ENVIRONMENTS = (AMCEnv, SuiteEnv)
 BARE = ("separate_signature: false", "show_signature: false", "show_bases: false", "members: false")
-"""mkdocstrings' options for a page that is the class's docstring and nothing else."""
+"""Options of mkdocstrings for a page that shows only the class's docstring."""
 
 OPTIONS = (TaskOptions, EngineOptions, EnvOptions)
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each page by the name of its file."""
+    """Return the text of each page by file name."""
     public = {name: getattr(api, name) for name in api.__all__}
     return (
         {"index.md": _index(public)}
@@ -59,7 +59,7 @@ def _linked(named: Iterable[tuple[str, Any]]) -> str:
 
 
 def _environment(cls: type) -> str:
-    """Return the page of a class that ``gym.make`` makes, by its own keywords."""
+    """Return the page of an environment class that ``gym.make`` makes."""
     path = f"{cls.__module__}.{cls.__name__}"
     return _name(cls.__name__, path, *BARE)
 
@@ -81,7 +81,7 @@ def _agents() -> str:
 
 
 def _name(title: str, path: str, *options: str) -> str:
-    """Return the page of one name, whose heading is the page's."""
+    """Return the page of one name, with the name as its heading."""
     lines = "".join(f"      {o}\n" for o in ("heading_level: 1", f"heading: {title}", *options))
     return f"---\ntitle: {title}\n---\n\n::: {path}\n    options:\n{lines}"
 

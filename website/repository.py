@@ -1,8 +1,8 @@
-"""Files outside docs/ that pages link to: each becomes a page or a file of the site.
+"""Files outside of docs/ that pages link to, as pages or files of the site.
 
-A page of docs/ links to a report, a study's configuration or an agent as GitHub wants it, relative
-to its own place.  The site takes along what is linked, and what that links to in turn, so that it
-is whole without the repository.
+A page of docs/ links to a report, a study's configuration or an agent by a relative path, as GitHub
+needs it.  The site includes everything that is linked, and what that links to in turn, so that it
+is complete without the repository.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from website.markdown import links
 
 FOLDER = "repository"
-"""Folder of the site for what lies outside docs/."""
+"""Folder of the site for files outside of docs/."""
 
 LANGUAGES = {
     ".cff": "yaml",
@@ -26,23 +26,23 @@ LANGUAGES = {
     ".txt": "text",
     ".yml": "yaml",
 }
-"""Suffix of a file that is shown as code -> how it is coloured."""
+"""Suffix of a file that is shown as code -> language for highlighting."""
 
 LARGEST = 100_000
-"""Bytes of a file that is shown as code; larger ones are to be saved."""
+"""Most bytes of a file that is shown as code; larger ones are downloads."""
 
 UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
-"""Head of pages that would crowd out those of docs/ in the search."""
+"""Header of pages that would crowd out those of docs/ in the search."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Page that the site shows of a path of the repository.
+    """A page or file that the site shows for a path of the repository.
 
     Attributes:
-        source: path in the repository; "" for a page of no file, whose links start at the root.
+        source: path in the repository; "" for a page without a file, whose links start at the root.
         place: path in the site's sources.
-        text: of a page, or ``None`` for a file that is copied, or a page that is made elsewhere.
+        text: of a page; ``None`` for a file that is copied, or a page that is made elsewhere.
     """
 
     source: str
@@ -53,13 +53,13 @@ class Shown:
 def collect(
     root: Path, docs: str, first: Iterable[str], made: Mapping[str, str] | None = None
 ) -> dict[str, Shown]:
-    """Return what the site shows of each path that is reached by links, by path.
+    """Return everything that is reached by links, by its path in the repository.
 
     Args:
         root: of the repository.
-        docs: folder of pages that MkDocs finds by itself.
+        docs: folder of the pages that MkDocs finds itself.
         first: paths of the pages to start from.
-        made: path -> place of the page that is made of it elsewhere.
+        made: path -> place of a page that is made from it elsewhere.
     """
     found = {path: Shown(path, place, None) for path, place in (made or {}).items()}
     waiting = list(first)
@@ -79,11 +79,11 @@ def resolved(source: str, target: str) -> str:
 
 
 def relative(found: Mapping[str, Shown], page: str, source: str, target: str) -> str | None:
-    """Return a link's target on the site, or ``None`` where it leads to nothing that is shown.
+    """Return a link's target on the site, or ``None`` if its target is not on the site.
 
     Args:
-        found: by ``collect``.
-        page: place of the page with the link in the site's sources.
+        found: result of ``collect``.
+        page: place of the linking page in the site's sources.
         source: its path in the repository.
         target: of the link, without an anchor.
     """
@@ -94,7 +94,7 @@ def relative(found: Mapping[str, Shown], page: str, source: str, target: str) ->
 def _shown(root: Path, docs: str, path: str) -> Shown | None:
     file = root / path
     if path.startswith("..") or not file.exists():
-        return None  # MkDocs warns of a link that leads nowhere
+        return None  # MkDocs warns about broken links
     if file.is_dir():
         readme = f"{path}/README.md"
         return _shown(root, docs, readme) if (root / readme).exists() else _listing(file, path)

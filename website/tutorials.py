@@ -1,7 +1,7 @@
-"""Tutorial pages: notebooks of docs/tutorials, run from top to bottom while the site is built.
+"""Tutorial pages: notebooks of docs/tutorials, run from top to bottom during the build.
 
 A notebook is a Python file in Jupytext's percent format, so that it is linted and reviewed as code.
-A cell that fails makes the build fail.  Each page comes with the finished notebook, for Jupyter.
+A failing cell makes the build fail.  Each page comes with the finished notebook, for Jupyter.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ ORDER = (
     "one_policy_for_many",
     "from_search_to_phone",
 )
-"""Stems of the notebooks, in the order in which they are read."""
+"""Stems of the notebooks, in reading order."""
 
 SECONDS = 600
-"""A cell that takes longer hangs; all of a notebook together take less than a minute."""
+"""Time limit of a cell; a whole notebook takes less than a minute."""
 
 
 def pages() -> dict[str, str | bytes]:
-    """Return the text of each page, each picture and each notebook, by the name of its file."""
+    """Return the text of each page, each picture and each notebook, by file name."""
     notebooks = {stem: run(SOURCES / f"{stem}.py") for stem in ORDER}
     made: dict[str, str | bytes] = {"index.md": _index(notebooks)}
     for stem, notebook in notebooks.items():
@@ -45,17 +45,17 @@ def pages() -> dict[str, str | bytes]:
 
 
 def places() -> dict[str, str]:
-    """Return the place on the site of what stands for each notebook in the repository."""
+    """Return the places on the site of the notebooks in the repository."""
     folder = SOURCES.relative_to(ROOT).as_posix()
     pages = {f"{folder}/{stem}.py": f"{SOURCES.name}/{stem}.md" for stem in ORDER}
     return pages | {folder: f"{SOURCES.name}/index.md"}
 
 
 def run(path: Path) -> nbformat.NotebookNode:
-    """Return the notebook with its outputs; it runs in an empty folder, on this checkout.
+    """Return the notebook with its outputs, run in an empty folder with this checkout.
 
     Args:
-        path: its source.
+        path: source of the notebook.
 
     Raises:
         CellExecutionError: a cell failed.
@@ -70,7 +70,7 @@ def run(path: Path) -> nbformat.NotebookNode:
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
-            extra_arguments=["--log-level=ERROR"],  # it warns of its own connection
+            extra_arguments=["--log-level=ERROR"],  # it warns about its own connection
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
             timeout=SECONDS,

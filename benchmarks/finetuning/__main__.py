@@ -69,9 +69,7 @@ def finetune(
     if recovery is not None:
         chain(recovery)
         if recipe.shrink:
-            raise BenchmarkError(
-                "--recovery is not used with --recipe.shrink: leave it out"
-            )
+            raise BenchmarkError("--recovery is not used with --recipe.shrink: leave it out")
     records = [r for r in records if not wanted or r.run.agent in wanted]
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}: first use python -m benchmarks run")

@@ -1,4 +1,4 @@
-"""Results beside earlier ones, agent by agent: within the interval there, or not."""
+"""Comparison with earlier results, agent by agent: within their interval, or not."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError, Setting
 
 EQUAL = 1e-9
-"""Difference of accuracies that is none."""
+"""Difference of accuracies that counts as equal."""
 
 HEADER = ("agent", "reward %", "there", "", "test %", "there", "")
 
 
 def compared(sections: Sequence[Section], folder: Path) -> Iterator[Table | str]:
-    """Rows of a comparison with the runs of another folder, in order.
+    """Yield tables and remarks of a comparison with the runs of another folder.
 
     Args:
-        sections: the results at hand.
-        folder: those to compare them with.
+        sections: the present results.
+        folder: folder of the results to compare with.
 
     Raises:
         BenchmarkError: the folder holds no finished run.
@@ -46,7 +46,7 @@ def compared(sections: Sequence[Section], folder: Path) -> Iterator[Table | str]
 
 
 def _alike(one: Setting, other: Setting) -> bool:
-    """Whether two settings ask the same of the same task, by its names."""
+    """Return whether two settings have the same options and task, by its names."""
     return (one.env, one.episodes, dict(one.options), dict(one.source)) == (
         other.env,
         other.episodes,
@@ -83,7 +83,7 @@ def _compared(section: Section, other: Section, folder: Path) -> Iterator[Table 
 
 
 def _name(row: Row) -> str:
-    """Return the agent, whichever code it had."""
+    """Return the agent's name, independent of its code."""
     return replace(row.records[0].run, variant="").label
 
 

@@ -1,4 +1,4 @@
-"""Names written where lines end, moved apart where ends are at one place."""
+"""Names of lines, written at their ends and moved apart where ends coincide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.optimize import isotonic_regression
 from benchmarks.reports.escaping import picture_text
 
 APART = 11
-"""Points that two names of lines are apart at least."""
+"""Smallest distance between two names, in points."""
 
 
 def name_ends(
@@ -21,10 +21,10 @@ def name_ends(
     """Write each line's name at its end.
 
     Args:
-        axes: with its limits as they stay.
-        ends: place of each line's last point.
+        axes: with their final limits.
+        ends: position of each line's last point.
         colours: of the names.
-        inches: that the axes are high.
+        inches: height of the axes.
     """
     low, high = axes.get_ylim()
     points = 72 * inches / (high - low)
@@ -49,6 +49,6 @@ def name_ends(
 
 
 def apart(places: np.ndarray) -> np.ndarray:
-    """Return ascending places moved as little as keeps them ``APART`` from each other."""
+    """Return ascending positions, moved as little as possible to be ``APART`` from each other."""
     steps = APART * np.arange(len(places))
     return isotonic_regression(places - steps).x + steps

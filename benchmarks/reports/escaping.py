@@ -1,7 +1,7 @@
-"""Somebody else's names as plain text, wherever a report shows them.
+"""Escaping of names that others have chosen, wherever a report shows them.
 
-Agents, environments, layers and notes are named by whoever made them.  A name is no markup, no
-formula, no script and no escape sequence.  For HTML there is ``html.escape``, for rich's console
+Agents, environments, layers and notes are named by their authors.  A name must not act as markup,
+formula, script or escape sequence.  HTML uses ``html.escape``, rich's console
 ``rich.markup.escape``; this module has the rest.
 """
 
@@ -18,19 +18,19 @@ import rich.markup
 from amc_gym._utils.names import printable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Characters that a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
+"""Characters with which a formula begins in a spreadsheet (OWASP, "CSV Injection")."""
 
 
 class Markdown(str):
-    """A text that is Markdown already."""
+    """Text that is Markdown already."""
 
 
 def markdown_text(text: str) -> Markdown:
-    """Return a text as itself in Markdown: no link, picture, emphasis, HTML or cell of its own."""
+    """Escape text for Markdown: no links, pictures, emphasis, HTML or cell borders."""
     if isinstance(text, Markdown):
         return text
     line = html.escape(printable(text), quote=False)
-    # Underscores within words are none of Markdown's marks.
+    # Underscores within words are not markup in Markdown.
     line = re.sub(r"[\\`*~|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
     return Markdown(re.sub(r"\](?=[(\[:])|!(?=\[)", r"\\\g<0>", line))
 
@@ -39,7 +39,7 @@ def markdown_link(text: str, target: str) -> Markdown:
     """Return a link with that text.
 
     Args:
-        text: anything.
+        text: any text.
         target: a URL that ``urllib.parse.quote`` made.
     """
     inner = re.sub(r"(?<!\\)([\[\]])", r"\\\1", markdown_text(text))
@@ -47,7 +47,7 @@ def markdown_link(text: str, target: str) -> Markdown:
 
 
 def markdown_code(text: str) -> Markdown:
-    """Return a text between backticks, more of them than it has in a row itself; also for cells."""
+    """Return text as Markdown code, in more backticks than it contains in a row; also for cells."""
     line = printable(text).replace("|", r"\|")
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line else ""
@@ -55,21 +55,21 @@ def markdown_code(text: str) -> Markdown:
 
 
 def plotly_text(text: str) -> str:
-    """Return a text as itself in plotly's names and templates, which know tags and %{variables}."""
+    """Escape text for plotly's names and templates, which have tags and %{variables}."""
     return html.escape(printable(text)).replace("%{", "&#37;{")
 
 
 def picture_text(text: str) -> str:
-    """Return a text as itself in matplotlib's pictures, which know formulas between dollars.
+    """Escape text for matplotlib, which reads formulas between dollar signs.
 
-    Legends leave out what begins with an underscore.
+    Legends also leave out names that begin with an underscore.
     """
     line = printable(text).replace("$", r"\$")
     return f" {line}" if line.startswith("_") else line
 
 
 def terminal_text(text: str) -> str:
-    """Return a text as itself on rich's console."""
+    """Escape text for rich's console."""
     return rich.markup.escape(printable(text))
 
 
@@ -82,7 +82,7 @@ class Writer(Protocol):
 
 
 class PlainRows:
-    """Rows for a CSV file in which no text is a formula.
+    """A CSV writer in whose rows no text is a formula.
 
     Args:
         file: open for writing, or ``io.StringIO``.
@@ -92,17 +92,17 @@ class PlainRows:
         self._out: Writer = csv.writer(file, lineterminator="\n")  # pyright: ignore[reportArgumentType]
 
     def writerow(self, row: Iterable[object]) -> None:
-        """Write one row; texts that begin as formulas do get an apostrophe before them."""
+        """Write one row; text that begins like a formula gets a leading apostrophe."""
         self._out.writerow([csv_cell(value) for value in row])
 
     def writerows(self, rows: Iterable[Iterable[object]]) -> None:
-        """Write several."""
+        """Write several rows."""
         for row in rows:
             self.writerow(row)
 
 
 def csv_cell(value: object) -> object:
-    """Return a cell of a CSV file: numbers as they are, texts never a formula."""
+    """Return a cell of a CSV file: numbers unchanged, text never a formula."""
     if not isinstance(value, str):
         return value
     text = printable(value)

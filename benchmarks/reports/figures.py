@@ -35,23 +35,23 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 INCHES, DPI = 9.0, 100
-"""Width of every figure: as many pixels as a README is wide."""
+"""Width of every figure, which in pixels is that of a README."""
 
 SHADES = 64
-"""Colours of a picture's file, which make it a quarter as large; the eye finds no difference."""
+"""Number of colours of a picture, which makes its file a quarter as large without visible loss."""
 
 COLUMNS = 3
 """Names in a row of the legend below curves."""
 
 CURVES = 3.6
-"""Inches that a panel of learning curves is high."""
+"""Height of a panel of learning curves, in inches."""
 
 FAR = 3.0
-"""Interquartile ranges below the lower quartile: what ends further off would flatten all others."""
+"""Interquartile ranges below the lower quartile beyond which a curve would flatten all others."""
 
 
 def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str) -> None:
-    """Best reward so far against evaluations: IQM over seeds and its interval as a band.
+    """Draw the best reward so far against evaluations: IQM over seeds and its interval as a band.
 
     Args:
         rows: one per agent; the best ``TOLD`` have colours, the others are grey.
@@ -93,7 +93,7 @@ def _evaluations(row: Row) -> np.ndarray:
 
 
 def _curve(axes: Axes, row: Row, colour: str, dashes: Any, low: float) -> None:
-    """A line and its band; what ends below the frame is told in the legend."""
+    """Draw a line and its band; a curve that ends below the frame is marked in the legend."""
     curve, x = row.curve, _evaluations(row)
     label = f"{picture_text(row.agent)} (n = {row.seeds})"
     if curve.value[-1] < low:
@@ -106,7 +106,7 @@ def _curve(axes: Axes, row: Row, colour: str, dashes: Any, low: float) -> None:
 
 
 def _legend(figure: Figure, axes: Axes, off: Sequence[Row]) -> None:
-    """Name the lines below the picture, and what the bands are."""
+    """Draw the legend below the picture, with an explanation of the bands."""
     for row in off:
         said = f"{picture_text(row.agent)}, off: {row.curve.value[-1]:.2f}"
         axes.plot([], [], color=REST, linewidth=1.2, label=said)
@@ -122,7 +122,7 @@ def _legend(figure: Figure, axes: Axes, off: Sequence[Row]) -> None:
 
 
 def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
-    """The best plan of each agent: kept share of each unit's channels, in execution order.
+    """Draw the best plan of each agent: kept share of each unit's channels, in execution order.
 
     Args:
         rows: one per agent; the highest reward over its seeds is shown.
@@ -165,12 +165,12 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
 
 
 def save_picture(figure: Figure, path: Path, *, bands: bool = False) -> None:
-    """Write a figure as a small PNG, whole or not at all.
+    """Write a figure as a small PNG, completely or not at all.
 
     Args:
-        figure: what is drawn.
+        figure: the figure.
         path: of the PNG.
-        bands: whether bands of many agents blend, into more shades than lines have.
+        bands: whether bands of many agents overlap, which needs more colours than lines do.
     """
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=DPI, format="png")
@@ -184,13 +184,13 @@ def save_picture(figure: Figure, path: Path, *, bands: bool = False) -> None:
 
 
 def far_below(ends: Sequence[float]) -> float:
-    """Where curves that end below it are left out of the frame (Tukey's outer fence)."""
+    """Return the end below which curves are left out of the frame (Tukey's outer fence)."""
     lower, upper = np.quantile(ends, (0.25, 0.75))
     return float(lower - FAR * (upper - lower))
 
 
 def frame(rows: Sequence[Row]) -> tuple[float, float]:
-    """Limits of learning curves: without the steep rise at first, and those that end far off."""
+    """Return limits of learning curves, without the initial rise and curves that end far below."""
     floor = far_below([row.curve.value[-1] for row in rows])
     low = min(row.early for row in rows if row.curve.value[-1] >= floor)
     high = max(float(np.nanmax([row.curve.value[-1], row.curve.high[-1]])) for row in rows)
@@ -199,7 +199,7 @@ def frame(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def new_figure(height: float) -> Figure:
-    """Return a figure of its own canvas; pyplot would keep a global list of them."""
+    """Return a figure with its own canvas, because pyplot would keep a global list of figures."""
     figure = Figure(figsize=(INCHES, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

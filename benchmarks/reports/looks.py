@@ -1,4 +1,4 @@
-"""How agents look in every figure: a colour of its own for each, and dashes where colours meet."""
+"""Looks of agents in all figures: a colour for each, and dashes for agents of one colour."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too faint for lines.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; yellow is too faint for
+# lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 AGENTS = {
@@ -42,31 +43,31 @@ AGENTS = {
     "deep": "#9C5A5A",
     "width-multiplier": "#5F6B73",
 }
-"""Agent -> colour: learners are blue and violet, searchers warm, those that measure green."""
+"""Agent -> colour: learners are blue or violet, searchers warm, allocations green."""
 
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)))
-"""For matplotlib, in the order in which agents of one colour get them."""
+"""Dashes for matplotlib, in the order in which agents of one colour get them."""
 
 MARKERS = ("o", "s", "D", "^")
-"""Likewise, where agents are points."""
+"""Markers, likewise, for agents drawn as points."""
 
 GREY = "#555555"
 REST = "#B8BEC6"
-"""Colour of curves that are beyond ``TOLD`` in a panel."""
+"""Colour of all further curves in a panel."""
 
 TOLD = 8
-"""Curves of a panel that have a colour and a place in the legend; the eye follows no more."""
+"""Number of curves in a panel with their own colour and a legend entry; more is confusing."""
 
 Look = tuple[str, Any]
 """Colour and dashes."""
 
 
 def ranks_of(agents: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Return agent -> colour, and how many agents here have that colour already.
+    """Return agent -> colour, and how many agents before it have that colour.
 
-    An agent with arguments, "cma-es(sigma=0.2)", has the agent's colour, and so has one that is
-    named as its variant, "cma-es-uniform". Other names always get the same one of ``COLOURS``,
-    unless too many here have it.
+    An agent with arguments, "cma-es(sigma=0.2)", has the agent's colour, and so has an agent named
+    as its variant, "cma-es-uniform".  Other names always get the same one of ``COLOURS``, unless
+    too many agents here have it.
     """
     found: dict[str, tuple[str, int]] = {}
     taken: dict[str, int] = {}
@@ -95,7 +96,7 @@ def looks_of(agents: Iterable[str]) -> dict[str, Look]:
 
 
 def marker_of(look: Look) -> dict[str, Any]:
-    """Return how an agent's points are drawn: filled in the first of its colour, then hollow."""
+    """Return how an agent's points are drawn: filled for the first of its colour, then hollow."""
     colour, dashes = look
     later = DASHES.index(dashes)
     face = "white" if later else colour
@@ -103,7 +104,7 @@ def marker_of(look: Look) -> dict[str, Any]:
 
 
 def told(best_first: Sequence[str]) -> list[str]:
-    """Return those agents of a panel that have a colour in it: the best, and the paper's own."""
+    """Return the agents that have a colour in a panel: the best ones, and the paper's own."""
     named = list(best_first[:TOLD])
     if "amc-ddpg" in best_first and "amc-ddpg" not in named:
         named[-1] = "amc-ddpg"

@@ -40,21 +40,21 @@ from benchmarks.studies.runs import BenchmarkError
 
 
 def write(folder: Path, console: Console, against: Path | None = None) -> list[Section]:
-    """Report on the runs of ``folder``, in it and on ``console``.
+    """Report on the runs of ``folder``, by files in it and on ``console``.
 
-    Runs that are not finished are named, and are in no figure.
+    Unfinished runs are listed, and are in no figure.
 
     Args:
-        folder: of the runs.
-        console: where the tables are shown.
-        against: another results folder that agents are compared with.
+        folder: folder of the runs.
+        console: console that shows the tables.
+        against: another results folder to compare agents with.
 
     Returns:
         One section per setting.
 
     Raises:
-        BenchmarkError: the folder holds no run, or cannot be written; or plotly is not
-            installed, and everything but report.html is written.
+        BenchmarkError: the folder holds no run, or cannot be written; or plotly is not installed,
+            in which case everything but report.html is written.
     """
     store = Store(folder)
     records, foreign = store.load()
@@ -68,7 +68,7 @@ def write(folder: Path, console: Console, against: Path | None = None) -> list[S
     unfinished = unfinished_lines(journals, missing)
     if not records and not journals:
         raise BenchmarkError(
-            f"no finished runs in {folder}; first: python -m benchmarks run --out {folder} ..."
+            f"no finished runs in {folder}: first use python -m benchmarks run --out {folder} ..."
         )
     store.prepare()
     sections = sections_of(records)
@@ -187,7 +187,7 @@ def _markdown_section(section: Section) -> list[str]:
 
 
 def _csv(sections: Iterable[Section]) -> str:
-    """One line per agent and setting, in full precision; empty where there is no interval."""
+    """Return CSV: one line per agent and setting, in full precision; empty without an interval."""
     text = io.StringIO()
     out = PlainRows(text)
     estimates = ("reward", "reward_accuracy", "test_accuracy", "macs_ratio")

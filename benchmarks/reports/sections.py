@@ -1,4 +1,4 @@
-"""Sections of a report on the runs of one setting, whatever it is written to."""
+"""Sections of a report, each on the runs of one setting, for all output formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REWARDS: dict[str, str] = {
     "accuracy": "accuracy on the reward images",
     "error": "−error on the reward images",
 }
-"""Reward option -> axis label; others are named as they are."""
+"""Reward option -> axis label; other rewards are shown by name."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Section:
     """The runs of one setting.
 
     Attributes:
-        setting: which one.
+        setting: the setting.
         records: its finished runs, at least one.
         rows: one per agent.
-        suffix: of the names of its pictures.
+        suffix: suffix of the names of its pictures.
     """
 
     setting: Setting
@@ -39,7 +39,7 @@ class Section:
 
     @property
     def title(self) -> str:
-        """The environment and its budgets."""
+        """Title with the environment and its budgets."""
         options = self.setting.options
         ratio, resource = options["preserve_ratio"], options["resource"]
         resource = RESOURCES[resource].title if resource in RESOURCES else resource
@@ -71,11 +71,11 @@ HEADER = {
     "seconds per run": "s",
     "agent's own seconds": "own s",
 }
-"""Column -> its name where space is short."""
+"""Column -> short name."""
 
 
 def header(section: Section) -> dict[str, str]:
-    """``HEADER`` with the score as the task calls it: "accuracy" where classes are told apart."""
+    """Return ``HEADER`` with the task's name of the score: "accuracy" for a classification."""
     score = section.records[0].best.plan.score_name
     return {column.replace("accuracy", score): name for column, name in HEADER.items()}
 
@@ -103,12 +103,12 @@ def cells(section: Section) -> list[tuple[str, ...]]:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with one decimal, without its sign."""
+    """Return a share as a percentage with one decimal, without the percent sign."""
     return f"{100 * share:.1f}"
 
 
 def interval(estimate: Estimate) -> str:
-    """Return a share and its interval, where there is one, in percent."""
+    """Return a share and its interval, if there is one, in percent."""
     if math.isnan(float(estimate.low)):
         return percent(float(estimate.value))
     low, high = percent(float(estimate.low)), percent(float(estimate.high))
@@ -116,7 +116,7 @@ def interval(estimate: Estimate) -> str:
 
 
 def caption(section: Section) -> str:
-    """Explain the table in short."""
+    """Return a short explanation of the table."""
     full = section.records[0].full
     return (
         f"Interquartile mean over seeds [95 % bootstrap interval]; {full.reward_images} reward "
@@ -125,7 +125,7 @@ def caption(section: Section) -> str:
 
 
 def explanation(section: Section) -> str:
-    """Return the caption where there is room for all of it."""
+    """Return the full explanation of the table."""
     full = section.records[0].full
     return (
         f"{caption(section)} Each agent's best plan is the one with the highest reward of a run. "
@@ -136,11 +136,11 @@ def explanation(section: Section) -> str:
 
 
 def unfinished_lines(journals: Sequence[Journal], missing: Sequence[str]) -> list[str]:
-    """Describe runs that have no result.
+    """Return lines about runs that have no result.
 
     Args:
-        journals: of those that had finished some episodes.
-        missing: names of all that were asked for and have no record.
+        journals: journals of runs that finished some episodes.
+        missing: names of all requested runs without a record.
     """
     lines = [f"{journal.run}: {journal.state}" for journal in journals]
     rest = sorted(set(missing) - {journal.run.name for journal in journals})
@@ -150,7 +150,7 @@ def unfinished_lines(journals: Sequence[Journal], missing: Sequence[str]) -> lis
 
 
 def codes(section: Section) -> str:
-    """Whose code is known, and which it was."""
+    """Return the agents' code fingerprints, as far as they are known."""
     known = dict.fromkeys(
         f"{record.run.label} {record.run.code}"
         for record in section.records
@@ -167,5 +167,5 @@ def codes(section: Section) -> str:
 
 
 def distinct(tables: Iterable[dict]) -> list[str]:
-    """Each different table once, as text."""
+    """Return each distinct table once, as text."""
     return list(dict.fromkeys(map(described, tables)))

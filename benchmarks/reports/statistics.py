@@ -1,9 +1,9 @@
 """From finished runs to one row per agent: interquartile means with bootstrap intervals.
 
 The interquartile mean (IQM) drops the best and the worst quarter of the seeds and averages the
-rest: nearly as robust as the median and far more efficient (Agarwal et al., "Deep Reinforcement
-Learning at the Edge of the Statistical Precipice", NeurIPS 2021).  With fewer than four seeds
-there is no whole quarter to drop, and it is the mean.
+rest: it is nearly as robust as the median and far more efficient (Agarwal et al., "Deep
+Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021).  With fewer than
+four seeds there is no whole quarter to drop, and it is the mean.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Estimate:
 
     Attributes:
         value: the IQM over seeds.
-        low: lower end of the percentile bootstrap interval; NaN for a single seed, which says
+        low: lower end of the percentile bootstrap interval; NaN for a single seed, which tells
             nothing about other seeds.
         high: upper end.
     """
@@ -39,24 +39,24 @@ class Estimate:
     high: np.ndarray
 
     def __getitem__(self, part: int | slice) -> Estimate:
-        """Return a point of a curve, or some of them."""
+        """Return the estimate at a point, or a part, of a curve."""
         return Estimate(*(np.asarray(each[part]) for each in (self.value, self.low, self.high)))
 
 
 def iqm(samples: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Interquartile mean over an axis."""
+    """Return the interquartile mean over an axis."""
     return np.asarray(stats.trim_mean(samples, TRIM, axis=axis))
 
 
 def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
-    """IQM and 95 % percentile bootstrap interval over the first axis.
+    """Return the IQM and its 95 % percentile bootstrap interval over the first axis.
 
     Args:
         samples: one value per seed, (seeds,), or one curve per seed, (seeds, points).  Points at
-            which a seed has no value, NaN, have no estimate.
+            which a seed has no value (NaN) have no estimate.
 
     Raises:
-        ValueError: no samples.
+        ValueError: there are no samples.
     """
     samples = np.asarray(samples, dtype=np.float64)
     if not len(samples):
@@ -80,15 +80,15 @@ def estimate(samples: Sequence[float] | np.ndarray) -> Estimate:
         batch=_BATCH,
         confidence_level=CONFIDENCE,
         method="percentile",
-        rng=np.random.default_rng(0),  # the same report from the same runs
+        rng=np.random.default_rng(0),  # the same runs give the same report
     ).confidence_interval
     return Estimate(value, np.asarray(interval.low), np.asarray(interval.high))
 
 
 def best_so_far(history: History, length: int) -> np.ndarray:
-    """Best reward after each of ``length`` evaluations, (length,).
+    """Return the best reward after each of ``length`` evaluations, (length,).
 
-    NaN before the first finished episode; a run that ended stays level.
+    It is NaN before the first finished episode, and constant after a run has ended.
     """
     best = np.full(length, np.nan)
     for reward, evaluation in zip(history.reward, history.evaluation, strict=True):
@@ -104,13 +104,13 @@ class Row:
         agent: its name.
         records: its runs, by seed.
         reward: best reward.
-        reward_accuracy: of the best plan, on the images that the search saw.
-        test_accuracy: of the same plan, on the test images.
-        macs_ratio: of the same plan.
-        evaluations: spent by a run, median.
+        reward_accuracy: accuracy of the best plan on the reward images, which the search saw.
+        test_accuracy: accuracy of the same plan on the test images.
+        macs_ratio: MACs of the same plan as a share of the full network's.
+        evaluations: evaluations of a run, median.
         distinct: distinct plans among them, median.
-        seconds: wall-clock of a run, median.
-        agent_seconds: the part of it outside of the environment, median.
+        seconds: wall-clock time of a run, median.
+        agent_seconds: part of it outside of the environment, median.
         curve: best reward so far, for each evaluation of the budget.
     """
 
@@ -128,20 +128,20 @@ class Row:
 
     @property
     def begins(self) -> int:
-        """The evaluation at which every run has finished an episode, from 0."""
+        """Index, from 0, of the evaluation at which every run has finished an episode."""
         return int(np.argmin(np.isnan(self.curve.value)))
 
     @property
     def early(self) -> float:
         """Best reward after a tenth of the budget, or where the curve begins if that is later.
 
-        Every curve rises steeply at first: this is where a picture's frame begins.
+        Every curve rises steeply at first; a picture's frame begins here.
         """
         return float(self.curve.value[max(self.begins, len(self.curve.value) // 10)])
 
     @property
     def seeds(self) -> int:
-        """How many runs there are."""
+        """Number of runs."""
         return len(self.records)
 
     @property
@@ -151,11 +151,11 @@ class Row:
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:
-    """One row per agent, highest test accuracy first.
+    """Return one row per agent, the highest test accuracy first.
 
     Args:
-        records: finished runs of one setting, at least one of each agent that is to have a row;
-            an agent is known by its label.
+        records: finished runs of one setting, at least one for each agent; agents are distinguished
+            by their labels.
     """
     runs: dict[str, list[Record]] = defaultdict(list)
     for record in records:

@@ -17,8 +17,8 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 
 
     Args:
         header: names of the columns.
-        rows: cells, as many as there are columns; plain text, but for what is ``Markdown``.
-        words: so many columns, from the left, are flush left; the others hold numbers.
+        rows: cells, as many as there are columns; plain text, except ``Markdown``.
+        words: number of columns, from the left, that are left-aligned; the others hold numbers.
     """
     marks = "|" + ":--|" * words + "--:|" * (len(header) - words)
     return [_line(header), marks, *map(_line, rows)]
@@ -30,7 +30,7 @@ def terminal(
     """Return a table for rich's console, below its title; cells are plain text."""
     table = Table(title=terminal_text(title), title_justify="left", title_style="bold")
     for i, name in enumerate(header):
-        # A figure that does not fit goes on in the next line: half of an interval says nothing.
+        # A figure that does not fit is wrapped, because half of an interval would be useless.
         table.add_column(
             terminal_text(name), justify="left" if i < words else "right", overflow="fold"
         )
@@ -56,10 +56,10 @@ def write_page(
         path: of the Markdown file.
         title: of the page.
         header: as in ``markdown``.
-        rows: likewise.
+        rows: as in ``markdown``.
         notes: one paragraph.
-        picture: Markdown of an image, which lies beside the page.
-        console: where table and notes are shown.
+        picture: Markdown of an image that lies beside the page.
+        console: console that shows table and notes.
         words: as in ``markdown``.
     """
     console.print(terminal(title, header, rows, words))

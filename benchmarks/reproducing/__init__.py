@@ -1,6 +1,6 @@
-"""Studies as data: ``python -m benchmarks reproduce NAME`` carries out what a config says.
+"""Studies as data: ``python -m benchmarks reproduce NAME`` executes a config.
 
-configs    what a study is, and reading `benchmarks/configs/*.toml`
-finished   how much of a step there is already
-command    showing a study, and carrying it out step by step
+configs    the steps of a study, read from `benchmarks/configs/*.toml`
+finished   how much of a step is finished already
+command    shows a study, and executes it step by step
 """

@@ -1,4 +1,4 @@
-"""``python -m benchmarks reproduce``: showing a study, and carrying it out step by step."""
+"""``python -m benchmarks reproduce``: shows a study, and executes it step by step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmarks.reproducing.finished import finished
 from benchmarks.studies.runs import BenchmarkError
 
 ENOUGH = 1
-"""Exit status of a command of which something failed; the rest of the study goes on without it."""
+"""Exit status of a command that failed in part; the study continues without that part."""
 
 
 def reproduce(
@@ -33,16 +33,16 @@ def reproduce(
     jobs: int = 1,
     settings: Annotated[tuple[str, ...], arg(name="set", metavar="COMMAND.OPTION=VALUE")] = (),
 ) -> int:
-    """Carry out studies of benchmarks/configs, step by step; without a name, list them.
+    """Execute studies of benchmarks/configs, step by step; without a name, list them.
 
-    What is finished stays, so the same command goes on where it was stopped. The first step that
-    fails ends its study.
+    Finished work is kept, so that the same command continues where it was stopped. The first step
+    that fails ends its study.
 
     Args:
-        studies: Their names.
+        studies: Names of studies.
         dry_run: Only show what would be run, what it costs, and what is finished already.
-        jobs: Studies at a time; one network seldom fills a GPU.
-        settings: Other options than the config's, for all steps of a command, as in
+        jobs: Number of parallel studies; one network rarely fills a GPU.
+        settings: Options that replace the config's, for all steps of a command, as in
             run.seeds=2 or finetuning.recipe.epochs=5.
 
     Examples:
@@ -67,7 +67,7 @@ def reproduce(
 
 
 def _show(study: Study, console: Console) -> None:
-    """Show what would be run, and how much of it is there."""
+    """Show what would be run, and how much of it is finished."""
     about = {"paper": study.paper, "cost": study.cost, "needs": study.needs}
     lines = [f"{study.name}: {study.title}"]
     lines += [f"  {name}: {text}" for name, text in about.items() if text]
@@ -97,9 +97,9 @@ def _shown(step: Stage) -> str:
 
 
 def _carry_out(study: Study, console: Console) -> int:
-    """Return the exit status of the step that failed, else 0.
+    """Execute the steps, and return the exit status of the step that failed, else 0.
 
-    A run that failed is no reason to keep the report of the others back.
+    A failed run is no reason to withhold the report on the others.
     """
     status = 0
     for step in study.steps:
@@ -124,7 +124,7 @@ def _call(step: Stage) -> int:
 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:
-    """COMMAND.OPTION -> value; what is no JSON is a text."""
+    """Return COMMAND.OPTION -> value; a value that is not JSON is text."""
     settings = {}
     for word in words:
         key, equals, text = word.partition("=")

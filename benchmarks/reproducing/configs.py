@@ -1,4 +1,4 @@
-"""A study: a TOML file of steps, each a command of this project with its options."""
+"""Studies: TOML files of steps, each a command of this project with its options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("amc_gym.zoo.recipes",),
     "transfer": ("benchmarks", "transfer"),
 }
-"""Name in a config -> what follows ``python -m``."""
+"""Name in a config -> words after ``python -m``."""
 
 Option = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)?$")]
 
@@ -60,14 +60,14 @@ class StudySchema(Schema):
 
 @dataclass(frozen=True)
 class Stage:
-    """A command and its options.
+    """A step of a study: a command and its options.
 
     Attributes:
         command: one of ``COMMANDS``.
-        arguments: what has no name; with a star, the files that fit.
+        arguments: positional arguments; with a star, all files that match.
         options: by their names on the command line, without dashes.
-        writes: a file that is there when the step is finished; None: see `finished`.
-        prints: a file for what the command prints, which is ``writes``, too; None: it is shown.
+        writes: a file that exists when the step is finished; None: see `finished`.
+        prints: a file for the command's output, which is then ``writes``; None: it is shown.
     """
 
     command: str
@@ -77,10 +77,10 @@ class Stage:
     prints: str | None = None
 
     def words(self) -> list[str]:
-        """Its command line, after the interpreter.
+        """Return its command line, without the interpreter.
 
         Raises:
-            BenchmarkError: no file fits an argument.
+            BenchmarkError: no file matches an argument.
         """
         words = ["-m", *COMMANDS[self.command]]
         for argument in self.arguments:
@@ -96,11 +96,11 @@ class Study:
 
     Attributes:
         name: of the config.
-        title: what is studied, one line.
-        cost: how long it takes on which machine.
-        paper: figure or table of the paper that it is about.
-        needs: what has to be there before, beside the package.
-        result: committed results of it, a folder below benchmarks/results.
+        title: what is studied, in one line.
+        cost: duration, and on which machine.
+        paper: figure or table of the paper.
+        needs: what is needed besides the package.
+        result: its committed results, a folder in benchmarks/results.
         steps: in order.
     """
 
@@ -114,7 +114,7 @@ class Study:
 
 
 def names() -> list[str]:
-    """Every study there is."""
+    """Return the names of all studies."""
     return sorted(path.stem for path in CONFIGS.glob("*.toml"))
 
 
@@ -122,8 +122,8 @@ def load(name: str) -> Study:
     """Read the config of that name.
 
     Raises:
-        ValueError: there is none; the message has the near match.
-        BenchmarkError: it is no config.
+        ValueError: there is no such study; the message suggests a close match.
+        BenchmarkError: the file is not a valid config.
     """
     return read(CONFIGS / f"{choose('study', name, names())}.toml")
 
@@ -132,7 +132,7 @@ def read(path: Path) -> Study:
     """Read a config.
 
     Raises:
-        BenchmarkError: it is none; the message says where it is wrong.
+        BenchmarkError: it is not a config; the message says where it is wrong.
     """
     try:
         content = tomllib.loads(documents.read_text(path))
@@ -140,7 +140,7 @@ def read(path: Path) -> Study:
         for step in schema.steps:
             choose("command", step.command, COMMANDS)
     except (DocumentError, tomllib.TOMLDecodeError, ValueError, OSError) as error:
-        raise BenchmarkError(f"{path} is no study: {error}") from error
+        raise BenchmarkError(f"{path} is not a study: {error}") from error
     steps = tuple(
         Stage(each.command, tuple(each.arguments), each.options, each.writes, each.prints)
         for each in schema.steps
@@ -153,11 +153,11 @@ def changed(study: Study, settings: Mapping[str, Any]) -> Study:
     """Return the study with other options.
 
     Args:
-        study: as its config has it.
+        study: the study from its config.
         settings: "COMMAND.OPTION" -> value, for all steps of that command.
 
     Raises:
-        BenchmarkError: the study has no such command, or it is no option of the form.
+        BenchmarkError: the study has no such command, or a setting has another form.
     """
     steps = list(study.steps)
     for key, value in settings.items():
@@ -181,7 +181,7 @@ def _files(argument: str) -> list[str]:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    """An option as words: lists of names are joined by commas, lists of numbers are words."""
+    """Return an option as words: lists of names joined by commas, lists of numbers as words."""
     if isinstance(value, bool):
         stem, _, last = name.rpartition(".")
         return [f"--{stem}{'.' * bool(stem)}{'' if value else 'no-'}{last}"]

@@ -1,4 +1,4 @@
-"""How much of a step there is already, without making an environment or reading data."""
+"""How much of a step is finished, found without making an environment or reading data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from benchmarks.studies.records import Store
 
 
 def finished(step: Stage) -> tuple[int, int, str] | None:
-    """How many of how many of what are there; None: the command has to be asked.
+    """Return (finished, total, unit); None if only the command itself can tell.
 
     Raises:
-        BenchmarkError, ValueError: what is there cannot be read.
+        BenchmarkError, ValueError: existing results cannot be read.
     """
     if step.command == "run":
         return _runs(step)
@@ -30,10 +30,10 @@ def finished(step: Stage) -> tuple[int, int, str] | None:
 
 
 def _runs(step: Stage) -> tuple[int, int, str]:
-    """Return runs of the step's environment, options, evaluations, agents and seeds.
+    """Count the runs of the step's environment, options, evaluations, agents and seeds.
 
-    Whether weights, images or an agent's code have changed since, only the command itself can
-    say, which then does the runs again.
+    Only the command itself can tell whether weights, images or an agent's code have changed since;
+    it then repeats the runs.
     """
     options = step.options
     import_modules(split(options.get("modules", "")))
@@ -55,7 +55,7 @@ def _runs(step: Stage) -> tuple[int, int, str]:
 
 
 def _networks(step: Stage) -> tuple[int, int, str]:
-    """Networks of the step's agents, recipe and seeds; of each agent one plan."""
+    """Count the networks of the step's agents, recipe and seeds, with one plan for each agent."""
     folder, options = Path(step.arguments[0]), step.options
     names = options.get("agents") or sorted({r.run.agent for r in Store(folder).load()[0]})
     recipe = RECIPE.described() | {

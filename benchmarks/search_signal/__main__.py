@@ -39,22 +39,22 @@ def study(
     workers: int | None = None,
     recipe: Recipe = BRIEF,
 ) -> int:
-    """Judge random plans under every ranking and recovery, fine-tune them, and correlate.
+    """Evaluate random plans with every ranking and recovery, fine-tune them, and correlate.
 
-    What OUT already holds is not computed again.  Another recipe with the same OUT fine-tunes the
-    same plans anew and keeps both; the report is on the recipe of the call.
+    Results that OUT already holds are not computed again.  Another recipe with the same OUT
+    fine-tunes the same plans again and keeps both; the report is on the recipe of the call.
 
     Args:
         out: The results folder.
         network: A registered network with bundled weights.
         dataset: Its data set; AMC_DATA_ROOT names the folder of those that are read from disk.
-        plans: How many.
-        ratios: Least and greatest share of the MACs to keep.
-        seed: Of the plans.
-        importances: Rankings to judge by.
-        recoveries: Recoveries to judge by.
-        workers: Jobs at a time; by default, as many as there are cores.
-        recipe: Of the fine-tuning.
+        plans: Number of plans.
+        ratios: Smallest and largest share of the MACs to keep.
+        seed: Seed of the plans.
+        importances: Rankings to evaluate with.
+        recoveries: Recoveries to evaluate with.
+        workers: Number of parallel jobs; by default, the number of cores.
+        recipe: Recipe of the fine-tuning.
 
     Examples:
         python -m benchmarks.search_signal --out runs/signal --plans 20

@@ -1,4 +1,4 @@
-"""How well one accuracy predicts another, over plans."""
+"""Agreement between two accuracies over plans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Correlation:
-    """A coefficient in [-1, 1], its 95 % bootstrap interval over plans, and how many they were."""
+    """A coefficient in [-1, 1], its 95 % bootstrap interval over plans, and the number of plans."""
 
     value: float
     low: float
@@ -29,11 +29,11 @@ class Agreement:
     """Agreement of a signal with the accuracy after fine-tuning.
 
     Attributes:
-        pearson: of all plans.
-        spearman: of all plans.
-        upper: Spearman's, of the half of the plans that are best after fine-tuning.
-        beyond: Spearman's of all plans, with what both owe to the plans' sizes taken off (partial
-            correlation): bigger networks are better, which needs no signal to be known.
+        pearson: Pearson's correlation over all plans.
+        spearman: Spearman's correlation over all plans.
+        upper: Spearman's over the half of the plans that are best after fine-tuning.
+        beyond: Spearman's partial correlation over all plans, given their sizes, because larger
+            networks are better, which is known without a signal.
     """
 
     pearson: Correlation
@@ -46,12 +46,12 @@ def agreement(signal: Sequence[float], tuned: Sequence[float], sizes: Sequence[f
     """Return the correlations.
 
     Args:
-        signal: of each plan.
+        signal: value of the signal for each plan.
         tuned: accuracy of each plan after fine-tuning.
         sizes: share of the MACs of each plan.
 
     Raises:
-        ValueError: fewer than 6 plans, or not as many of each.
+        ValueError: there are fewer than 6 plans, or the numbers differ.
     """
     x, y, z = (np.asarray(each, dtype=np.float64) for each in (signal, tuned, sizes))
     if not x.shape == y.shape == z.shape or len(x) < 6:
@@ -66,7 +66,7 @@ def agreement(signal: Sequence[float], tuned: Sequence[float], sizes: Sequence[f
 
 
 def _correlation(coefficients: Callable[..., np.ndarray], *sides: np.ndarray) -> Correlation:
-    """Correlation of two sides, an entry per plan each."""
+    """Return the correlation of two sides with one entry per plan each."""
     plans = len(sides[0])
     drawn = np.random.default_rng(0).integers(plans, size=(RESAMPLES, plans))
     values = coefficients(*(side[drawn] for side in sides))
@@ -76,19 +76,19 @@ def _correlation(coefficients: Callable[..., np.ndarray], *sides: np.ndarray) ->
 
 
 def _coefficients(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's coefficient of each row; 0 where all plans of a row are alike."""
+    """Return Pearson's coefficient of each row; 0 if all plans of a row are equal."""
     x, y = (side - side.mean(axis=1, keepdims=True) for side in (x, y))
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     return _quotient((x * y).sum(axis=1), scale)
 
 
 def _ranked(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Spearman's coefficient of each row."""
+    """Return Spearman's coefficient of each row."""
     return _coefficients(stats.rankdata(x, axis=1), stats.rankdata(y, axis=1))
 
 
 def _partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Spearman's coefficient of x and y in each row, given z; 0 where z alone decides either."""
+    """Return Spearman's partial coefficient of x and y in each row, given z; 0 if undefined."""
     xy, xz, yz = _ranked(x, y), _ranked(x, z), _ranked(y, z)
     return _quotient(xy - xz * yz, np.sqrt(np.clip((1 - xz**2) * (1 - yz**2), 0, None)))
 

@@ -1,4 +1,4 @@
-"""Judgements of each plan by every ranking and recovery, on the reward images."""
+"""Evaluation of each plan on the reward images with every ranking and recovery."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ RECOVERIES = (
     "sequential+bn",
     "nonlinear",
 )
-"""From nothing to the best; what stands behind a plus is done as well."""
+"""Recoveries from none to the best; steps are joined by a plus sign."""
 
 SEPARATORS = (",", ":")
-"""Separators of the JSON that names of this study's files are hashed from."""
+"""Separators of the JSON from which names of this study's files are hashed."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal that a search could be rewarded by."""
+    """A signal that a search could use as reward."""
 
     importance: str
     recovery: str
@@ -43,12 +43,12 @@ class Signal:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All plans under one signal.
+    """The job of evaluating all plans with one signal.
 
     Attributes:
-        signal: which one.
+        signal: the signal.
         plans: in the order of the accuracies.
-        folder: where finished judgements are kept, plan by plan.
+        folder: folder of the accuracies, which are kept plan by plan.
     """
 
     signal: Signal
@@ -57,7 +57,7 @@ class Judgement:
 
     @property
     def name(self) -> str:
-        """Name of its file: readable, and unique by the plans."""
+        """Name of its file: readable, and unique for the plans."""
         texts = [identity(plan, SEPARATORS) for plan in self.plans]
         digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:8]
         words = f"{self.signal.importance}-{self.signal.recovery}".replace(":", "-")
@@ -65,22 +65,22 @@ class Judgement:
 
     @property
     def path(self) -> Path:
-        """Path of its file: a list of accuracies, as long as what is finished."""
+        """Path of its file: a list of the accuracies that are finished."""
         return self.folder / f"{self.name}.json"
 
     @property
     def steps(self) -> int:
-        """Plans."""
+        """Number of plans."""
         return len(self.plans)
 
     @property
     def finished(self) -> list[float]:
-        """Accuracies of the first plans, as far as they are known."""
+        """Return the accuracies of the first plans, as far as they are known."""
         if not self.path.exists():
             return []
         accuracies = json.loads(self.path.read_text("utf-8"))
         if not isinstance(accuracies, list) or len(accuracies) > len(self.plans):
-            raise ValueError(f"{self.path} is no list of {len(self.plans)} accuracies: delete it")
+            raise ValueError(f"{self.path} is not {len(self.plans)} accuracies: delete it")
         return accuracies
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class Judgement:
 
 
 def work(job: Judgement, progressed: Callable[[int], None]) -> list[float]:
-    """Accuracy of each plan's counts, ranked and recovered as the signal says."""
+    """Return the accuracy of each plan's counts with the signal's ranking and recovery."""
     env = make_env(
         amc_gym.task_of(job.plans[0]),
         preserve_ratio=None,

@@ -21,10 +21,10 @@ from benchmarks.studies.runs import BenchmarkError
 
 FILE = "plans.parquet"
 COLUMNS: columnar.Columns = {"decided": "text", "drawn": "text"}
-"""JSON of what all plans were drawn from, and of one of them with its sizes."""
+"""Columns: JSON of the arguments of all plans, and JSON of one plan with its sizes."""
 
 LEAST = 5
-"""Percent: no unit's share of the sparsity is drawn below this."""
+"""Smallest relative sparsity of a unit that is drawn, in percent."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Drawn:
 
 
 def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int = 0) -> list[Drawn]:
-    """``n`` plans whose budgets are spaced evenly over a range.
+    """Draw ``n`` plans whose budgets are evenly spaced over a range.
 
     Each is the largest plan within its budget whose units' sparsities are proportional to
     independent uniform draws.
 
     Args:
         task: what is compressed.
-        n: how many plans.
-        ratios: least and greatest share of the MACs to keep.
+        n: number of plans.
+        ratios: smallest and largest share of the MACs to keep.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
@@ -66,10 +66,10 @@ def draw(task: CompressionTask, n: int, ratios: tuple[float, float], seed: int =
 def drawn(
     path: Path, task: CompressionTask, n: int, ratios: tuple[float, float], seed: int = 0
 ) -> list[Drawn]:
-    """Read the plans of before if they are in the file, and else keep those of ``draw`` there.
+    """Return the plans in the file if there are any, otherwise draw plans and store them.
 
-    A plan drawn again elsewhere bears other versions, and maybe another image, so that nobody would
-    find what was computed of it.
+    A plan drawn again elsewhere would have other versions, and perhaps other rounding, so that its
+    results would not be found.
 
     Raises:
         BenchmarkError: the file holds the plans of other arguments.
@@ -88,7 +88,7 @@ def drawn(
 
 
 def _earlier(path: Path) -> Path:
-    """Return the file that earlier versions wrote, which is large."""
+    """Return the path of the large file that earlier versions wrote."""
     return path.with_suffix(".json")
 
 

@@ -1,4 +1,4 @@
-"""How well each signal agrees with fine-tuning: signal.md, signal.csv and scatter plots."""
+"""Report on how well signals agree with fine-tuning: signal.md, signal.csv and scatter plots."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def write(
     what: str,
     console: Console,
 ) -> None:
-    """Report, best signal first.
+    """Write the report, best signal first.
 
     Args:
         out: the folder.
         accuracies: of each signal, plan by plan, on the reward images.
         outcomes: of the same plans, fine-tuned.
         what: network and data.
-        console: where the table is shown.
+        console: console that shows the table.
     """
     tuned = [outcome.after.accuracy for outcome in outcomes]
     sizes = [outcome.macs_ratio for outcome in outcomes]
@@ -94,7 +94,7 @@ def _draw(
     path: Path,
     title: str,
 ) -> None:
-    """A panel per signal: its accuracy and that after fine-tuning, a dot per plan."""
+    """Draw a panel per signal: its accuracy against that after fine-tuning, a dot per plan."""
     columns = min(4, len(ordered))
     lines = math.ceil(len(ordered) / columns)
     small: dict[Any, Any] = {"font.size": 8, "axes.titlesize": 8}

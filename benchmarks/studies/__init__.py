@@ -1,13 +1,13 @@
-"""A study: a folder of runs, carried out until none is missing.
+"""A study: a folder of runs, executed until none is missing.
 
 runs             what is compared: settings and runs, and their keys
-execution        carrying out one run
+execution        execution of one run
 records          a finished run as a file, and a folder of them
 archive          the runs of a published study, in one file
-columnar         Parquet files, bounded and of a schema
-study            run whatever a folder still lacks
+columnar         Parquet files, limited in size and checked by a schema
+study            runs whatever a folder lacks
 executor         jobs on this machine's cores, each in a fresh process
 ray_executor     jobs on a Ray cluster
-progress         carrying out jobs while people watch
+progress         execution of jobs with a progress display
 tensorboard_logs a log of each run, on request
 """

@@ -1,21 +1,20 @@
 """The finished runs of a published study: one Parquet file, a row for each run.
 
-| column     | what                                                                     |
+| column     | content                                                                  |
 |------------|--------------------------------------------------------------------------|
-| agent      | its name                                                                 |
-| seed       | of the run                                                               |
+| agent      | name of the agent                                                        |
+| seed       | seed of the run                                                          |
 | run        | JSON: setting, agent, best plan's figures, full network, machine, ...    |
 | plan       | JSON of the best plan                                                    |
-| reward     | of each finished episode; missing where it equals the accuracy           |
+| reward     | of each finished episode; missing if it equals the accuracy              |
 | accuracy   | on the reward images, in [0, 1]                                          |
-| macs       | of the compressed network                                                |
-| params     | of the compressed network                                                |
-| ticks      | since learning began, in tenths of a millisecond                         |
-| evaluation | which evaluation of the run it was, from 1                               |
+| macs       | MACs of the compressed network                                           |
+| params     | parameters of the compressed network                                     |
+| ticks      | time since learning began, in tenths of a millisecond                    |
+| evaluation | number of the evaluation in the run, from 1                              |
 
-It says what the runs' own files say, but for which channels each plan kept that was not the best
-one: these make up half of a history, no report is made from them, and the same seed finds them
-again.
+It holds the same as the runs' own files, except the channels of plans that were not the best: these
+make up half of a history, no report uses them, and the same seed finds them again.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ COLUMNS: columnar.Columns = {
 }
 
 TICKS = 10_000
-"""In a second."""
+"""Ticks in a second."""
 
 GRAIN = 100
-"""Ticks that times are rounded to: no curve shows a hundredth of a second."""
+"""Ticks to which times are rounded: no curve shows a hundredth of a second."""
 
 
 def rounded(seconds: Iterable[float]) -> list[float]:
-    """Round times since learning began as an archive keeps them."""
+    """Return times since learning began, rounded as in an archive."""
     return [GRAIN * round(TICKS * each / GRAIN) / TICKS for each in seconds]
 
 
@@ -60,17 +59,17 @@ def write(folder: Path, contents: Iterable[Mapping[str, Any]]) -> Path:
     """Write the archive of a folder.
 
     Args:
-        folder: where it goes.
-        contents: what the runs' files say, see `records`.
+        folder: folder of the archive.
+        contents: contents of the runs' files, see `records`.
     """
     return columnar.write(folder / FILE, COLUMNS, map(_row, contents))
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read what the files of a folder's archived runs said; without an archive, nothing.
+    """Return the contents of a folder's archived runs; nothing without an archive.
 
     Raises:
-        DocumentError: the archive is damaged, or none.
+        DocumentError: the archive is damaged, or is not an archive.
         OSError: it cannot be read.
     """
     path = folder / FILE
@@ -120,5 +119,5 @@ def _table(row: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise DocumentError(f"its {name} is missing")
     content = documents.parse(row[name])
     if not isinstance(content, dict):
-        raise DocumentError(f"its {name} should be a table")
+        raise DocumentError(f"its {name} should be an object")
     return content

@@ -1,7 +1,7 @@
-"""Parquet files: written small, and read bounded, checked and of a schema.
+"""Parquet files, written compactly, and read with a size limit and a schema.
 
-What `amc_gym._utils.documents` does for JSON.  pyarrow is needed by those only who read or write
-published results.
+This is what `amc_gym._utils.documents` does for JSON.  Only readers and writers of published
+results need pyarrow.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from benchmarks.studies.runs import BenchmarkError
 Kind = Literal["text", "integer", "real", "integers", "reals"]
 """Type of a column: one value in each row, or a list of them; every value may be missing.
 
-One real number has single precision, those of lists have double."""
+A single real number has single precision, those in lists have double precision."""
 
 Columns = Mapping[str, Kind]
 
 LARGEST = 64 * 2**20
-"""Bytes of a file; the largest study that is committed has one MiB."""
+"""Most bytes of a file; the largest committed study has one MiB."""
 
 MOST_UNPACKED = 2**30
-"""Bytes that a file may say its columns have, unpacked."""
+"""Most bytes of a file's columns, unpacked, by its own statement."""
 
 MOST_ROWS = 100_000
 
@@ -37,9 +37,9 @@ LEVEL = 11
 
 
 def write(path: Path, columns: Columns, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write rows as a Parquet file, whole or not at all.
+    """Write rows as a Parquet file, completely or not at all.
 
-    Integers are stored byte by byte, all first bytes first: the higher ones are mostly alike.
+    Integers are stored byte by byte, all first bytes first, because higher bytes are mostly equal.
 
     Raises:
         BenchmarkError: pyarrow is not installed.
@@ -61,7 +61,7 @@ def write(path: Path, columns: Columns, rows: Iterable[Mapping[str, Any]]) -> Pa
         compression_level=LEVEL,
         use_dictionary=False,
         column_encoding=encodings,
-        data_page_size=LARGEST,  # what is alike is compressed together
+        data_page_size=LARGEST,  # similar values are compressed together
         write_statistics=False,
         write_page_checksum=True,
         store_schema=False,
@@ -70,10 +70,10 @@ def write(path: Path, columns: Columns, rows: Iterable[Mapping[str, Any]]) -> Pa
 
 
 def read(path: Path, columns: Columns) -> list[dict[str, Any]]:
-    """Read the rows of a file that has just these columns.
+    """Return the rows of a file that has exactly these columns.
 
     Raises:
-        DocumentError: it is too large, damaged, no Parquet file, or has other columns.
+        DocumentError: it is too large, damaged, not a Parquet file, or has other columns.
         BenchmarkError: pyarrow is not installed.
         OSError: it is missing or cannot be read.
     """
@@ -92,12 +92,12 @@ def read(path: Path, columns: Columns) -> list[dict[str, Any]]:
         for name, kind in columns.items():
             if not _fits(pa, schema.field(name).type, kind):
                 raise DocumentError(f"its column {name} should hold {kind}")
-        return file.read(use_threads=False).to_pylist()  # threads outlive a short program
+        return file.read(use_threads=False).to_pylist()  # threads would outlive a short program
     except DocumentError:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, MemoryError) as error:
         said = printable(str(error), 200) or type(error).__name__
-        raise DocumentError(f"it is no whole Parquet file: {said}") from None
+        raise DocumentError(f"it is not a complete Parquet file: {said}") from None
 
 
 def _type(pa: Any, kind: Kind) -> Any:
@@ -107,7 +107,7 @@ def _type(pa: Any, kind: Kind) -> Any:
 
 
 def _fits(pa: Any, found: Any, kind: Kind) -> bool:
-    """Whether a column's type is that of a kind; lists may name their elements as they like."""
+    """Return whether a column has the type of a kind; names of list elements do not matter."""
     wanted = _type(pa, kind)
     if pa.types.is_list(wanted):
         return pa.types.is_list(found) and found.value_type == wanted.value_type

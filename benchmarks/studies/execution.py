@@ -1,4 +1,4 @@
-"""Carrying out one run: make the environment, let the agent search, judge its best plan."""
+"""Execution of one run: make the environment, let the agent search, evaluate its best plan."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from benchmarks.studies.records import Best, Full, History, Record
 from benchmarks.studies.runs import BenchmarkError, Entrant, Run, Setting
 
 UNNAMED = {"dataset": "digits", "data_root": None, "weights": "bundled"}
-"""Options of an environment whose task is an object, at their defaults."""
+"""Default options of an environment whose task is given as an object."""
 
 
 def import_modules(modules: Iterable[str]) -> None:
-    """Import the modules that register agents or environments of the user's own.
+    """Import modules that register a user's own agents or environments.
 
     Args:
         modules: their names, or "package.module:attribute" as ``names_of`` takes it.
@@ -43,10 +43,10 @@ def import_modules(modules: Iterable[str]) -> None:
 
 
 def names_of(words: Iterable[str]) -> list[str]:
-    """Names of the agents that a command line names, see ``agents.named``.
+    """Return the names of the agents on a command line, see ``agents.named``.
 
     Raises:
-        BenchmarkError: none, an unknown one, or one that cannot be imported.
+        BenchmarkError: there is none, one is unknown, or one cannot be imported.
     """
     try:
         names = agents.named(words)
@@ -58,7 +58,7 @@ def names_of(words: Iterable[str]) -> list[str]:
 
 
 def modules_in(words: Iterable[str]) -> tuple[str, ...]:
-    """Those words that name agents by their modules, which workers have to import."""
+    """Return the words that name agents by their modules, which workers have to import."""
     return tuple(word for word in words if ":" in word)
 
 
@@ -69,17 +69,17 @@ def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
         BenchmarkError: the id or an option is unknown or does not fit.
     """
     try:
-        # The passive checker would be timed as a part of every step.
+        # The passive checker would be timed as part of every step.
         made = gym.make(env, disable_env_checker=True, **kwargs)
     except (gym.error.Error, ValueError, TypeError, OSError, ImportError) as error:
         raise BenchmarkError(f"cannot make {env}: {error}") from error
     if not isinstance(made.unwrapped, AMCEnv):
-        raise BenchmarkError(f"{env} is no compression environment; try AMC-MobileNet-v0")
+        raise BenchmarkError(f"{env} is not a compression environment: try AMC-MobileNet-v0")
     return made
 
 
 def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
-    """Return the setting of runs on an environment, its options resolved.
+    """Return the setting of runs on an environment, with its options resolved.
 
     Raises:
         BenchmarkError: the environment cannot be made, or ``episodes`` is below 1.
@@ -90,12 +90,12 @@ def setting_of(env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
 
 
 def setting_in(inner: AMCEnv, env: str, kwargs: Mapping[str, Any], episodes: int) -> Setting:
-    """Return the setting of runs on an environment that is there already.
+    """Return the setting of runs on an existing environment.
 
     Args:
         inner: the environment.
         env: its id.
-        kwargs: what it was made with.
+        kwargs: keywords that it was made with.
         episodes: evaluations that each run may spend.
     """
     return Setting(
@@ -120,15 +120,15 @@ def task_of(env: str, kwargs: Mapping[str, Any]) -> CompressionTask:
 def entrants_of(
     setting: Setting, words: Iterable[str], arguments: Mapping[str, Any]
 ) -> list[Entrant]:
-    """Agents as they enter a study: with a fingerprint of their code, and with their arguments.
+    """Return the agents of a study, with fingerprints of their code and with their arguments.
 
     Args:
         setting: of the study.
-        words: names of agents, or what else ``names_of`` takes.
-        arguments: keyword arguments of the one agent, or of each by its name.
+        words: names of agents, or other words that ``names_of`` accepts.
+        arguments: keyword arguments of a single agent, or by agent's name.
 
     Raises:
-        BenchmarkError: no agent, an unknown one, or one that does not take its arguments.
+        BenchmarkError: there is no agent, one is unknown, or one does not take its arguments.
     """
     names = names_of(words)
     by_agent = _by_agent(names, arguments)
@@ -136,7 +136,7 @@ def entrants_of(
     for name in names:
         given = by_agent.get(name, {})
         try:
-            if given:  # they are wrong now or after hours
+            if given:  # checked now rather than after hours
                 agents.make(name, make_env(setting.env, setting.kwargs), 0, **given)
             found.append(Entrant(name, agents.fingerprint(name, **given), given))
         except (TypeError, ValueError, OSError, ImportError) as error:
@@ -156,41 +156,41 @@ def _by_agent(names: list[str], arguments: Mapping[str, Any]) -> Mapping[str, di
         )
     if len(names) > 1:
         raise BenchmarkError(
-            "--agent-args with several agents has to say whose they are, as in "
+            "--agent-args with several agents needs their names, as in "
             f'{{"{names[0]}": {json.dumps(dict(arguments))}}}'
         )
     return {names[0]: dict(arguments)}
 
 
 class Told(Protocol):
-    """Whoever wants to know how a run is going."""
+    """A callback that follows the progress of a run."""
 
     def __call__(self, steps: int, news: Any = None) -> None:
-        """There were so many evaluations; ``news``: the last one's episode, see `journals`."""
+        """Report the number of evaluations; ``news`` is the last episode, see `journals`."""
         ...
 
 
 def work(run: Run, progressed: Told, task: CompressionTask | None = None) -> Record:
-    """``execute`` for an executor, which is told of the evaluations and episodes so far."""
+    """Run ``execute`` for an executor, which is told about evaluations and episodes."""
     return execute(run, progressed, task)
 
 
 def execute(run: Run, told: Told | None = None, task: CompressionTask | None = None) -> Record:
-    """Carry out one run in this process and judge its best plan on the test images.
+    """Execute one run in this process, and evaluate its best plan on the test images.
 
-    The times are honest only in a fresh process: plans and re-fitted weights are remembered.
+    Its times are only valid in a fresh process, because plans and re-fitted weights are remembered.
 
     Args:
-        run: what to do.
+        run: the run.
         told: called after each evaluation, and again with each finished episode.
-        task: of the setting, where it has been loaded already; ``None``: it is loaded here.
+        task: task of the setting, if it is loaded already; ``None``: it is loaded here.
 
     Raises:
-        BenchmarkError: the environment is not that of the run's setting any more, or the agent's
-            code is not that of the run.
+        BenchmarkError: the environment has changed since the run's setting was made, or the agent's
+            code has changed since the run was made.
     """
     setting = run.setting
-    # A task of its own brings its data and weights: the options that name them must not.
+    # A task given as an object has its data and weights, so options must not name others.
     own = {} if task is None else UNNAMED | {"task": task}
     env = make_env(setting.env, {**setting.kwargs, **own})
     inner = _inner(env)
@@ -218,12 +218,12 @@ def execute(run: Run, told: Told | None = None, task: CompressionTask | None = N
 
 
 def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
-    """Return the record of a run that has ended, its best plan judged on the test images.
+    """Return the record of a run that has ended, with its best plan evaluated on the test images.
 
     Args:
-        run: which one.
-        env: where it was carried out.
-        result: what it came to.
+        run: the run.
+        env: environment of the run.
+        result: its result.
     """
     full, best = _full(env), result.best_episode
     network = amc_gym.compress(env.task, result.best)
@@ -252,7 +252,7 @@ def record_of(run: Run, env: AMCEnv, result: agents.Result) -> Record:
 
 
 def _full(env: AMCEnv) -> Full:
-    """Return the uncompressed network, judged on the same images as the plans."""
+    """Return the figures of the uncompressed network, on the same images as the plans."""
     task, engine = env.task, env.engine
     n, objective = engine.reward_images, engine.objective
     return Full(

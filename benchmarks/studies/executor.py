@@ -1,11 +1,11 @@
-"""Jobs on this machine's cores, each in a fresh process; `ray_executor` has them on a cluster.
+"""Jobs on this machine's cores, each in a fresh process; `ray_executor` runs them on a cluster.
 
-A fresh process has remembered no plan and no factor, so times are comparable; and whatever
-happens to it, a crash inside a library or a kill for want of memory, the other jobs go on.
-Where the system can, processes are forked from a server that has done nothing but import torch,
-which takes seconds; a fork of this process, which has computed, would deadlock.
+A fresh process remembers no plans and factors, so that times are comparable; and whatever happens
+to it, such as a crash in a library or a kill for lack of memory, the other jobs continue.  If the
+system allows it, processes are forked from a server that has only imported torch, which takes
+seconds; a fork of this process, which has computed, would deadlock.
 
-An executor is a function from jobs to a generator of events.  It writes nothing: whoever consumes
+An executor is a function from jobs to a generator of events.  It writes nothing: the consumer of
 the events keeps the results.
 """
 
@@ -27,15 +27,15 @@ from typing import Any, Protocol
 from amc_gym._utils.orphans import claim_server_folder, end_with_parent
 
 REPORT_EVERY = 0.1
-"""Seconds between two messages about a job's progress; news are sent at once."""
+"""Seconds between two messages about a job's progress; news are sent immediately."""
 
 
 FORK_SERVER = "benchmarks.studies.fork_server"
-"""Imported by the fork server before what takes time."""
+"""Module that the fork server imports before slow ones."""
 
 
 class Job(Protocol):
-    """Work in a form that can be sent to another process."""
+    """A job that can be sent to another process."""
 
     @property
     def name(self) -> str:
@@ -44,17 +44,17 @@ class Job(Protocol):
 
     @property
     def steps(self) -> int:
-        """Its size, in whatever its progress is counted in."""
+        """Its size, in the unit of its progress."""
         ...
 
 
 Work = Callable[..., Any]
-"""(job, told of the steps done so far and of news) -> result; a function of a module."""
+"""Module-level function (job, callback for finished steps and news) -> result."""
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """A job has begun (0 steps) or has done so many; ``news`` is whatever it said meanwhile."""
+    """Event: a job has begun (0 steps) or made progress; ``news`` is what it reported."""
 
     job: Any
     steps: int
@@ -63,7 +63,7 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Finished:
-    """A job is done."""
+    """Event: a job is done."""
 
     job: Any
     result: Any
@@ -71,7 +71,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job came to nothing; ``error`` is one line, ``details`` the traceback if there is one."""
+    """Event: a job failed; ``error`` is one line, ``details`` the traceback if there is one."""
 
     job: Any
     error: str
@@ -87,9 +87,9 @@ class LocalExecutor:
     """A pool of worker processes on this machine.
 
     Attributes:
-        work: how to do a job.
-        workers: how many jobs at a time.
-        modules: imported by each worker first; they register agents of the user's own.
+        work: function that does a job.
+        workers: number of parallel jobs.
+        modules: modules that each worker imports first, which register a user's own agents.
     """
 
     work: Work
@@ -97,7 +97,7 @@ class LocalExecutor:
     modules: tuple[str, ...] = ()
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """Carry out ``jobs`` and yield what happens; closing the generator ends the workers."""
+        """Execute ``jobs`` and yield events; closing the generator ends the workers."""
         waiting = deque(jobs)
         active: dict[connection.Connection, tuple[Job, BaseProcess]] = {}
         try:
@@ -143,12 +143,12 @@ class LocalExecutor:
         )
         with _interrupts_ignored(), _one_thread():
             process.start()
-        sender.close()  # so that the worker's death ends the pipe
+        sender.close()  # so that the pipe ends with the worker
         return receiver, process
 
 
 def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Connection) -> None:
-    """The body of a worker: carry out one job and send what happens; nobody listens, it ends."""
+    """Run a worker: execute one job and send its events; end if nobody listens."""
     end_with_parent()
     tell = Telling(lambda steps, news: sender.send(Progressed(job, steps, news)), REPORT_EVERY, 0)
     sender.send(attempt(work, job, modules, tell))
@@ -161,14 +161,14 @@ def attempt(
     tell: Telling,
     common: tuple[Any, ...] = (),
 ) -> Finished | Failed:
-    """Carry out one job in this process, on one thread; what it raises is an event too.
+    """Execute one job in this process, on one thread; an exception becomes an event.
 
     Args:
-        work: how to do a job.
-        job: what to do.
-        modules: imported first.
-        tell: told of the steps done so far and of news.
-        common: more arguments of ``work``, the same for every job.
+        work: function that does a job.
+        job: the job.
+        modules: modules to import first.
+        tell: called with the number of finished steps, and with news.
+        common: further arguments of ``work``, the same for every job.
     """
     try:
         import torch
@@ -178,19 +178,19 @@ def attempt(
         torch.set_num_threads(1)
         import_modules(modules)
         return Finished(job, work(job, tell, *common))
-    except (Exception, SystemExit) as error:  # an agent that exits has failed
+    except (Exception, SystemExit) as error:  # an agent that exits counts as failed
         tell.flush()
         summary = " ".join(f"{type(error).__name__}: {error}".split())
         return Failed(job, summary, traceback.format_exc())
 
 
 class Telling:
-    """Passes on a job's steps and news, now and then.
+    """A filter that passes a job's steps and news on at a limited rate.
 
     Args:
-        tell: (steps, news since it was last called).
-        seconds: between two calls about steps; what is said of them in between is left out.
-        news_seconds: between two calls about news; they are kept in between.
+        tell: called with (steps, news since the last call).
+        seconds: between two calls about steps; those in between are dropped.
+        news_seconds: between two calls about news; those in between are collected.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Telling:
         self._told, self._steps, self._news = time.monotonic(), 0, []
 
     def __call__(self, steps: int, news: Any = None) -> None:
-        """Tell of steps and news, not too often."""
+        """Pass on steps and news, at a limited rate."""
         self._steps = steps
         if news is not None:
             self._news.append(news)
@@ -209,14 +209,14 @@ class Telling:
             self.flush()
 
     def flush(self) -> None:
-        """Pass on what is held back."""
+        """Pass on everything that is held back."""
         self._told, news, self._news = time.monotonic(), tuple(self._news), []
         self._tell(self._steps, news)
 
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C; it is this process that ends them."""
+    """Make processes started within the block ignore Ctrl-C; this process ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -229,7 +229,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes started inside compute on one thread each; several would fight for the cores."""
+    """Make processes started within the block use one thread each, as they share the cores."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ |= dict.fromkeys(names, "1")

@@ -1,6 +1,6 @@
-"""The fork server's first import: until it forks, it ends soon after the process that it is for.
+"""The fork server's first import, which ends the server if its owner dies before it forks.
 
-Importing torch takes it seconds, in which multiprocessing does not look whether anybody still
+Importing torch takes seconds, during which multiprocessing does not check whether the owner still
 waits.  So this module imports nothing that takes time.
 """
 
@@ -11,11 +11,11 @@ import os
 from threading import Event, Thread
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def watch() -> None:
-    """End this process once it is an orphan; from its first fork on it looks itself."""
+    """End this process once it is an orphan; after its first fork it checks that itself."""
     server, parent, forking = os.getpid(), os.getppid(), Event()
 
     def look() -> None:
@@ -25,13 +25,13 @@ def watch() -> None:
 
     def leave() -> None:
         if os.getpid() == server:  # not in a worker
-            os._exit(0)  # to take torch apart takes a second, and more on a busy machine
+            os._exit(0)  # a regular exit with torch takes a second or more
 
     watching = Thread(target=look, daemon=True, name="amc-gym-parent")
 
     def stop() -> None:
         forking.set()
-        if watching.is_alive():  # the fork is to have one thread only
+        if watching.is_alive():  # the fork must have only one thread
             watching.join()
 
     watching.start()

@@ -1,10 +1,10 @@
-"""Runs that are not finished: their episodes as lines of JSON, one file beside the records.
+"""Journals: the episodes of unfinished runs as lines of JSON, one file beside the records.
 
-The first line says which run it is, each further one is a finished episode, and a last one may say
-why there are no more.  Lines are written as episodes end, so whatever happens to the process, what
-it had finished is there; half a line at the end is left out.
+The first line identifies the run, each further line is a finished episode, and a last line may say
+why there are no more.  Lines are written when episodes end, so that finished episodes are kept
+whatever happens to the process; an incomplete line at the end is ignored.
 
-A journal is never a result.  Reports tell what is in it, and the run is done again.
+A journal is never a result.  Reports mention it, and the run is repeated.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ SUFFIX = ".jsonl"
 
 @dataclass(frozen=True)
 class Journal:
-    """Finished part of a run that ended too early.
+    """The finished part of a run that ended too early.
 
     Attributes:
-        run: which one; ``setting.episodes`` is 0 where its budget was not settled.
+        run: the run; ``setting.episodes`` is 0 if its budget was not settled.
         rewards: of the finished episodes.
         accuracies: on the reward images.
-        evaluations: plans evaluated.
-        plan: that with the highest reward; ``None``: no episode was finished.
-        error: why it ended, one line; empty where nobody could say.
+        evaluations: number of evaluated plans.
+        plan: the plan with the highest reward; ``None`` without a finished episode.
+        error: why it ended, in one line; empty if unknown.
     """
 
     run: Run
@@ -59,7 +59,7 @@ class Journal:
 
     @property
     def state(self) -> str:
-        """Describe it in one line."""
+        """Return a description in one line."""
         budget = self.run.setting.episodes
         of = f" of {budget}" if budget else ""
         best = f", best so far {self.accuracy:.1%} on reward images" if self.rewards else ""
@@ -68,31 +68,31 @@ class Journal:
 
 
 def path_of(folder: Path, run: Run) -> Path:
-    """Where the journal of a run belongs."""
+    """Return the path of a run's journal."""
     return folder / f"{run.name}{SUFFIX}"
 
 
 def first_line(run: Run) -> str:
-    """Return the line that says which run a journal is of."""
+    """Return the first line of a journal, which identifies the run."""
     return json.dumps({"format": FORMAT} | head_of(run)) + "\n"
 
 
 def episode_line(episode: dict[str, Any]) -> str:
-    """Return the line of one episode, as ``entry`` made it."""
+    """Return the line of one episode, made by ``entry``."""
     return json.dumps(episode) + "\n"
 
 
 def last_line(error: str) -> str:
-    """Return the line that says why there are no more."""
+    """Return the last line, which says why there are no more."""
     return json.dumps({"error": error}) + "\n"
 
 
 def entry(episode: Episode, plan: CompressionPlan | None) -> dict[str, Any]:
-    """One episode in a form that can be sent and written.
+    """Return one episode in a form that can be sent and written.
 
     Args:
-        episode: a finished one.
-        plan: its plan where it is the best so far, else ``None``.
+        episode: a finished episode.
+        plan: its plan if it is the best so far, else ``None``.
     """
     found = {} if plan is None else {"plan": plan.to_dict()}
     return {
@@ -107,16 +107,16 @@ def entry(episode: Episode, plan: CompressionPlan | None) -> dict[str, Any]:
 
 
 def write(folder: Path, run: Run, episodes: Iterable[dict[str, Any]], error: str) -> Path:
-    """Write a whole journal at once, in place of an earlier one."""
+    """Write a whole journal, replacing an earlier one."""
     lines = [first_line(run), *map(episode_line, episodes), last_line(error)]
     return write_whole(path_of(folder, run), "".join(lines))
 
 
 def read(path: Path) -> Journal:
-    """Content of a journal.
+    """Return the content of a journal.
 
     Raises:
-        RecordError: it is none.
+        RecordError: it is not a journal.
         OSError: it cannot be read.
     """
     try:
@@ -129,14 +129,14 @@ def read(path: Path) -> Journal:
         del head["format"]
         journal = Journal(run_of(head), *_episodes(_whole(lines)))
     except (DocumentError, PlanError) as error:
-        raise RecordError(f"it is no journal of a run: {error}") from error
+        raise RecordError(f"it is not a journal of a run: {error}") from error
     if path.name != path_of(path.parent, journal.run).name:
         raise RecordError(f"it is the journal of {journal.run.name}")
     return journal
 
 
 def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the lines as objects, without half a line at the end."""
+    """Yield the lines as objects, without an incomplete line at the end."""
     for i, line in enumerate(lines, start=1):
         try:
             content = documents.parse(line)
@@ -150,7 +150,7 @@ def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
-    """Rewards, accuracies, evaluations, best plan and error."""
+    """Return rewards, accuracies, evaluations, best plan and error."""
     rewards, accuracies, evaluations, plan, error = [], [], 0, None, ""
     for line in lines:
         if "error" in line:
@@ -165,7 +165,7 @@ def _episodes(lines: Iterable[dict[str, Any]]) -> tuple[Any, ...]:
 
 
 def discard(folder: Path, run: Run) -> None:
-    """Remove the journals of a run that has finished, those of the agent's earlier code too."""
+    """Remove the journals of a finished run, including those of the agent's earlier code."""
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(RecordError, OSError):
             if read(path).run.place == run.place:
@@ -173,7 +173,7 @@ def discard(folder: Path, run: Run) -> None:
 
 
 def load(folder: Path) -> tuple[list[Journal], dict[Path, str]]:
-    """Every unfinished run of a folder, and every other .jsonl file with what is wrong."""
+    """Return every unfinished run of a folder, and every other .jsonl file with the reason."""
     journals, foreign = [], {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
@@ -181,7 +181,7 @@ def load(folder: Path) -> tuple[list[Journal], dict[Path, str]]:
         except (RecordError, OSError) as error:
             foreign[path] = str(error)
         else:
-            # A process that was killed just after it had finished leaves both.
+            # A process killed just after it finished leaves both files.
             if not path.with_suffix(".json").exists():
                 journals.append(journal)
     return journals, foreign

@@ -1,7 +1,7 @@
-"""Which runs a results folder was asked for, so that a study can be told finished or not.
+"""The manifest of a results folder: which runs were requested, which tells whether it is finished.
 
-The file, JSON, maps each run's place, its key without the agent's code, to the name of its record.
-So a run that is asked for again after its agent was changed takes the place of the one before.
+The JSON file maps each run's place, its key without the agent's code, to the name of its record.
+So a run that is requested again after its agent has changed replaces the earlier one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FORMAT = "amc-gym study 1"
 
 
 def asked(folder: Path) -> dict[str, str]:
-    """Place -> name of the record of every run that was asked for; empty where nobody says."""
+    """Return place -> record name of every requested run; empty without a manifest."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -30,7 +30,7 @@ def asked(folder: Path) -> dict[str, str]:
 
 
 def ask(folder: Path, runs: Iterable[Run]) -> None:
-    """Add runs to those that were asked for."""
+    """Add runs to the requested ones."""
     before = asked(folder)
     now = before | {run.place: run.name for run in runs}
     if now != before:
@@ -39,17 +39,17 @@ def ask(folder: Path, runs: Iterable[Run]) -> None:
 
 
 def current(folder: Path, records: Iterable[Record]) -> list[Record]:
-    """Return the records without those of an agent's earlier code, where it was asked for again."""
+    """Return the records without those that a later request has replaced."""
     places = asked(folder)
     return [each for each in records if places.get(each.run.place, each.run.name) == each.run.name]
 
 
 def replaced(folder: Path, records: Iterable[Record]) -> bool:
-    """Whether there are records that another one was asked for in place of."""
+    """Return whether a later request has replaced any of the records."""
     records = list(records)
     return len(current(folder, records)) < len(records)
 
 
 def missing(folder: Path, finished: Iterable[str]) -> list[str]:
-    """Names of the runs that were asked for and are not among the ``finished`` ones."""
+    """Return the names of requested runs that are not among the ``finished`` ones."""
     return sorted(set(asked(folder).values()) - set(finished))

@@ -1,4 +1,4 @@
-"""Carry out jobs while people watch: a table of those under way, a bar, a line for each end."""
+"""Execution of jobs with a display: a table of running jobs, a bar, a line for each end."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from rich.table import Table
 from benchmarks.studies.executor import Executor, Failed, Finished, Job, Progressed
 
 Finish = Callable[[Any, Any], str]
-"""(job, result) -> one line about it, in rich's markup; it keeps the result."""
+"""Function (job, result) -> one line about it, in rich's markup; it stores the result."""
 
 Hear = Callable[[Any, Sequence[Any]], None]
-"""(job, news) -> nothing; it remembers what a job says while it is under way."""
+"""Function (job, news) -> nothing; it stores what a running job reports."""
 
 Bury = Callable[[Any, Failed], str]
-"""(job, failure) -> one line, or nothing; it keeps what is left of a failed job."""
+"""Function (job, failure) -> one line, or ""; it stores what is left of a failed job."""
 
 
 Glance = Callable[[Any], str]
-"""(job under way) -> a few words on how it is going."""
+"""Function (running job) -> a few words on its progress."""
 
 SHOWN = 12
-"""Jobs under way that the table lists at most."""
+"""Most running jobs in the table."""
 
 
 def carry_out(
@@ -43,23 +43,23 @@ def carry_out(
     bury: Bury | None = None,
     glance: Glance | None = None,
 ) -> bool:
-    """Carry out jobs and keep each result as it comes.
+    """Execute jobs and keep each result as it comes.
 
     Args:
-        jobs: what to do; their text is what people read.
-        executor: how to carry them out.
-        console: where to show progress and say what happened.
+        jobs: the jobs, whose text is shown.
+        executor: executes them.
+        console: console that shows progress and events.
         finish: keeps a result.
-        names: what jobs and steps are called.
-        hear: told what jobs say while they are under way.
+        names: names of jobs and of steps.
+        hear: receives what running jobs report.
         bury: keeps what is left of a failed job.
-        glance: says how a job under way is going, for the table of them.
+        glance: describes a running job, for the table.
 
     Returns:
-        Whether none failed.
+        Whether all jobs succeeded.
     """
     failures = []
-    # Closing ends the workers, whatever interrupts this loop.
+    # Closing the generator ends the workers, whatever interrupts this loop.
     with _Bar(jobs, console, *names, glance) as bar, closing(executor(jobs)) as events:
         for event in events:
             match event:
@@ -80,7 +80,7 @@ def carry_out(
 
 
 class _Watched(Progress):
-    """A bar below a table of the jobs under way."""
+    """A progress bar below a table of the running jobs."""
 
     table: Table | None = None
 
@@ -92,10 +92,10 @@ class _Watched(Progress):
 
 
 class _Bar:
-    """One bar over the steps of all jobs, the time that is left, and a table of jobs under way.
+    """A bar over the steps of all jobs, the remaining time, and a table of running jobs.
 
-    Where there is no terminal, each line about a job that has ended says how many have, and the
-    time that is left.
+    Without a terminal, each line about a finished job also has the number of finished jobs and the
+    remaining time.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class _Bar:
         self._total = sum(job.steps for job in jobs)
         self._steps: dict[Job, int] = {}
         self._active: dict[Job, None] = {}
-        self._first: tuple[float, int] | None = None  # when steps began to be done, and how many
+        self._first: tuple[float, int] | None = None  # time and steps at the first progress
         self._task = self._progress.add_task(
             "", total=self._total, visible=bool(jobs), ended="", left=""
         )
@@ -135,7 +135,7 @@ class _Bar:
         self._progress.stop()
 
     def advance(self, job: Job, steps: int) -> None:
-        """``job`` has done so many steps."""
+        """Show that ``job`` has done ``steps`` steps."""
         self._active[job] = None
         self._steps[job] = steps
         if self._first is None and steps:
@@ -143,10 +143,10 @@ class _Bar:
         self._update()
 
     def end(self, job: Job, message: str) -> None:
-        """``job`` is over; say so."""
+        """Show that ``job`` is over."""
         self._ended += 1
         self._active.pop(job, None)
-        # Rules and what fails end before their steps are done.
+        # Rules and failed jobs end before all their steps are done.
         self._total -= job.steps - self._steps.setdefault(job, 0)
         self._update()
         console = self._progress.console
@@ -154,7 +154,7 @@ class _Bar:
         console.print(f"{where}{message}", highlight=False, soft_wrap=True)
 
     def _table(self) -> Table | None:
-        """List the jobs under way: steps done, and how it is going."""
+        """Return the table of running jobs: finished steps, and progress."""
         if not self._active:
             return None
         table = Table("", self._steps_are, "", box=None, padding=(0, 2, 0, 0))
@@ -184,7 +184,7 @@ class _Bar:
         return sum(self._steps.values())
 
     def _left(self) -> str:
-        """How long the rest takes if steps go on as they went since the first one."""
+        """Return the remaining time, extrapolated from the steps since the first one."""
         if self._first is None:
             return ""
         since, before = self._first

@@ -1,14 +1,14 @@
 """Jobs on a Ray cluster, each in a fresh process of some node.
 
-A job is one Ray task, and all the scheduling is Ray's.  Ray carries a task out again whose process
-or node died (`max_retries`), and makes its result again where the node that held it died; an
-exception of the job's own is its result and is not tried again.  Whatever happens, the driver
-gets one result for one job.
+A job is one Ray task, and all the scheduling is Ray's.  Ray repeats a task whose process or node
+died (`max_retries`), and makes its result again if the node that held it died; an exception of the
+job itself is its result and is not retried.  Whatever happens, the driver gets one result for each
+job.
 
-Ray Tune does this too, for searches that stop, fork or propose trials.  Here each run goes to its
-end, and Tune would bring along a second record of what is finished (its experiment folder, beside
-ours), retry exceptions like deaths (`max_failures`), and want a driver thread to itself
-(`Tuner.fit` returns when all is over, while an executor yields each result as it comes).
+Ray Tune offers this too, for searches that stop, fork or propose trials.  Here each run is executed
+to its end, and Tune would add a second record of what is finished (its experiment folder, beside
+ours), retry exceptions like deaths (`max_failures`), and need a driver thread of its own
+(`Tuner.fit` returns at the end, while an executor yields each result as it comes).
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 REPORT_EVERY = 1.0
-"""Seconds between two messages about a job's progress: there may be a thousand jobs at a time."""
+"""Seconds between two messages about a job's progress, as there may be a thousand jobs."""
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at what has happened."""
+"""Seconds between two checks for events."""
 
 PACKAGES = ("amc_gym", "agents", "benchmarks")
-"""Sent to the workers as this checkout has them, so that all nodes run the same code."""
+"""Packages that are sent to the workers, so that all nodes run the code of this checkout."""
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
 class RayExecutor:
-    """Processes of one core each, as many at a time as the cluster has cores to spare.
+    """Processes of one core each, as many in parallel as the cluster has free cores.
 
     Attributes:
-        work: how to do a job.
-        address: of the cluster's head, as `ray.init` takes it; ``None``: what RAY_ADDRESS names,
-            else a cluster running on this machine, else a new one on this machine.
-        modules: of the user's own, sent along and imported by each worker first.
-        common: more arguments of ``work``; they are put into the cluster's object store once, and
-            the images of a task are read from there by all workers of a node.
-        retries: how often a job is carried out again whose process or node died.
+        work: function that does a job.
+        address: of the cluster's head, as for `ray.init`; ``None``: that in RAY_ADDRESS, else a
+            cluster running on this machine, else a new one on this machine.
+        modules: a user's own modules, which are sent to each worker and imported first.
+        common: further arguments of ``work``; they are put into the cluster's object store once,
+            from which all workers of a node read the images of a task.
+        retries: how often a job is repeated if its process or node died.
     """
 
     work: Work
@@ -78,7 +78,7 @@ class RayExecutor:
     retries: int = 3
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """Carry out ``jobs`` and yield what happens; closing the generator ends the workers.
+        """Execute ``jobs`` and yield events; closing the generator ends the workers.
 
         Raises:
             BenchmarkError: there is no such cluster.
@@ -105,7 +105,7 @@ class RayExecutor:
 
 @contextmanager
 def _connected(address: str | None, modules: Sequence[str]) -> Iterator[None]:
-    """A connection to the cluster; without it Ray ends whatever was begun through it."""
+    """Connect to the cluster within the block; Ray ends everything that was begun in it."""
     try:
         _call(address or os.environ.get("RAY_ADDRESS", ""))
         ray.init(
@@ -118,9 +118,9 @@ def _connected(address: str | None, modules: Sequence[str]) -> Iterator[None]:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster"
         raise BenchmarkError(
             f"cannot connect to {where}: {error}. Start one with `ray start --head` and name it "
-            "with --ray HOST:PORT, or say --ray alone for one on this machine"
+            "with --ray HOST:PORT, or use --ray alone for one on this machine"
         ) from error
-    # Images are mapped from the object store, where torch would copy them for each worker.
+    # Images are mapped from the object store, because torch would copy them for each worker.
     ray.util.register_serializer(
         Split, serializer=_arrays, deserializer=lambda arrays: Split(*arrays)
     )
@@ -132,10 +132,10 @@ def _connected(address: str | None, modules: Sequence[str]) -> Iterator[None]:
 
 
 def _call(address: str) -> None:
-    """See whether anybody is at HOST:PORT; Ray itself would try for minutes.
+    """Check that HOST:PORT answers, because Ray itself would try for minutes.
 
     Raises:
-        OSError: nobody is.
+        OSError: nothing answers.
     """
     host, _, port = address.rpartition(":")
     if host and "/" not in host and port.isdecimal():
@@ -147,14 +147,14 @@ def _arrays(split: Split) -> tuple[Any, ...]:
 
 
 def _sources(modules: Sequence[str]) -> list[ModuleType]:
-    """Return the packages and modules that workers import, each as it is here."""
+    """Return the local packages and modules that workers import."""
     names = dict.fromkeys([*PACKAGES, *(re.split("[.:]", module)[0] for module in modules)])
     return [importlib.import_module(name) for name in names]
 
 
 @ray.remote(num_cpus=0)
 class _Board:
-    """News of jobs since somebody looked."""
+    """A board that collects news of jobs until they are read."""
 
     def __init__(self) -> None:
         self._said: dict[int, tuple[int, tuple[Any, ...]]] = {}
@@ -169,20 +169,20 @@ class _Board:
 
 
 def _board() -> Any:
-    """Return a board on the node of this process, with which all would be over anyway."""
+    """Return a board on this process's node, without which the study would end anyway."""
     here = ray.get_runtime_context().get_node_id()
     return _Board.options(
         scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False)
     ).remote()
 
 
-# A process carries out one job, as on one machine; what the job raises is returned.
+# Each process executes one job, as on one machine; exceptions of the job are returned.
 @ray.remote(num_cpus=1, max_calls=1, retry_exceptions=False)
 def _carry_out(
     work: Work, job: Job, modules: tuple[str, ...], board: Any, i: int, *common: Any
 ) -> Finished | Failed:
     def tell(steps: int, news: tuple[Any, ...]) -> None:
-        # What has failed is heard before its end is.
+        # The news of a failed job are read before its end.
         ray.get(board.put.remote(i, steps, news))
 
     tell(0, ())
@@ -192,6 +192,6 @@ def _carry_out(
 def _outcome(reference: ray.ObjectRef, job: Job) -> Event:
     try:
         return ray.get(reference)
-    except RayError as error:  # neither a result nor an exception of the job's own
+    except RayError as error:  # neither a result nor an exception of the job itself
         lines = str(error).strip().splitlines()
         return Failed(job, f"{type(error).__name__}: {lines[0]}", "\n".join(lines[1:]))

@@ -36,7 +36,7 @@ class SettingSchema(Schema):
 
 
 class HeadSchema(Schema):
-    """Which run it is; code and arguments came later."""
+    """The identity of a run; older files lack code and arguments."""
 
     agent: Name
     seed: Natural
@@ -46,7 +46,7 @@ class HeadSchema(Schema):
 
 
 class HistorySchema(Schema):
-    """A ``History`` in a file: columns of equal length; an archive knows no channels."""
+    """A ``History`` in a file: columns of equal length; archives have no channels."""
 
     reward: Reals
     accuracy: Accuracies
@@ -89,7 +89,7 @@ class FullSchema(Schema):
 
 
 class RunSchema(HeadSchema):
-    """A ``Record``, wherever it is kept."""
+    """A ``Record`` in any file."""
 
     history: HistorySchema
     best: BestSchema
@@ -131,6 +131,6 @@ class EpisodeSchema(Schema):
 
 
 class EndSchema(Schema):
-    """The last line of a journal: why there are no more."""
+    """The last line of a journal: the reason why there are no more."""
 
     error: str

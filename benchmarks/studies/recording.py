@@ -1,4 +1,4 @@
-"""A training loop of the user's own as a run of a study; see `benchmarks.record`."""
+"""A user's own training loop as a run of a study; see `benchmarks.record`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from benchmarks.studies.runs import BenchmarkError, Run
 
 
 class Recording(Recorder):
-    """An environment whose episodes are written as they end; made by `benchmarks.record`.
+    """An environment whose episodes are written when they end; made by `benchmarks.record`.
 
     Attributes:
-        run: which run it is; ``setting.episodes`` is 0 until the budget is known.
+        run: the run; ``setting.episodes`` is 0 until the budget is known.
         record: the finished record; ``None`` until then.
     """
 
@@ -53,7 +53,7 @@ class Recording(Recorder):
         name = "AMC-v0" if spec is None else spec.id
         kwargs = {} if spec is None else _given(name, spec.kwargs)
         setting = setting_in(self._amc, name, kwargs, episodes or 0)
-        # A loop of one's own is a script: its code is the agent's.
+        # A user's loop is a script, whose code is that of the agent.
         code = fingerprint_of_module("__main__")
         self.run = Run(setting, agent, int(seed), code, arguments)
         self._store = Store(out)
@@ -66,7 +66,7 @@ class Recording(Recorder):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step, recorded until the budget is spent."""
-        if self._journal is None:  # finished: what comes now is not recorded
+        if self._journal is None:  # finished: later steps are not recorded
             return self.env.step(action)
         stepped = super().step(action)
         if stepped[2] and self.budget is not None and self.evaluations >= self.budget:
@@ -74,20 +74,20 @@ class Recording(Recorder):
         return stepped
 
     def aside(self, counts: Any) -> float:
-        """Evaluate a plan outside of the episodes, recorded too."""
+        """Evaluate a plan outside of episodes, and record it."""
         accuracy = super().aside(counts)
         if self._journal is not None and self.evaluations == self.budget:
             self.finish()
         return accuracy
 
     def _check_budget(self) -> None:
-        """Nothing: where the budget is spent the record is finished, and the loop goes on."""
+        """Do nothing: when the budget is spent, the record is finished and the loop continues."""
 
     def finish(self) -> Record | None:
-        """Finish the record, now; ``None``, with a warning, if no episode was finished.
+        """Finish the record now; return ``None``, with a warning, if no episode was finished.
 
         Raises:
-            OSError: the record cannot be written; the journal is there.
+            OSError: the record cannot be written; the journal is kept.
         """
         if self._journal is None:
             return self.record
@@ -104,7 +104,7 @@ class Recording(Recorder):
         path = self._store.path(run)
         if path.exists() and path not in self._replaced:
             self.abandon("a finished record that was written meanwhile")
-            raise BenchmarkError(f"{path} was written meanwhile; the journal of this run stays")
+            raise BenchmarkError(f"{path} was written meanwhile: the journal of this run is kept")
         result = self.result(run.agent, run.seed, seconds)
         self.record = record_of(run, self._amc, result)
         self._store.save(self.record)
@@ -117,10 +117,10 @@ class Recording(Recorder):
         return self.record
 
     def abandon(self, error: str = "") -> None:
-        """Stop recording without a result; the journal stays.
+        """Stop recording without a result; the journal is kept.
 
         Args:
-            error: why, one line.
+            error: the reason, in one line.
         """
         if self._journal is None:
             return
@@ -132,7 +132,7 @@ class Recording(Recorder):
             journals.path_of(self._store.folder, self.run).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Finish the record, unless an error is on its way, and close the environment."""
+        """Finish the record, unless an exception is being handled, and close the environment."""
         self._end(sys.exc_info()[1])
         super().close()
 
@@ -148,7 +148,7 @@ class Recording(Recorder):
             self.abandon(f"{type(error).__name__}: {error}")
 
     def _end_of_program(self) -> None:
-        # Python leaves here what ended the program, if something did.
+        # Python stores the exception that ended the program here, if any.
         self._end(getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))
 
     def _write(self, episode: Episode) -> None:
@@ -160,10 +160,10 @@ class Recording(Recorder):
         self._journal.flush()
 
     def _open(self) -> TextIO:
-        """Return the journal, this recording's own, begun anew.
+        """Return this recording's journal, opened anew.
 
         Raises:
-            BenchmarkError: another one is writing it.
+            BenchmarkError: another recording is writing it.
         """
         path = journals.path_of(self._store.folder, self.run)
         journal = path.open("a", encoding="utf-8")
@@ -171,8 +171,8 @@ class Recording(Recorder):
             if not lock(journal.fileno(), wait=False):
                 journal.close()
                 raise BenchmarkError(
-                    f"{self.run} is being recorded in {self._store.folder} already: close that "
-                    "one, or give this one another seed or folder"
+                    f"{self.run} is already being recorded in {self._store.folder}: close that "
+                    "recording, or give this one another seed or folder"
                 )
         journal.truncate(0)
         journal.write(journals.first_line(self.run))
@@ -186,10 +186,10 @@ class Recording(Recorder):
         atexit.unregister(self._end_of_program)
 
     def _finished_before(self, rerun: bool) -> list[Path]:
-        """Return records of the same run, with whatever budget if this one's is not settled.
+        """Return records of the same run, with any budget if this one's is not settled.
 
         Raises:
-            BenchmarkError: there is one, and ``rerun`` is not said.
+            BenchmarkError: there is one, and ``rerun`` is False.
         """
         found = []
         for record in self._store.load()[0]:
@@ -199,8 +199,8 @@ class Recording(Recorder):
                 found.append(self._store.path(record.run))
         if found and not rerun:
             raise BenchmarkError(
-                f"{self._store.folder} holds a finished record of {self.run} already: name another "
-                "seed or folder, or say rerun=True"
+                f"{self._store.folder} already holds a finished record of {self.run}: choose "
+                "another seed or folder, or pass rerun=True"
             )
         return found
 
@@ -221,7 +221,7 @@ def _check(env: Any, agent: Any, seed: Any, episodes: Any, arguments: Mapping[st
     try:
         json.dumps(dict(arguments), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"arguments must be what JSON can say: {error}") from error
+        raise ValueError(f"arguments must be JSON values: {error}") from error
 
 
 def _is_whole(value: Any) -> bool:
@@ -229,7 +229,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _given(env: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of an environment, as far as JSON can say them: no task that is an object."""
+    """Return an environment's keywords that JSON can hold, without a task given as an object."""
     registered = gym.spec(env).kwargs
     given = {}
     for key, value in kwargs.items():

@@ -1,8 +1,8 @@
 """A finished run as a JSON file, and a folder of them.
 
-A file counts only if it is whole: it is written beside its place and moved there in one step, it
-bears its run's name, and its content matches the checksum in it.  Runs that are not finished have
-other files, see `journals`.  Runs of a published study are in one file, see `archive`.
+A file counts only if it is complete: it is written beside its place and moved there in one step, it
+has its run's name, and its content matches the checksum in it.  Unfinished runs have other files,
+see `journals`.  Runs of a published study share one file, see `archive`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from benchmarks.studies.record_schema import RecordSchema, RunSchema
 from benchmarks.studies.runs import BenchmarkError, Run, Setting
 
 FORMAT = "amc-gym run 1"
-"""Records of earlier versions lack the agent's code, its arguments, and ``stopped``."""
+"""Format of the files; records of earlier versions lack code, arguments and ``stopped``."""
 
 MANIFEST = "study.manifest"
-"""File of a results folder that says which runs were asked for, see `manifest`."""
+"""File of a results folder that lists the requested runs, see `manifest`."""
 
 
 LARGEST = 64 * 2**20
-"""Bytes of a record; thousands of episodes of a deep network have some MiB."""
+"""Most bytes of a record; thousands of episodes of a deep network take some MiB."""
 
 
 class RecordError(ValueError):
-    """A file that is no finished run; the message says what is wrong with it."""
+    """Raised for a file that is not a finished run; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class History:
     Attributes:
         reward: final rewards.
         accuracy: or another score, on the reward images, in [0, 1].
-        macs: of the compressed network.
-        params: of the compressed network.
+        macs: MACs of the compressed network.
+        params: parameters of the compressed network.
         channels: kept channels of each unit; empty in published studies.
         seconds: since learning began.
-        evaluation: which evaluations of the run they were, from 1; 1, 2, ... where an agent
-            evaluated nothing on the side.
+        evaluation: numbers of the evaluations in the run, from 1; 1, 2, ... unless an agent
+            evaluated plans outside of episodes.
     """
 
     reward: list[float]
@@ -88,10 +88,10 @@ class Best:
     Attributes:
         reward: its reward.
         reward_accuracy: on the reward images, which the search saw.
-        test_accuracy: on the test images, which it did not; of the built network.
+        test_accuracy: of the built network, on the test images, which the search did not see.
         macs_ratio: its MACs as a share of the full network's.
         params_ratio: its parameters likewise.
-        plan: what it keeps.
+        plan: the plan.
     """
 
     reward: float
@@ -103,7 +103,7 @@ class Best:
 
     @property
     def kept(self) -> dict[str, int]:
-        """Unit name -> channels that stay; in weight pruning, weights."""
+        """Unit name -> number of kept channels; in weight pruning, weights."""
         return self.plan.weights or {
             unit: len(channels) for unit, channels in self.plan.kept.items()
         }
@@ -124,21 +124,21 @@ class Full:
 
 @dataclass(frozen=True)
 class Record:
-    """The outcome of one run.
+    """The result of one run.
 
     Attributes:
-        run: which one.
+        run: the run.
         history: its episodes.
         best: its best plan.
         full: the network that it compressed.
-        evaluations: plans evaluated, those seen before and on the side included.
+        evaluations: evaluated plans, including repeated ones and those outside of episodes.
         distinct: distinct plans among them.
-        seconds: wall-clock of the search.
-        environment_seconds: the part of it spent inside the environment, its record included.
-        machine: what it ran on.
+        seconds: wall-clock time of the search.
+        environment_seconds: part of it inside the environment, including the recording.
+        machine: machine that it ran on.
         versions: package -> version.
         date: when it ended, ISO 8601 in UTC.
-        stopped: whether the agent would have gone on after its last evaluation.
+        stopped: whether the agent was stopped after its last evaluation.
     """
 
     run: Run
@@ -156,18 +156,18 @@ class Record:
 
     @property
     def agent_seconds(self) -> float:
-        """Wall-clock spent outside of the environment: what the agent itself costs."""
+        """Wall-clock time outside of the environment, which is the cost of the agent itself."""
         return self.seconds - self.environment_seconds
 
     def to_json(self) -> str:
-        """One line per field, so that a changed run reads well in a diff."""
+        """Return JSON with one line per field, so that diffs are readable."""
         content = self.to_content()
         fields = {"format": FORMAT, "sha256": _checksum(content)} | content
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     def to_content(self) -> dict[str, Any]:
-        """Turn into a table for a file, without format and checksum."""
+        """Return the content for a file, without format and checksum."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         del content["run"]
         content["history"] = vars(self.history)
@@ -177,10 +177,11 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """Read what ``to_json`` wrote.
+        """Make a record from the result of ``to_json``.
 
         Raises:
-            RecordError: not JSON, no run, changed or cut short, or without a valid plan.
+            RecordError: it is not JSON or not a run, was changed or cut short, or has no valid
+                plan.
         """
         try:
             content = documents.parse(text)
@@ -191,31 +192,31 @@ class Record:
             if content.pop("sha256") != _checksum(content):
                 raise RecordError("it was changed since it was written")
         except DocumentError as error:
-            raise RecordError(f"it is no whole record of a run: {error}") from error
+            raise RecordError(f"it is not a complete record of a run: {error}") from error
         return cls._of(content)
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Record:
-        """Make the record of what ``to_content`` said, which is used up.
+        """Make a record from the result of ``to_content``, which is consumed.
 
         Raises:
-            RecordError: it says no run, or one without a valid plan.
+            RecordError: it is not a run, or one without a valid plan.
         """
         try:
             documents.check(RunSchema, content)
         except DocumentError as error:
-            raise RecordError(f"it is no whole record of a run: {error}") from error
+            raise RecordError(f"it is not a complete record of a run: {error}") from error
         return cls._of(content)
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Record:
-        """Make the record of what fits its schema."""
+        """Make a record from content that fits its schema."""
         try:
             plan = CompressionPlan.from_dict(content["best"]["plan"])
         except PlanError as error:
-            raise RecordError(f"it is no whole record of a run: {error}") from error
+            raise RecordError(f"it is not a complete record of a run: {error}") from error
         if list(plan.weights or plan.kept) != list(content["full"]["channels"]):
-            raise RecordError("its best plan is one of another network")
+            raise RecordError("its best plan belongs to another network")
         run = run_of(content)
         parts = {
             "history": History(**content["history"]),
@@ -226,7 +227,7 @@ class Record:
 
 
 def head_of(run: Run) -> dict[str, Any]:
-    """Read the run that a file belongs to."""
+    """Return the entries that identify a run in a file."""
     return {
         "agent": run.agent,
         "arguments": dict(run.arguments),
@@ -237,10 +238,10 @@ def head_of(run: Run) -> dict[str, Any]:
 
 
 def run_of(content: dict[str, Any]) -> Run:
-    """Return the run that a file belongs to; what says so is taken out of ``content``.
+    """Return the run that a file belongs to, and remove its entries from ``content``.
 
     Raises:
-        KeyError, TypeError: ``content`` says no run.
+        KeyError, TypeError: ``content`` does not identify a run.
     """
     setting = Setting(**content.pop("setting"))
     return Run(
@@ -258,20 +259,20 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """A folder of records, of what is left of failed runs, and of what was asked for.
+    """A folder of records, journals of unfinished runs, and a manifest of requested runs.
 
     Args:
-        folder: need not exist for reading.
+        folder: the folder, which need not exist for reading.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Make the folder, make sure that it can be written, and tidy up after killed processes.
+        """Create the folder, check that it can be written, and clean up after killed processes.
 
         Raises:
-            BenchmarkError: it cannot.
+            BenchmarkError: it cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -279,28 +280,28 @@ class Store:
             sweep(self.folder)
         except OSError as error:
             raise BenchmarkError(
-                f"cannot write to the results folder {self.folder} ({error.strerror}); "
-                "name another one with --out"
+                f"cannot write to the results folder {self.folder} ({error.strerror}): choose "
+                "another one with --out"
             ) from error
 
     def hear(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
-        """Learn of episodes of a run that is under way; a plain folder leaves them alone."""
+        """Receive episodes of a running run; a plain folder ignores them."""
 
     def bury(self, run: Run) -> None:
-        """Learn that a run has failed; a plain folder leaves it at that."""
+        """Receive the news that a run has failed; a plain folder ignores it."""
 
     def path(self, run: Run) -> Path:
-        """Where the record of a run belongs."""
+        """Return the path of a run's record."""
         return self.folder / f"{run.name}.json"
 
     def save(self, record: Record) -> Path:
-        """Write a record; its file is either whole or not there."""
+        """Write a record, completely or not at all."""
         return write_whole(self.path(record.run), record.to_json())
 
     def load(self) -> tuple[list[Record], dict[Path, str]]:
-        """Every finished run of the folder, and every other JSON file in it with what is wrong.
+        """Return every finished run of the folder, and every other JSON file with the reason.
 
-        A run's own file is newer than what an archive says of it.
+        A run's own file takes precedence over an archive.
         """
         records, foreign = self._archived()
         for path in sorted(self.folder.glob("*.json")):
@@ -315,7 +316,7 @@ class Store:
         return [records[name] for name in sorted(records)], foreign
 
     def _archived(self) -> tuple[dict[str, Record], dict[Path, str]]:
-        """Return the runs of the archive by the names of their files; what is wrong with it."""
+        """Return the runs of the archive by the names of their files, and what is wrong with it."""
         try:
             found = [Record.from_content(each) for each in archive.read(self.folder)]
         except (RecordError, DocumentError, OSError) as error:

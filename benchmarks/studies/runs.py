@@ -1,9 +1,9 @@
-"""Runs of agents in one setting, which are compared, keyed by everything that decides them.
+"""Runs of agents in one setting, identified by everything that determines their results.
 
 That is the content of the task (a fingerprint of its weights and images), the environment's
 options as resolved, the agent, a hash of its code and hyper-parameter files, its arguments, its
-seed and its budget.  An environment's id alone would mix up results of weights that were trained
-again, and an agent's name alone those of the agent before and after a change.
+seed and its budget.  An environment's id alone would mix up results of retrained weights, and an
+agent's name alone those before and after a change of the agent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agents import is_deterministic
 
 
 class BenchmarkError(ValueError):
-    """Something the user can put right; the message is one line and says how."""
+    """Raised for what the user can correct; the message is one line and says how."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -28,18 +28,18 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Task and budget of a search; only runs of one setting can be compared.
+    """The task and budget of a search; only runs of one setting can be compared.
 
     Settings of the same key are equal.
 
     Attributes:
         env: the environment's id.
         task: fingerprint of network, weights and images.
-        options: the environment's options, defaults included.
+        options: the environment's options, including defaults.
         episodes: evaluations that each run may spend.
-        kwargs: what the environment was made with; task and options follow from it, so it is not
-            part of the key.
-        source: the names of network, data set and weights, for people.
+        kwargs: keywords that the environment was made with; task and options follow from them, so
+            they are not part of the key.
+        source: the names of network, data set and weights, for readers.
     """
 
     env: str
@@ -61,7 +61,7 @@ class Setting:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits of the key."""
+        """Hash of the key, 12 hexadecimal digits."""
         return _digest(self.key)
 
     def __eq__(self, other: object) -> bool:
@@ -78,13 +78,13 @@ class Run:
     Runs of the same key are equal.
 
     Attributes:
-        setting: what is searched.
+        setting: the setting.
         agent: the agent's name.
         seed: of everything that it draws.
-        code: `agents.fingerprint` of its code and files; ``None``: not known, as in records of
+        code: `agents.fingerprint` of its code and files; ``None`` if unknown, as in records of
             earlier versions.
         arguments: keyword arguments that it is made with.
-        variant: what tells it from runs of the same agent with other code, for people; see
+        variant: what distinguishes it, for readers, from runs of the agent with other code; see
             ``told_apart``.
     """
 
@@ -97,31 +97,31 @@ class Run:
 
     @property
     def key(self) -> dict[str, Any]:
-        """Content that identifies the run, and decides its outcome."""
+        """Content that identifies the run and determines its result."""
         known = {} if self.code is None else {"code": self.code}
         given = {"arguments": dict(self.arguments)} if self.arguments else {}
         return self.setting.key | {"agent": self.agent, "seed": self.seed} | known | given
 
     @property
     def name(self) -> str:
-        """Name of its file, without the ending: readable, and unique by the key's digest."""
+        """Name of its file without suffix: readable, and unique by the key's digest."""
         agent = re.sub(r"[^\w.+-]", "_", self.agent)
         return f"{agent}-seed{self.seed}-{_digest(self.key)}"
 
     @property
     def place(self) -> str:
-        """Content that it shares with this run of this agent with other code."""
+        """Content that it shares with the same run of the agent with other code."""
         return replace(self, code=None).name
 
     @property
     def label(self) -> str:
-        """The agent as a table names it: with its arguments, and apart from other variants."""
+        """Name of the agent in tables: with its arguments, and distinct from other variants."""
         given = ", ".join(f"{name}={json.dumps(value)}" for name, value in self.arguments.items())
         return f"{self.agent}{f'({given})' if given else ''}{self.variant}"
 
     @property
     def steps(self) -> int:
-        """Evaluations that it may spend."""
+        """Number of evaluations that it may spend."""
         return self.setting.episodes
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Entrant:
-    """An agent as it enters a study.
+    """An agent that takes part in a study.
 
     Attributes:
         agent: the agent's name.
@@ -150,15 +150,15 @@ class Entrant:
 
 
 def runs_of(setting: Setting, agents: Iterable[str | Entrant], seeds: int) -> list[Run]:
-    """Every run of a study, seed by seed, so that a partial study holds as many of each agent.
+    """Return every run of a study, by seed, so that a partial study has equally many per agent.
 
     Args:
         setting: of all of them.
-        agents: who takes part; of a mere name the code is not known.
-        seeds: 0, 1, ... of each agent; those that are deterministic run once.
+        agents: the agents; if only a name is given, the code is unknown.
+        seeds: number of seeds 0, 1, ... of each agent; deterministic agents run once.
 
     Raises:
-        BenchmarkError: ``seeds`` below 1.
+        BenchmarkError: ``seeds`` is below 1.
     """
     if seeds < 1:
         raise BenchmarkError(f"--seeds must be at least 1, not {seeds}")
@@ -172,10 +172,10 @@ def runs_of(setting: Setting, agents: Iterable[str | Entrant], seeds: int) -> li
 
 
 def told_apart(runs: Iterable[Run]) -> dict[Run, Run]:
-    """Each run with the variant that its label needs.
+    """Return each run with the variant that its label needs.
 
-    An agent needs one where a setting holds runs of it with different code: their results are
-    those of different agents.
+    An agent needs one if a setting holds runs of it with different code, because their results
+    are those of different agents.
     """
     runs = list(runs)
     codes: dict[tuple[Setting, str], set[str | None]] = defaultdict(set)

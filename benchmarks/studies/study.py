@@ -1,4 +1,4 @@
-"""Run whatever a results folder still lacks."""
+"""Execution of the runs that a results folder still lacks."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ from benchmarks.studies.runs import Run
 def complete(
     runs: Sequence[Run], store: Store, executor: Executor, console: Console, *, rerun: bool = False
 ) -> bool:
-    """Carry out the runs that ``store`` does not hold yet, and keep each as it finishes.
+    """Execute the runs that ``store`` does not hold yet, and keep each as it finishes.
 
-    Of a run that fails, the episodes that it had finished are kept as a journal, which the next
-    attempt replaces.
+    If a run fails, its finished episodes are kept as a journal, which the next attempt replaces.
 
     Args:
-        runs: all runs of the study; of one setting.
+        runs: all runs of the study, in one setting.
         store: a prepared folder.
-        executor: how to carry them out.
-        console: where to show progress and say what happened.
-        rerun: whether to carry out those again that are finished; each replaces its record when
-            it has finished.
+        executor: executes the runs.
+        console: console that shows progress and events.
+        rerun: whether to repeat finished runs; each replaces its record when it has finished.
 
     Returns:
         Whether the store now holds every run.
@@ -58,7 +56,7 @@ def complete(
         for told in news:
             entry = {name: value for name, value in told.items() if name != "learner"}
             if episodes[run] and entry["evaluation"] <= episodes[run][-1]["evaluation"]:
-                episodes[run].clear()  # its process died, and another one does it again
+                episodes[run].clear()  # its process died, and another one repeats the run
             episodes[run].append(entry)
 
     def keep(run: Run, record: Record) -> str:
@@ -84,7 +82,7 @@ def complete(
 def _say_what_is_there(
     runs: Sequence[Run], store: Store, records: Sequence[Record], console: Console
 ) -> None:
-    """One line about each kind of record that is of no use for this study."""
+    """Print one line about each kind of record that does not belong to this study."""
     others = {record.run.setting for record in records} - {run.setting for run in runs}
     if others:
         console.print(

@@ -1,7 +1,7 @@
-"""TensorBoard logs of runs, while they are under way and when they have finished.
+"""TensorBoard logs of runs, during the runs and after they have finished.
 
-A log under way has what is known of each finished episode. When the run has finished, the log is
-written anew from its record, so that every agent has one, wherever its run was carried out.
+A running log has what is known about each finished episode.  When the run has finished, the log is
+rewritten from its record, so that every agent has one, wherever its run was executed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ except ImportError as error:
 
 
 UNDER_WAY = "under-way"
-"""File in the folder of a log that is not finished."""
+"""File that marks the folder of an unfinished log."""
 
 Learnt = Mapping[int, Mapping[str, float]]
-"""Evaluation -> name -> what the agent told of itself after it."""
+"""Evaluation -> name -> figure that the agent reported after it."""
 
 
 class LiveLog:
-    """Log of a run that is under way: a point for each finished episode, as it is told.
+    """The log of a running run, with a point for each finished episode.
 
     Args:
         logs: folder of the logs.
-        run: which one; what an earlier attempt has left is replaced.
+        run: the run; the log of an earlier attempt is replaced.
     """
 
     def __init__(self, logs: Path, run: Run) -> None:
@@ -76,7 +76,7 @@ class LiveLog:
 
 
 def _hyperparameters(writer: SummaryWriter, run: Run) -> None:
-    """Write who runs on what, for TensorBoard's tab of hyper-parameters."""
+    """Write agent and setting for TensorBoard's tab of hyper-parameters."""
     given = {name: value for name, value in run.setting.options.items() if value is not None}
     known = {"agent": run.agent, "seed": run.seed, "env": run.setting.env}
     named = {**given, **{f"agent/{name}": value for name, value in run.arguments.items()}, **known}
@@ -91,11 +91,11 @@ def _hyperparameters(writer: SummaryWriter, run: Run) -> None:
 
 
 class LoggedStore(Store):
-    """A folder of records that writes a log of each to another folder.
+    """A folder of records that also writes a log of each to another folder.
 
     Args:
-        folder: of the records.
-        logs: of the logs, one folder for each run.
+        folder: folder of the records.
+        logs: folder of the logs, with one subfolder for each run.
     """
 
     def __init__(self, folder: Path, logs: Path) -> None:
@@ -104,7 +104,7 @@ class LoggedStore(Store):
         self._live: dict[Run, LiveLog] = {}
 
     def prepare(self) -> None:
-        """Make both folders, and the logs of the records that are there already.
+        """Create both folders, and the logs of existing records.
 
         Raises:
             BenchmarkError: a folder cannot be written.
@@ -116,12 +116,12 @@ class LoggedStore(Store):
                 write(record, self.logs)
         except OSError as error:
             raise BenchmarkError(
-                f"cannot write to the folder {self.logs} ({error.strerror}); "
-                "name another one with --tensorboard"
+                f"cannot write to the folder {self.logs} ({error.strerror}): choose another one "
+                "with --tensorboard"
             ) from error
 
     def hear(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
-        """Add episodes to the log of a run under way; one that begins anew has a new log."""
+        """Add episodes to the log of a running run; a restarted run gets a new log."""
         for entry in news:
             log = self._live.get(run)
             if log is None or entry["evaluation"] <= log.last:
@@ -133,12 +133,12 @@ class LoggedStore(Store):
             self._live[run].flush()
 
     def bury(self, run: Run) -> None:
-        """End the log of a run that has failed; it stays, marked as not finished."""
+        """End the log of a failed run, which is kept and marked as unfinished."""
         if log := self._live.pop(run, None):
             log.close()
 
     def save(self, record: Record) -> Path:
-        """Write a record and its log, in place of those of an earlier time."""
+        """Write a record and its log, replacing earlier ones."""
         live = self._live.pop(record.run, None)
         if live is not None:
             live.close()
@@ -152,16 +152,16 @@ class LoggedStore(Store):
 
 
 def write(record: Record, logs: Path, learnt: Learnt = MappingProxyType({})) -> Path:
-    """Write the log of one run, unless it is there: a folder that bears the run's name.
+    """Write the log of one run, unless it exists, to a folder with the run's name.
 
-    Scalars, at step n the n-th evaluation: ``reward``; ``accuracy`` on the reward images, in
-    [0, 1]; ``best/reward`` and ``best/accuracy`` of the best plan so far; ``macs`` and ``params``
-    as shares of the full network's; ``learner/NAME`` of what the agent told of itself.
+    Scalars, with evaluation n at step n: ``reward``; ``accuracy`` on the reward images, in [0, 1];
+    ``best/reward`` and ``best/accuracy`` of the best plan so far; ``macs`` and ``params`` as shares
+    of the full network's; ``learner/NAME`` for figures that the agent reported.
 
     Args:
         record: of the run.
         logs: folder of the logs.
-        learnt: what the agent told while the run was under way.
+        learnt: figures that the agent reported during the run.
 
     Raises:
         OSError: the folder cannot be written.
@@ -170,7 +170,7 @@ def write(record: Record, logs: Path, learnt: Learnt = MappingProxyType({})) -> 
     if folder.exists() and not (folder / UNDER_WAY).exists():
         return folder
     partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed meanwhile
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
     began = datetime.fromisoformat(record.date).timestamp() - record.seconds
     try:
         with SummaryWriter(str(partial)) as writer:
@@ -195,7 +195,7 @@ def write(record: Record, logs: Path, learnt: Learnt = MappingProxyType({})) -> 
 def _scalars(record: Record) -> dict[str, np.ndarray]:
     history = record.history
     reward, accuracy = np.array(history.reward), np.array(history.accuracy)
-    # The first of equal rewards is the best one, as it is for the agents.
+    # Of equal rewards the first is the best, as for the agents.
     first = np.r_[True, reward[1:] > np.maximum.accumulate(reward)[:-1]]
     best = np.maximum.accumulate(np.where(first, np.arange(len(reward)), 0))
     return {

@@ -61,7 +61,7 @@ def test_no_search_ends_below_the_uniform_plan_where_it_is_evaluated_first(make_
     assert agents.fingerprint("uniform", uniform_first=True) == agents.fingerprint("uniform")
     with pytest.raises(TypeError, match="uniform_first"):
         agents.make("worst", make_env(), seed=0, uniform_first="yes")
-    with pytest.raises(ValueError, match="uniform_first is for searches within a budget"):
+    with pytest.raises(ValueError, match="uniform_first needs a budget"):
         agents.make("worst", make_env(preserve_ratio=None), seed=0, uniform_first=True)
 
 
@@ -146,7 +146,7 @@ def test_learner_that_finishes_nothing_is_refused(make_env: Any) -> None:
 def test_taken_name_is_refused() -> None:
     with pytest.raises(ValueError, match="'random' is registered already"):
         agents.register("random")(agents.FACTORIES["uniform"])
-    with pytest.raises(ValueError, match="'rules' is what all agents of a kind are called"):
+    with pytest.raises(ValueError, match="'rules' is the name of a kind of agents"):
         agents.register("rules")(agents.FACTORIES["uniform"])
 
 

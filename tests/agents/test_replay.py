@@ -99,7 +99,7 @@ def test_environments_that_end_together_keep_their_own_rewards() -> None:
 
 def test_environments_that_end_apart_are_refused() -> None:
     replay = buffer(n_envs=2)
-    with pytest.raises(RuntimeError, match="end together; use one environment"):
+    with pytest.raises(RuntimeError, match="end together: use one environment"):
         add(replay, 0, [1.0, 0.0], [True, False])
 
 

@@ -130,5 +130,5 @@ def test_execute_evaluates_the_named_plan(make_env: Any, action_mode: str) -> No
 
 def test_execute_refuses_a_plan_over_the_budget(make_env: Any) -> None:
     env = make_env()
-    with pytest.raises(ValueError, match="within the budget"):
+    with pytest.raises(ValueError, match="exceeds the budget"):
         execute(env, amc(env).budget.channels)

@@ -52,5 +52,5 @@ def test_a_budget_below_the_least_round_numbers_is_kept() -> None:
 
 
 def test_single_weights_have_no_width(make_env: Any) -> None:
-    with pytest.raises(ValueError, match="no single weights"):
+    with pytest.raises(ValueError, match="prunes channels"):
         agents.make("width-multiplier", make_env(granularity="weight"), 0)

@@ -134,5 +134,5 @@ def test_a_claim_without_its_result_is_refused(
     damaged = FILE.read_text("utf-8").replace('agent = "shallow"', 'agent = "shalow"')
     monkeypatch.setattr("benchmarks.filling.paper.FILE", tmp_path / "paper.toml")
     (tmp_path / "paper.toml").write_text(damaged, "utf-8")
-    with pytest.raises(BenchmarkError, match="plain20-50 has nothing of 'shalow'"):
+    with pytest.raises(BenchmarkError, match="plain20-50 has no result of 'shalow'"):
         paper("plain20")

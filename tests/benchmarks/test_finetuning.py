@@ -345,7 +345,7 @@ def test_what_cannot_be_compared_is_refused(uniform: Record, tmp_path: Path) -> 
         rows_of([outcome, other])
     broken = tmp_path / "broken.json"
     broken.write_text("{}")
-    with pytest.raises(ValueError, match=r"broken.json is no outcome"):
+    with pytest.raises(ValueError, match=r"broken.json is not an outcome"):
         Outcome.load(broken)
 
 

@@ -302,7 +302,7 @@ def test_a_folder_without_a_submission_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["validate", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path} is no submission")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path} is not a submission")
     (tmp_path / FILE).write_text("{")
     assert main(["validate", str(tmp_path)]) == 2
     (tmp_path / FILE).write_text("[" * 100_000)

@@ -77,7 +77,7 @@ def test_interrupted_it_says_how_to_go_on(
     out = str(tmp_path / "out")
     arguments = ["--env", ENV, "--out", out, "--env-kwargs", json.dumps(KWARGS), "--workers", "1"]
     assert main(["run", *arguments, "--agents", "uniform", "--episodes", "1"]) == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "the same command continues from here" in capsys.readouterr().err
 
 
 def test_without_ray_its_extra_is_named(
@@ -245,7 +245,7 @@ def test_a_changed_agent_does_not_get_its_old_results(
         ("guess", "{", "--agent-args is not JSON"),
         ("guess", "[1]", "--agent-args must be a JSON object"),
         ("guess", '{"nothing": 1}', "cannot make agent 'guess'"),
-        ("guess,amc-ddpg", '{"sigma": 1}', "has to say whose they are"),
+        ("guess,amc-ddpg", '{"sigma": 1}', "needs their names"),
         (
             "guess,uniform",
             '{"amc-policy": {"members": 2}, "uniform": {}}',

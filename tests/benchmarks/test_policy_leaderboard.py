@@ -154,7 +154,7 @@ class Bomb:
 def test_files_that_are_no_policies_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bombs = {"x.onnx": "no policy in ONNX", "x.safetensors": "no file of a policy's weights"}
+    bombs = {"x.onnx": "not a policy in ONNX", "x.safetensors": "not a file of a policy's weights"}
     for name, message in bombs.items():
         (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
         out = tmp_path / f"out-{name}"

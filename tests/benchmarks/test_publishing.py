@@ -178,14 +178,14 @@ def test_what_is_not_finished_is_refused(
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/../../x", "/x"])
 def test_names_lead_nowhere_else(tmp_path: Path, run: Path, name: str) -> None:
-    with pytest.raises(BenchmarkError, match="--name must be a folder's name"):
+    with pytest.raises(BenchmarkError, match="--name must be the name of a folder"):
         publish(run, name, tmp_path / "results")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, run: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, problem in (
-        (tmp_path / "nowhere", "no results folder"),
+        (tmp_path / "nowhere", "not a results folder"),
         (tmp_path / "empty", "no finished results"),
     ):
         with pytest.raises(BenchmarkError, match=problem):

@@ -171,7 +171,7 @@ def test_a_config_with_a_mistake_is_refused(
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(BenchmarkError, match=message) as caught:
         read(path)
-    assert str(caught.value).startswith(f"{path} is no study: ")
+    assert str(caught.value).startswith(f"{path} is not a study: ")
 
 
 @pytest.mark.parametrize(

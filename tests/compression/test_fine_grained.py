@@ -131,7 +131,7 @@ def test_recovery_keeps_the_zeros(plain_task, recovery):
     ("options", "message"),
     [
         ({}, "granularity='weight' does not re-fit weights"),
-        ({"recovery": "none", "importance": "greedy"}, "importance='magnitude' only"),
+        ({"recovery": "none", "importance": "greedy"}, "needs importance='magnitude'"),
     ],
 )
 def test_options_that_make_no_sense(plain_task, options, message):

@@ -168,7 +168,10 @@ def test_a_dotted_name_is_recorded_in_the_plan(monkeypatch):
         ({"recovery": "none+reconstruct"}, "'none' stands alone"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
         ({"evaluation": "fast"}, "unknown evaluation 'fast'"),
-        ({"evaluation": "resident", "recovery": "reconstruct+bn"}, "which recovery 'bn' has to run"),
+        (
+            {"evaluation": "resident", "recovery": "reconstruct+bn"},
+            "which recovery 'bn' has to run",
+        ),
         (
             {"evaluation": "resident", "granularity": "weight", "recovery": "none"},
             "granularity='weight' prunes none: choose evaluation='auto'",

@@ -81,7 +81,9 @@ def test_what_no_episode_ends_in_is_refused(plain_task, action_mode):
     full = env.budget.channels
     with pytest.raises(ValueError, match="exceeds the budget of"):
         env.execute(full)
-    with pytest.raises(ValueError, match=f"must be {len(full)}, one for each unit, not {len(full) - 1}"):
+    with pytest.raises(
+        ValueError, match=f"must be {len(full)}, one for each unit, not {len(full) - 1}"
+    ):
         env.execute(full[1:])
     least = [choices[0] for choices in env.budget.admissible]
     with pytest.raises(ValueError, match="unit 0 cannot keep 0"):

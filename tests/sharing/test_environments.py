@@ -328,7 +328,9 @@ def test_wrappers_go_around_what_is_made(plain_task):
         return -reward
 
     env = gym.make("AMC-v0", task=plain_task)
-    with pytest.raises(ValueError, match=r"without TransformReward: .* TransformReward\(make\(\)"):
+    with pytest.raises(
+        ValueError, match=r"wrapped in TransformReward: .* TransformReward\(make\(\)"
+    ):
         amc_gym.share(TransformReward(env, negative))
     with pytest.raises(ValueError, match="share takes an AMCEnv, not CartPoleEnv"):
         amc_gym.share(gym.make("CartPole-v1").unwrapped)

@@ -2,13 +2,13 @@
 
     page         the document, from sections of runs to the file
     curves       learning curves, against evaluations and seconds
-    wall_clock   what the latter show
+    wall_clock   data of the curves against seconds
     pareto       size against accuracy
-    policies     what the best plans keep of each layer
-    style        colours of agents, and what else these plots share
+    policies     channels that the best plans keep of each unit
+    style        colours of agents, and other properties that these plots share
     tables       agents and runs, sortable, with links to runs and plans
-    extra        what to say where plotly is missing
-    page.css     what it looks like, light and dark
+    extra        the message where plotly is missing
+    page.css     layout, light and dark
     page.js      sorting, choosing what a plot shows, colours of the plots
 
 Importing ``page`` needs plotly; nothing else here or elsewhere does.

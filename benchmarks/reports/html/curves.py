@@ -17,22 +17,22 @@ from benchmarks.reports.looks import REST, TOLD, told
 from benchmarks.reports.statistics import Estimate, Row
 
 HEIGHT = 260
-"""Pixels that the curves have, without titles and legend."""
+"""Height of the curves in pixels, without titles and legend."""
 
 
 def curves(rows: Sequence[Row], style: dict[str, Style], *, shares: bool) -> go.Figure:
-    """Best reward so far against evaluations: IQM over seeds, and its interval as a band.
+    """Draw the best reward so far against evaluations: IQM over seeds, its interval as a band.
 
     Args:
         rows: one per agent.
         style: of each agent.
-        shares: whether the reward is a share, told in percent.
+        shares: whether the reward is a share, shown in percent.
     """
     figure = _new_figure("evaluations (finished plans)", min(TOLD, len(rows)))
     ordered = _best_first(rows)
     x = np.arange(1, len(rows[0].curve.value) + 1)
     coloured = told([row.agent for row in ordered])
-    for row in ordered:  # behind all lines
+    for row in ordered:  # drawn behind all lines
         part = slice(row.begins, None)
         if row.agent not in coloured:
             _rest(figure, row, x[part], row.curve[part])
@@ -49,7 +49,7 @@ def curves(rows: Sequence[Row], style: dict[str, Style], *, shares: bool) -> go.
 def curves_in_time(rows: Sequence[Row], style: dict[str, Style], *, shares: bool) -> go.Figure:
     """Draw curves against wall-clock seconds; a dot where an agent had spent its evaluations.
 
-    Args: as ``curves``.
+    Arguments are those of ``curves``.
     """
     figure = _new_figure("seconds since learning began", min(TOLD, len(rows)))
     ordered = _best_first(rows)
@@ -80,7 +80,7 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style], *, shares: bool
 
 
 def _new_figure(x: str, agents: int) -> go.Figure:
-    """Height that the agents' names below the figure need, two to a line of 25 pixels."""
+    """Return a figure with room for the agents' names below it, two to a line of 25 pixels."""
     return new_figure(
         x=x, y="best reward so far", height=max(400, 330 + 25 * math.ceil(agents / 2))
     )
@@ -91,7 +91,7 @@ def _best_first(rows: Sequence[Row]) -> list[Row]:
 
 
 def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style) -> None:
-    """The interval over seeds, where there is more than one."""
+    """Draw the interval over seeds, if there are several."""
     if row.seeds > 1:
         figure.add_scatter(
             x=_short(np.concatenate([x, x[::-1]])),
@@ -107,7 +107,7 @@ def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style)
 
 
 def _rest(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate) -> None:
-    """A grey line, of an agent that has no colour in the figure."""
+    """Draw the grey line of an agent without a colour."""
     figure.add_scatter(
         x=_short(x),
         y=_short(y.value),
@@ -145,7 +145,7 @@ def _line(
         x=_short(x),
         y=_short(y.value),
         name=f"{plotly_text(row.agent)}, n = {row.seeds}",
-        mode="lines" if row.begins == 0 else "lines+markers",  # a line may be a single point
+        mode="lines" if row.begins == 0 else "lines+markers",  # else the line is a single point
         marker={"size": 4},
         line={"color": colour, "dash": dash, "width": 2.2},
         legendgroup=row.agent,
@@ -154,5 +154,5 @@ def _line(
 
 
 def _short(values: np.ndarray) -> list[float]:
-    """Return values to four digits, which the eye cannot tell from more."""
+    """Return values with four digits, which are enough for a plot."""
     return [float(f"{value:.4g}") for value in values.tolist()]

@@ -1,4 +1,4 @@
-"""A page in one file, which loads nothing: its frame, its plots and its lists."""
+"""A web page in one file that loads nothing: its frame, plots and lists."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import plotly.graph_objects as go
 _HERE = Path(__file__).parent
 
 _PLOTLY = "plotly-basic-4.1.1.min.js.gz"
-"""plotly.js with lines, points and bars, as npm's plotly.js-basic-dist-min has it (MIT licence)."""
+"""plotly.js with lines, points and bars: npm's plotly.js-basic-dist-min (MIT licence)."""
 
 
-# The browser itself refuses whatever would need a network.
+# The browser itself refuses anything that would need a network.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 
 
 def document(title: str, body: Iterable[str]) -> str:
-    """Return the whole page, some 1.3 MB, nearly all of it plotly's JavaScript.
+    """Return the whole page of about 1.3 MB, nearly all of it plotly's JavaScript.
 
     Args:
         title: of the browser's window, plain text.
@@ -57,8 +57,8 @@ def plot(figure: go.Figure, id_: str) -> str:
     """Return the markup of a plot.
 
     Args:
-        figure: what is drawn.
-        id_: of its element, once in a page.
+        figure: the figure.
+        id_: id of its element, unique in the page.
     """
     markup = figure.to_html(
         config={"responsive": True, "displaylogo": False, "displayModeBar": False},
@@ -71,7 +71,7 @@ def plot(figure: go.Figure, id_: str) -> str:
 
 
 def listed(facts: Mapping[str, str]) -> str:
-    """Return a list of names and plain texts."""
+    """Return the markup of a list of names and plain texts."""
     items: Iterable[str] = (
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()
     )

@@ -1,4 +1,4 @@
-"""Plotly, which draws the pages: a heavy library, and an extra."""
+"""The check for plotly, which draws the pages and is an optional dependency."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from benchmarks.studies.runs import BenchmarkError
 
 @contextmanager
 def needing_plotly() -> Iterator[None]:
-    """Tell what to install where an import in this block fails for want of plotly.
+    """Turn a failed import of plotly within the block into an error that says what to install.
 
     Raises:
-        BenchmarkError: naming the command.
+        BenchmarkError: plotly is missing; the message names the command that installs it.
     """
     try:
         yield
@@ -21,5 +21,5 @@ def needing_plotly() -> Iterator[None]:
         if (error.name or "").partition(".")[0] != "plotly":
             raise
         raise BenchmarkError(
-            "report.html needs plotly: pip install -e '.[benchmarks]'; all else is written"
+            "report.html needs plotly: pip install -e '.[benchmarks]'; everything else is written"
         ) from error

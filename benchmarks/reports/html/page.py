@@ -30,12 +30,12 @@ from benchmarks.studies.records import Record
 def page(
     sections: Sequence[Section], foreign: Mapping[Path, str], unfinished: Sequence[str] = ()
 ) -> str:
-    """Return the whole page, some 5 MB, nearly all of it plotly's JavaScript.
+    """Return the whole page of about 5 MB, nearly all of it plotly's JavaScript.
 
     Args:
         sections: one per setting, at least one.
-        foreign: files of the folder that do not count, with what is wrong with them.
-        unfinished: what is to be said of runs without a result.
+        foreign: files of the folder that do not count, and the reasons.
+        unfinished: lines about runs without a result.
     """
     records = [record for section in sections for record in section.records]
     style = styles(record.run.label for record in records)
@@ -64,7 +64,7 @@ def _contents(sections: Sequence[Section]) -> str:
 
 
 def _budgets(sections: Sequence[Section], style: dict[str, Style]) -> list[str]:
-    """Best plans of several settings of one task in one scatter: accuracy against budget."""
+    """Return a plot of the best plans of several settings of one task: accuracy against budget."""
     tasks: dict[tuple[str, str], list[Section]] = defaultdict(list)
     for section in sections:
         tasks[section.setting.env, section.setting.task].append(section)
@@ -133,7 +133,7 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
 
 
 def _agents(rows: Sequence[Row]) -> dict[str, object]:
-    """Entries of the policies' list -> which of their traces they show."""
+    """Return entries of the list of policies -> traces that they show."""
     choices = {}
     for i, row in enumerate(rows):
         visible = [True] + [j == i for j in range(len(rows)) for _ in range(2)]
@@ -153,7 +153,7 @@ def _pareto(
     *,
     evaluated: bool,
 ) -> str:
-    """The scatter and what its x axis may be: first whatever the best plans differ in most."""
+    """Return the scatter and the choices of its x axis, first what best plans differ in most."""
     frames = {size: frame(records, size) for size in SIZES}
     shown = max(SIZES, key=lambda size: frames[size][1] - frames[size][0])
     figure = pareto(records, style, shown, evaluated=evaluated)
@@ -169,7 +169,7 @@ def _pareto(
 
 
 def _choices(plot: str, what: str, choices: Mapping[str, object]) -> str:
-    """Return a list above a plot; the first choice is what the plot shows at first."""
+    """Return the list of choices above a plot; the first one is shown initially."""
     options = (
         f'<option value="{escape(json.dumps(value))}">{escape(label)}</option>'
         for label, value in choices.items()
@@ -178,7 +178,7 @@ def _choices(plot: str, what: str, choices: Mapping[str, object]) -> str:
 
 
 def _measured(records: Sequence[Record]) -> list[str]:
-    """Machine and versions, each different one once."""
+    """Return machines and versions, each distinct one once."""
     facts: dict[str, str] = {}
     for name, tables in (
         ("machine", [record.machine for record in records]),

@@ -1,4 +1,4 @@
-"""Size against accuracy as a plotly figure: best plans, and what else was evaluated."""
+"""Size against accuracy as a plotly figure: best plans, and all evaluated plans."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from benchmarks.reports.html.style import GREY, Style, new_figure
 from benchmarks.studies.records import Record
 
 EVALUATED = 2000
-"""Evaluated plans that a scatter shows at most; browsers draw some thousands smoothly."""
+"""Most evaluated plans in a scatter; browsers draw some thousands smoothly."""
 
 SIZES = {name: RESOURCES[name].title for name in TOLD}
-"""Quantities that a scatter can have on its x axis."""
+"""Quantities for the x axis of a scatter."""
 
 
 def thinning(records: Sequence[Record]) -> int:
-    """Every how many-th evaluated plan a scatter shows."""
+    """Return n such that a scatter shows every n-th evaluated plan."""
     return -(-sum(len(record.history.macs) for record in records) // EVALUATED)
 
 
 def frame(records: Sequence[Record], size: str) -> tuple[float, float]:
-    """Return ends of the x axis, in percent: the best plans with a little room around them."""
+    """Return the ends of the x axis in percent: the best plans with some room around them."""
     shares = [100 * getattr(record.best, f"{size}_ratio") for record in records]
     margin = max(0.5, 0.1 * (max(shares) - min(shares)))
     return min(shares) - margin, max(shares) + margin
@@ -33,14 +33,14 @@ def frame(records: Sequence[Record], size: str) -> tuple[float, float]:
 def pareto(
     records: Sequence[Record], style: dict[str, Style], resource: str, *, evaluated: bool
 ) -> go.Figure:
-    """Size against accuracy: each run's best plan on test images, or on reward images.
+    """Draw size against accuracy: each run's best plan on test images, or on reward images.
 
     Args:
         records: runs on one task.
         style: of each agent.
         resource: what is shown first, "macs" or "params"; the page can show the other.
-        evaluated: whether all evaluated plans are shown, faintly, and everything on the reward
-            images; else the best plans are, on the test images.
+        evaluated: whether to show all evaluated plans, faintly, with accuracies on the reward
+            images; otherwise only the best plans, on the test images.
 
     The traces come in two halves, the first for MACs and the second for parameters.
     """
@@ -86,7 +86,7 @@ def _evaluated(
 ) -> None:
     x, y, seeds = [], [], []
     for record in _of(records, agent):
-        # A step that is not in the history of some run shows none of it; that is fair to all.
+        # The same steps are taken from each run, even if some run has no such step.
         part = slice(None, None, thinning(records))
         full = getattr(record.full, size)
         sizes = getattr(record.history, size)[part]
@@ -119,7 +119,7 @@ def _best(
     size: str,
     visible: bool,
 ) -> None:
-    """One agent's best plans, on the "test" or the "reward" images."""
+    """Draw one agent's best plans, on the "test" or the "reward" images."""
     agent, full = mine[0].run.label, mine[0].full
     figure.add_scatter(
         x=[100 * getattr(record.best, f"{size}_ratio") for record in mine],
@@ -154,7 +154,7 @@ def _best(
 
 
 def _front(figure: go.Figure, records: Sequence[Record], size: str, visible: bool) -> None:
-    """Steps along the plans that no smaller plan is as accurate as."""
+    """Draw steps along the Pareto front: plans more accurate than all smaller ones."""
     plans = sorted(
         (getattr(record.best, f"{size}_ratio"), -record.best.test_accuracy) for record in records
     )

@@ -17,8 +17,8 @@ from benchmarks.studies.records import Record
 def policies(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
     """Draw what best plans keep of each unit: bars for an agent's best seed, dots for the others.
 
-    The first trace is the full network behind them; then two traces per row, and the first row's
-    are shown.
+    The first trace is the full network in the background; then there are two traces per row, of
+    which those of the first row are shown.
     """
     full = rows[0].best.full
     names, channels = list(full.channels), np.array(list(full.channels.values()))
@@ -53,7 +53,7 @@ def policies(rows: Sequence[Row], style: dict[str, Style]) -> go.Figure:
 
 
 def _kept(records: Sequence[Record], names: list[str], channels: np.ndarray) -> dict[str, Any]:
-    """x, y and hover of the kept shares of each unit, run after run."""
+    """Return x, y and hover texts of the kept shares of each unit, run after run."""
     x, y, hover = [], [], []
     for record in records:
         for t, (name, total) in enumerate(zip(names, channels.tolist(), strict=True), start=1):

@@ -1,6 +1,6 @@
 """Style that the page's plots share: colours of agents, and an empty figure.
 
-Colours of paper, ink and grid are left to the page, which has a light and a dark face.
+Colours of background, text and grid are left to the page, which has a light and a dark mode.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from benchmarks.reports.looks import ranks_of
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross")
-"""In the order in which agents of one colour get them."""
+"""Symbols, in the order in which agents of one colour get them."""
 
-GREY = "#888888"  # legible on light and on dark paper
+GREY = "#888888"  # legible on light and on dark background
 
 Style = tuple[str, str, str]
 """Colour, dash and symbol of an agent."""
 
 
 def styles(agents: Iterable[str]) -> dict[str, Style]:
-    """Agent -> style, as in the PNG pictures."""
+    """Return agent -> style, as in the PNG pictures."""
     return {
         agent: (colour, DASHES[rank], SYMBOLS[rank])
         for agent, (colour, rank) in ranks_of(agents).items()

@@ -13,7 +13,7 @@ from benchmarks.studies.records import Record
 
 
 def agents_table(header: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
-    """One line per agent; the first row, of the full network, stays on top.
+    """Return a table with one line per agent; the first row, of the full network, stays on top.
 
     Args:
         header: names of the columns, agents first.
@@ -24,12 +24,12 @@ def agents_table(header: Iterable[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def sortable_table(header: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of plain text that is sorted by a click on a column's name."""
+    """Return a table of plain text that can be sorted by clicking a column's name."""
     return _table(header, (_row([_cell(text) for text in row]) for row in rows))
 
 
 def runs_table(records: Sequence[Record]) -> str:
-    """One line per run, the most accurate first, with its file and its best plan."""
+    """Return a table with one line per run, the most accurate first, with file and best plan."""
     full, score = records[0].full, records[0].best.plan.score_name
     header = (
         "agent",

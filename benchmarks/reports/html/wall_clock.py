@@ -15,13 +15,13 @@ POINTS = 120
 
 @dataclass(frozen=True)
 class TimedCurve:
-    """Best reward so far of one agent.
+    """Best reward so far of one agent against time.
 
     Attributes:
-        seconds: since learning began, ascending, (points,); the first at which every seed has
-            finished a plan comes first.
-        reward: IQM over seeds and its interval, at each of these seconds.
-        ended: when the slowest seed had spent its evaluations; the curve is level after it.
+        seconds: since learning began, ascending, (points,), from the first time at which every seed
+            has finished a plan.
+        reward: IQM over seeds and its interval, at each of these times.
+        ended: when the slowest seed had spent its evaluations; the curve is constant afterwards.
     """
 
     seconds: np.ndarray
@@ -30,16 +30,16 @@ class TimedCurve:
 
 
 def timed_curves(rows: Sequence[Row]) -> list[TimedCurve]:
-    """One curve per row, from its first plan to the end of the longest run of all rows.
+    """Return one curve per row, from its first plan to the end of the longest run of all rows.
 
-    The grid is geometric: rules end in a fraction of a second where learners take minutes.
+    The grid is geometric, because rules end in a fraction of a second and learners take minutes.
     """
     records = [record for row in rows for record in row.records]
-    # Seconds are rounded to 0.1 ms: a plan that is remembered may take less.
+    # Seconds are rounded to 0.1 ms: a remembered plan may take less.
     first = max(1e-4, min(record.history.seconds[0] for record in records))
     last = max(first, *(record.history.seconds[-1] for record in records))
     grid = np.geomspace(first, last, POINTS)
-    grid[-1] = last  # not a rounding error before it
+    grid[-1] = last  # exactly, without a rounding error
     return [_curve(row, grid) for row in rows]
 
 
@@ -52,6 +52,6 @@ def _curve(row: Row, grid: np.ndarray) -> TimedCurve:
 
 
 def _best_at(record: Record, seconds: np.ndarray) -> np.ndarray:
-    """Best reward of the plans that were finished by each of ``seconds``, (points,)."""
+    """Return the best reward of the plans finished by each of ``seconds``, (points,)."""
     best = np.maximum.accumulate(np.asarray(record.history.reward, dtype=np.float64))
     return best[np.searchsorted(record.history.seconds, seconds, side="right") - 1]

@@ -163,7 +163,7 @@ def test_finished_records_are_not_overwritten(tmp_path: Path, record: Record) ->
 
 def test_one_run_is_recorded_once_at_a_time(record: Record) -> None:
     env = record()
-    with pytest.raises(ValueError, match=r"is being recorded in .* already"):
+    with pytest.raises(ValueError, match=r"is already being recorded in .*"):
         record()
     other = record(seed=1)
     for each in (env, other):
@@ -187,7 +187,7 @@ def test_nothing_finished_leaves_nothing(tmp_path: Path, record: Record) -> None
         ({"seed": -1}, ValueError, "seed must be a whole number"),
         ({"seed": True}, ValueError, "seed must be a whole number"),
         ({"episodes": 0}, ValueError, "episodes must be a whole number"),
-        ({"arguments": {"x": object()}}, ValueError, "what JSON can say"),
+        ({"arguments": {"x": object()}}, ValueError, "must be JSON values"),
     ],
 )
 def test_bad_input_is_one_clear_error(

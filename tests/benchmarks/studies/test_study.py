@@ -49,11 +49,11 @@ def test_finished_runs_are_skipped(
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda text: text[: len(text) // 2], "no whole record"),
+        (lambda text: text[: len(text) // 2], "not a complete record"),
         (lambda text: text.replace('"seed": 0', '"seed": 1'), "changed"),
         (lambda text: text.replace("amc-gym run 1", "amc-gym run 9"), "format"),
-        (lambda text: "[]", "no whole record"),
-        (lambda text: "", "no whole record"),
+        (lambda text: "[]", "not a complete record"),
+        (lambda text: "", "not a complete record"),
     ],
 )
 def test_damaged_files_are_reported_and_run_again(
