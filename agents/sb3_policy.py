@@ -105,7 +105,7 @@ def read(path: Path) -> tuple[Act, Trained]:
         lines = " ".join(str(error).split())
         raise OSError(f"{path} is not a policy of Stable-Baselines3: {lines}") from error
     if not all(torch.isfinite(t).all() for t in tensors.values()):
-        raise OSError(f"{path} is not a policy of Stable-Baselines3: its weights are not finite")
+        raise OSError(f"{path} is not a policy of Stable-Baselines3: it holds NaN or infinity")
     policy.set_training_mode(False)
     low, width = said.low, said.high - said.low
 

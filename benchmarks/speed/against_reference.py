@@ -1,9 +1,9 @@
-"""The authors' code and ours side by side: ``python -m benchmarks.speed.against_reference``.
+"""Comparison of the authors' code with ours: ``python -m benchmarks.speed.against_reference``.
 
 Both compress one MobileNet-V1 of one weight file on one set of images by the same plans, on the
-CPU, each in a process of its own, episode by episode in turns, so that a busy machine slows both.
-``reference/problem.py`` says what network and images these are, ``reference/theirs.py`` what is
-replaced in the authors' code so that it runs here at all.
+CPU.  Each has a process of its own and they take turns, episode by episode, so that a busy machine
+slows both.  ``reference/problem.py`` describes the network and the images, ``reference/theirs.py``
+what is replaced in the authors' code so that it runs here at all.
 """
 
 from __future__ import annotations
@@ -46,24 +46,24 @@ def compare(
     precision: tuple[Literal["float32", "bf16"], ...] = ("float32", "bf16"),
     out: Path | None = None,
 ) -> None:
-    """Run the authors' code beside ours: construction, episodes, memory, and equal accuracies.
+    """Compare the authors' code with ours: construction, episodes, memory, and equal accuracies.
 
-    The defaults are the authors' search on ImageNet, less its images, on one thread: some 15
-    minutes, and 12 GB of memory.  Try --size 32 --width 0.25 --classes 10 --calibration-batches 12
-    --reward-images 100 first, which takes seconds.
+    The defaults are those of the authors' search on ImageNet, with synthetic images, on one thread:
+    about 15 minutes and 12 GB of memory.  Try --size 32 --width 0.25 --classes 10
+    --calibration-batches 12 --reward-images 100 first, which takes seconds.
 
     Args:
         reference: A clone of https://github.com/mit-han-lab/amc.
-        size: Side of the images, in pixels.
+        size: Height and width of the images, in pixels.
         width: Multiplier of MobileNet's channel counts.
-        classes: Length of the logits.
-        reward_images: That every plan is evaluated on; the reference's own number is 3,000.
-        calibration_batches: That layers are re-fitted on.
-        batch_size: Images of such a batch, and of the reference's evaluation.
+        classes: Number of classes.
+        reward_images: Images that every plan is evaluated on; the reference's own number is 3,000.
+        calibration_batches: Batches that layers are re-fitted on.
+        batch_size: Images per calibration batch, and per batch of the reference's evaluation.
         points: Sampled positions of a feature map for each calibration image.
-        episodes: Of each side, each with a plan of its own near half of the MACs.
-        threads: Of each process.
-        precision: Of our side; bf16 is left out where the processor has none.
+        episodes: Episodes of each side, each with a different plan near half of the MACs.
+        threads: Threads of each process.
+        precision: Precisions of our side; bf16 is left out where the processor lacks it.
         out: Folder for against-reference.json, .csv and .md; by default they are only printed.
     """
     check_clone(reference)
@@ -83,7 +83,7 @@ def compare(
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="against-reference-") as temporary:
         folder = Path(temporary)
-        progress.print("making images and network")
+        progress.print("making the images and the network")
         make(folder, scale)
         problem = load(folder)
         results, agreement = _measure(problem, reference.resolve(), precisions, progress)
@@ -109,7 +109,7 @@ def compare(
 def _measure(
     problem: Problem, clone: Path, precisions: Sequence[str], progress: Console
 ) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Each side's answers, and the accuracies of each plan."""
+    """Return each side's answers, and the accuracies of each plan."""
     with ExitStack() as stack:
         workers = []
         for side in ("reference", *precisions):
@@ -148,10 +148,10 @@ def _measure(
 
 
 def usable(precisions: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those of the precisions that the processor computes in, and notes about the others.
+    """Return the precisions that the processor supports, and notes about the others.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the processor supports none of them.
     """
     chosen = list(dict.fromkeys(precisions))
     if "bf16" not in chosen or has_bf16("cpu"):
@@ -177,7 +177,7 @@ def _where() -> str:
 
 
 def _commit(clone: Path) -> str:
-    """Return the commit that a clone is at, or that it is none."""
+    """Return the commit that a clone is at, or a text that says there is none."""
     command = ["git", "-C", str(clone), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
-"""Figures of an earlier run, as ratios, to set those of this run beside.
+"""Figures of an earlier run, as ratios, to compare those of this run with.
 
 Times are kept as multiples of a fixed piece of work timed in the same run (``yardstick``); ratios
-and megabytes as they are.  Less is better, for every figure here.
+and megabytes are kept as they are.  For every figure, less is better.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from amc_gym._utils.files import write_whole
 PATH = Path(__file__).with_name("baselines.json")
 
 NOISE = 0.25
-"""Changes within it are noise: what figures of one commit differ by on a busy machine."""
+"""Relative changes up to this are noise: one commit's figures differ by as much on a busy machine.
+"""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Figures and what they were measured on.
+    """Figures and the machine and versions they were measured with.
 
     Attributes:
         machine: see ``benchmarks.machine``.
-        versions: of the packages.
+        versions: versions of the packages.
         figures: name -> ratio.
     """
 
@@ -52,7 +53,7 @@ def read(path: Path = PATH) -> Baselines:
 
 
 def update(measured: Baselines, path: Path = PATH) -> None:
-    """Write the measured figures; those not measured stay if they are this machine's too."""
+    """Write the measured figures, and keep the other ones if they are from this machine too."""
     old = read(path)
     kept = old.figures if old.machine == measured.machine else {}
     figures = {
@@ -67,7 +68,7 @@ def update(measured: Baselines, path: Path = PATH) -> None:
 
 
 def mark(measured: float, baseline: float | None) -> str:
-    """Judge a figure: "new", "same", "better" or "worse", beyond ``NOISE``."""
+    """Classify a figure as "new", "same", "better" or "worse", the last two beyond ``NOISE``."""
     if baseline is None:
         return "new"
     # As factors, so that a figure halved counts as much as one doubled.
@@ -77,7 +78,7 @@ def mark(measured: float, baseline: float | None) -> str:
 
 
 def comparison(measured: Mapping[str, float], baselines: Baselines) -> Table:
-    """Each measured figure, its baseline, and the change."""
+    """Tabulate each measured figure, its baseline, and the change."""
     where = ", ".join(str(value) for value in baselines.machine.values()) or "none yet"
     table = Table(
         title=f"Against the baselines (taken on: {where})",

@@ -1,6 +1,6 @@
 """Tasks to time: networks at their real sizes, on random images with random weights.
 
-What a pass or a build costs depends on neither, so that no download is needed.
+The cost of a pass or a build depends on neither, so no download is needed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Case:
     """An environment to time.
 
     Attributes:
-        title: how tables call it.
-        task: makes what is compressed; or the name of a network with bundled weights.
-        images: reward images.
+        title: name in tables.
+        task: makes the compression task; or the name of a network with bundled weights.
+        images: number of reward images.
     """
 
     title: str
@@ -33,7 +33,7 @@ class Case:
     images: int | None = None
 
     def env(self, **options: Any) -> AMCEnv:
-        """Return the environment without wrappers, whose checks are not ours to time."""
+        """Return the environment without wrappers, whose checks are not part of what is timed."""
         task = self.task if isinstance(self.task, str) else self.task()
         return make_env(task, device="cpu", **options)
 
@@ -52,15 +52,15 @@ def synthetic(
     """Return a task of random images.
 
     Args:
-        model: what is compressed.
+        model: network to compress.
         size: height and width of the images.
-        classes: length of the logits.
+        classes: number of classes.
         reward: number of reward images.
-        calibration: number of calibration images.  1 x 1 convolutions of I inputs are re-fitted
+        calibration: number of calibration images.  1 x 1 convolutions with I inputs are re-fitted
             from I / 5 images on (2 samples per input, 10 positions per image).
         preserve_ratio: the task's default.
         channel_multiple: the task's default.
-        channels: of the images.
+        channels: number of channels of the images.
     """
     draw = torch.Generator().manual_seed(0)
     splits = [
@@ -76,7 +76,7 @@ def synthetic(
 
 
 def cifar10(network: str, reward: int = 400) -> CompressionTask:
-    """Return a registered network as for CIFAR-10, at its default budget."""
+    """Return a registered network for CIFAR-10, at its default budget."""
     setting = models.variant(network, "cifar10")
     return synthetic(
         seeded(lambda: models.build(network, "cifar10")),
@@ -90,7 +90,7 @@ def cifar10(network: str, reward: int = 400) -> CompressionTask:
 
 
 def mobilenet(reward: int = 48, width: float = 1.0, size: int = 224) -> CompressionTask:
-    """MobileNet as for ImageNet, all but the classifier re-fitted."""
+    """Return MobileNet for ImageNet, with re-fitting of all layers but the classifier."""
     setting = models.variant("MobileNet", "imagenet")
     return synthetic(
         seeded(lambda: models.MobileNetV1(width=width)),
@@ -119,4 +119,4 @@ CASES = {
         Case("MobileNet 224", mobilenet),
     )
 }
-"""Cases that are timed against the limit."""
+"""Cases that are compared with the bare forward pass."""

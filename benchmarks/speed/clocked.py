@@ -1,4 +1,4 @@
-"""An environment that counts the time that is spent in it, so that the rest is its agent's."""
+"""An environment that measures the time spent in it, so that the rest is its agent's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.speed.timing import clock
 
 
 class Clocked(gym.Wrapper[Any, Any, Any, Any]):
-    """Sums up the seconds that are spent in the environment, by ``timing.clock``."""
+    """Wrapper that sums up the seconds spent in the environment, by ``timing.clock``."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -18,14 +18,14 @@ class Clocked(gym.Wrapper[Any, Any, Any, Any]):
         self._now = clock()
 
     def reset(self, **kwargs: Any) -> Any:
-        """Reset, timed."""
+        """Reset the environment, timed."""
         began = self._now()
         start = super().reset(**kwargs)
         self.seconds += self._now() - began
         return start
 
     def step(self, action: Any) -> Any:
-        """Make a step, timed."""
+        """Take a step in the environment, timed."""
         began = self._now()
         outcome = super().step(action)
         self.seconds += self._now() - began

@@ -1,6 +1,6 @@
-"""Collects the figures of a speed run and prints them against what is wanted and what was.
+"""Collection of a speed run's figures, printed next to their targets and their baselines.
 
-Nothing here fails for being slow: a busy machine is no defect.
+Nothing here fails for being slow, since a busy machine is not a defect.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ WANTED: dict[str, tuple[float | None, str]] = {
     "64 environments above one": (50.0, "MB"),
     "400 episodes of amc-ddpg": (90.0, "s"),
 }
-"""Figure -> at most so much (None: no matter), in this unit."""
+"""Figure -> its upper limit (None: no limit) and unit."""
 
 FIGURES = pytest.StashKey[dict[str, float]]()
 RATIOS = pytest.StashKey[dict[str, float]]()
 ROWS = pytest.StashKey[dict[str, dict[str, dict[str, Any]]]]()
 
 WIDTH = 170
-"""Columns that the widest table needs."""
+"""Columns of the widest table."""
 
 Note = Callable[[str, float], None]
 Row = Callable[[str, str, dict[str, Any]], None]
@@ -49,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # So that figures of different machines mean the same; what needs more sets its own.
+    # This makes figures of different machines comparable; tests that need more threads set their
+    # own.
     torch.set_num_threads(1)
     config.stash[FIGURES] = {}
     config.stash[RATIOS] = {}
@@ -58,11 +59,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
-    """Keep a figure, in the unit of ``WANTED``, for the tables at the end."""
+    """Return a function that keeps a figure, in the unit of ``WANTED``, for the final tables."""
 
     def keep(name: str, value: float) -> None:
         _, unit = WANTED[name]
-        # Now, while the machine is in the mood that the figure was measured in.
+        # Taken now, while the machine is as busy as when the figure was measured.
         yardstick = yardstick_seconds() if unit in tables.SECONDS else None
         request.config.stash[FIGURES][name] = value
         request.config.stash[RATIOS][name] = tables.ratio(value, unit, yardstick)
@@ -72,7 +73,7 @@ def note(request: pytest.FixtureRequest) -> Note:
 
 @pytest.fixture
 def row(request: pytest.FixtureRequest) -> Row:
-    """Keep a row of one of ``tables.TABLES``: (title, name of the row, figures)."""
+    """Return a function that keeps a row of a table: (title in ``tables``, row name, figures)."""
 
     def keep(title: str, name: str, figures: dict[str, Any]) -> None:
         request.config.stash[ROWS][title][name] = figures
@@ -82,7 +83,7 @@ def row(request: pytest.FixtureRequest) -> Row:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    # Wide tables are worth more than whole lines where the output is narrow or goes to a file.
+    # In a narrow terminal or a file, complete tables matter more than unbroken lines.
     config, console = terminalreporter.config, Console(width=max(WIDTH, Console().width))
     for title, rows in config.stash[ROWS].items():
         if rows:
@@ -103,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _markdown(config: pytest.Config, told: str) -> list[str]:
-    """All tables of the run, one under the other."""
+    """Return all tables of the run, one below the other."""
     named = [
         [name, f"{figure:.3g} {unit}", "" if most is None else f"≤ {most:g} {unit}"]
         for name, figure in config.stash[FIGURES].items()

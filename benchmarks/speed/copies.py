@@ -1,9 +1,9 @@
-"""Costs of copies of an environment: more of them in one process, and workers.
+"""Costs of copies of an environment, in one process and in workers.
 
-``python -m benchmarks.speed.copies one|64`` plays in this process, ``... imports|made|shared
+``python -m benchmarks.speed.copies one|64`` runs in this process, ``... imports|made|shared
 digits|imagenet`` in workers of an ``AsyncVectorEnv``; each prints one line of JSON.  Memory is read
-from Linux's /proc/PID/smaps_rollup: *private* is what a process has to itself, which goes with it;
-pages that several processes map are in no one's private memory.
+from Linux's /proc/PID/smaps_rollup.  *Private* memory belongs to one process only and is freed with
+it; pages that several processes map are not private to any of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Make = Callable[[], gym.Env[Any, Any]]
 
 
 def memory_mb(pid: int | str | None = "self") -> dict[str, float]:
-    """MB that a process has to itself, and its share of all that it maps."""
+    """Return the MB private to a process, and its share of all the memory that it maps."""
     kilobytes = {}
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
         for line in rollup:
@@ -42,7 +42,7 @@ def memory_mb(pid: int | str | None = "self") -> dict[str, float]:
 
 
 def imagenet_task() -> amc_gym.CompressionTask:
-    """MobileNet in its full size, with random weights and images of 64 x 64."""
+    """Return a task of a full-size MobileNet with random weights and images of 64 x 64."""
     draw = torch.Generator().manual_seed(0)
     calibration, reward, test = (
         amc_gym.Split(
@@ -66,14 +66,14 @@ def imagenet() -> gym.Env[Any, Any]:
 
 
 class Imports(gym.Env[np.ndarray, np.ndarray]):
-    """An environment that has imported everything and made nothing."""
+    """An environment that has imported everything and built nothing."""
 
     observation_space = gym.spaces.Box(0, 1, (11,))
     action_space = gym.spaces.Box(0, 1, (1,))
     metadata: dict[str, Any] = {}  # noqa: RUF012
 
     def reset(self, **_: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin nothing."""
+        """Return a constant observation."""
         return np.zeros(11, np.float32), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -82,13 +82,13 @@ class Imports(gym.Env[np.ndarray, np.ndarray]):
 
 
 class Timed:
-    """Makes an environment that says how long making it took; one torch thread, as in copies."""
+    """Factory of environments that record their construction time, on one torch thread."""
 
     def __init__(self, make: Make) -> None:
         self.make = make
 
     def __call__(self) -> gym.Env[Any, Any]:
-        """Make the environment, and take note of the time."""
+        """Make the environment, and record how long it took."""
         torch.set_num_threads(1)
         began = time.perf_counter()
         env = self.make()
@@ -97,9 +97,9 @@ class Timed:
 
 
 def in_one_process(copies: int) -> dict[str, float]:
-    """Private MB after as many episodes on one environment, or one on each of its copies.
+    """Measure private MB after as many episodes on one environment, or one on each of its copies.
 
-    The episodes are the same, since plans leave traces too: compiled kernels, remembered hits.
+    The episodes are the same, since plans use memory too: compiled kernels, cached evaluations.
     """
     torch.set_num_threads(1)
     envs = [digits() for _ in range(copies)]
@@ -114,7 +114,7 @@ def in_one_process(copies: int) -> dict[str, float]:
 
 
 def in_workers(how: str, make: Make) -> dict[str, float]:
-    """Means over the workers after some episodes each: private MB, share of MB, seconds to make."""
+    """Average over workers after some episodes each: private MB, share of MB, seconds to make."""
     torch.set_num_threads(1)
     if how == "imports":
         make = Imports

@@ -1,7 +1,7 @@
 """Episodes per second of one environment and of eight: ``python -m benchmarks.speed.environments``.
 
-Prints JSON.  By the clock on the wall, since the question is what all cores do together; in a
-process of its own, since OpenMP takes its number of threads once.
+Prints JSON.  Measures wall-clock time, since the question is how much all cores do together, and
+runs in a process of its own, since OpenMP reads its number of threads only once.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from benchmarks.speed.timing import plans, play
 ENVIRONMENTS, ROUNDS = 8, 9
 
 Play = Callable[[list[np.ndarray]], None]
-"""Plays the episodes whose actions it is given, (units, 1) each."""
+"""Plays the episodes with the given actions, (units, 1) each."""
 
 
 def measure(threads: int, images: int = 400) -> dict[str, float | None]:
-    """Plays new episodes of MobileNet on digits in every way by turns, eight at a time.
+    """Play new episodes of MobileNet on digits in every way in turn, eight at a time.
 
     Args:
-        threads: of torch, except in "one_core".
-        images: reward images; with 200 or more, an evaluation by itself uses two cores.
+        threads: torch threads, except in "one_core".
+        images: reward images; with 200 or more, a single evaluation uses two cores.
 
     Returns:
         Episodes per second of one environment on one core and on ``threads``, and of eight in
-        Gymnasium's ``SyncVectorEnv`` and in ours; and under "parallel", where there are several
-        threads, how many times as fast they make a matrix product.
+        Gymnasium's ``SyncVectorEnv`` and in ours; with several threads also "parallel", the
+        speed-up of a matrix product by them.
     """
     parallel = threads_gain(threads)
     make = partial(make_env, "MobileNet", reward_images=images, device="cpu")
@@ -71,7 +71,7 @@ def measure(threads: int, images: int = 400) -> dict[str, float | None]:
     }
     torch.set_num_threads(threads)
     stream = plans(single)
-    for way in ways.values():  # what only first episodes do
+    for way in ways.values():  # one-time costs of first episodes
         way(_next(stream))
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):

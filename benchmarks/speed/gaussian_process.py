@@ -1,7 +1,7 @@
 """A long search by a Gaussian process: ``python -m benchmarks.speed.gaussian_process``.
 
-Once as the agent ``gp`` does it, and once with Optuna's sampler to the end, by turns for each seed:
-what the agent itself takes, CPU time on one thread, and the best reward so far.
+It compares the agent ``gp`` with Optuna's sampler used to the end, in turn for each seed: the time
+of the agent itself (CPU time on one thread), and the best reward so far.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.speed.report import tell
 from benchmarks.speed.timing import clock
 
 EVERY = 100
-"""Evaluations from one row of the table to the next."""
+"""Evaluations between two rows of the table."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Options:
 
     Attributes:
         env: id of the environment.
-        evaluations: of each run.
-        seeds: runs of either sampler.
-        out: folder for gaussian-process.md and .json, if anything is to be written.
+        evaluations: evaluations of each run.
+        seeds: runs of each sampler.
+        out: folder for gaussian-process.md and .json, if they are to be written.
     """
 
     env: str = "AMC-MobileNet-v0"

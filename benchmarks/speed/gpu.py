@@ -1,15 +1,15 @@
 """Plans per second on a GPU: ``python -m benchmarks.speed.gpu``.
 
-Networks at their real sizes on random images with random weights, judged as slim networks and
-resident (``evaluation``), in every precision: whole episodes of new plans, one environment and
-eight in lock-step, many plans asked for at once, as a search with a population does, then passes at
-several batch sizes.  Each with the share of the device's peak
-that it reaches: two operations for each multiply-accumulate, of the full network where it is
-resident, against the best large matrix product of that precision on the same device in the same
-run.  Then the same episodes on the processor, on fewer images, and a profile of one evaluation.
+Networks at their real sizes on random images with random weights are evaluated both as slim
+networks and resident (``evaluation``), in every precision.  Timed are whole episodes of new plans,
+in one environment and in eight in lock-step; many plans requested at once, as a population-based
+search does; and forward passes at several batch sizes.  Each figure comes with its share of the
+device's peak: two operations for each multiply-accumulate (those of the full network where it is
+resident), relative to the fastest large matrix product in that precision on the same device in the
+same run.  The same episodes on the processor, on fewer images, and a profile of one evaluation
+follow.
 
-It needs a CUDA device for figures worth reading; ``--device cpu`` with small numbers runs the same
-code.
+Meaningful figures need a CUDA device; ``--device cpu`` with small numbers runs the same code.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from benchmarks.speed.cases import seeded
 from benchmarks.speed.timing import channels_last, elapsed
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's: images are kept as bytes and normalised in flight, as real ones are."""
+"""Of ImageNet: images are kept as bytes and normalised on the fly, as real ones are."""
 
 WANTED = {
     ("MobileNet imagenet", "episodes"): 0.15,
@@ -48,32 +48,33 @@ WANTED = {
     ("ResNet56 cifar10", "plans"): 0.002,
     ("MobileNet digits", "plans"): 0.0003,
 }
-"""Seconds that a plan may take on an H100, resident in the best precision."""
+"""Target seconds per plan on an H100, resident in the best precision."""
 
 SIZES = {"imagenet": (3, None, 1000), "cifar10": (3, 32, 10), "digits": (1, 16, 10)}
-"""Data set -> channels of its images, their height, if it is not an option, and classes."""
+"""Data set -> channels of its images, their height (None: an option), and classes."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measurements; they need a CUDA device for figures worth reading.
+    """Options of the measurements; meaningful figures need a CUDA device.
 
     Attributes:
-        device: where; figures are worth reading on "cuda".
-        networks: names of registered networks, with the data set whose setting they have.
-        reward_images: that plans are judged on, for each network.
-        evaluations: how.
-        precisions: of the weights; all that the package knows by default.
-        batch_sizes: of passes.  Episodes take the environment's own.
+        device: device to measure; figures are meaningful on "cuda".
+        networks: names of registered networks, each with the data set whose setting it has.
+        reward_images: number of reward images, for each network.
+        evaluations: kinds of evaluation.
+        precisions: precisions of the weights; by default all that the package knows.
+        batch_sizes: batch sizes of passes.  Episodes use the environment's own.
         environments: numbers of environments in lock-step, where plans are evaluated resident.
-        plans: that are asked for at once, where images are small; resident, too.
-        episodes: of each environment; every plan is new.
-        slim_episodes: of slim networks, one environment only: on a GPU they take seconds each.
-        processor_images: that one plan is judged on by the processor beside it; 0: none.
+        plans: numbers of plans requested at once, for small images, resident.
+        episodes: episodes of each environment; every plan is new.
+        slim_episodes: episodes with slim networks, in one environment only: on a GPU each takes
+            seconds.
+        processor_images: images that one plan is evaluated on by the processor; 0: skip it.
         size: height and width of the images, where the data set is ImageNet.
-        calibration: images; 1 x 1 convolutions of I inputs are re-fitted from I / 5 on.
-        product: rows and columns of the matrices whose product tells the peak.
-        out: folder for gpu.csv, gpu.md, gpu.json and profiles, if anything is to be written.
+        calibration: calibration images; 1 x 1 convolutions of I inputs are re-fitted from I / 5 on.
+        product: rows and columns of the matrices whose product measures the peak.
+        out: folder for gpu.csv, gpu.md, gpu.json and profiles, if they are to be written.
     """
 
     device: str = "cuda"
@@ -95,17 +96,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        network: with its data set.
+        network: name of the network, with its data set.
         what: "pass" of a network at a batch size, "episodes" of environments in lock-step, or
-            "plans" asked for at once.
+            "plans" requested at once.
         n: the batch size, or the number of environments or plans.
-        seconds: of a pass or plan.
-        images_per_second: forward passes of single images.
-        peak_share: operations over those of the best matrix product in the same time.
-        wanted: seconds of a plan on an H100; ``None`` where nothing is.
+        seconds: time of a pass or plan.
+        images_per_second: throughput in single images.
+        peak_share: operations relative to those of the fastest matrix product in the same time.
+        wanted: target seconds of a plan on an H100; ``None`` if there is none.
     """
 
     network: str
@@ -122,7 +123,7 @@ class Figure:
 
 
 def peak(device: torch.device, precision: str, size: int) -> float:
-    """Operations per second of the best of ten products of ``size`` x ``size`` matrices."""
+    """Measure operations per second: the best of ten products of ``size`` x ``size`` matrices."""
     one, other = torch.randn(2, size, size, device=device).to(PRECISIONS[precision])
     torch.mm(one, other)
     seconds = min(elapsed(device, partial(torch.mm, one, other)) for _ in range(10))
@@ -130,7 +131,7 @@ def peak(device: torch.device, precision: str, size: int) -> float:
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    """All figures, as they come in."""
+    """Yield all figures as they are measured."""
     device = torch.device(options.device)
     peaks = {p: peak(device, p, options.product) for p in options.precisions}
     for network, images in zip(options.networks, options.reward_images, strict=True):
@@ -148,7 +149,7 @@ def measure(options: Options) -> Iterator[Figure]:
 
 
 def _processor(network: str, task: CompressionTask, options: Options) -> Figure:
-    """Return one plan's figure on the processor, slim in float32, on fewer images."""
+    """Return the figure of one plan on the processor, slim in float32, on fewer images."""
     cpu, n = torch.device("cpu"), min(options.processor_images, len(task.reward))
     one = replace(options, slim_episodes=1, batch_sizes=())
     case = _Case(network, task, cpu, "slim", "float32", one, reward_images=n)
@@ -159,16 +160,16 @@ def _processor(network: str, task: CompressionTask, options: Options) -> Figure:
 
 
 class _Case:
-    """One task in one evaluation and precision.
+    """One task with one kind of evaluation in one precision.
 
     Args:
-        network: name of it, and of its data set.
-        task: what is compressed.
-        device: where.
-        evaluation: how plans are judged.
-        precision: in which.
-        options: how much is measured.
-        others: of the environments.
+        network: name of the network and of its data set.
+        task: task to compress.
+        device: device to run on.
+        evaluation: kind of evaluation.
+        precision: precision of the weights.
+        options: extent of the measurements.
+        others: further options of the environments.
     """
 
     def __init__(
@@ -194,7 +195,7 @@ class _Case:
         options = self._options
         for n in options.environments if self._resident else (1,):
             envs = self._make(n, self._task)
-            _play(envs, self._rng)  # what only the first episodes do
+            _play(envs, self._rng)  # one-time costs of first episodes
             seconds, spent = 0.0, []
             for _ in range(options.episodes if self._resident else options.slim_episodes):
                 seconds += elapsed(self._device, partial(_play, envs, self._rng))
@@ -210,7 +211,7 @@ class _Case:
             _profile(envs, self._device, options.out / f"profile-{self._name}.txt")
 
     def _together(self, envs: AMCVectorEnv) -> float:
-        """Seconds of each of the plans that are asked for at once, the best of three times."""
+        """Return seconds per plan of those requested at once: the best of three times."""
         units, engine = envs.engine.graph.units, envs.engine
         spent = []
         for _ in range(1 + 3):  # the first time captures the pass
@@ -229,7 +230,7 @@ class _Case:
         return envs.engine.costs["macs"].full if self._resident else plan.measured.macs
 
     def _pass(self, envs: AMCVectorEnv, size: int) -> tuple[float, float]:
-        """Seconds of the best of three passes over all images, and MACs of an image."""
+        """Return seconds of the best of three passes over all images, and MACs of an image."""
         plan = envs.plans[0]
         assert plan is not None
         network, n = envs.engine.evaluator.network(plan.counts), envs.engine.reward_images
@@ -243,7 +244,7 @@ class _Case:
 
 
 def _profile(envs: AMCVectorEnv, device: torch.device, path: Path) -> None:
-    """Write where the time of one more evaluation goes, kernel by kernel."""
+    """Profile one more evaluation, kernel by kernel."""
     (plan, *_) = envs.plans
     assert plan is not None
     envs.engine.evaluator.forget()
@@ -265,8 +266,8 @@ def _play(envs: AMCVectorEnv, rng: np.random.Generator) -> None:
 
 
 def _task(network: str, reward: int, options: Options) -> CompressionTask:
-    """Return a registered network as for a data set, on random bytes."""
-    engines.clear()  # the last one's images make room
+    """Return a registered network for a data set, on random bytes."""
+    engines.clear()  # frees the images of the previous one
     name, dataset = network.split()
     channels, size, classes = SIZES[dataset]
     size = size or options.size
@@ -291,14 +292,14 @@ def _task(network: str, reward: int, options: Options) -> CompressionTask:
 
 
 def name_of(device: str) -> str:
-    """Name of the device in tables."""
+    """Return the name of the device in tables."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return str(machine()["cpu"])
 
 
 def write(figures: Sequence[Figure], options: Options, out: Path) -> None:
-    """gpu.csv, gpu.md and gpu.json."""
+    """Write gpu.csv, gpu.md and gpu.json."""
     out.mkdir(parents=True, exist_ok=True)
     rows = [asdict(figure) for figure in figures]
     with replacing_text(out / "gpu.csv") as file:
@@ -320,13 +321,13 @@ def _cell(value: object) -> str:
 
 
 def main(options: Options) -> None:
-    """Measures and prints each figure as it comes; ``--out`` writes them.
+    """Measure and print each figure as it comes; ``--out`` writes them.
 
-    Needs a CUDA device for figures worth reading.
+    Meaningful figures need a CUDA device.
     """
     if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
         raise SystemExit(
-            "no CUDA device here; --device cpu with small numbers runs the same code, as in "
+            "no CUDA device; --device cpu with small numbers runs the same code, as in "
             "--device cpu --networks 'MobileNet imagenet' --size 32 --reward-images 16 "
             "--batch-sizes 8 --calibration 8"
         )

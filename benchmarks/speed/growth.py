@@ -1,13 +1,13 @@
-"""Growth of an episode's time: ``python -m benchmarks.speed.growth``.
+"""Scaling of an episode's time: ``python -m benchmarks.speed.growth``.
 
 Writes growth.csv, growth.md and growth.png: CPU time of an episode on one thread against the
 number of reward images, the depth and the width of the network, and the number of environments,
 split into
 
-* forward: the pass of the small network over the reward images, kernels compiled,
-* build: making that network, least-squares products included,
-* steps: everything else of an episode, seen when its plan is played again and remembered,
-* new shapes: the rest, which is what oneDNN takes to compile kernels for shapes it has not met.
+* forward: the pass of the slim network over the reward images, kernels compiled,
+* build: making that network, including the least-squares products,
+* steps: everything else of an episode, measured when its plan is repeated and its reward cached,
+* new shapes: the rest, which is the time oneDNN takes to compile kernels for new shapes.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ OUT = Path("runs/speed")
 
 @dataclass(frozen=True)
 class Point:
-    """Median milliseconds of CPU time of an episode and its parts; see this module.
+    """Median milliseconds of CPU time of an episode and its parts; see the module's docstring.
 
     Attributes:
-        axis: what varies.
+        axis: the quantity that varies.
         x: its value.
-        plans: how many the medians are over.
+        plans: number of plans that the medians are over.
     """
 
     axis: str
@@ -82,17 +82,17 @@ def envs_of(axis: str, x: float) -> AMCVectorEnv:
 
 
 def measure(axis: str, x: float, n: int) -> Point:
-    """Plays new plans in lock-step and takes their episodes apart.
+    """Play new plans in lock-step, and split the time of their episodes into parts.
 
     Args:
         axis: a name in ``AXES``.
         x: a value of it.
-        n: number of plans, at least; whole rounds of all environments.
+        n: least number of plans; it is rounded up to whole rounds of all environments.
     """
     envs = envs_of(axis, x)
     evaluator, episodes = envs.engine.evaluator, _rounds(envs)
-    evaluator.forget()  # environments of one task share what they remember
-    _play(envs, next(episodes))  # what only the first episodes do
+    evaluator.forget()  # environments of one task share their cache
+    _play(envs, next(episodes))  # one-time costs of first episodes
     rows: list[tuple[float, ...]] = []
     for _ in range(-(-n // envs.num_envs)):
         actions = next(episodes)
@@ -106,7 +106,7 @@ def measure(axis: str, x: float, n: int) -> Point:
 
 
 def _rounds(envs: AMCVectorEnv) -> Iterator[np.ndarray]:
-    """Actions of new random episodes, (units, environments, 1)."""
+    """Yield actions of new random episodes, (units, environments, 1)."""
     streams = [plans(env, seed) for seed, env in enumerate(envs.envs)]
     while True:
         yield np.stack([next(stream) for stream in streams], axis=1)
@@ -119,13 +119,13 @@ def _play(envs: AMCVectorEnv, actions: np.ndarray) -> None:
 
 
 def _apart(evaluator: Evaluator, counts: Sequence[int]) -> tuple[float, float]:
-    """Seconds to build the network of a plan, and of a pass of it."""
+    """Return seconds to build the network of a plan, and seconds of its forward pass."""
     build = timed(evaluator.network, counts)
     return build, timed(count_hits, evaluator.network(counts), evaluator.batches)
 
 
 def write_table(points: Sequence[Point], out: Path) -> None:
-    """growth.csv and growth.md."""
+    """Write growth.csv and growth.md."""
     names = list(asdict(points[0]))
     with replacing_text(out / "growth.csv") as file:
         writer = csv.writer(file)
@@ -153,11 +153,11 @@ def write_table(points: Sequence[Point], out: Path) -> None:
 
 
 def main(out: Path = OUT, n: int = 8) -> None:
-    """Measures, and writes the table and the picture.
+    """Measure, and write the table and the picture.
 
     Args:
         out: folder for growth.csv, growth.md and growth.png.
-        n: plans at each point, at least.
+        n: least number of plans at each point.
     """
     if n < 1:
         raise SystemExit(f"--n must be at least 1, not {n}")

@@ -1,6 +1,6 @@
-"""The picture of ``growth``: an episode's time and its parts.
+"""Picture of ``growth``: an episode's time and its parts.
 
-There is one panel for each thing that it may grow with.
+There is one panel for each quantity that varies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARTS = {
     "steps": "steps and bookkeeping",
     "new_shapes": "kernels for new shapes",
 }
-"""Attribute of a point -> what it is called, from the bottom of a bar to its top."""
+"""Attribute of a point -> its label, from the bottom of a bar to its top."""
 
 
 class Measured(Protocol):
@@ -31,7 +31,7 @@ class Measured(Protocol):
 
     @property
     def axis(self) -> str:
-        """Name of what varies."""
+        """Name of the quantity that varies."""
         ...
 
     @property
@@ -48,11 +48,11 @@ class Measured(Protocol):
 def draw(
     points: Sequence[Measured], axes: Mapping[str, tuple[str, Sequence[float]]], path: Path
 ) -> None:
-    """Stacked bars of milliseconds.  Parts that noise made negative are drawn as nothing.
+    """Draw stacked bars of milliseconds; parts that noise made negative are drawn as zero.
 
     Args:
-        points: all that was measured; see ``growth.Point``.
-        axes: what varies -> of what, and over which values.
+        points: all measured points; see ``growth.Point``.
+        axes: quantity that varies -> the subject's name, and its values.
         path: the PNG to write.
     """
     with mpl.rc_context(STYLE):

@@ -1,7 +1,7 @@
 """Speed of a network with half of its MACs: ``python -m benchmarks.speed.half``.
 
-The original and the uniform plan at half of the MACs in ONNX Runtime, by turns, for several numbers
-of threads and images; and layer by layer, what becomes of the time of each kind of layer.
+It times the original network and the uniform plan at half of the MACs in ONNX Runtime, in turn, for
+several numbers of threads and images; and layer by layer, how the time of each kind changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.speed import cases
 from benchmarks.speed.report import keep
 
 SHARE = 0.5
-"""Of the MACs, that the small networks keep."""
+"""Share of the MACs that the slim networks keep."""
 
 
 def _resnet50() -> CompressionTask:
@@ -53,10 +53,10 @@ class Options:
     """Options of a measurement.
 
     Attributes:
-        threads: that the runtime may use, one table row each.
-        batches: images at a time, likewise.
-        rounds: how often each network is timed.
-        noisiest: spread that is accepted, see ``amc_gym.compression.latency.timing.measure``.
+        threads: numbers of threads of the runtime, one table row each.
+        batches: batch sizes, one table row each.
+        rounds: number of times each network is timed.
+        noisiest: largest accepted spread, see ``amc_gym.compression.latency.timing.measure``.
         out: folder for half.md and half.json.
     """
 
@@ -68,7 +68,7 @@ class Options:
 
 
 def half_of(graph: ChannelGraph, multiple: int) -> tuple[int, ...]:
-    """Return counts of the uniform plan at half of the MACs."""
+    """Return channel counts of the uniform plan at half of the MACs."""
     budget = Budget(
         RESOURCES["macs"].of_channels(graph).total,
         graph.full,
@@ -80,7 +80,7 @@ def half_of(graph: ChannelGraph, multiple: int) -> tuple[int, ...]:
 
 
 def whole(analysis: Analysis, options: Options) -> tuple[list[list[str]], dict[str, object]]:
-    """Rows of one network, original against half: threads, images, ms, times as fast."""
+    """Return the rows of one network, original against half: threads, images, ms, speed-up."""
     rows, taken = [], {}
     counts = half_of(analysis.graph, analysis.task.channel_multiple)
     for threads in options.threads:
@@ -90,7 +90,7 @@ def whole(analysis: Analysis, options: Options) -> tuple[list[list[str]], dict[s
                 passes = {"full": subject.whole(analysis.graph.full), "half": subject.whole(counts)}
                 try:
                     timings = measure(passes, rounds=options.rounds, noisiest=options.noisiest)
-                except LatencyError:  # this is told, and the others are still worth their time
+                except LatencyError:  # the table says so; the other rows are still worth measuring
                     rows.append([str(threads), str(batch), "", "", "too noisy to say"])
                     continue
             ratio, low, high = timings["full"].ratio(timings["half"])
@@ -108,7 +108,7 @@ def _milliseconds(ns: float) -> str:
 
 
 def by_kind(analysis: Analysis, options: Options) -> list[list[str]]:
-    """Rows of one network: kind of layer, its share of MACs and time, and the gain in both."""
+    """Return the rows of one network: kind of layer, its share of MACs and time, and both gains."""
     graph, counts = analysis.graph, half_of(analysis.graph, analysis.task.channel_multiple)
     subject = workload_of(analysis, "onnx", threads=1, batch=1, device="cpu")
     found = geometries(subject.model, graph)
@@ -163,7 +163,7 @@ def _kind(graph: ChannelGraph, name: str) -> str:
 
 
 def _widths(graph: ChannelGraph, counts: Sequence[int]) -> dict[str, tuple[int, int]]:
-    """Return inputs and outputs of each layer that multiplies, of a plan."""
+    """Return inputs and outputs of each layer with multiplications, in a plan."""
     kept = tuple(unit.first(n) for unit, n in zip(graph.units, counts, strict=True))
     return {
         name: tuple(0 if a is None else len(a.kept(kept)) for a in (layer.inputs, layer.outputs))
@@ -172,7 +172,7 @@ def _widths(graph: ChannelGraph, counts: Sequence[int]) -> dict[str, tuple[int, 
 
 
 def main(options: Options) -> None:
-    """Times networks and their halves, and writes half.md and half.json."""
+    """Time networks and their halves, and write half.md and half.json."""
     console, lines, taken = Console(stderr=True), [], {}
     device = ""
     speeds: list[list[str]] = []

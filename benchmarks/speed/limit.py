@@ -1,6 +1,6 @@
-"""An episode against the bare forward pass of its network: ``python -m benchmarks.speed.limit``.
+"""Comparison of an episode with its bare forward pass: ``python -m benchmarks.speed.limit``.
 
-Prints JSON.  In a process of its own, since OpenMP takes its number of threads once.
+Prints JSON.  It runs in a process of its own, since OpenMP reads its number of threads only once.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from benchmarks.speed.cases import CASES
 from benchmarks.speed.timing import BarePass, Spread, plans, play, timed
 
 PLANS = (4, 24)
-"""At least and at most so many plans."""
+"""Least and largest number of plans."""
 
 SHORT_MS = 50.0
-"""A bare pass below this is short."""
+"""A bare pass that takes less than this is short."""
 
 
 def wanted(bare_ms: float) -> float:
-    """At most so many bare passes an episode is to take."""
+    """Return how many bare passes an episode may take at most."""
     return 1.3 if bare_ms < SHORT_MS else 1.1
 
 
 def in_fresh_process(case: str, threads: int, seconds: float) -> dict[str, Any]:
-    """``measure`` in a process of its own.
+    """Run ``measure`` in a process of its own.
 
     Raises:
-        RuntimeError: the process failed; the message has what it said.
+        RuntimeError: the process failed; the message contains its output.
     """
     return run_module(__name__, threads, "--case", case, "--seconds", str(seconds))
 
 
 def run_module(module: str, threads: int, *arguments: str) -> dict[str, Any]:
-    """Run a module in a process with so many threads, and read the JSON that it prints.
+    """Run a module in a process with this many threads, and read the JSON that it prints.
 
     Raises:
-        RuntimeError: the process failed; the message has what it said.
+        RuntimeError: the process failed; the message contains its output.
     """
     command = [sys.executable, "-W", "ignore", "-m", module, "--threads", str(threads), *arguments]
     env = os.environ | {"OMP_NUM_THREADS": str(threads)}
@@ -56,19 +56,19 @@ def run_module(module: str, threads: int, *arguments: str) -> dict[str, Any]:
 
 
 def measure(case: str, threads: int = 1, seconds: float = 12.0) -> dict[str, Any]:
-    """Plays new plans, each once, and sets every episode beside the bare pass of its network.
+    """Play new plans, each once, and compare every episode with the bare pass of its network.
 
-    Besides it the same plan evaluated once more, when kernels are compiled, and on one thread the
-    forward pass in the evaluator's own network and batches.  All by turns, so that a busy machine
-    slows all.
+    Also timed are a second evaluation of the same plan, when kernels are compiled, and on one
+    thread the forward pass in the evaluator's own network and batches.  All take turns, so that a
+    busy machine slows all.
 
-    Where more threads than one are slower than one, other processes have the cores: threads would
-    wait for each other, minutes long, and nothing but that is said.
+    Where several threads are slower than one, other processes use the cores.  Threads would then
+    wait for each other for minutes, so only this finding is returned.
 
     Args:
         case: a title in ``CASES``.
-        threads: of torch.
-        seconds: no new plan is begun after so many of them, once there are a few.
+        threads: number of torch threads.
+        seconds: no new plan is begun after this time, once there are a few.
     """
     parallel = threads_gain(threads)
     if parallel is not None and parallel < 1:
@@ -76,17 +76,17 @@ def measure(case: str, threads: int = 1, seconds: float = 12.0) -> dict[str, Any
     torch.set_num_threads(threads)
     env = CASES[case].env()
     evaluator, actions = env.engine.evaluator, plans(env)
-    play(env, next(actions))  # what only the first episode does
+    play(env, next(actions))  # one-time costs of the first episode
     bare = BarePass(env)
     rows: list[tuple[float, ...]] = []
     began = time.perf_counter()
     while len(rows) < PLANS[0] or (len(rows) < PLANS[1] and time.perf_counter() - began < seconds):
-        play(env, next(actions))  # in a search, too, an episode comes after an episode
+        play(env, next(actions))  # as in a search, where one episode follows another
         episode = timed(play, env, next(actions))
         network = bare.warm()
         one_pass = timed(count_hits, network, bare.batches)
         evaluator.forget()
-        evaluator(env.plan.counts)  # as the bare pass comes after one
+        evaluator(env.plan.counts)  # as the bare pass also follows one
         evaluator.forget()
         again = timed(evaluator, env.plan.counts)
         own = timed(count_hits, evaluator.network(env.plan.counts), evaluator.batches)
@@ -103,13 +103,13 @@ def measure(case: str, threads: int = 1, seconds: float = 12.0) -> dict[str, Any
         "episode": spread.median,
         "quartiles": f"{spread.low:.3g}-{spread.high:.3g}",
         "again": median(agains),
-        # With more threads the evaluator runs its batches side by side, which this pass does not.
+        # With more threads the evaluator runs its batches in parallel, which this pass does not.
         "own": median(owns) if threads == 1 else None,
     }
 
 
 def threads_gain(threads: int) -> float | None:
-    """How many times as fast a matrix product is on so many threads; below 1 the cores are busy."""
+    """Return the speed-up of a matrix product by this many threads; below 1 the cores are busy."""
     if threads == 1:
         return None
     matrix, seconds = torch.rand(512, 512), {}

@@ -1,4 +1,4 @@
-"""How a benchmark of one table is told: on the terminal, and as Markdown and JSON."""
+"""Output of a benchmark with one table: on the terminal, and as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.machine import machine, versions
 def tell(
     title: str, table: Sequence[str], where: str, path: Path | None, figures: dict[str, Any]
 ) -> None:
-    """Print a table, and write it if it is wanted as a file.
+    """Print a table, and write it to a file if requested.
 
     Args:
-        title: over the table in the file.
+        title: title of the table in the file.
         table: its lines, see ``benchmarks.reports.tables.markdown``.
-        where: what was measured on what, in a sentence.
-        path: the files' without its suffix; None writes nothing.
-        figures: what the JSON file holds beside machine and versions.
+        where: a sentence that says what was measured on which machine.
+        path: path of the files without suffix; None writes nothing.
+        figures: entries of the JSON file besides machine and versions.
     """
     text = "\n".join([*table, "", where])
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
@@ -34,10 +34,10 @@ def keep(path: Path, title: str, lines: Sequence[str], figures: dict[str, Any]) 
     """Write a report as Markdown and JSON.
 
     Args:
-        path: the files' without its suffix.
-        title: over the lines.
-        lines: of the Markdown.
-        figures: what the JSON file holds beside machine and versions.
+        path: path of the files without suffix.
+        title: title above the lines.
+        lines: lines of the Markdown.
+        figures: entries of the JSON file besides machine and versions.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path.with_suffix(".md"), "\n".join([f"# {title}", "", *lines, ""]))

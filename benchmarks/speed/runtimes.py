@@ -1,7 +1,7 @@
 """Other ways to run a small network: ``python -m benchmarks.speed.runtimes``, JSON lines.
 
-``torch.compile`` and ONNX Runtime have to build anew for every plan, since nearly every plan has
-shapes of its own: here is what that takes, and what a pass gains.
+``torch.compile`` and ONNX Runtime have to build anew for almost every plan, since its shapes are
+new: this measures how long building takes and how much a pass gains.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from benchmarks.speed.cases import CASES
 from benchmarks.speed.timing import BarePass, cpu_seconds, plans, play, timed
 
 PLANS = {"ONNX Runtime": 3, "torch.compile": 1}
-"""Runtime -> so many plans of each network; building takes seconds to minutes."""
+"""Runtime -> number of plans of each network; building takes seconds to minutes."""
 
 ROUNDS = 3
-"""Passes of each plan, of which the fastest counts."""
+"""Passes of each plan; the fastest counts."""
 
 Pass = Callable[[Sequence[Batch]], None]
 """Runs a network over batches."""
 
 
 def compiled(network: nn.Module, batches: Sequence[Batch]) -> Pass:
-    """``torch.compile`` with its freezing, the strongest setting for inference on processors."""
+    """Compile with ``torch.compile`` and freezing, its strongest setting for CPU inference."""
     torch._dynamo.reset()
     optimised: Any = torch.compile(network, dynamic=False, options={"freezing": True})
 
@@ -49,7 +49,7 @@ def compiled(network: nn.Module, batches: Sequence[Batch]) -> Pass:
 
 
 def onnx(network: nn.Module, batches: Sequence[Batch]) -> Pass:
-    """ONNX Runtime, with this package's export."""
+    """Export to ONNX with this package, and load into ONNX Runtime."""
     import onnxruntime
 
     images, _ = batches[0]
@@ -57,7 +57,7 @@ def onnx(network: nn.Module, batches: Sequence[Batch]) -> Pass:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    # It reads NCHW, and rearranging images that stay is no part of a pass.
+    # It reads NCHW, and converting the layout of images that are kept is not part of a pass.
     arrays = {images.data_ptr(): images.contiguous().numpy() for images, _ in batches}
 
     def run(batches: Sequence[Batch]) -> None:
@@ -68,13 +68,13 @@ def onnx(network: nn.Module, batches: Sequence[Batch]) -> Pass:
 
 
 RUNTIMES = {"ONNX Runtime": onnx, "torch.compile": compiled}
-"""Name -> makes the pass of a network for the shapes of some batches."""
+"""Name -> function that prepares the pass of a network for the shapes of some batches."""
 
 
 def measure(case: str) -> Iterator[dict[str, Any]]:
-    """Each runtime's pass beside the bare one and the evaluator's own, the same plans for all.
+    """Compare each runtime's pass with the bare one and the evaluator's own, on the same plans.
 
-    Only weights are selected, not re-fitted, which changes no pass and saves the calibration.
+    Weights are only selected, not re-fitted: this does not change a pass and needs no calibration.
     """
     env = CASES[case].env(recovery="none")
     evaluator, actions = env.engine.evaluator, plans(env)
@@ -115,31 +115,31 @@ def measure(case: str) -> Iterator[dict[str, Any]]:
 
 
 def pays_after(built: float, own: float, other: float) -> float:
-    """After how many passes building pays.
+    """Return after how many passes building pays off.
 
     Args:
         built: seconds to build.
         own: seconds of a pass without building.
-        other: seconds of a pass of what was built; where that is no faster: infinity.
+        other: seconds of a pass after building; if it is no faster, the result is infinite.
     """
     return built / (own - other) if other < own else float("inf")
 
 
 def main(cases: Sequence[str] = tuple(CASES)) -> None:
-    """Prints a JSON line for each network and runtime.
+    """Print a JSON line for each network and runtime.
 
     Args:
         cases: titles in ``CASES``.
     """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as cache:
-        # The same plans are compiled in each run: without this they would come from a cache.
+        # Each run compiles the same plans, which would otherwise come from a cache.
         os.environ |= {
             "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
             "TORCHINDUCTOR_CACHE_DIR": cache,
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
         }
-        # What only the first compilation of a process does is no plan's doing.
+        # One-time costs of the first compilation in a process are not a plan's.
         tiny = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU()).eval()
         compiled(tiny, [(torch.zeros(2, 1, 4, 4), torch.zeros(2))])
         for case in cases:

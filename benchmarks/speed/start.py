@@ -1,7 +1,7 @@
-"""How long it takes until something happens: ``python -m benchmarks.speed.start``.
+"""Start-up times of programs: ``python -m benchmarks.speed.start``.
 
-Every line is a process of its own, all of them by turns; PyTorch alone, which most of them need, is
-what they are compared with.
+Every line is a program run in its own process, all of them in turn.  The reference is PyTorch
+alone, which most of them import.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROGRAMS = {
     "amc-gym search --help": ("-m", "amc_gym", "search", "--help"),
     "amc-gym finetune --help": ("-m", "amc_gym", "finetune", "--help"),
 }
-"""Names of what is timed -> arguments of the interpreter."""
+"""Name of a timed program -> arguments of the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Options:
     """Options of a measurement.
 
     Attributes:
-        rounds: how often each program is run.
-        out: folder for start.md and start.json, if anything is to be written.
+        rounds: number of times each program is run.
+        out: folder for start.md and start.json, if they are to be written.
     """
 
     rounds: int = 9
@@ -48,7 +48,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Time programs that do little but begin; ``--out`` writes the table."""
+    """Time programs that do little but start; ``--out`` writes the table."""
     cpu: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     wall: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     with counter() as bar:

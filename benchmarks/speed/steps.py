@@ -1,8 +1,8 @@
 """Effect of a few channels on a network's latency: ``python -m benchmarks.speed.steps``.
 
 Every unit keeps a share of its channels, rounded down to a multiple of the block that runtimes
-compute at once, and half a block fewer or more; all networks are timed by turns.  Where the first
-two columns are alike, half a block less of every unit was given away.
+compute at once, and also half a block fewer or more; all networks are timed in turn.  Where the
+first two columns are equal, the half block removed from every unit saved no time.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Options:
 
     Attributes:
         network: a registered network.
-        dataset: whose setting it has; its weights are random, which changes no time.
+        dataset: data set whose setting it has; its weights are random, which changes no time.
         runtime: torch, compile or onnx.
-        threads: that it may use.
-        block: channels; the network's units should have several.
-        shares: of every unit's channels.
-        rounds: how often each network is timed.
-        noisiest: spread that is accepted, see ``amc_gym.compression.latency.timing.measure``.
-        out: folder for steps.md and steps.json, if anything is to be written.
+        threads: number of threads that it may use.
+        block: channels of a block; the network's units should have several blocks.
+        shares: shares of every unit's channels to keep.
+        rounds: number of times each network is timed.
+        noisiest: largest accepted spread, see ``amc_gym.compression.latency.timing.measure``.
+        out: folder for steps.md and steps.json, if they are to be written.
     """
 
     network: str = "MobileNet"
@@ -49,7 +49,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Times networks on and between the steps of a runtime; ``--out`` writes the table."""
+    """Time networks at and between the steps of a runtime; ``--out`` writes the table."""
     task = resolve(options.network, dataset=options.dataset, weights="random")
     subject = workload_of(engines.analysis(task), options.runtime, threads=options.threads)
     block, half = options.block, options.block // 2

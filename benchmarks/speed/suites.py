@@ -1,6 +1,6 @@
 """``python -m benchmarks.speed.suites``: memory and time of a suite, context by context.
 
-Each of 64 contexts, or all where there are fewer, plays a few episodes of random actions in one
+It plays a few episodes of random actions on each of 64 contexts (or all, if there are fewer) in one
 process.
 """
 
@@ -20,7 +20,7 @@ from amc_gym.suites.suite import suite_of
 
 
 def peak() -> float:
-    """Largest resident memory of this process so far, in MB."""
+    """Return the peak resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
@@ -29,8 +29,8 @@ def main(suite: str = "digits-v1", contexts: int = 64, episodes: int = 4) -> Non
 
     Args:
         suite: its name, or the path of a TOML file.
-        contexts: that are played, evenly spread.
-        episodes: of each.
+        contexts: number of contexts that are played, evenly spread.
+        episodes: number of episodes of each context.
     """
     listed = suite_of(suite).contexts
     places = np.linspace(0, len(listed) - 1, min(contexts, len(listed))).round().astype(int)
@@ -53,7 +53,7 @@ def main(suite: str = "digits-v1", contexts: int = 64, episodes: int = 4) -> Non
         f"a first reset took {max(made):.1f} s at most, half of the others at most "
         f"{1000 * statistics.median(made):.2f} ms"
     )
-    print(f"an episode took {1000 * statistics.median(played):.0f} ms, the median")
+    print(f"an episode took {1000 * statistics.median(played):.0f} ms (median)")
 
 
 if __name__ == "__main__":

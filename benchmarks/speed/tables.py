@@ -1,4 +1,4 @@
-"""The tables of a speed run: what their columns hold, and what of it is kept as a baseline."""
+"""Tables of a speed run: their columns, and which of them are kept as baselines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 """Unit of time -> seconds."""
 
 YARDSTICK = "yardstick_s"
-"""The row's entry by which its times are divided for the baselines."""
+"""Entry of a row by which its times are divided for the baselines."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        key: of a row's figures.
-        title: over the column.
+        key: key in a row's figures.
+        title: heading of the column.
         kept: whether a baseline is kept of it; times then need the row's ``YARDSTICK``.
-        unit: of the figure.
+        unit: unit of the figure.
     """
 
     key: str
@@ -133,17 +133,17 @@ def markdown(title: str, rows: Mapping[str, Row]) -> list[str]:
 
 
 def plain(figure: object) -> str:
-    """Tell what ``shown`` shows, without colours."""
+    """Return what ``shown`` shows, without colours."""
     return Text.from_markup(shown(figure)).plain
 
 
 def yes(met: bool) -> str:
-    """Text of a row's "met"."""
+    """Format a row's "met"."""
     return "[green]yes" if met else "[yellow]no"
 
 
 def shown(figure: object) -> str:
-    """Three digits of a number, a text as it is, nothing for None."""
+    """Format a number to three digits, a text as it is, and None as nothing."""
     if figure is None:
         return ""
     if isinstance(figure, float):
@@ -152,7 +152,7 @@ def shown(figure: object) -> str:
 
 
 def kept(title: str, rows: Mapping[str, Row]) -> Iterable[tuple[str, float]]:
-    """(name, ratio) of what a baseline is kept of."""
+    """Yield (name, ratio) of each figure that has a baseline."""
     for name, row in rows.items():
         for column in TABLES[title]:
             figure = row.get(column.key)
@@ -162,7 +162,7 @@ def kept(title: str, rows: Mapping[str, Row]) -> Iterable[tuple[str, float]]:
 
 
 def ratio(figure: float, unit: str, yardstick: float | None) -> float:
-    """Return a figure as it is kept: times as multiples of the yardstick, others as they are."""
+    """Return a figure as baselines keep it: a time as multiples of the yardstick, others as is."""
     if unit not in SECONDS:
         return figure
     assert yardstick is not None, "times are kept as multiples of a yardstick"

@@ -1,7 +1,7 @@
-"""Cost of each agent by itself, beside the environment's part of an episode.
+"""Cost of each agent by itself, compared with the environment's part of an episode.
 
 CPU time on one thread, which a busy machine stretches less than the wall clock.  A quarter of the
-episodes is warm-up, without updates, as in the budgets of the benchmark.
+episodes is warm-up without updates, as in the budgets of the benchmark.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", sorted(n for n in agents.FACTORIES if kind_of(n) != "policy"))
 def test_agent(name: str, row: Row) -> None:
-    """No plan is remembered at the start; those that come again are not evaluated again."""
+    """No evaluation is cached at the start; plans that recur are not evaluated again."""
     env = Clocked(gym.make(ENV, disable_env_checker=True))
     inner: Any = env.unwrapped
     inner.engine.evaluator.forget()

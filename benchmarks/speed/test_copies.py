@@ -23,13 +23,13 @@ def figures(*arguments: str) -> dict[str, float]:
 
 def test_copies_in_one_process(note: Note) -> None:
     one, many = figures("1"), figures(str(COPIES))
-    # Below zero where the one process happened to give back less of what it freed.
+    # Below zero if the single process happened to return less of the memory that it freed.
     note(f"{COPIES} environments above one", max(0.0, many["private"] - one["private"]))
 
 
 @pytest.mark.parametrize("network", ["digits", "imagenet"])
 def test_workers(network: str, row: Row) -> None:
-    """Above a worker that has imported as much and made nothing."""
+    """Measured above a worker that has imported as much and made nothing."""
     imports = figures("imports", network)
     for how, name in (("made", "each makes its own"), ("shared", "amc_gym.share")):
         found = figures(how, network)

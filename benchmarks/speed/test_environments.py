@@ -1,7 +1,7 @@
-"""Gain of the vector environment where there are cores for it.
+"""Gain of the vector environment where cores are available.
 
-Wanted are 1.5 times the episodes of the single environment per second where that leaves cores idle:
-with 100 reward images, one batch.  With 400 it computes on two cores by itself.
+The target is 1.5 times the episodes per second of the single environment where that leaves cores
+idle: with 100 reward images, one batch.  With 400 it uses two cores by itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Against the limit: what an episode costs above one bare forward pass of its small network.
+"""Cost of an episode beyond one bare forward pass of its slim network.
 
-Wanted are at most 1.1 such passes for an episode, or 1.3 where one takes less than 50 ms.  Every
+The target is at most 1.1 such passes for an episode, or 1.3 where one takes less than 50 ms.  Every
 plan is new, and each is played once.
 """
 
@@ -18,12 +18,12 @@ from benchmarks.speed.cases import CASES
 from benchmarks.speed.conftest import Row
 
 SECONDS = 12.0
-"""For the plans of one case on one thread; half of it with threads, by wall clock."""
+"""Time for the plans of one case on one thread; half of it with threads, by wall clock."""
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_limit(case: str, row: Row) -> None:
-    """On one thread, by CPU time; and on all cores, by the clock on the wall."""
+    """On one thread, by CPU time; and on all cores, by wall clock."""
     for threads in sorted({1, cores()}):
         figures = limit.in_fresh_process(case, threads, SECONDS if threads == 1 else SECONDS / 2)
         if "episode" in figures:
@@ -35,7 +35,7 @@ def test_limit(case: str, row: Row) -> None:
 
 
 def test_runtimes(row: Row) -> None:
-    """torch.compile and ONNX Runtime on a few plans, and after how many passes they would pay."""
+    """torch.compile and ONNX Runtime on a few plans, and after how many passes they pay off."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.runtimes"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

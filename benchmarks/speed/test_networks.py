@@ -1,8 +1,8 @@
 """Construction, candidate build, evaluation and peak memory of each registered network.
 
-Times are CPU time on one thread, in a process of its own for each.  "imagenet" networks have their
-full size but see random images of 64 x 64 and hold random weights: what a candidate costs to build
-depends on neither.
+Times are CPU time on one thread, with a process for each network.  "imagenet" networks have their
+full size but get random images of 64 x 64 and random weights: the cost to build a candidate depends
+on neither.
 """
 
 from __future__ import annotations

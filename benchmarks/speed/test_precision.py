@@ -1,4 +1,4 @@
-"""Effects of bf16 on the order of the plans by reward, the rewards, and the time."""
+"""Effects of bf16 on the ranking of plans by reward, on the rewards, and on the time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from benchmarks.speed.timing import plans, play, timed
 
 PLANS = 40
 CORRELATION = 0.99
-"""Wanted rank correlation of the rewards in both precisions."""
+"""Target for the rank correlation of the rewards in both precisions."""
 
 CASES = {"MobileNet digits": ("MobileNet", "digits", None)} | {
     f"{network} CIFAR-10": (network, "cifar10", 100) for network in ("Plain20", "ResNet56")
 }
-"""Title -> network, data set, reward images: trained networks, since random ones have no order."""
+"""Title -> network, data set, reward images; networks are trained, as random ones rank nothing."""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -46,7 +46,7 @@ def test_precision(case: str, row: Row) -> None:
     envs: list[AMCEnv] = []
     for precision in ("float32", "bf16"):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that bf16 is slow here: it is what is measured
+            warnings.simplefilter("ignore")  # bf16 is slow here, which is what is measured
             options = {"dataset": dataset, "reward_images": images, "device": "cpu"}
             envs.append(make_env(network, precision=precision, **options))
     actions = plans(envs[0])

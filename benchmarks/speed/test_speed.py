@@ -1,6 +1,6 @@
-"""How long things take on AMC-MobileNet-v0: ``make bench-speed``.
+"""Times on AMC-MobileNet-v0: ``make bench-speed``.
 
-Every figure is a measurement, none a test; the table at the end sets them beside what is wanted.
+Every figure is a measurement, not a test; the table at the end compares them with their targets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.speed.timing import plans, play, timed
 
 ENV = "AMC-MobileNet-v0"
 ROUNDS = 60
-"""Episodes that are timed, each of a plan of its own."""
+"""Episodes that are timed, each with a plan of its own."""
 
 IMPORTS = "import gymnasium, resource, stable_baselines3, sys, time, torch, torchvision"
 
@@ -36,7 +36,7 @@ print(time.perf_counter() - began)
 """
 
 # Linux starts a process's ru_maxrss at its parent's size, so that a large pytest would hide what
-# is measured here; VmHWM starts afresh.  Elsewhere: ru_maxrss, which macOS counts in bytes.
+# is measured here; VmHWM starts at zero.  Elsewhere: ru_maxrss, which macOS counts in bytes.
 MEMORY = f"""
 {IMPORTS}
 def peak():
@@ -59,13 +59,13 @@ print(peak() - before)
 
 
 def in_fresh_process(script: str) -> float:
-    """Run a script that prints a number."""
+    """Run a script that prints a number, and return the number."""
     command = [sys.executable, "-W", "ignore", "-c", script]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def make() -> AMCEnv:
-    """Return the environment without wrappers, whose checks are not ours to time."""
+    """Return the environment without wrappers, whose checks are not part of what is timed."""
     env = gym.make(ENV, disable_env_checker=True).unwrapped
     assert isinstance(env, AMCEnv)
     return env
@@ -78,13 +78,13 @@ def env() -> AMCEnv:
 
 @pytest.fixture(scope="module")
 def ratios(env: AMCEnv) -> Iterator[np.ndarray]:
-    """Actions of one random episode after the other, never the same."""
+    """Yield actions of one random episode after another, never the same."""
     return plans(env)
 
 
 def test_first_construction(benchmark: BenchmarkFixture) -> None:
     """Weights, data, tracing, calibration and factors; imports not included."""
-    # Sleeping replays what the fresh process measured, so that it stands in the table.
+    # Sleep for as long as the fresh process took, so that its time appears in the table.
     benchmark.pedantic(time.sleep, (in_fresh_process(FIRST),), rounds=1)
 
 
@@ -123,24 +123,24 @@ def test_episode(benchmark: BenchmarkFixture, env: AMCEnv, ratios: Iterator[np.n
 def test_remembered_episode(
     benchmark: BenchmarkFixture, env: AMCEnv, ratios: Iterator[np.ndarray]
 ) -> None:
-    """A plan seen before: what the environment costs without the network."""
+    """A plan seen before: the cost of the environment without the network."""
     actions = next(ratios)
     play(env, actions)
     benchmark(play, env, actions)
 
 
 def test_memory(note: Note) -> None:
-    """Peak over 100 random episodes, above what the imports take."""
+    """Peak over 100 random episodes, above the memory of the imports."""
     note("peak memory above imports", in_fresh_process(MEMORY))
 
 
 def test_agent(env: AMCEnv, note: Note) -> None:
-    """400 episodes of the paper's agent, the environment's part included."""
+    """400 episodes of the paper's agent, including the environment's part."""
     env.engine.evaluator.forget()
     note("400 episodes of amc-ddpg", timed(agents.make("amc-ddpg", env, 0).learn, 400))
 
 
 def median_of(benchmark: BenchmarkFixture) -> float:
-    """Seconds."""
+    """Return the median in seconds."""
     metadata: Any = benchmark.stats
     return metadata.stats.median

@@ -1,4 +1,4 @@
-"""Clocks, spreads, and the bare forward pass that everything else is measured against."""
+"""Clocks, spreads, and the bare forward pass that everything else is compared with."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from amc_gym.compression.slim import slim
 from amc_gym.envs.compression_env import CompressionEnv
 
 SMALLEST, ROUNDS, HOPELESS = 6, 3, 1.5
-"""The best batch size is sought among all images, half of them, and so on down to the smallest, and
-the evaluator's own sizes; those that take so many times the best are timed in one round only."""
+"""The best batch size is sought among all images, half of them, and so on down to SMALLEST, and the
+evaluator's own sizes; those slower than HOPELESS times the best are timed in one round only."""
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of the children it waited for.
+    """Return CPU time of this process and of the children it waited for.
 
-    A busy machine stretches the wall clock and not this one; it counts every thread, so it stands
-    for elapsed time only where there is one.
+    A busy machine stretches the wall clock but not this one.  It counts every thread, so it equals
+    elapsed time only where there is one.
     """
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
@@ -38,7 +38,7 @@ def clock() -> Callable[[], float]:
 
 
 def timed(function: Callable[..., object], *arguments: object) -> float:
-    """Seconds that a call takes, by ``clock``."""
+    """Measure the seconds that a call takes, by ``clock``."""
     now = clock()
     began = now()
     function(*arguments)
@@ -46,7 +46,7 @@ def timed(function: Callable[..., object], *arguments: object) -> float:
 
 
 def elapsed(device: torch.device, call: Callable[[], object]) -> float:
-    """Wall-clock seconds of a call, until the device is done with it."""
+    """Measure the wall-clock seconds of a call, until the device has finished it."""
     _wait(device)
     began = time.perf_counter()
     call()
@@ -70,34 +70,34 @@ class Spread:
 
     @staticmethod
     def of(figures: Sequence[float]) -> Spread:
-        """Median and quartiles of figures."""
+        """Return the median and quartiles of figures."""
         low, median, high = (float(x) for x in np.quantile(figures, (0.25, 0.5, 0.75)))
         return Spread(low, median, high, len(figures))
 
 
 def plans(env: CompressionEnv, seed: int = 0) -> Iterator[np.ndarray]:
-    """Actions of one random episode after the other, (units, 1) each, never the same."""
+    """Yield actions of one random episode after another, (units, 1) each, never the same."""
     rng = np.random.default_rng(seed)
     while True:
         yield rng.random((len(env.engine.graph.units), 1), dtype=np.float32)
 
 
 def play(env: CompressionEnv, actions: np.ndarray) -> None:
-    """A whole episode, from reset to reward."""
+    """Play a whole episode, from reset to reward."""
     env.reset()
     for action in actions:
         env.step(action)
 
 
 class BarePass:
-    """Small networks as PyTorch alone would run them, over the reward images.
+    """Slim networks as PyTorch alone would run them, over the reward images.
 
-    Norms folded, channels last, images resident, PyTorch's own convolutions, kernels compiled, and
-    the batch size that is fastest here: what no evaluation by eager PyTorch in the same arithmetic
-    can fall below.  The weights are not re-fitted, which changes no time.
+    Norms are folded, memory is channels last, images are resident, convolutions are PyTorch's own,
+    kernels are compiled, and the batch size is the fastest here.  No evaluation by eager PyTorch in
+    the same arithmetic can be faster.  The weights are not re-fitted, which changes no time.
 
     Args:
-        env: whose networks and reward images; an episode of it must have ended.
+        env: environment with the networks and reward images; an episode of it must have ended.
 
     Attributes:
         size: images per batch.
@@ -111,13 +111,13 @@ class BarePass:
         self.batches = self._cut(self.size)
 
     def network(self) -> nn.Module:
-        """Return the small network of the environment's finished plan."""
+        """Return the slim network of the environment's finished plan."""
         kept = self._env.plan.kept_channels(self._env.engine.graph)
         network = slim(self._folded, self._graph, kept)
         return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def warm(self) -> nn.Module:
-        """Measure after one pass: oneDNN compiles kernels for shapes that it has not met."""
+        """Return the network after one pass, in which oneDNN compiles kernels for new shapes."""
         network = self.network()
         count_hits(network, self.batches)
         return network
@@ -127,7 +127,7 @@ class BarePass:
         return [(channels_last(batch), labels) for batch, labels in images.batches(size)]
 
     def _fastest(self) -> int:
-        """Return the batch size with the fastest pass, all sizes by turns, the least of each."""
+        """Return the batch size with the fastest pass: all sizes in turn, the minimum of each."""
         network = self.network()
         sizes = {len(labels) for _, labels in self._env.engine.evaluator.batches}
         size = self._env.engine.reward_images
@@ -145,8 +145,8 @@ class BarePass:
 
 
 def channels_last(images: torch.Tensor) -> torch.Tensor:
-    """Images (N, C, H, W) with channels last, also where they have one channel.
+    """Return images (N, C, H, W) in channels-last layout, also if they have one channel.
 
-    There torch takes either order for the other, and convolutions would go on in the slow one.
+    With one channel torch cannot tell the layouts apart, and convolutions would use the slow one.
     """
     return torch.empty_like(images, memory_format=torch.channels_last).copy_(images)

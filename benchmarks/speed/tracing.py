@@ -1,8 +1,8 @@
 """Cost of tracing a network: ``python -m benchmarks.speed.tracing``.
 
-Beside a bare forward pass on one image: the traced pass with the graph that is made of it, and all
-of it with verification, which runs slim and masked networks in float64.  Times are a processor's on
-one thread, the least of several rounds, so that others on the machine count little.
+It compares a bare forward pass on one image with the traced pass, including construction of the
+graph, and with tracing plus verification, which runs slim and masked networks in float64.  Times
+are for one thread of a CPU, the minimum of several rounds, so that other load matters little.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Options:
     """Options of a measurement.
 
     Attributes:
-        networks: of torchvision.
+        networks: names of networks in torchvision.
         side: height and width of the image.
-        rounds: of which the least counts.
-        out: folder for tracing.md and tracing.json, if anything is to be written.
+        rounds: number of rounds, of which the fastest counts.
+        out: folder for tracing.md and tracing.json, if they are to be written.
     """
 
     networks: tuple[str, ...] = (
@@ -45,7 +45,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Times tracing; ``--out`` writes the table."""
+    """Time tracing; ``--out`` writes the table."""
     torch.set_num_threads(1)
     rows, figures = [], {}
     for name in options.networks:
@@ -64,7 +64,7 @@ def main(options: Options) -> None:
 
 
 def _times(model: nn.Module, image: torch.Tensor, rounds: int) -> tuple[float, float, float]:
-    """Seconds of a forward pass, of tracing, and of tracing with verification."""
+    """Return seconds of a forward pass, of tracing, and of tracing with verification."""
 
     def passed() -> None:
         with torch.no_grad():

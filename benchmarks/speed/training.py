@@ -1,10 +1,10 @@
 """Milliseconds of a training step on a GPU: ``python -m benchmarks.speed.training``.
 
-The networks for CIFAR-10 on random images, in the precision that is fast for them: launched kernel
-by kernel, and replayed from a CUDA graph.  Both are timed by turns in one run, optimizer included.
+It times the networks for CIFAR-10 on random images, in the precision that is fast for them:
+launched kernel by kernel, and replayed from a CUDA graph.  Both take turns in one run, and both
+include the optimizer.
 
-It needs a CUDA device for figures worth reading; ``--device cpu`` runs the same code, and there
-nothing is replayed.
+Meaningful figures need a CUDA device; ``--device cpu`` runs the same code, but nothing is replayed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.speed.report import tell
 from benchmarks.speed.timing import elapsed
 
 IMAGES = 45_000
-"""Images of an epoch of CIFAR-10."""
+"""Images in an epoch of CIFAR-10."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Options:
     """Options of a measurement.
 
     Attributes:
-        device: where; figures are worth reading on "cuda".
+        device: device to run on; figures are meaningful on "cuda".
         networks: names of registered networks that have a setting for CIFAR-10.
-        batch_size: images of a step.
-        steps: timed at a time.
-        rounds: times that each way has its turn; the best counts.
-        out: folder for training.md and training.json, if anything is to be written.
+        batch_size: images per step.
+        steps: steps that are timed at a time.
+        rounds: number of turns of each way; the best counts.
+        out: folder for training.md and training.json, if they are to be written.
     """
 
     device: str = "cuda"
@@ -57,8 +57,8 @@ class Figure:
     """One network.
 
     Attributes:
-        plain: milliseconds of a step, kernel by kernel.
-        fast: as training has it.
+        plain: milliseconds of a step, launched kernel by kernel.
+        fast: milliseconds of a step as training runs it.
     """
 
     network: str
@@ -66,7 +66,7 @@ class Figure:
     fast: float
 
     def cells(self, batch_size: int) -> list[str]:
-        """Row of a table: milliseconds, how many times as fast, and seconds of an epoch."""
+        """Return a row of a table: milliseconds, speed-up, and seconds of an epoch."""
         epoch = self.fast / 1000 * (IMAGES // batch_size)
         ratio = self.plain / self.fast
         return [
@@ -82,7 +82,7 @@ COLUMNS = ("network", "step, plain, ms", "replayed, ms", "times as fast", "epoch
 
 
 def measure(network: str, options: Options) -> Figure:
-    """Both ways of a network's step, by turns."""
+    """Time both ways of a network's step, in turn."""
     device = torch.device(options.device)
     model = seeded(lambda: models.build(network, "cifar10")).to(device)
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -90,12 +90,12 @@ def measure(network: str, options: Options) -> Figure:
     images = torch.randn(options.batch_size, 3, 32, 32, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(10, (options.batch_size,), device=device)
-    # Each its own network: whoever is replayed keeps its gradients to itself.
+    # Each way has its own network, because a replayed one keeps its gradients to itself.
     models_of = {"plain": model.train(), "fast": copy.deepcopy(model).train()}
     plain, other = (Gradients(each, None, recipe) for each in models_of.values())
     ways: dict[str, ForwardBackward] = {"plain": plain, "fast": fastest(other, images, labels)}
     best = dict.fromkeys(ways, float("inf"))
-    for name, step in ways.items():  # what only the first steps do
+    for name, step in ways.items():  # one-time costs of the first steps
         _seconds(step, models_of[name], recipe, images, labels, 3)
     for _ in range(options.rounds):
         for name, step in ways.items():
@@ -123,9 +123,9 @@ def _seconds(
 
 
 def main(options: Options) -> None:
-    """Times training steps; ``--out`` writes the table."""
+    """Time training steps; ``--out`` writes the table."""
     if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("no CUDA device here; --device cpu --steps 1 runs the same code")
+        raise SystemExit("no CUDA device; --device cpu --steps 1 runs the same code")
     figures = [measure(network, options) for network in options.networks]
     lines = markdown(COLUMNS, [figure.cells(options.batch_size) for figure in figures])
     where = f"Batches of {options.batch_size}; {described(machine())}; torch {torch.__version__}."

@@ -1,6 +1,6 @@
-"""A fixed piece of work: seconds divided by its own make figures of different days comparable.
+"""A fixed piece of work: dividing by its time makes figures of different days comparable.
 
-A ratio outlives the machine's mood, not the machine: another processor has another ratio.
+A ratio outlives the machine's load, but not the machine: another processor has another ratio.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import torch
 LOOP = 20_000
 PRODUCTS = 4
 SIZE = 256
-"""Additions in a plain loop and 256 x 256 float32 matrix products: a millisecond or so each, since
-what is measured here is interpreted in part, and arithmetic in part."""
+"""Additions in a plain loop, and 256 x 256 float32 matrix products: about a millisecond each, since
+part of what is measured here is interpreted and part is arithmetic."""
 
 REPETITIONS = 25
 
 
 def yardstick_seconds() -> float:
-    """CPU seconds of the piece of work, the median of ``REPETITIONS``; takes some 0.1 s.
+    """Measure CPU seconds of the piece of work: the median of ``REPETITIONS``, in some 0.1 s.
 
-    What it divides is CPU time too, or the median of something short, which a busy machine seldom
+    Times divided by it are CPU times too, or medians of something short that a busy machine seldom
     interrupts.
     """
     matrix = torch.full((SIZE, SIZE), 1 / SIZE)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks transfer``: plans to learn from, a policy, and how it does elsewhere."""
+"""``python -m benchmarks transfer``: train a policy on some networks and evaluate it on others."""
 
 from __future__ import annotations
 
@@ -42,44 +42,44 @@ def transfer(
     workers: int | None = None,
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
 ) -> int:
-    """Learn a policy from plans of many networks, and judge it on networks that it has not seen.
+    """Train a policy on plans of many networks, and evaluate it on networks that it has not seen.
 
-    The steps, in order, each of which goes on where it was stopped:
+    The steps, in order; each one continues where it was stopped:
 
-    log: evaluate plans on every context of the suite to learn from.
+    log: evaluate plans on every context of the training suite.
     train: fit an ensemble to them, or let Stable-Baselines3 learn on the suite, into
     OUT/LEARNER.safetensors.
-    run: agents on every context of the test suites, into OUT/trials.parquet.
-    report: tables for each group of contexts, pictures, report.md and report.html, into OUT.
+    run: run agents on every context of the test suites, into OUT/trials.parquet.
+    report: write tables for each group of contexts, pictures, report.md and report.html into OUT.
 
     Args:
-        step: What to do.
-        out: Folder of everything.
-        train: Suite to learn from.
-        test: Suites to judge on.
-        plans: Plans of each context to learn from.
-        learner: What learns: amc-policy from evaluated plans, the others from episodes.
-        trainings: How often, each with another seed; the files of several are called LEARNER-s0,
-            LEARNER-s1 and so on.
-        networks: Learn from so many networks of the suite, drawn by the seed, as the file's name
-            then tells (LEARNER-n20); by default from all.
+        step: Step to carry out.
+        out: Folder of all files.
+        train: Suite to train on.
+        test: Suites to evaluate on.
+        plans: Plans of each context to train on.
+        learner: Learner: amc-policy learns from evaluated plans, the others from episodes.
+        trainings: Number of trainings, each with another seed; the files of several are called
+            LEARNER-s0, LEARNER-s1 and so on.
+        networks: Train on this many networks of the suite, drawn by the seed, and say so in the
+            name of the file (LEARNER-n20); by default, train on all.
         members: Networks in the ensemble of amc-policy.
-        episodes: That the other learners are trained for.
-        hyperparams: Folder of their rows in rl_zoo3's schema, sac.yml and so on; by default
-            agents/hyperparams/suite.
-        learner_args: Entries of the row with other values, as in '{"learning_starts": 500}'.
-        agents: Agents and the evaluations that each may spend.
-        seeds: Of each agent that is not deterministic.
-        groups: Of contexts of the test suites; "budgets" is known networks at other budgets.
-        budgets: At most so many of each network's, the middle one first; by default all.
-        weights: Files of policies to judge instead of those that come with the agents; asterisks
-            stand for anything, as in 'runs/transfer/*-s*.safetensors'.  Trainings of one policy are
+        episodes: Number of episodes that the other learners are trained for.
+        hyperparams: Folder of their hyperparameters in rl_zoo3's format, sac.yml and so on; by
+            default agents/hyperparams/suite.
+        learner_args: Hyperparameters to override, as in '{"learning_starts": 500}'.
+        agents: Agents and the number of evaluations that each may spend.
+        seeds: Number of seeds of each agent that is not deterministic.
+        groups: Groups of contexts of the test suites; "budgets" is known networks at other budgets.
+        budgets: Largest number of budgets of each network, the middle one first; by default all.
+        weights: Files of policies to evaluate instead of those that come with the agents; asterisks
+            match anything, as in 'runs/transfer/*-s*.safetensors'.  Trainings of one policy are
             called NAME-s0, NAME-s1 and so on, and NAME-n20-s0 those on 20 networks; intervals are
             over networks and trainings.
-        workers: Networks, contexts or trainings at a time on this machine, each in a process of its
-            own; by default, as many as there are cores.
-        ray: Run on a Ray cluster instead: the one at ADDRESS, or without it on the one that is
-            running on this machine, or else on this machine alone.  See docs/clusters.md.
+        workers: Number of networks, contexts or trainings to run at a time on this machine, each in
+            its own process; by default, the number of cores.
+        ray: Run on a Ray cluster instead: the one at ADDRESS, or without ADDRESS the one that is
+            running on this machine, or else a new one on this machine alone.  See docs/clusters.md.
 
     Examples:
         python -m benchmarks transfer log
@@ -124,7 +124,7 @@ def _train(
 
 
 def _contexts(test: list[str], groups: list[str], budgets: int | None) -> list:
-    """Contexts of these groups of the test suites, at most so many of each network."""
+    """Return contexts of these groups of the test suites, at most ``budgets`` of each network."""
     from amc_gym.suites.suite import suite_of
     from benchmarks.transfer.trials import some
 
@@ -153,21 +153,21 @@ def _run(
 
 
 def _files(pattern: str) -> list[Path]:
-    """Files that a name or a pattern with asterisks is for, in order.
+    """Return the files that a name or a pattern with asterisks matches, in order.
 
     Raises:
-        BenchmarkError: a pattern is for none.
+        BenchmarkError: no file matches.
     """
     if "*" not in pattern:
         return [Path(pattern)]
     found = sorted(Path(each) for each in glob(pattern))
     if not found:
-        raise BenchmarkError(f"--weights: no file is called {pattern}; transfer train makes some")
+        raise BenchmarkError(f"--weights: no file matches {pattern}; make one with transfer train")
     return found
 
 
 def _budget(words: str) -> tuple[str, int]:
-    """Return agent and evaluations of "AGENT=N"."""
+    """Split "AGENT=N" into the agent's name and the number of evaluations."""
     from benchmarks.studies.execution import names_of
 
     agent, _, evaluations = words.rpartition("=")

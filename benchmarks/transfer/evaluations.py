@@ -1,4 +1,4 @@
-"""Plans of a suite's networks, evaluated in several processes: a job for each network."""
+"""Evaluations of plans of a suite's networks in several processes, with one job per network."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from benchmarks.transfer import logs
 
 @dataclass(frozen=True)
 class OnNetwork:
-    """Plans of all contexts of a network, a job for an executor.
+    """Plans of all contexts of a network: a job for an executor.
 
     Attributes:
         suite: name or file of the suite.
-        network: of the suite.
-        contexts: how many it has.
-        plans: of each context.
-        folder: for the network's file.
+        network: name of the network in the suite.
+        contexts: number of its contexts.
+        plans: number of plans of each context.
+        folder: folder for the network's file.
     """
 
     suite: str
@@ -38,12 +38,12 @@ class OnNetwork:
 
     @property
     def name(self) -> str:
-        """Name of its process."""
+        """Name of the job's process."""
         return self.network
 
     @property
     def steps(self) -> int:
-        """Plans of all contexts."""
+        """Number of plans of all contexts."""
         return self.contexts * self.plans
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class OnNetwork:
 
 
 def jobs_of(suite: str, plans: int, folder: Path) -> list[OnNetwork]:
-    """Return a job for each network of a suite whose file the folder lacks.
+    """Return a job for each network of a suite that has no file in the folder yet.
 
     Raises:
         ValueError: there is no such suite.
@@ -65,12 +65,12 @@ def run(jobs: Sequence[OnNetwork], executor: Executor, console: Console) -> bool
     """Evaluate plans of networks.
 
     Args:
-        jobs: of ``jobs_of``.
-        executor: how to carry them out, by ``work``; where its processes write files, ours reads.
-        console: where to show progress.
+        jobs: jobs made by ``jobs_of``.
+        executor: executor that runs them by ``work``, on the same file system as this process.
+        console: console to show progress on.
 
     Returns:
-        Whether none failed.
+        True if no job failed.
     """
 
     def said(job: OnNetwork, plans: int) -> str:
@@ -80,9 +80,9 @@ def run(jobs: Sequence[OnNetwork], executor: Executor, console: Console) -> bool
 
 
 def work(job: OnNetwork, told: Told) -> int:
-    """Write a network's file, and return how many plans were evaluated."""
+    """Write a network's file, and return the number of plans that were evaluated."""
     part = Suite(f"{job.suite}, {job.network}", suite_of(job.suite).of(job.network))
-    with redirect_stderr(io.StringIO()):  # bars of several processes would cover each other
+    with redirect_stderr(io.StringIO()):  # their progress bars would overwrite each other
         logs.write(part, job.folder, job.plans)
     told(job.steps)
     return job.steps

@@ -22,14 +22,14 @@ from benchmarks.transfer.summary import Summary, counted, evaluated, titled, wit
 
 SCORE = "relative reward (0: uniform, 1: full network)"
 FLOOR = -0.5
-"""Scores below are drawn here: a frame that held them would leave no room for the others."""
+"""Lower scores are drawn here: showing them in place would leave no room for the others."""
 
 PANEL = 2.4
-"""Inches that a panel of curves is high, without its title."""
+"""Height of a panel of curves in inches, without its title."""
 
 
 def draw(summary: Summary, folder: Path) -> list[str]:
-    """Draw whatever there are figures for, and return the names of the files."""
+    """Draw every picture for which there are figures, and return the names of the files."""
     looks = looks_of(list({label(row) for row in summary.rows}))
     drawn = {
         "score.png": lambda path: scores(summary, looks, path),
@@ -45,7 +45,7 @@ Looks = Mapping[str, tuple[str, Any]]
 
 
 def scores(summary: Summary, looks: Looks, path: Path) -> bool:
-    """Best score so far against evaluations, a panel for each group with more than one."""
+    """Draw the best score so far against evaluations, one panel per group with several points."""
     curves = summary.curves
     groups = [g for g in summary.groups if any(len(each) > 1 for each in curves[g].values())]
     if not groups:
@@ -83,14 +83,14 @@ def _line(axes: Axes, curve: Mapping[int, Estimate], look: tuple[str, Any]) -> N
 
 
 def _name_ends(axes: Axes, found: Mapping[str, Mapping[int, Estimate]], looks: Looks) -> None:
-    """Write each line's name at its end."""
+    """Write each line's name at its right end."""
     last = {name: max(each) for name, each in found.items()}
     ends = {name: (x, max(float(found[name][x].value), FLOOR)) for name, x in last.items()}
     name_ends(axes, ends, {name: looks[name][0] for name in found}, PANEL)
 
 
 def _score_axis(axes: Axes, which: str) -> None:
-    """Grid, and marks at the uniform plan and at the full network."""
+    """Add a grid, and mark the uniform plan and the full network."""
     axes.grid(axis=which, color=FAINT)  # pyright: ignore[reportArgumentType]
     axes.set_axisbelow(True)
     mark = axes.axhline if which == "y" else axes.axvline
@@ -101,7 +101,7 @@ def _score_axis(axes: Axes, which: str) -> None:
 
 
 def families(summary: Summary, looks: Looks, path: Path) -> bool:
-    """Score of one plan in each family: a dot for each network, a bar for their mean."""
+    """Draw the score of one plan by family: a dot for each network, a bar for their mean."""
     found = summary.zero_shot
     names = list(dict.fromkeys(name for each in found.values() for name in each))
     if not found:
@@ -130,7 +130,7 @@ def families(summary: Summary, looks: Looks, path: Path) -> bool:
 
 
 def _legend(figure: Any, names: Sequence[str], looks: Looks) -> None:
-    """Name agents below the picture, with what was evaluated of each."""
+    """Name the agents below the picture, each with the number of its evaluations."""
     for name in names:
         said = picture_text(evaluated(name))
         figure.axes[0].plot([], [], linewidth=3, label=said, **marker_of(looks[name]))
@@ -138,7 +138,7 @@ def _legend(figure: Any, names: Sequence[str], looks: Looks) -> None:
 
 
 def gaps(summary: Summary, looks: Looks, path: Path) -> bool:
-    """Score of one plan in each group, from what a policy was trained on to what is far from it."""
+    """Draw the score of one plan by group, from the training networks to the most distant ones."""
     found, groups = summary.gap, summary.groups
     if not found or len(groups) < 2:
         return False
@@ -161,7 +161,7 @@ def gaps(summary: Summary, looks: Looks, path: Path) -> bool:
 
 
 def sizes(summary: Summary, looks: Looks, path: Path) -> bool:
-    """Score of one plan against the number of networks that a policy was trained on."""
+    """Draw the score of one plan against the number of networks that a policy was trained on."""
     found = summary.sizes
     groups = [g for g in summary.groups if any(g in each for each in found.values())]
     if not groups:

@@ -1,8 +1,8 @@
 """Interquartile means over contexts, with intervals over networks and trainings.
 
-Contexts of one network are alike, and so are trials of one training.  A bootstrap resample draws
-networks with all their contexts, and, independently of that, trainings of the policy; of agents
-that have no policy, seeds in their place.
+Contexts of one network resemble each other, and so do trials of one training.  A bootstrap resample
+therefore draws networks with all their contexts and, independently, trainings of the policy; for
+agents without a policy, it draws seeds instead.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Scores:
     """Scores of one agent after a number of evaluations.
 
     Attributes:
-        contexts: their names, in order.
-        networks: of each context.
-        values: means over the seeds of each training, or each seed's own, (contexts, repeats);
-            NaN where there was no such trial.
+        contexts: names of the contexts, in order.
+        networks: network of each context.
+        values: means over the seeds of each training, or each seed's own score, (contexts,
+            repeats); NaN where there was no such trial.
     """
 
     contexts: tuple[str, ...]
@@ -35,16 +35,16 @@ class Scores:
 
     @property
     def means(self) -> np.ndarray:
-        """Mean over repeats, (contexts,)."""
+        """Return means over repeats, (contexts,)."""
         return np.nanmean(self.values, axis=1)
 
     def of_each(self) -> dict[str, float]:
-        """Network -> mean over its contexts."""
+        """Return the mean over the contexts of each network."""
         means, where = self.means, np.array(self.networks)
         return {name: float(means[where == name].mean()) for name in dict.fromkeys(self.networks)}
 
     def minus(self, other: Scores) -> Scores:
-        """Return the differences on the contexts that both have, from the other's mean."""
+        """Return the differences to the other's means, on the contexts that both have."""
         theirs = dict(zip(other.contexts, other.means, strict=True))
         both = [i for i, context in enumerate(self.contexts) if context in theirs]
         rest = np.array([[theirs[self.contexts[i]]] for i in both]).reshape(-1, 1)
@@ -53,7 +53,7 @@ class Scores:
 
 
 def scores(rows: Sequence[Row], evaluations: int) -> Scores:
-    """Gather what rows of one agent say after so many evaluations; the others are left out."""
+    """Collect scores after ``evaluations`` from rows of one agent; rows without are left out."""
     key = f"after {evaluations}"
     known: dict[str, dict[str | int, list[float]]] = {}
     networks: dict[str, str] = {}
@@ -72,9 +72,9 @@ def scores(rows: Sequence[Row], evaluations: int) -> Scores:
 
 
 def estimate(scores: Scores) -> Estimate:
-    """Interquartile mean over contexts and its 95 % percentile bootstrap interval.
+    """Compute the interquartile mean over contexts and its 95 % percentile bootstrap interval.
 
-    With one network there is no interval: it says nothing about others.
+    With a single network there is no interval, since it says nothing about others.
 
     Raises:
         ValueError: there are no scores.
@@ -85,7 +85,7 @@ def estimate(scores: Scores) -> Estimate:
     names = list(dict.fromkeys(scores.networks))
     if len(names) == 1:
         return Estimate(value, np.array(np.nan), np.array(np.nan))
-    rng = np.random.default_rng(0)  # the same report from the same rows
+    rng = np.random.default_rng(0)  # the same rows give the same report
     where = np.array([names.index(network) for network in scores.networks])
     networks = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     repeats = scores.values.shape[1]
@@ -96,13 +96,14 @@ def estimate(scores: Scores) -> Estimate:
 
 
 def _means(values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Means over repeats that were drawn so many times.
+    """Compute means over resampled repeats.
 
     Args:
         values: (contexts, repeats), NaN where there is none.
-        times: (resamples, repeats).
+        times: (resamples, repeats), how often each repeat was drawn.
 
     Returns:
+        (resamples, contexts); the mean over all repeats where no drawn one has a value.
         (resamples, contexts); the mean over all where none that was drawn has a value.
     """
     known = np.isfinite(values)
@@ -112,11 +113,11 @@ def _means(values: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _weighted_iqm(values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Interquartile means of values that stand so many times each, as ``iqm`` of them written out.
+    """Compute interquartile means of weighted values, as ``iqm`` of values repeated that often.
 
     Args:
         values: (resamples, n).
-        times: (resamples, n), whole numbers.
+        times: (resamples, n), integer weights.
 
     Returns:
         (resamples,).

@@ -1,4 +1,4 @@
-"""Trainings of policies on the networks of a suite, each a job and then a file.
+"""Trainings of policies on the networks of a suite; each is a job and results in a file.
 
 | learner                                | learns from                                            |
 |----------------------------------------|--------------------------------------------------------|
@@ -27,18 +27,18 @@ from benchmarks.studies.runs import BenchmarkError
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """One training of a policy, a job for an executor.
+    """One training of a policy: a job for an executor.
 
     Attributes:
-        learner: what learns, see above.
-        seed: of all that it draws, the networks to learn from included.
-        suite: name or file of the suite to learn from.
-        networks: how many of its networks; ``None``: all.
+        learner: name of the learner, see above.
+        seed: seed of all random numbers, including the choice of networks to train on.
+        suite: name or file of the training suite.
+        networks: number of its networks to train on; ``None``: all.
         out: folder of the logs and of the policy's file.
-        size: members of the ensemble, or episodes.
-        apart: whether the file's name tells the seed.
-        hyperparams: folder of SB3's rows; ``None``: those that come with the agents.
-        changes: entries of the row with other values.
+        size: number of members of the ensemble, or of episodes.
+        apart: whether the file's name contains the seed.
+        hyperparams: folder of SB3's hyperparameters; ``None``: those that come with the agents.
+        changes: hyperparameters to override.
     """
 
     learner: str
@@ -59,12 +59,12 @@ class Training:
 
     @property
     def path(self) -> Path:
-        """The policy's file."""
+        """Path of the policy's file."""
         return self.out / f"{self.name}.safetensors"
 
     @property
     def steps(self) -> int:
-        """Epochs of all members, or episodes."""
+        """Number of epochs of all members, or of episodes."""
         if self.learner != "amc-policy":
             return self.size
         from benchmarks.transfer.training import EPOCHS
@@ -76,20 +76,20 @@ class Training:
 
 
 def run(trainings: Sequence[Training], executor: Executor, console: Console) -> bool:
-    """Carry out trainings whose files are not there yet.
+    """Carry out trainings that have no file yet.
 
     Args:
-        trainings: which.
-        executor: how to carry them out, by ``work``.
-        console: where to show progress.
+        trainings: trainings to carry out.
+        executor: executor that runs them by ``work``.
+        console: console to show progress on.
 
     Returns:
-        Whether none failed.
+        True if no training failed.
     """
     missing = [each for each in trainings if not each.path.exists()]
     for each in trainings:
         if each not in missing:
-            said = f"{each.path} is there and stays; to train it again, remove it"
+            said = f"{each.path} exists and is kept; remove it to train it again"
             console.print(said, highlight=False, soft_wrap=True, markup=False)
 
     def keep(training: Training, content: bytes) -> str:
@@ -101,7 +101,7 @@ def run(trainings: Sequence[Training], executor: Executor, console: Console) -> 
 
 
 def work(training: Training, told: Told) -> bytes:
-    """Train a policy, and return the content of its file."""
+    """Train a policy, and return the contents of its file."""
     suite = _part(suite_of(training.suite), training.networks, training.seed)
     if training.learner == "amc-policy":
         return _ensemble(training, suite, told)
@@ -129,7 +129,7 @@ def _ensemble(training: Training, suite: Suite, told: Told) -> bytes:
 
     known = [log for log in read(training.out / "logs") if log.network in suite.networks]
     if not known:
-        raise BenchmarkError(f"no plans in {training.out / 'logs'}: transfer log evaluates some")
+        raise BenchmarkError(f"no plans in {training.out / 'logs'}; make them with transfer log")
     members, first = training.size, training.seed * training.size
     return save(
         named(
@@ -142,12 +142,12 @@ def _ensemble(training: Training, suite: Suite, told: Told) -> bytes:
 
 
 def _part(suite: Suite, networks: int | None, seed: int) -> Suite:
-    """Return contexts of so many networks, those that the seed draws.
+    """Return the contexts of this many networks, drawn by the seed.
 
-    More networks of one seed are those of fewer, and others.
+    With the same seed, a larger number gives a superset.
 
     Raises:
-        BenchmarkError: there are not so many.
+        BenchmarkError: the suite has fewer networks.
     """
     if networks is None:
         return suite

@@ -1,8 +1,8 @@
-"""Plans of many networks that were evaluated: what a policy learns from.
+"""Evaluated plans of many networks, which a policy learns from.
 
-One safetensors file for each network.  Of each budget it holds `RATIO/counts` (n, T), int32,
-`RATIO/rows` (n, T, features) and `RATIO/uniform` (1, T, features) of the uniform plan, float16, and
-`RATIO/rewards` (n,), relative ones.
+One safetensors file for each network.  For each budget it holds `RATIO/counts` (n, T), int32,
+`RATIO/rows` (n, T, features) and, for the uniform plan, `RATIO/uniform` (1, T, features), float16,
+and the relative rewards `RATIO/rewards` (n,).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from amc_gym.suites.environment import SuiteEnv
 from amc_gym.suites.suite import Suite
 
 NOISE = 0.6
-"""Largest standard deviation of log-factors that a plan differs by from a mixture of known ones."""
+"""Largest standard deviation of the noise on log-counts, added to mixtures of known plans."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Log:
     """Plans of one context.
 
     Attributes:
-        network: of the context.
-        rows: what ``Units.rows`` says of the plans, (n, T, features) float32.
-        uniform: the same of the uniform plan, (1, T, features) float32.
+        network: network of the context.
+        rows: ``Units.rows`` of the plans, (n, T, features) float32.
+        uniform: ``Units.rows`` of the uniform plan, (1, T, features) float32.
         rewards: relative rewards of the plans, (n,) float32.
     """
 
@@ -45,17 +45,17 @@ class Log:
 
 
 def env_of(context: Context) -> SuiteEnv:
-    """Make the environment whose episodes all have one context, with the first one begun."""
+    """Make an environment whose episodes all have this context, with the first one begun."""
     env = SuiteEnv(Suite(f"only {context.name}", [context]))
     env.reset()
     return env
 
 
 def drawn(units: Units, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw plans around and between those that are known before, counts (n, T) int64.
+    """Draw plans around and between those that are known without a search, counts (n, T) int64.
 
-    The known ones come first.  Each other one mixes their logarithms and adds noise to each unit,
-    whose strength differs from plan to plan.
+    The known plans come first.  Each other plan mixes their logarithms and adds noise to each unit;
+    the strength of the noise differs from plan to plan.
     """
     logs = np.vstack([np.log(units.anchors), units.mixtures(n, NOISE, rng)])[:n]
     return units.counts(logs)
@@ -70,7 +70,7 @@ def relative(problem: Problem, counts: np.ndarray) -> np.ndarray:
 
 
 def write(suite: Suite, out: Path, plans: int) -> None:
-    """Evaluate plans on every context of a suite; networks that the folder holds are skipped."""
+    """Evaluate plans on every context of a suite, skipping networks that have a file already."""
     out.mkdir(parents=True, exist_ok=True)
     with counter() as bar:
         counted = bar.add_task("plans", total=len(suite.networks))
@@ -98,7 +98,7 @@ def _tensors(contexts: Sequence[Context], plans: int) -> dict[str, np.ndarray]:
 
 
 def read(folder: Path) -> Iterator[Log]:
-    """Read what ``write`` has written, in the order of the networks' names."""
+    """Read what ``write`` wrote, in the order of the networks' names."""
     for path in sorted(folder.glob("*.safetensors")):
         tensors = load_file(path)
         for ratio in sorted({name.partition("/")[0] for name in tensors}):

@@ -1,4 +1,4 @@
-"""Plots of the page of `python -m benchmarks transfer`, as `figures` has them as pictures."""
+"""Plots of the page of `python -m benchmarks transfer`, the counterparts of `figures`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Styles = Mapping[str, Style]
 
 
 def score(summary: Summary, group: str, style: Styles) -> go.Figure:
-    """Best score so far against evaluations, over the contexts of a group."""
+    """Plot the best score so far against evaluations, over the contexts of a group."""
     figure = new_figure("evaluations", "best relative reward so far", 460)
     found = summary.curves[group]
     for name, curve in sorted(found.items(), key=lambda item: -max(_values(item[1]))):
@@ -27,7 +27,7 @@ def score(summary: Summary, group: str, style: Styles) -> go.Figure:
 
 
 def families(summary: Summary, style: Styles) -> go.Figure | None:
-    """Score of one plan on each network, family by family."""
+    """Plot the score of one plan on each network, family by family."""
     found = summary.zero_shot
     if not found:
         return None
@@ -62,7 +62,7 @@ def families(summary: Summary, style: Styles) -> go.Figure | None:
 
 
 def gaps(summary: Summary, style: Styles) -> go.Figure | None:
-    """Score of one plan in each group, from near to far."""
+    """Plot the score of one plan in each group, from near to far."""
     found = summary.gap
     if not found:
         return None
@@ -87,7 +87,7 @@ def gaps(summary: Summary, style: Styles) -> go.Figure | None:
 
 
 def sizes(summary: Summary, policy: str) -> go.Figure | None:
-    """Score of a policy's first plan against its training networks, a line for each group."""
+    """Plot the score of a policy's first plan against its training networks, one line per group."""
     found = summary.sizes.get(policy)
     if not found:
         return None

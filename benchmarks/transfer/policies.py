@@ -1,6 +1,6 @@
-"""Names of policies' files, and what they tell: NAME[-nNETWORKS][-sSEED].
+"""Names of policies' files and what they say: NAME[-nNETWORKS][-sSEED].
 
-Several trainings of a policy differ in their seed alone, so that an interval can be over them:
+Several trainings of a policy differ only in their seed, so that an interval can be over them:
 amc-policy-n20-s0 and amc-policy-n20-s1 are two trainings on 20 networks each.
 """
 
@@ -16,12 +16,12 @@ _NAME = re.compile(r"(?P<name>.+?)(?:-n(?P<networks>\d+))?(?:-s\d+)?")
 
 
 def label(row: Row) -> str:
-    """Name an agent as tables do: by its policy, or by itself if it has none."""
+    """Name an agent as tables do: by its policy, or by its own name if it has none."""
     return _parts(row["policy"])[0] or row["agent"]
 
 
 def networks(policy: str) -> int | None:
-    """How many networks a policy was trained on; ``None``: its name does not tell."""
+    """Read from its name how many networks a policy was trained on; ``None``: it does not say."""
     return _parts(policy)[1]
 
 
@@ -33,9 +33,9 @@ def _parts(policy: str) -> tuple[str, int | None]:
 
 
 def by_label(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows of each agent; of a policy only trainings on the most networks.
+    """Group rows by agent, keeping for each policy only trainings on the most networks.
 
-    Trainings of which the name does not tell how many are on all.
+    Trainings whose names do not say the number are trainings on all networks.
     """
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

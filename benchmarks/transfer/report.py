@@ -1,4 +1,4 @@
-"""Report of trials: tables on the console, report.md, pictures, and report.html."""
+"""Report on trials: tables on the console, report.md, pictures, and report.html."""
 
 from __future__ import annotations
 
@@ -43,19 +43,20 @@ def write(folder: Path, console: Console, rows_file: str = "trials.parquet") -> 
     """Report on the trials of a folder, in it and on ``console``.
 
     Args:
-        folder: of the trials.
-        console: where the tables are shown.
+        folder: folder of the trials.
+        console: console to show the tables on.
         rows_file: name of the trials' file.
 
     Raises:
-        BenchmarkError: there are none; or plotly is not installed, and everything but report.html
-            is written.
+        BenchmarkError: there are no trials; or plotly is not installed, in which case everything
+            but report.html is written.
         OSError: the folder cannot be written.
     """
     rows = load(folder / rows_file)
     if not rows:
         raise BenchmarkError(
-            f"no trials in {folder}; first: python -m benchmarks transfer run --out {folder}"
+            f"no trials in {folder}; make some with: python -m benchmarks transfer run --out "
+            f"{folder}"
         )
     summary = Summary(rows)
     for group in summary.groups:
@@ -81,7 +82,7 @@ def _title(summary: Summary, group: str) -> str:
 
 
 def _trainings(summary: Summary) -> list[str]:
-    """Tell of each policy how many trainings were judged, of how many networks."""
+    """Say for each policy how many trainings were evaluated, on how many networks."""
     lines = []
     for name in summary.policies:
         policies = sorted(

@@ -1,4 +1,4 @@
-"""Rows of trials: what an agent came to on a context, as a Parquet file."""
+"""Rows of trials: the outcome of an agent on a context, in a Parquet file."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ COLUMNS: columnar.Columns = {
 }
 """Column -> its kind.
 
-* ``policy``: stem of the file of weights that was judged; empty of agents without one.
-* ``code``: ``agents.fingerprint`` of the agent's code and weights; empty where it is not known.
+* ``policy``: stem of the weight file that was evaluated; empty for agents without one.
+* ``code``: ``agents.fingerprint`` of the agent's code and weights; empty where it is unknown.
 * ``after N``: best relative reward of the first N evaluations; none where there were fewer.
 """
 
 Row = Mapping[str, Any]
 
 Key = tuple[str, str, str, int]
-"""Context, agent, policy and seed: there is one row of each."""
+"""Context, agent, policy and seed, which identify a row."""
 
 
 def key(row: Row) -> Key:
-    """Return what tells a row from all others."""
+    """Return what identifies a row."""
     return row["context"], row["agent"], row["policy"], row["seed"]
 
 
 def reaches(row: Row, episodes: int) -> bool:
-    """Whether a row tells all that a trial of so many evaluations would."""
+    """Return whether a row covers a trial of this many evaluations."""
     return all(row[f"after {n}"] is not None for n in AFTER if n <= episodes)
 
 
 def load(path: Path) -> list[Row]:
-    """Rows of a file; none where there is no file.
+    """Read the rows of a file; none if there is no file.
 
     Raises:
-        BenchmarkError: it holds something else.
-        OSError: it cannot be read.
+        BenchmarkError: the file holds something else.
+        OSError: the file cannot be read.
     """
     if not path.exists():
         return []
@@ -62,6 +62,6 @@ def load(path: Path) -> list[Row]:
 
 
 def save(path: Path, rows: Iterable[Row]) -> None:
-    """Write all rows, or leave the file as it is."""
+    """Write all rows; if this fails, the file stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columnar.write(path, COLUMNS, rows)

@@ -1,4 +1,4 @@
-"""Summaries of trials: scores of agents over groups, families and numbers of networks."""
+"""Summaries of trials: scores of agents by group, family and number of training networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ZERO_SHOT = {
     "output-allocation": 1,
     "random-shares": 100,
 }
-"""Agents that one plan of a policy is compared with -> their evaluations."""
+"""Agent that one plan of a policy is compared with -> its evaluations."""
 
 COMPARED = (
     (1, "uniform", 1),
@@ -41,17 +41,17 @@ COMPARED = (
     (10, "loss-allocation", 40),
     (40, "cma-es", 400),
 )
-"""Evaluations of a policy, and what it is to be as good as: an agent and its evaluations."""
+"""Evaluations of a policy, and what it should match: an agent and its evaluations."""
 
 
 def groups_of(rows: Sequence[Row]) -> list[str]:
-    """Groups in rows, from near to far; others behind, as they come."""
+    """Return the groups of the rows, from near to far, then unknown ones in order of appearance."""
     found = dict.fromkeys(row["group"] for row in rows)
     return [*(g for g in GROUPS if g in found), *(g for g in found if g not in GROUPS)]
 
 
 def titled(group: str) -> str:
-    """Return what a group is, as titles say it."""
+    """Describe a group for titles."""
     return f"{group}: {GROUPS[group]}" if group in GROUPS else group
 
 
@@ -61,13 +61,13 @@ def counted(n: int, what: str) -> str:
 
 
 def evaluated(name: str) -> str:
-    """Name an agent with what was evaluated of it where one plan of a policy is compared."""
+    """Name an agent with its evaluations, where it is compared with one plan of a policy."""
     after = ZERO_SHOT.get(name, 1)
     return f"{name}, best of {after}" if after > 1 else f"{name}, first plan"
 
 
 def policies_of(rows: Sequence[Row]) -> list[str]:
-    """Labels of what carries out a policy, as they come."""
+    """Return the labels of agents that apply a policy, in order of appearance."""
     return list(dict.fromkeys(label(row) for row in rows if row["policy"]))
 
 
@@ -75,19 +75,19 @@ Curves = Mapping[str, Mapping[int, Estimate]]
 """Agent, or another line's name -> evaluations, or networks -> score."""
 
 Difference = tuple[str, int, str, int]
-"""A policy and its evaluations, and an agent and its."""
+"""A policy and its evaluations, and an agent and its evaluations."""
 
 
 class Summary:
-    """Sums up rows, each part worked out when it is first asked for.
+    """Summary of rows; each part is computed on first use.
 
     Args:
-        rows: of trials.
+        rows: rows of trials.
 
     Attributes:
-        rows: these.
-        groups: of contexts, from near to far.
-        policies: labels of what carries out a policy.
+        rows: rows of trials.
+        groups: groups of contexts, from near to far.
+        policies: labels of agents that apply a policy.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -107,10 +107,10 @@ class Summary:
 
     @cached_property
     def zero_shot(self) -> dict[str, dict[str, Scores]]:
-        """Family -> agent -> scores of a policy's one plan, and of what it is compared with.
+        """Family -> agent -> scores of a policy's one plan, and of the agents it is compared with.
 
-        A network that is of no family of the zoo is its own; families that were seen in training
-        come first.
+        A network that belongs to no family of the zoo is its own family; families that were seen in
+        training come first.
         """
         tested = [row for row in self.rows if row["group"] not in ("train", "budgets")]
         found: dict[str, dict[str, Scores]] = {}
@@ -128,7 +128,7 @@ class Summary:
 
     @cached_property
     def gap(self) -> dict[str, dict[str, Estimate]]:
-        """Agent -> group -> score of a policy's one plan, and of what it is compared with."""
+        """Agent -> group -> score of a policy's one plan, and of the agents it is compared with."""
         found: dict[str, dict[str, Estimate]] = {name: {} for name in self._one_plan}
         for group, curve in self.curves.items():
             for name, n in self._one_plan.items():
@@ -140,8 +140,8 @@ class Summary:
     def sizes(self) -> dict[str, Curves]:
         """Policy -> group -> training networks -> score of one plan.
 
-        Trainings whose names do not tell are left out, and so is a policy that was trained on one
-        number of networks only.
+        Trainings whose names do not say the number are left out, and so is a policy that was
+        trained on a single number of networks.
         """
         found: dict[str, dict[str, dict[int, Estimate]]] = {}
         told = [row for row in self.rows if networks(row["policy"]) is not None]
@@ -160,14 +160,14 @@ class Summary:
 
     @cached_property
     def differences(self) -> dict[str, dict[Difference, tuple[Estimate, int]]]:
-        """Group -> what is compared -> interquartile mean difference, and over how many networks.
+        """Group -> comparison -> interquartile mean difference, and the number of networks.
 
         Differences are on the contexts that both have.
         """
         return {group: _differences(self.of(group)) for group in self.groups}
 
     def incomplete(self, group: str) -> list[str]:
-        """Agents that lack contexts of a group which others have: their means are of fewer."""
+        """Say which agents lack contexts of a group that others have; their means are of fewer."""
         mine = by_label(self.of(group))
         everything = {row["context"] for found in mine.values() for row in found}
         return [
@@ -202,14 +202,14 @@ def _families() -> dict[str, str]:
 
 
 def family_of(network: str) -> str:
-    """Return the family of a small network; another one's is its name."""
+    """Return the family of a small network; any other network is its own family."""
     return _families().get(network, network)
 
 
 def within(estimates: Iterable[Estimate], floor: float) -> np.ndarray:
-    """Values and ends of the intervals, none below ``floor``, (3, n).
+    """Return values and ends of the intervals, none below ``floor``, (3, n).
 
-    Both ends are the value where there is no interval.
+    Without an interval, both ends equal the value.
     """
     found = np.array([(float(e.value), float(e.low), float(e.high)) for e in estimates]).T
     return np.maximum(np.where(np.isnan(found), found[0], found), floor)

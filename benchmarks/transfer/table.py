@@ -17,17 +17,17 @@ FILE = Path(__file__).parents[1] / "results" / "transfer" / "trials.parquet"
 """Committed rows."""
 
 RANKED = 40
-"""Evaluations after which agents are put in order, or as many as they had."""
+"""Agents are ordered by their score after this many evaluations, or after as many as they had."""
 
 Cells = tuple[list[str], list[list[str]]]
-"""Header and lines."""
+"""Header and rows."""
 
 
 def transfer(group: str, kind: str = "scores") -> list[str]:
-    """Return a table of the committed rows over a group's contexts.
+    """Return a table of the committed rows of a group's contexts.
 
     Args:
-        group: of contexts.
+        group: group of contexts.
         kind: "scores" of agents, or "differences" between a policy and others.
 
     Raises:
@@ -41,9 +41,9 @@ def transfer(group: str, kind: str = "scores") -> list[str]:
 
 
 def score_cells(summary: Summary, group: str) -> Cells:
-    """Interquartile means of the relative reward, with intervals.
+    """Tabulate interquartile means of the relative reward, with intervals.
 
-    Agents are in the order of their best after 40 evaluations, or after as many as they had.
+    Agents are ordered by their best reward after 40 evaluations, or after as many as they had.
     """
     found = summary.curves[group]
     shown = [n for n in AFTER if any(n in each for each in found.values())]
@@ -53,7 +53,7 @@ def score_cells(summary: Summary, group: str) -> Cells:
 
 
 def difference_cells(summary: Summary, group: str) -> Cells:
-    """Compare policies with what they are to be as good as; intervals are of the difference."""
+    """Tabulate differences between policies and what they should match, with intervals."""
     lines = [
         [_after(policy, n), _after(agent, other), str(nets), cell(found, "+")]
         for (policy, n, agent, other), (found, nets) in summary.differences[group].items()
@@ -70,7 +70,7 @@ def _rank(estimates: Mapping[int, Estimate]) -> float:
 
 
 def cell(estimate: Estimate | None, sign: str = "-") -> str:
-    """Interquartile mean and its interval."""
+    """Format the interquartile mean and its interval."""
     if estimate is None:
         return ""
     value, low, high = (f"{float(x):{sign}.2f}" for x in vars(estimate).values())

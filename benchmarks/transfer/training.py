@@ -1,4 +1,4 @@
-"""Regression of relative rewards on what plans do to units: an ensemble of ``PlanValue``."""
+"""Training of an ensemble of ``PlanValue``: regression of relative rewards on plans' features."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from benchmarks.transfer.logs import Log
 EPOCHS, BATCH = 12, 256
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
 LOW, HIGH = -2.0, 1.1
-"""Relative rewards beyond are alike: a plan that loses three times as much as the uniform one is
-as useless as one that loses more."""
+"""Relative rewards are clipped to this range: a plan that loses three times as much as the uniform
+one is as useless as one that loses more."""
 
 GOOD = 2.0
-"""Weight more of plans that are better than the uniform one: it is among those that one chooses."""
+"""Extra weight of plans better than the uniform one, since the choice is made among those."""
 
 
 class Examples:
-    """Plans of many contexts, padded to the most units.
+    """Plans of many contexts, padded to the largest number of units.
 
     Attributes:
         rows: (n, T, SIZE) float32.
-        mask: (n, T) bool, true where there is a unit.
-        uniform: of each plan's uniform plan, (n,), places in ``bases``.
-        bases: rows of the uniform plans, (contexts, T, SIZE), and their masks (contexts, T).
-        rewards: (n,) clipped relative rewards.
+        mask: (n, T) bool, True where there is a unit.
+        uniform: index in ``bases`` of each plan's uniform plan, (n,).
+        bases: features of the uniform plans, (contexts, T, SIZE), and their masks (contexts, T).
+        rewards: clipped relative rewards, (n,).
     """
 
     def __init__(self, logs: Sequence[Log]) -> None:
@@ -42,7 +42,7 @@ class Examples:
         self.rewards = torch.from_numpy(rewards.clip(LOW, HIGH))
 
     def batch(self, chosen: Tensor) -> tuple[Tensor, ...]:
-        """Return rows, mask, the uniform plan's rows and mask of plans, cut to the most units."""
+        """Return features and mask of plans and of their uniform plans, without unused padding."""
         mask, base = self.mask[chosen], self.uniform[chosen]
         units = int(mask.sum(1).max())
         found = self.rows[chosen], mask, *(each[base] for each in self.bases)
@@ -50,7 +50,7 @@ class Examples:
 
 
 def _padded(rows: Sequence[np.ndarray], most: int) -> tuple[Tensor, Tensor]:
-    """Stack (n, T, SIZE) of several T -> (all n, most, SIZE) and masks (all n, most)."""
+    """Pad and stack arrays (n, T, SIZE) of different T -> (all n, most, SIZE), (all n, most)."""
     total = sum(map(len, rows))
     padded, mask = torch.zeros(total, most, SIZE), torch.zeros(total, most, dtype=torch.bool)
     start = 0
@@ -68,13 +68,13 @@ def fit(
     tell: Callable[[int], None] = lambda epoch: None,
     epochs: int = EPOCHS,
 ) -> PlanValue:
-    """Train one member.
+    """Train one member of the ensemble.
 
     Args:
         logs: plans of many contexts.
-        seed: of its weights and of the order of plans.
-        tell: called after each epoch with how many are done.
-        epochs: passes over all plans.
+        seed: seed of its initial weights and of the order of plans.
+        tell: called after each epoch with the number of finished epochs.
+        epochs: number of passes over all plans.
     """
     torch.manual_seed(seed)
     examples, net = Examples(logs), PlanValue()

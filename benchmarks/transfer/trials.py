@@ -1,4 +1,4 @@
-"""Agents on the contexts of test suites: the best relative reward after so many evaluations."""
+"""Trials of agents on test contexts: the best relative reward after several evaluation counts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Trial:
     """One agent with one seed.
 
     Attributes:
-        agent: its name.
-        seed: of everything that it draws.
-        episodes: evaluations that it may spend.
-        weights: file of the policy that is judged; ``None``: the agent has none.
+        agent: name of the agent.
+        seed: seed of all its random numbers.
+        episodes: number of evaluations that it may spend.
+        weights: file of the policy that is evaluated; ``None``: the agent has none.
         code: ``agents.fingerprint`` of its code and weights.
-        called: what the policy is called, if not by its file.
+        called: name of the policy, if it differs from the file's.
     """
 
     agent: str
@@ -48,17 +48,17 @@ class Trial:
 
     @property
     def policy(self) -> str:
-        """Name of the policy that is judged; empty where there is none."""
+        """Name of the policy that is evaluated; empty if there is none."""
         return self.called or ("" if self.weights is None else self.weights.stem)
 
 
 @dataclass(frozen=True, eq=False)
 class OnContext:
-    """Trials on one context, a job for an executor.
+    """Trials on one context: a job for an executor.
 
     Attributes:
-        context: where they are carried out.
-        trials: in order.
+        context: context to carry them out on.
+        trials: trials, in order.
     """
 
     context: Context
@@ -66,12 +66,12 @@ class OnContext:
 
     @property
     def name(self) -> str:
-        """Name of its process."""
+        """Name of the job's process."""
         return str(self.context.name)
 
     @property
     def steps(self) -> int:
-        """Evaluations that the trials may spend together."""
+        """Number of evaluations that the trials may spend together."""
         return sum(trial.episodes for trial in self.trials)
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class OnContext:
 
 
 def some(contexts: Sequence[Context], most: int | None) -> list[Context]:
-    """Choose at most so many contexts of each network, those of the middle budgets first."""
+    """Choose at most ``most`` contexts of each network, those of the middle budgets first."""
     networks: dict[str, list[Context]] = defaultdict(list)
     for context in contexts:
         networks[str(context.network)].append(context)
@@ -97,21 +97,23 @@ def trials_of(
     """Return the trials of each context.
 
     Args:
-        budgets: agent -> evaluations that it may spend.
-        seeds: of each agent that is not deterministic.
-        weights: policies to judge with every agent that takes weights; by default its own.
+        budgets: agent -> number of evaluations that it may spend.
+        seeds: number of seeds of each agent that is not deterministic.
+        weights: policies to evaluate with every agent that takes weights; by default its own.
 
     Raises:
-        BenchmarkError: two files of one name, of which rows could not tell apart.
+        BenchmarkError: two files have the same name, so that rows could not tell them apart.
         OSError: a file cannot be read.
     """
     if len({path.stem for path in weights}) < len(weights):
-        raise BenchmarkError("--weights names two files of one name: rows are told apart by it")
+        raise BenchmarkError(
+            "--weights has two files of the same name, which identifies their rows: rename one"
+        )
     judged = {agent: _policies(agent, weights) for agent in budgets}
     for path in weights:
         if not any(path.resolve() in paths for paths in judged.values()):
             raise BenchmarkError(
-                f"--agents names none that carries out {path}: those of policies are "
+                f"--agents names no agent that can load {path}: add one of "
                 f"{', '.join(f'{agent}=1' for agent in LOADERS.values())}"
             )
     found = []
@@ -125,7 +127,7 @@ def trials_of(
 
 
 def _policies(agent: str, weights: Sequence[Path]) -> Sequence[Path | None]:
-    """Files that an agent is to be judged with; ``None`` of one that takes none."""
+    """Return the files that an agent is to be evaluated with; ``None`` for one that takes none."""
     taken = inspect.signature(agents.FACTORIES[agent].factory).parameters.get("weights")
     if taken is None:
         return [None]
@@ -142,17 +144,17 @@ def run(
     executor: Executor,
     console: Console,
 ) -> bool:
-    """Carry out trials on contexts, but for those that the file holds.
+    """Carry out trials on contexts, except those that the file already holds.
 
     Args:
-        contexts: of test suites.
-        trials: on each of them.
+        contexts: contexts of test suites.
+        trials: trials on each of them.
         out: Parquet file of the rows, written after each trial.
-        executor: how to carry out ``OnContext``, by ``work``.
-        console: where to show progress.
+        executor: executor that runs ``OnContext`` by ``work``.
+        console: console to show progress on.
 
     Returns:
-        Whether none failed.
+        True if no trial failed.
     """
     known = {rows.key(row): row for row in rows.load(out)}
     jobs = []
@@ -179,7 +181,7 @@ def _is_done(known: Mapping[rows.Key, Row], context: Context, trial: Trial) -> b
 
 
 def work(job: OnContext, told: Told) -> list[Row]:
-    """Carry out trials, tell of each one's row as it comes, and return all."""
+    """Carry out trials, report each one's row as it comes, and return all rows."""
     spent, found = 0, []
     for trial in job.trials:
         before = spent
@@ -207,7 +209,7 @@ def _row(context: Context, trial: Trial, told: Any) -> Row:
 
 
 def played(context: Context, trial: Trial, told: Callable[[int], None] | None) -> agents.Result:
-    """Carry out a trial on a context; ``told``: called after each evaluation."""
+    """Carry out a trial on a context; ``told`` is called after each evaluation."""
     given = {} if trial.weights is None else {"weights": trial.weights}
     agent = agents.make(trial.agent, env_of(context), trial.seed, **given)
     return agent.learn(trial.episodes, None, told)

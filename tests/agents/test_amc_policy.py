@@ -69,7 +69,7 @@ def test_with_plain_rewards_the_uniform_plan_is_the_second():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"reward": "error-log-macs", "preserve_ratio": None}, "foretells scores"),
+        ({"reward": "error-log-macs", "preserve_ratio": None}, "predicts scores"),
         ({"granularity": "weight", "resource": "params", "preserve_ratio": 0.3}, "granularity"),
     ],
 )

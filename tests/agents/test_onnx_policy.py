@@ -84,7 +84,7 @@ def node(kind: str, *inputs: str, **options: Any) -> Any:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "other features": ({"shape": ("n", 11), "weights": np.zeros((11, 1))}, "sees 11 numbers"),
+    "other features": ({"shape": ("n", 11), "weights": np.zeros((11, 1))}, "expects 11 numbers"),
     "images": ({"shape": (1, 3, 8, FEATURES)}, "should be .n, features"),
     "many at a time": ({"shape": (7, FEATURES)}, "7 observations at a time"),
     "two actions": ({"weights": np.zeros((FEATURES, 2))}, r"\(1, 1\) finite actions"),

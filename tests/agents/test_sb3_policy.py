@@ -146,7 +146,7 @@ def test_files_of_something_else_are_refused(
     with pytest.raises(OSError, match="NaN"):
         read(changed(files["sac"], tmp_path / "nan.safetensors", nan))
     (tmp_path / "x.safetensors").write_bytes(b"PK\x03\x04 a pickled one")
-    with pytest.raises(OSError, match="no file of a policy's weights"):
+    with pytest.raises(OSError, match="not a file of a policy's weights"):
         read(tmp_path / "x.safetensors")
     with pytest.raises(OSError, match="not a policy of Stable-Baselines3"):
         read(agents.amc_policy.WEIGHTS)

@@ -331,7 +331,7 @@ def test_shrunk_plans_are_compared_with_those_cut_first_and_the_full_network_is_
     rows = rows_of([outcome, *others])
     assert {row.agent for row in rows} == {FULL, "uniform", "uniform, shrunk"}
     longer = replace(outcome, recipe=outcome.recipe | {"shrink": 2})
-    with pytest.raises(ValueError, match="different shrinking"):
+    with pytest.raises(ValueError, match="differ in shrinking"):
         rows_of([outcome, longer, *others])
 
 
@@ -341,7 +341,7 @@ def test_what_cannot_be_compared_is_refused(uniform: Record, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="full network is not fine-tuned"):
         rows_of([outcome])
     other = replace(outcome, recipe=outcome.recipe | {"epochs": 7})
-    with pytest.raises(ValueError, match="different recipes"):
+    with pytest.raises(ValueError, match="differ in recipes"):
         rows_of([outcome, other])
     broken = tmp_path / "broken.json"
     broken.write_text("{}")

@@ -240,7 +240,7 @@ def test_changed_missing_and_other_files_are_rejected(folder: Path) -> None:
     (folder / PLAN).write_bytes(plan + b" ")
     assert reasons(folder) == [f"{PLAN}: tampered file: its sha256 is not the one in {FILE}"]
     put(folder, pickle.dumps(Bomb()))
-    assert "not JSON: it is no text" in reasons(folder)[0]
+    assert "not JSON: it is not text" in reasons(folder)[0]
     put(folder, b"[" * 100_000)
     assert "nested too deeply" in reasons(folder)[0]
     put(folder, plan)
@@ -312,7 +312,7 @@ def test_a_folder_without_a_submission_is_one_line(
 def test_submitting_says_what_is_wrong(honest: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"no run of 'unifrom'; it holds amc-ddpg, "):
         submit(RESULTS, "unifrom", tmp_path / "new", ["Ada"])
-    with pytest.raises(BenchmarkError, match="exists already"):
+    with pytest.raises(BenchmarkError, match="already exists"):
         submit(RESULTS, "uniform", honest, ["Ada"])
     with pytest.raises(BenchmarkError, match="names nobody"):
         submit(RESULTS, "uniform", tmp_path / "new", [])

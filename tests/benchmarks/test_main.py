@@ -38,7 +38,7 @@ def test_alone_it_prints_help() -> None:
     ("arguments", "message"),
     [
         (["--env", "AMC-MobilNet-v0"], "AMC-MobileNet"),
-        (["--env", "CartPole-v1"], "no compression environment"),
+        (["--env", "CartPole-v1"], "not a compression environment"),
         (["--env", "no_such_module:AMC-v0"], "no_such_module"),
         (["--agents", "gues,uniform"], "did you mean 'guess'"),
         (["--agents", ","], "names no agent"),

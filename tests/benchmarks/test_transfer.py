@@ -126,7 +126,7 @@ def test_each_training_is_judged(suite: Suite, tmp_path: Path, console: Console)
     assert found[1]["after 1"] == found[2]["after 1"]
     assert list(policies.by_label(found)) == ["uniform", "mine"]
     assert policies.networks(found[1]["policy"]) == 20
-    with pytest.raises(BenchmarkError, match="two files of one name"):
+    with pytest.raises(BenchmarkError, match="two files of the same name"):
         trials.trials_of({"amc-policy": 1}, 1, [paths[0], tmp_path / "x" / paths[0].name])
 
 
@@ -138,7 +138,7 @@ def test_each_training_is_judged(suite: Suite, tmp_path: Path, console: Console)
         (["--groups", "member"], "members"),
         (["--workers", "0"], "at least 1"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
-        (["--weights", "nowhere-s*.safetensors"], "no file is called"),
+        (["--weights", "nowhere-s*.safetensors"], "no file matches"),
     ],
 )
 def test_bad_words_are_one_line(
@@ -180,7 +180,7 @@ def test_trainings_become_files_once(
         ("sb3-policy", "sb3-sac-n1"),
         ("amc-policy", "amc-policy-n1-s3"),
     ]
-    with pytest.raises(BenchmarkError, match="names none that carries out"):
+    with pytest.raises(BenchmarkError, match="names no agent that can load"):
         trials.trials_of({"amc-policy": 1}, 1, [second])
 
 

@@ -27,7 +27,7 @@ def test_each_broken_link_and_foreign_file_is_told(tmp_path: Path) -> None:
     )
     assert said(tmp_path, page) == [
         "page.html loads https://cdn.example/x.js, which is not a part of the site",
-        "page.html links to gone.html, which is no file of the site",
+        "page.html links to gone.html, which is not a file of the site",
         "page.html links to other.html#gone, which has no such anchor",
-        "page.html links to gone.png, which is no file of the site",
+        "page.html links to gone.png, which is not a file of the site",
     ]

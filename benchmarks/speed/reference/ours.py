@@ -1,4 +1,4 @@
-"""Our environment on the same problem, and the reference's re-fit in our terms."""
+"""Our environment on the same problem, and the reference's re-fit expressed in our terms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ours:
     """Our environment on a problem.
 
     Args:
-        problem: network, images, plans.
+        problem: network, images and plans.
         precision: "float32" or "bf16".
     """
 
@@ -43,8 +43,8 @@ class Ours:
         self._env: AMCEnv | None = None
 
     def construct(self) -> dict[str, float]:
-        """Build task and environment: splits compared, network traced, layers calibrated."""
-        # A constant of the library, since the reference's default has served well.
+        """Build task and environment: compare splits, trace the network, calibrate the layers."""
+        # A constant of the library: the reference's default has proved a good choice.
         statistics.POSITIONS_PER_IMAGE = self._problem.scale.points
         task = CompressionTask(
             self._network, self._problem.calibration, self._problem.reward, self._problem.test
@@ -60,14 +60,14 @@ class Ours:
         return {}
 
     def episode(self, counts: Sequence[int]) -> dict[str, float]:
-        """One episode of the plan that keeps ``counts[u]`` channels of unit u."""
+        """Play one episode of the plan that keeps ``counts[u]`` channels of unit u."""
         env = self._env
         assert env is not None
         env.engine.evaluator.forget()  # two plans may be the same
         began, cpu_began = time.perf_counter(), time.process_time()
         _, info = env.execute(counts)
         elapsed, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
-        # Once more, apart: inside the episode building and evaluating may overlap.
+        # Again, separately: inside the episode, building and evaluating may overlap.
         began = time.perf_counter()
         env.engine.evaluator.network(counts)
         refit_s = time.perf_counter() - began
@@ -80,13 +80,13 @@ class Ours:
         }
 
     def agree(self, path: Path) -> dict[str, list[float]]:
-        """Accuracies of the plans when we re-fit on the reference's samples.
+        """Return the plans' accuracies when we re-fit on the reference's samples.
 
         Args:
-            path: what ``Theirs.samples`` wrote.
+            path: file written by ``Theirs.samples``.
 
         Returns:
-            Under ``samples``, of each plan, with our fit; under ``classifier``, with the
+            "samples", for each plan with our fit, and "classifier", for each plan with the
             reference's fit of the classifier as well.
         """
         assert self._env is not None
@@ -96,7 +96,8 @@ class Ours:
         def accuracy(pruner: Pruner, counts: Sequence[int]) -> float:
             if counts[-1] == graph.full[-1]:
                 pruner = fits["samples"]  # the reference leaves a full classifier as it is
-            # The plain way: norms unfolded, a new network, the layers' fits put into it.
+            # Without optimizations: norms not folded, a new network with the layers' fits put into
+            # it.
             readers = [unit.consumers[0] for unit in graph.units]
             weights = {name: pruner.tensors(counts, name)["weight"] for name in readers}
             network = slim(self._network, graph, pruner.layout(counts), weights)
@@ -113,18 +114,19 @@ class Ours:
 def refitted(
     network: nn.Module, graph: ChannelGraph, samples: Mapping[str, Tensor], *, twice: bool
 ) -> Pruner:
-    """Our pruner, re-fitting on the reference's samples.
+    """Return our pruner, re-fitting on the reference's samples.
 
-    The reference fits every layer to its recorded output, which for the classifier holds the bias,
+    The reference fits every layer to its recorded output, which for the classifier includes the
+    bias,
     and leaves the bias in the layer, where it is added again.  With X its samples, W0 and b the
     classifier's weight and bias, it solves X_S W = X W0 + 1 b', whose normal equations are those
     of our target X W1 with W1 = W0 + (X'X)^-1 X'1 b'.
 
     Args:
-        network: the original one.
+        network: the original network.
         graph: its channel graph; unit u is read by one layer, the reference's u-th.
         samples: "gram.u" (channels, channels) and "sum.u" (channels,), float64.
-        twice: fit the classifier as the reference does.
+        twice: fit the classifier as the reference does, with the bias counted twice.
     """
     grams = {
         unit.consumers[0]: samples[f"gram.{index}"][None] for index, unit in enumerate(graph.units)
@@ -136,7 +138,7 @@ def refitted(
         classifier = network.get_submodule(graph.units[last].consumers[0])
         assert isinstance(classifier, nn.Linear)
         gram, total = samples[f"gram.{last}"], samples[f"sum.{last}"]
-        # As little as keeps the matrix invertible: the reference adds nothing.
+        # The least that keeps the matrix invertible: the reference adds nothing.
         gram = gram + 1e-9 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
         with torch.no_grad():
             moved = torch.outer(classifier.bias.double(), torch.linalg.solve(gram, total))

@@ -1,15 +1,15 @@
-"""The problem of both sides: one network, the same images, the same plans, in one folder.
+"""The problem that both sides solve: one network, the same images and plans, in one folder.
 
-No ImageNet is at hand, so the images are synthetic.  Each has one hue, and the hue is the label,
-one of ten, under coarse patches of other colours and noise.  The network is not trained either:
-that would take a core hours at 224 x 224.  Its 1 x 1 kernels are random, its depthwise kernels
-random and positive, so that they smooth (with signs a random network this deep amplifies the noise
-until nothing else is left), its batch norms hold the statistics of one batch and shift by 1, and
-its classifier is fitted by least squares to the features of calibration images.
+ImageNet is not available here, so the images are synthetic.  Each has one of ten hues, which is its
+label, under coarse patches of other colours and noise.  The network is not trained either, which
+would take hours of a core at 224 x 224.  Its 1 x 1 kernels are random.  Its depthwise kernels are
+random and positive, so that they smooth: with signs, so deep a random network amplifies the noise
+until nothing else is left.  Its batch norms hold the statistics of one batch and shift by 1.  Its
+classifier is fitted by least squares to the features of calibration images.
 
-That is far above chance.  Narrow networks lose accuracy by the plans; the one of full width hardly
-does, so that there equal numbers of hits, with and without the reference's doubled bias, are what
-shows that both sides re-fit alike.  None of it says anything about accuracies on ImageNet.
+The accuracy is far above chance.  Plans cost narrow networks accuracy, but hardly the one of full
+width.  There, equal numbers of correct images, with and without the reference's doubled bias, are
+the evidence that both sides re-fit alike.  None of this says anything about accuracies on ImageNet.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ MAX_SPARSITY = 0.8
 SPLITS = ("calibration", "reward", "test")
 HUES = 10
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
-TEST_IMAGES = 10  # our environment wants the split and never looks at it
-CHUNK = 8  # images made, or run, at a time: more would leave the processor's caches
-FITTED = 1500  # images that the classifier is fitted to, at most
-RIDGE = 1e-3  # of that fit, of the mean squared feature
+TEST_IMAGES = 10  # our environment requires the split but never uses it
+CHUNK = 8  # images made or run at a time: more would not fit into the processor's caches
+FITTED = 1500  # largest number of images that the classifier is fitted to
+RIDGE = 1e-3  # of that fit, relative to the mean squared feature
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class Scale:
     """The size of a comparison.
 
     Attributes:
-        size: side of the square images.
+        size: height and width of the images.
         width: multiplier of MobileNet's channel counts.
-        classes: length of the logits; the labels are the first ten.
-        reward_images: that every plan is evaluated on.
-        calibration_batches: of ``batch_size`` images, that layers are re-fitted on.
-        batch_size: of calibration and of the reference's evaluation.
+        classes: number of classes; only the first ten occur as labels.
+        reward_images: number of images that every plan is evaluated on.
+        calibration_batches: number of batches that layers are re-fitted on.
+        batch_size: images per calibration batch, and per batch of the reference's evaluation.
         points: sampled positions of a feature map for each calibration image.
-        episodes: of each side, each with a plan of its own.
-        threads: of each process.
+        episodes: number of episodes of each side, each with a different plan.
+        threads: threads of each process.
 
     Raises:
         ValueError: a number is out of range.
@@ -89,7 +89,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Problem:
-    """Files that ``make`` left in a folder."""
+    """Files that ``make`` wrote into a folder."""
 
     folder: Path
     scale: Scale
@@ -99,14 +99,14 @@ class Problem:
     test: Split
 
     def network(self) -> MobileNetV1:
-        """Return the network to be compressed, in eval mode."""
+        """Return the network to compress, in eval mode."""
         network = MobileNetV1(self.scale.classes, self.scale.width)
         network.load_state_dict(load_file(self.folder / "network.safetensors"))
         return network.eval()
 
 
 def make(folder: Path, scale: Scale) -> None:
-    """Write images, network and plans for ``load``; a scale always gets the same ones."""
+    """Write images, network and plans for ``load``; they depend on nothing but the scale."""
     numbers = (scale.calibration_batches * scale.batch_size, scale.reward_images, TEST_IMAGES)
     for seed, (name, number) in enumerate(zip(SPLITS, numbers, strict=True)):
         _write_images(folder, name, number, scale.size, seed)
@@ -118,17 +118,17 @@ def make(folder: Path, scale: Scale) -> None:
 
 
 def load(folder: Path) -> Problem:
-    """Read what ``make`` wrote; images stay in their files, mapped."""
+    """Read what ``make`` wrote; images stay in their memory-mapped files."""
     document = json.loads((folder / "problem.json").read_text())
     splits = [_split(folder, name) for name in SPLITS]
     return Problem(folder, Scale(**document["setting"]), document["plans"], *splits)
 
 
 def draw_plans(network: nn.Module, scale: Scale) -> list[list[int]]:
-    """Plans irregular from layer to layer, each just within half of the MACs.
+    """Draw plans irregular from layer to layer, each just within half of the MACs.
 
     Raises:
-        ValueError: the network is too narrow for that.
+        ValueError: the network is too narrow for this.
     """
     graph = trace(network, torch.zeros(1, 3, scale.size, scale.size))
     cost = RESOURCES["macs"].of_channels(graph).total
@@ -148,7 +148,7 @@ def draw_plans(network: nn.Module, scale: Scale) -> list[list[int]]:
         return [nearest(choices, wanted) for choices, wanted in pairs]
 
     def largest(shape: np.ndarray) -> list[int]:
-        levels = np.linspace(0, 1, 300)  # at 0 every unit keeps its least, which is within
+        levels = np.linspace(0, 1, 300)  # at 0 every unit keeps its minimum, which is within budget
         over = bisect_left(levels, True, key=lambda level: not budget.admits(counts(level, shape)))
         return counts(levels[over - 1], shape)
 
@@ -168,14 +168,14 @@ def _write_images(folder: Path, name: str, number: int, size: int, seed: int) ->
 
 
 def _images(number: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images, uint8 (number, 3, size, size), and their labels."""
+    """Make images, uint8 (number, 3, size, size), and their labels."""
     labels = torch.randint(HUES, (number,), generator=draw)
-    # Neighbouring hues stay a fifth of their distance apart, before patches and noise.
+    # Neighbouring hues are separated by a fifth of their distance, before patches and noise.
     hue = (labels + 0.8 * (torch.rand(number, generator=draw) - 0.5)) * (2 * math.pi / HUES)
     colour = torch.stack([torch.cos(hue - k * 2 * math.pi / 3) for k in range(3)], 1)
 
     def patches(channels: int) -> Tensor:
-        """Coarse ones, which an average over the image does not remove at any size."""
+        """Draw coarse patches, which an average over the image does not remove at any size."""
         coarse = torch.randn(number, channels, 4, 4, generator=draw)
         return F.interpolate(coarse, size=(size, size), mode="bilinear")
 
@@ -186,14 +186,14 @@ def _images(number: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tens
 
 
 def _split(folder: Path, name: str) -> Split:
-    # Copy on write: mapped like a file that is only read, and torch does not mind.
+    # Mapped copy on write: torch would warn about a read-only mapping.
     images = torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="c"))
     return Split(images, torch.from_numpy(np.load(folder / f"{name}-labels.npy")), MEAN, STD)
 
 
 @torch.no_grad()
 def _network(calibration: Split, scale: Scale) -> MobileNetV1:
-    """Return the network that the module's text describes."""
+    """Return the network described in the module's docstring."""
     draw = torch.Generator().manual_seed(0)
     network = MobileNetV1(scale.classes, scale.width)
     for module in network.modules():
@@ -211,7 +211,7 @@ def _network(calibration: Split, scale: Scale) -> MobileNetV1:
     classifier, network.classifier = network.classifier, nn.Identity()  # type: ignore[assignment]
     features = torch.cat([network(batch) for batch, _ in images.batches(CHUNK)]).double()
     network.classifier = classifier
-    # Biases of the size that training leaves.  An intercept would be as large as the logits, and
+    # Biases as large as training leaves them.  An intercept would be as large as the logits, and
     # the reference, which adds biases twice, would choose one class for all images.
     bias = nn.init.normal_(torch.empty(HUES), std=0.03, generator=draw)
     targets = F.one_hot(images.labels, HUES).double() - 1 / HUES - bias

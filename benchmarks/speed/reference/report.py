@@ -1,4 +1,4 @@
-"""The figures of a comparison: rows of a table, and the files they are written to."""
+"""Figures of a comparison: rows of a table, and the files they are written to."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Answer = Mapping[str, Any]
 """Answer of a worker."""
 
 EPISODES_WANTED = {300: {"float32": 10.0, "bf16": 19.0}, 3000: {"float32": 6.5, "bf16": 12.0}}
-"""Reward images -> precision -> at least so many times the reference's episodes per hour."""
+"""Reward images -> precision -> least wanted ratio of our episodes per hour to the reference's."""
 
 CONSTRUCTION_WANTED = 5.0
-MEMORY_WANTED = 0.2  # of the reference's, at most
+MEMORY_WANTED = 0.2  # largest wanted share of the reference's memory
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Row:
     """One figure of both sides.
 
     Attributes:
-        figure: what was measured, with its unit.
-        precision: of our side.
-        reference: median.
-        ours: median.
+        figure: the quantity that was measured, with its unit.
+        precision: precision of our side.
+        reference: median of the reference.
+        ours: our median.
         spread: least and greatest of ours and of the reference's, as text; empty for one value.
         ratio: ours / reference for episodes per hour and for memory, reference / ours for times,
-            as they are wanted; medians of ratios plan by plan.
-        wanted: as text; empty where nothing is.
-        met: whether it is; None where nothing is wanted.
+            to match ``wanted``; the median of the ratios plan by plan.
+        wanted: target as text; empty if there is none.
+        met: whether the target is met; None if there is none.
     """
 
     figure: str
@@ -51,12 +51,12 @@ class Row:
 
 
 def rows(results: Mapping[str, Any], reward_images: int) -> list[Row]:
-    """Return the table of a comparison.
+    """Return the rows of a comparison's table.
 
     Args:
         results: side ("reference", "float32", "bf16") -> ``construction``, an answer, and
             ``episodes``, answers in the order of the plans.
-        reward_images: decides what is wanted.
+        reward_images: number of reward images, which decides the targets.
     """
     table = []
     theirs = results["reference"]
@@ -100,7 +100,7 @@ def _paired(
     ours: Sequence[float],
     times: bool = True,
 ) -> Row:
-    """Medians with their spread, and the median ratio plan by plan."""
+    """Compare medians with their spread, and take the median ratio plan by plan."""
     ratios = [a / b if times else b / a for a, b in zip(theirs, ours, strict=True)]
     spread = "; ".join(f"{min(side):.3g}–{max(side):.3g}" for side in (theirs, ours, ratios))
     return Row(figure, precision, median(theirs), median(ours), spread, median(ratios))

@@ -1,7 +1,7 @@
-"""The authors' code, run as it is from a clone, on today's PyTorch and without CUDA.
+"""The authors' code, run from an unchanged clone, on today's PyTorch and without CUDA.
 
-Nothing of it is copied and no file of the clone is changed.  What keeps it from running here is
-replaced from outside, in this process only, each with its reason below.
+None of it is copied, and no file of the clone is changed.  Whatever keeps it from running here is
+replaced from outside, in this process only, with the reason given below.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ POSITIONS_SEED = 0
 
 
 def check_clone(path: Path) -> None:
-    """Whether a folder holds the authors' code.
+    """Check that a folder holds the authors' code.
 
     Raises:
-        ValueError: it does not; the message says how to get it.
+        ValueError: it does not; the message says how to get the code.
     """
     missing = [name for name in NEEDED if not (path / name).is_file()]
     if missing:
@@ -55,7 +55,7 @@ class Theirs:
     """The reference's environment on a problem.
 
     Args:
-        problem: network, images, plans.
+        problem: network, images and plans.
         clone: folder of the authors' code.
     """
 
@@ -66,7 +66,7 @@ class Theirs:
         self._env: Any = None
 
     def construct(self) -> dict[str, float]:
-        """Build the environment: samples of every layer, and the original network's accuracy."""
+        """Build the environment: sample every layer's inputs, and evaluate the original network."""
         scale = self._problem.scale
         options = Namespace(
             model="mobilenet",
@@ -80,14 +80,14 @@ class Theirs:
             channel_round=CHANNEL_MULTIPLE,
             data_root=None,
         )
-        # Their data come from image files on disk, 3,000 of them to be evaluated: both splits are
-        # the problem's instead, in their order, at the batch size that they ask for.
+        # Their data come from image files on disk, 3,000 of them for evaluation.  Both splits are
+        # replaced by the problem's, in the same order and at the requested batch size.
         self._pruning.get_split_dataset = lambda _data, batch_size, *_, **__: (
             _Loader(self._problem.calibration, batch_size),
             _Loader(self._problem.reward, batch_size),
             scale.classes,
         )
-        np.random.seed(POSITIONS_SEED)  # their sampled positions come from NumPy's global state
+        np.random.seed(POSITIONS_SEED)  # they sample positions by NumPy's global random state
         self._env = _timed(self._pruning.ChannelPruningEnv)(
             self._network,
             copy.deepcopy(self._network.state_dict()),
@@ -102,11 +102,11 @@ class Theirs:
         }
 
     def episode(self, counts: Sequence[int]) -> dict[str, float]:
-        """One episode of the plan that keeps ``counts[u]`` channels of unit u."""
+        """Play one episode of the plan that keeps ``counts[u]`` channels of unit u."""
         env = self._env
         env.refit_s = env.evaluation_s = 0.0
         env.reset()
-        env.step(1.0)  # the first convolution, whose inputs are the image's
+        env.step(1.0)  # the first convolution, whose inputs are the image's channels
         info = {}
         for count, channels in zip(counts, env.org_channels[1:], strict=True):
             info = env.step(count / channels)[-1]
@@ -119,7 +119,7 @@ class Theirs:
         }
 
     def samples(self, path: Path) -> dict[str, float]:
-        """Write what it re-fits on: X'X and X'1 of each pruned layer's sampled inputs, float64."""
+        """Write X'X and X'1 of each pruned layer's sampled inputs, on which it re-fits, float64."""
         tensors = {}
         for unit, index in enumerate(self._env.prunable_idx[1:]):
             sampled = torch.from_numpy(self._env.layer_info_dict[index]["input_feat"])
@@ -132,11 +132,11 @@ class Theirs:
         return {}
 
     def _build(self) -> nn.Module:
-        """Their network with the problem's weights, under their names."""
+        """Build their network with the problem's weights, under their names."""
         scale, theirs = self._problem.scale, self._mobilenet
         network = theirs.MobileNet(scale.classes)
         if scale.width != 1:
-            # Their class knows width 1 and one pruned network; the layers are still its own.
+            # Their class knows only width 1 and one pruned network; the layers are still its own.
             stem, *outputs = (scaled(channels, scale.width) for channels in (32, *CHANNELS))
             network.conv1 = theirs.conv_bn(3, stem, 2)
             blocks = list(zip(outputs, STRIDES, strict=True))
@@ -154,7 +154,7 @@ class Theirs:
 
 
 class _Loader:
-    """Stand-in for a DataLoader: a split's batches, normalised as they are asked for."""
+    """Stand-in for a DataLoader: a split's batches, normalised when they are read."""
 
     def __init__(self, split: Split, batch_size: int) -> None:
         self._split, self._batch_size = split, batch_size
@@ -164,29 +164,29 @@ class _Loader:
 
 
 def _import(clone: Path) -> tuple[Any, Any]:
-    """Their modules of the environment and of the network."""
+    """Import their modules of the environment and of the network."""
     check_clone(clone)
     sys.path.insert(0, str(clone))
-    # lib.utils asks `stty` for the terminal's width when it is imported, and fails without one.
+    # On import, lib.utils asks `stty` for the terminal's width, and fails without a terminal.
     terminal = SimpleNamespace(read=lambda: "24 80")
     with mock.patch.object(os, "popen", return_value=terminal):
         pruning: Any = importlib.import_module("env.channel_pruning_env")
-    # It moves every tensor and module to the GPU; here they stay where they are.
+    # Their code moves every tensor and module to the GPU; here they stay where they are.
     for kind in (Tensor, nn.Module):
         kind.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
-    # Its accuracy() takes a view of a transposed tensor, which PyTorch refuses since 1.7.
+    # Their accuracy() takes a view of a transposed tensor, which PyTorch has refused since 1.7.
     pruning.accuracy = _accuracy
     return pruning, importlib.import_module("models.mobilenet")
 
 
 def _accuracy(output: Tensor, target: Tensor, topk: Sequence[int] = (1,)) -> list[Tensor]:
-    """Percentage of ``target`` among the best k classes, for each k."""
+    """Return the percentage of images whose ``target`` is among the best k classes, for each k."""
     best = output.topk(max(topk), dim=1).indices == target[:, None]
     return [best[:, :k].sum() * (100.0 / len(target)) for k in topk]
 
 
 def _timed(environment: type) -> type:
-    """Their environment, which also says how long re-fitting and evaluating took."""
+    """Extend their environment to record how long re-fitting and evaluating took."""
 
     class Timed(environment):
         refit_s = evaluation_s = 0.0

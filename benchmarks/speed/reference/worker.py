@@ -1,8 +1,7 @@
-"""One side of the comparison in a process of its own, which does what it is told line by line.
+"""One side of the comparison in a process of its own, which serves requests line by line.
 
-A request is a JSON object on a line of standard input, ``{"do": method, ...}``; the answer is one
-on standard output: what the method returned and what it cost.  All else that is printed goes to
-standard error.
+A request is a JSON object on a line of standard input, ``{"do": method, ...}``.  The answer is one
+on standard output, with the method's result and its cost.  All other output goes to standard error.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 
 
 class WorkerError(Exception):
-    """A worker ended; the message holds what it said last."""
+    """Raised when a worker has ended; the message holds its last output."""
 
 
 class Worker:
-    """A side's process, seen from the comparison.
+    """Process of one side, as seen by the comparison.
 
     Args:
-        folder: a problem's.
-        side: "reference", or a precision of ours.
+        folder: folder of a problem.
+        side: "reference", or one of our precisions.
         clone: folder of the authors' code.
-        threads: that the process may use.
-        log: file for what it prints.
+        threads: number of threads that the process may use.
+        log: file for its output.
     """
 
     def __init__(self, folder: Path, side: str, clone: Path, threads: int, log: Path) -> None:
@@ -51,10 +50,10 @@ class Worker:
             )
 
     def __call__(self, method: str, **arguments: object) -> dict[str, Any]:
-        """Result of the side's method, and ``seconds``, ``cpu_s``, ``peak_MB``, ``above_MB``.
+        """Return the method's result, and ``seconds``, ``cpu_s``, ``peak_MB`` and ``above_MB``.
 
         Raises:
-            WorkerError: the process ended.
+            WorkerError: the process has ended.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -70,14 +69,14 @@ class Worker:
             ) from error
 
     def _ended(self) -> str:
-        """How the process ended, in words."""
+        """Say how the process ended."""
         try:
             status = self._process.wait(10)
         except subprocess.TimeoutExpired:
-            return "(it still ran)"
+            return "(it was still running)"
         finally:
             self.close()
-        killed = " for lack of memory?" if status == -signal.SIGKILL else ""
+        killed = ", perhaps out of memory" if status == -signal.SIGKILL else ""
         return f"(exit status {status}{killed})"
 
     def close(self) -> None:
@@ -87,7 +86,7 @@ class Worker:
 
 
 def peak() -> float:
-    """Most memory that this process has held so far, in MB."""
+    """Return the peak memory of this process so far, in MB."""
     # Linux starts a process's ru_maxrss at its parent's size; VmHWM starts afresh.
     if sys.platform == "linux":
         with open("/proc/self/status") as status:
@@ -100,7 +99,7 @@ def peak() -> float:
 
 def main(folder: str, side: str, clone: str) -> None:
     """Serve requests until standard input ends."""
-    # What both sides import, and what neither is charged for.
+    # Imported by both sides, and not counted for either.
     import sklearn.linear_model  # noqa: F401
     import torch
     import torchvision  # noqa: F401
@@ -112,7 +111,7 @@ def main(folder: str, side: str, clone: str) -> None:
     problem = load(Path(folder))
     torch.set_num_threads(problem.scale.threads)
     imports = peak()
-    # Numerical libraries print by themselves: what they take for standard output is the log.
+    # Numerical libraries write to standard output: what they take for it is the log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with redirect_stdout(sys.stderr):
@@ -128,7 +127,7 @@ def main(folder: str, side: str, clone: str) -> None:
                 "peak_MB": peak(),
                 "above_MB": peak() - imports,
             }
-            # An answer may have timed itself, where it did more than was asked for.
+            # An answer may contain its own times, if the method did more than was to be timed.
             print(json.dumps(cost | answer), file=answers, flush=True)
 
 

@@ -146,7 +146,7 @@ def test_finished_records_are_not_overwritten(tmp_path: Path, record: Record) ->
         play(env, 1)
     (path,) = (tmp_path / "x").glob("*.json")
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="holds a finished record of mine seed 0 already"):
+    with pytest.raises(ValueError, match="already holds a finished record of mine seed 0"):
         record()
     with pytest.raises(ValueError, match="already"):
         record(episodes=1)
