@@ -59,7 +59,7 @@ class SmallVGG16(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
+        """Map images to logits."""
         return self.classifier(self.flatten(self.pool(self.features(x))))
 
 
