@@ -26,7 +26,7 @@ from amc_gym.compression.evaluation.form import PLAIN, Form
 from amc_gym.compression.evaluation.precision import has_bf16
 from amc_gym.compression.evaluation.scoring import Scored
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.pruning.agreement import agrees, halves, outputs_at
+from amc_gym.compression.pruning.agreement import agrees, outputs_at, uneven
 from amc_gym.compression.pruning.candidates import (
     RecoveredNetwork,
     SwappedNetwork,
@@ -34,6 +34,7 @@ from amc_gym.compression.pruning.candidates import (
 )
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.pruning.resident import ResidentNetwork
+from amc_gym.compression.pruning.rounded import in_rounded_widths
 from amc_gym.engine import ablation
 from amc_gym.engine.analysis import Analysis
 from amc_gym.engine.options import AUTO, EngineOptions
@@ -170,28 +171,32 @@ class Engine:
     def _candidates(
         self, folded: nn.Module, source: TensorSource, form: Form | None
     ) -> SwappedNetwork | RecoveredNetwork:
-        """Return the source of slim networks, which swaps tensors where that gives the same."""
-        swaps = not self.pruning.per_plan
-        if swaps and isinstance(source, Pruner):
-            swaps = self._agreed(folded, source, form)
-        if swaps:
-            return SwappedNetwork(folded, source, form=self.form, **self._like)
+        """Return what makes slim networks: by swapping tensors where that computes the same."""
+        agreed: TensorSource | None = None if self.pruning.per_plan else source
+        if isinstance(agreed, Pruner):
+            agreed = self._agreed(folded, agreed, form)
+        if agreed is not None:
+            return SwappedNetwork(folded, agreed, form=self.form, **self._like)
         build, graph = self.pruning.build, self.analysis.graph
         return RecoveredNetwork(build, graph, form=self.form, **self._like)
 
-    def _agreed(self, folded: nn.Module, pruner: Pruner, form: Form | None) -> bool:
-        """Return whether swapping tensors gives the same network as building it.
+    def _agreed(self, folded: nn.Module, pruner: Pruner, form: Form | None) -> TensorSource | None:
+        """Return the tensors that give, swapped in, what building the network gives.
 
-        Half of each unit is kept, once as in the search and once as in ``compress``.
+        In rounded widths where these do; ``None`` if each plan has to be built.  One plan is tried,
+        as the search evaluates it and as ``compress`` builds it.
         """
         if form is None:
-            return False
-        counts, images, part = halves(self.graph), self.analysis.few, self.task.part
+            return None
+        counts, images, part = uneven(self.graph), self.analysis.few, self.task.part
         expected = outputs_at(self.pruning.build(counts), images, part)
-        if agrees(folded, pruner, form, counts, images, expected, REFITTED_TOLERANCE, part):
-            return True
-        logger.warning("%s: the network of each plan is built anew", type(self.task.model).__name__)
-        return False
+        for source in in_rounded_widths(folded, pruner), pruner:
+            if source is not None and agrees(
+                folded, source, form, counts, images, expected, REFITTED_TOLERANCE, part
+            ):
+                return source
+        logger.warning("%s: each plan is re-fitted anew", type(self.task.model).__name__)
+        return None
 
     @property
     def task(self) -> CompressionTask:

@@ -116,7 +116,8 @@ CASES = {
         Case("MobileNet digits", "MobileNet"),
         Case("Plain20 CIFAR-10", lambda: cifar10("Plain20")),
         Case("ResNet56 CIFAR-10", lambda: cifar10("ResNet56")),
-        Case("MobileNet 224", mobilenet),
+        # Enough batches for two threads: a search has some hundred images and more.
+        Case("MobileNet 224", lambda: mobilenet(192)),
     )
 }
 """Cases that are compared with the bare forward pass."""

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from judging import engine, plans
 from scipy.stats import spearmanr
 from small import PlainStack, lively
 
@@ -16,30 +17,9 @@ from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.full_width import SelectedWeight
 from amc_gym.compression.pruning.planwise import PLANWISE, PlanwiseConv
 from amc_gym.compression.pruning.resident import ResidentNetwork
-from amc_gym.engine.cache import engines
-from amc_gym.engine.engine import Engine
-from amc_gym.engine.options import EngineOptions
 from amc_gym.zoo.resolving import resolve
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
-
-
-def engine(task: CompressionTask, evaluation: str = "auto", **options) -> Engine:
-    usual = {"reward_images": min(100, len(task.reward)), "device": "cpu", "precision": "float32"}
-    options = usual | options
-    return Engine(engines.analysis(task), EngineOptions(evaluation=evaluation, **options))
-
-
-def plans(made: Engine, n: int, least: float = 0.3) -> list[tuple[int, ...]]:
-    rng = np.random.default_rng(0)
-    shares = rng.uniform(least, 1, (n, len(made.graph.units)))
-    return [
-        tuple(
-            unit.blocks * max(1, round(share * unit.channels / unit.blocks))
-            for unit, share in zip(made.graph.units, row, strict=True)
-        )
-        for row in shares
-    ]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from torch import nn
 from amc_gym._utils.nests import Nest, device_of
 from amc_gym.compression.evaluation.form import FORMS, Form
 from amc_gym.compression.graph import ChannelGraph
-from amc_gym.compression.pruning.candidates import SwappedNetwork
+from amc_gym.compression.pruning.candidates import SwappedNetwork, TensorSource
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.ranking.order import in_turns
 from amc_gym.compression.slim import slim
@@ -39,6 +39,12 @@ def quarters(graph: ChannelGraph, kept: Sequence[int]) -> tuple[int, ...]:
         unit.blocks * -(-unit.channels * quarter // (4 * unit.blocks))
         for unit, quarter in zip(graph.units, cycle(kept), strict=False)
     )
+
+
+def uneven(graph: ChannelGraph) -> tuple[int, ...]:
+    """Return counts just above the half of each unit: no multiples that widths are rounded to."""
+    counts = zip(graph.units, halves(graph), strict=True)
+    return tuple(min(unit.channels, count + unit.blocks) for unit, count in counts)
 
 
 def fastest_form(
@@ -70,7 +76,7 @@ def fastest_form(
 
 def agrees(
     model: nn.Module,
-    pruner: Pruner,
+    source: TensorSource,
     form: Form,
     counts: Sequence[int],
     images: Nest,
@@ -81,8 +87,8 @@ def agrees(
     """Return whether a candidate network runs and gives the expected outputs.
 
     Args:
-        model: the network of the pruner.
-        pruner: makes its tensors.
+        model: the network of the source.
+        source: makes its tensors.
         form: form of the evaluation.
         counts: of the plan.
         images: inputs in float32, on the device to try.
@@ -92,7 +98,7 @@ def agrees(
     """
     try:
         like = {"device": device_of(images), "dtype": torch.float32}
-        candidate = SwappedNetwork(model, pruner, form=form, **like)
+        candidate = SwappedNetwork(model, source, form=form, **like)
         actual = outputs_at(candidate(counts), form.lay(images), part)
     except Exception:  # the user's forward pass may raise anything
         return False

@@ -23,7 +23,7 @@ from amc_gym.compression.slim import describe, tell
 
 
 class TensorSource(Protocol):
-    """A pruner, which makes each layer's tensors for a plan."""
+    """Makes each layer's tensors for a plan, as a pruner does."""
 
     @property
     def graph(self) -> ChannelGraph:
@@ -42,11 +42,15 @@ class SwappedNetwork:
     such networks take turns, so that a plan can be prepared while others run.
 
     Args:
-        model: the network of ``pruner``, in eval mode; its norms may have been folded.
-        pruner: makes each layer's tensors.
+        model: the network of ``source``, in eval mode; its norms may have been folded.
+        source: makes each layer's tensors.
         form: its memory layout and layers.
         device: device to run on.
         dtype: of the weights.
+
+    Attributes:
+        source: see above.
+        overlap: see ``NetworkSource``.
     """
 
     overlap = 4
@@ -54,13 +58,13 @@ class SwappedNetwork:
     def __init__(
         self,
         model: nn.Module,
-        pruner: TensorSource,
+        source: TensorSource,
         *,
         device: torch.device,
         dtype: torch.dtype,
         form: Form = Form(),  # noqa: B008  # frozen
     ) -> None:
-        self._pruner = pruner
+        self.source = source
         self._like = {"device": device, "dtype": dtype}
         first = form.lay_out(copy.deepcopy(model), device, dtype)
         # Copies of the modules that share their tensors.
@@ -73,7 +77,7 @@ class SwappedNetwork:
 
     @property
     def _layers(self) -> Iterable[Layer]:
-        return self._pruner.graph.layers.values()
+        return self.source.graph.layers.values()
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
         """Return a network set to a plan; valid until the next ``overlap`` calls."""
@@ -81,9 +85,9 @@ class SwappedNetwork:
         network, modules = self._networks[0]
         with torch_threads(1):  # other evaluations may use the other cores
             for layer, module in modules:
-                self._swap(layer, module, self._pruner.tensors(counts, layer.name))
-        if isinstance(self._pruner, Pruner):
-            self._adapt(network, self._pruner, counts)
+                self._swap(layer, module, self.source.tensors(counts, layer.name))
+        if isinstance(self.source, Pruner):
+            self._adapt(network, self.source, counts)
         return network
 
     def _adapt(self, network: nn.Module, pruner: Pruner, counts: Sequence[int]) -> None:

@@ -173,9 +173,31 @@ class Pruner:
             raise ValueError(f"layer {name!r} holds its weight in an unknown form")
         return layer.full_width(self.layout(self.graph.full), device)
 
-    def tensors(self, counts: Sequence[int], name: str) -> dict[str, torch.Tensor]:
-        """Return a slim layer's tensors by name: weight, bias, statistics; do not change them."""
-        tensors = self._layers[name].tensors(counts)
+    @property
+    def is_sorted(self) -> bool:
+        """Whether all tensors of slim networks are leading blocks of tensors sorted by rank."""
+        layers = all(isinstance(layer, SortedLayer) for layer in self._layers.values())
+        return layers and not (self.parameters or self._told or self._powers or self.graph.remaps)
+
+    def tensors(
+        self, counts: Sequence[int], name: str, widths: Sequence[int] | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return weight, bias and running statistics of one slim layer; not to be written to.
+
+        Args:
+            counts: channels that each unit keeps.
+            name: of the layer.
+            widths: channels that the tensors have room for, at least ``counts``, which are the
+                default; only where ``is_sorted``.
+
+        Returns:
+            Tensors by their names in the layer's module.
+        """
+        layer = self._layers[name]
+        if widths is not None:
+            assert isinstance(layer, SortedLayer)
+            return layer.tensors(counts, widths)
+        tensors = layer.tensors(counts)
         if tensors and name in self._powers:
             return tensors | {
                 parameter.owners[0][1]: rescaled(tensors[parameter.owners[0][1]], parameter, counts)

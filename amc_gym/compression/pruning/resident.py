@@ -22,11 +22,11 @@ from amc_gym.compression.channel_map import NOWHERE
 from amc_gym.compression.evaluation.captured import Captured
 from amc_gym.compression.evaluation.form import Form
 from amc_gym.compression.evaluation.stored import Normalised, as_bytes
-from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.full_width import FullWidth
 from amc_gym.compression.pruning.planwise import PlanwiseNetwork
 from amc_gym.compression.pruning.pruner import Pruner
+from amc_gym.compression.pruning.readers import check_readers
 
 QUEUED = 64
 """Plans that are queued on a GPU before the first result is waited for."""
@@ -72,7 +72,7 @@ class ResidentNetwork:
         together: int = 1,
     ) -> None:
         graph = pruner.graph
-        _check(model, graph)
+        check_readers(model, graph)
         network = SwappedNetwork(model, pruner, form=form, device=device, dtype=dtype)(graph.full)
         _own(network, form)
         self._network, self._full, self._device = network, graph.full, device
@@ -244,21 +244,3 @@ def _tensor(network: nn.Module, module: str, name: str) -> Tensor:
     tensor = getattr(network.get_submodule(module), name)
     assert isinstance(tensor, Tensor)
     return tensor
-
-
-def _check(model: nn.Module, graph: ChannelGraph) -> None:
-    """Refuse networks in which channels are read by anything but the weights of layers.
-
-    Raises:
-        ValueError: channels are read otherwise; the message says by what.
-    """
-    for product in graph.products:
-        if product.outputs.units or (product.inputs is not None and product.inputs.units):
-            raise ValueError(f"{product.name!r} multiplies channels without a layer")
-    for unit in graph.multiplied:
-        raise ValueError(f"no layer sums over the channels of unit {graph.units[unit].name!r}")
-    for parameter in graph.parameters:
-        name = parameter.owners[0][0]
-        norm = model.get_submodule(name)
-        if parameter.units and isinstance(norm, nn.LayerNorm | nn.RMSNorm):
-            raise ValueError(f"norm {name!r} takes its statistics over prunable channels")

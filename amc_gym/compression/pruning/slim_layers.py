@@ -61,19 +61,34 @@ class SortedLayer:
             return _lost(weight, gram, self._layer, unit, order)
         return _left(self._nested.explained().cpu().reshape(len(order), -1).sum(1).numpy())
 
-    def tensors(self, counts: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Return the slim layer's tensors by name, for the counts of all units."""
-        rows = self._rows and counts[self._rows[0]] * self._rows[1]
+    def tensors(
+        self, counts: Sequence[int], widths: Sequence[int] | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return the tensors of the slim layer by name.
+
+        Args:
+            counts: channels that each unit keeps.
+            widths: channels that the tensors have room for, at least ``counts``, which are the
+                default.  No weight reads what is above the counts.
+        """
+        widths = counts if widths is None else widths
+        rows = self._rows and widths[self._rows[0]] * self._rows[1]
         tensors = {name: vector[:rows] for name, vector in self._vectors.items()}
-        columns = self._columns and counts[self._columns[0]] * self._columns[1]
-        if columns is None:
+        if self._columns is None:
             tensors["weight"] = self._weight[:rows]
-        elif self._nested is None:
+            return tensors
+        unit, per_channel = self._columns
+        columns, width = counts[unit] * per_channel, widths[unit] * per_channel
+        if self._nested is not None:
+            each = self._layer.weights
+            solved = self._nested.weights(columns * each, rows, width * each)
+            shape = (len(solved), width, *self._weight.shape[2:])
+            tensors["weight"] = solved.reshape(shape).to(self._weight)
+        elif width == columns:
             tensors["weight"] = self._weight[:rows, :columns]
         else:
-            solved = self._nested.weights(columns * self._layer.weights, rows)
-            shape = (len(solved), columns, *self._weight.shape[2:])
-            tensors["weight"] = solved.reshape(shape).to(self._weight)
+            tensors["weight"] = self._weight[:rows, :width].clone()
+            tensors["weight"][:, columns:] = 0
         return tensors
 
     def full_width(self, everything: Kept, device: torch.device) -> FullWidth:

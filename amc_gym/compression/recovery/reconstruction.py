@@ -88,14 +88,16 @@ class NestedLeastSquares:
         """
         return self._target.double().square().sum(dim=tuple(range(self._target.dim() - 1)))
 
-    def weights(self, k: int, outputs: int | None = None) -> torch.Tensor:
-        """Return the best weights of the first ``k`` columns by rank, (..., outputs, k).
+    def weights(self, k: int, outputs: int | None = None, width: int | None = None) -> torch.Tensor:
+        """Return the best weights of the first ``k`` columns by rank, (..., outputs, width).
 
         Args:
             k: number of kept columns.
-            outputs: number of outputs, the first ones; all by default.
+            outputs: only the first so many outputs; all by default.
+            width: at least ``k``, which is the default; columns behind the k-th are zero, since the
+                inverse is a lower triangle.
         """
-        return self._target[..., :outputs, :k] @ self._inverse[..., :k, :k]
+        return self._target[..., :outputs, :k] @ self._inverse[..., :k, : width or k]
 
     @property
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
