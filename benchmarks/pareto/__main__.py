@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,9 +26,9 @@ from amc_gym.training.recipe import Recipe
 from benchmarks.arguments import json_object, run_command, split
 from benchmarks.finetuning.jobs import FULL, RECIPE, FineTuning, jobs_of, unfinished
 from benchmarks.finetuning.jobs import work as work_finetuning
-from benchmarks.finetuning.outcomes import load_all
+from benchmarks.finetuning.outcomes import Outcome, load_all
 from benchmarks.machine import cores
-from benchmarks.pareto.latencies import measured, name_of
+from benchmarks.pareto.latencies import Latency, measured, name_of, timed_networks
 from benchmarks.pareto.points import chosen, points_of
 from benchmarks.pareto.report import write
 from benchmarks.studies import manifest
@@ -45,6 +45,9 @@ from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError, runs_of
 from benchmarks.studies.study import complete
+
+LATENCIES, CHECK = "latencies.json", "latency-check.json"
+"""Files of the networks' times, and of the latency table's check."""
 
 CHECKED = 50
 """Number of random plans that the latency table is checked on."""
@@ -67,6 +70,7 @@ def pareto(
     noisiest: float = NOISIEST,
     workers: int | None = None,
     finetune: bool = True,
+    report_only: bool = False,
     recipe: Recipe = RECIPE,
 ) -> int:
     """Measure accuracy against MACs and latency, before and after fine-tuning.
@@ -84,16 +88,21 @@ def pareto(
         tuned: Number of runs of each agent and budget, around the median reward, to fine-tune.
         episodes: Evaluations that each run may spend.
         runtime: onnx, torch or compile.
-        threads: Threads of the runtime.
-        rounds: Number of timings of each network, in turns.
-        noisiest: Largest accepted spread between a pass's quartiles, as a share of its median.
-        workers: Number of parallel runs; by default, the number of cores.
-        finetune: Whether to fine-tune plans.
-        recipe: How to fine-tune.
+        threads: That it may use.
+        rounds: How often each network is timed, by turns.
+        noisiest: Spread between a pass's quartiles, as a share of its median, that is accepted.
+        workers: Runs at a time; by default, as many as there are cores.
+        finetune: Whether plans are fine-tuned.
+        report_only: Write tables and pictures of what the folder holds, and compute nothing; a
+            committed result will do.
+        recipe: How plans are fine-tuned.
 
     Examples:
         python -m benchmarks.pareto --out runs/pareto
+        python -m benchmarks.pareto --out runs/pareto --report-only
     """
+    if report_only:
+        return _report(out, env)
     console = Console(stderr=True)
     kwargs, ratios = json_object(env_kwargs), _numbers(budgets)
     store = Store(out / "searches")
@@ -127,25 +136,59 @@ def pareto(
     latencies = measured(
         task,
         plans,
-        out / "latencies.json",
+        out / LATENCIES,
         runtime=runtime,
         threads=threads,
         rounds=rounds,
         noisiest=noisiest,
         console=console,
     )
-    title = f"{env}, {workload.device}"
+    _write(records, outcomes, latencies, out, f"{env}, {workload.device}", checked)
+    return 0
+
+
+def _report(out: Path, env: str) -> int:
+    """Write the report of the networks of a folder that have been timed.
+
+    Raises:
+        BenchmarkError: there are none; the message says what to do.
+    """
+    if not (out / LATENCIES).exists():
+        raise BenchmarkError(f"{out / LATENCIES} does not exist: leave --report-only out")
+    latencies, device = timed_networks(out / LATENCIES)
+    records = [
+        record
+        for record in Store(out / "searches").load()[0]
+        if name_of(record.best.plan) in latencies
+    ]
+    if not records:
+        raise BenchmarkError(
+            f"{out} holds no search whose networks were timed: leave --report-only out"
+        )
+    outcomes = load_all(out / "finetuned")
+    device = device.rpartition(", ")[0]  # without the rounds
+    _write(records, outcomes, latencies, out, f"{env}, {device}", out / CHECK)
+    return 0
+
+
+def _write(
+    records: Sequence[Record],
+    outcomes: Sequence[Outcome],
+    latencies: Mapping[str, Latency],
+    out: Path,
+    title: str,
+    checked: Path,
+) -> None:
     note = (
         f"{records[0].full.test_images} test images. The latency table is off by "
         f"{_median_error(checked):.1%} in the median on {CHECKED} random plans."
     )
     write(points_of(records, outcomes, latencies), out, title, note, printer())
-    return 0
 
 
 def _latency_table(workload: Workload, out: Path, noisiest: float) -> tuple[Path, Path]:
-    """Return the files of the latency table and of its check, measured if necessary."""
-    table, checked = out / "latency-table.json", out / "latency-check.json"
+    """The files of the layers' times and of their check on random plans, measured if need be."""
+    table, checked = out / "latency-table.json", out / CHECK
     if not table.exists():
         build(workload, portable=True, noisiest=noisiest).save(table)
     if not checked.exists():

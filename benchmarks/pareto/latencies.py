@@ -80,9 +80,9 @@ def measured(
     workload = workload_of(engines.analysis(task), runtime, threads=threads)
     key = f"{workload.device}, {rounds} rounds"
     if path.exists():
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["device"] == key and set(content["networks"]) == {FULL, *plans}:
-            return {name: Latency(**each) for name, each in content["networks"].items()}
+        found, device = timed_networks(path)
+        if device == key and set(found) == {FULL, *plans}:
+            return found
     with pinned(threads):
         passes = {FULL: workload.prepare(task.model, workload.images)}
         for name, plan in track(plans.items(), "preparing networks", console=console):
@@ -97,3 +97,10 @@ def measured(
     content = {"device": key, "networks": {name: asdict(each) for name, each in found.items()}}
     write_json(path, content)
     return found
+
+
+def timed_networks(path: Path) -> tuple[dict[str, Latency], str]:
+    """Return the times that a file of ``measured`` holds, and what they were taken on."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found = {name: Latency(**each) for name, each in content["networks"].items()}
+    return found, content["device"]

@@ -93,9 +93,10 @@ def _best_first(rows: Sequence[Row]) -> list[Row]:
 def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style) -> None:
     """Draw the interval over seeds, if there are several."""
     if row.seeds > 1:
+        (x_high, high), (x_low, low) = _corners(x, y.high), _corners(x, y.low)
         figure.add_scatter(
-            x=_short(np.concatenate([x, x[::-1]])),
-            y=_short(np.concatenate([y.high, y.low[::-1]])),
+            x=_short(np.concatenate([x_high, x_low[::-1]])),
+            y=_short(np.concatenate([high, low[::-1]])),
             fill="toself",
             fillcolor=faint(style[0]),
             line={"width": 0},
@@ -104,6 +105,13 @@ def _band(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate, style: Style)
             legendgroup=row.agent,
             showlegend=False,
         )
+
+
+def _corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points of a line without those between two of the same height."""
+    same = y[1:] == y[:-1]
+    kept = ~np.concatenate([[False], same]) | ~np.concatenate([same, [False]])
+    return x[kept], y[kept]
 
 
 def _rest(figure: go.Figure, row: Row, x: np.ndarray, y: Estimate) -> None:

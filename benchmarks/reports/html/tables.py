@@ -56,7 +56,7 @@ def runs_table(records: Sequence[Record]) -> str:
             f"{100 * best.params_ratio:.1f}",
             f"{record.seconds:.1f}",
         )
-        plan = base64.b64encode(json.dumps(best.plan.to_dict(), indent=1).encode()).decode()
+        plan = base64.b64encode(json.dumps(best.plan.to_dict()).encode()).decode()
         file = f"{quote(name)}.json" if record.history.channels else archive.FILE  # published
         links = (
             f'<td class="text"><a href="{escape(file)}">run</a></td>'
