@@ -153,7 +153,7 @@ class Analysis:
 
     @cached_property
     def sensitivity(self) -> dict[str, float]:
-        """How much the loss reacts to each layer's output on the first calibration images."""
+        """Sensitivity of the loss to each layer's output, on the first calibration images."""
         most = -(-SENSITIVITY_IMAGES // self._batch)
 
         def made() -> dict[str, Tensor]:

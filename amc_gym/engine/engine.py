@@ -195,7 +195,7 @@ class Engine:
                 folded, source, form, counts, images, expected, REFITTED_TOLERANCE, part
             ):
                 return source
-        logger.warning("%s: each plan is re-fitted anew", type(self.task.model).__name__)
+        logger.warning("%s: the network of each plan is built anew", type(self.task.model).__name__)
         return None
 
     @property

@@ -88,14 +88,14 @@ def pareto(
         tuned: Number of runs of each agent and budget, around the median reward, to fine-tune.
         episodes: Evaluations that each run may spend.
         runtime: onnx, torch or compile.
-        threads: That it may use.
-        rounds: How often each network is timed, by turns.
-        noisiest: Spread between a pass's quartiles, as a share of its median, that is accepted.
-        workers: Runs at a time; by default, as many as there are cores.
-        finetune: Whether plans are fine-tuned.
-        report_only: Write tables and pictures of what the folder holds, and compute nothing; a
-            committed result will do.
-        recipe: How plans are fine-tuned.
+        threads: Threads of the runtime.
+        rounds: Number of timings of each network, in turns.
+        noisiest: Largest accepted spread between a pass's quartiles, as a share of its median.
+        workers: Number of parallel runs; by default, the number of cores.
+        finetune: Whether to fine-tune plans.
+        report_only: Whether to compute nothing, and only write the tables and pictures of what the
+            folder holds, which may be a copy of a committed result.
+        recipe: How to fine-tune.
 
     Examples:
         python -m benchmarks.pareto --out runs/pareto
@@ -187,7 +187,7 @@ def _write(
 
 
 def _latency_table(workload: Workload, out: Path, noisiest: float) -> tuple[Path, Path]:
-    """The files of the layers' times and of their check on random plans, measured if need be."""
+    """Return the files of the latency table and of its check, measured if necessary."""
     table, checked = out / "latency-table.json", out / CHECK
     if not table.exists():
         build(workload, portable=True, noisiest=noisiest).save(table)

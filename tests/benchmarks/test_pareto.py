@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from amc_gym.compression.latency import timing
+from benchmarks.filling.cells import RESULTS
 from benchmarks.pareto.__main__ import main
 from benchmarks.pareto.fronts import HUMAN, compare, markdown
 from benchmarks.pareto.latencies import Latency
@@ -152,6 +154,7 @@ def test_without_fine_tuning_there_is_nothing_to_compare() -> None:
         (["--budgets", "half"], "numbers joined by commas"),
         (["--env-kwargs", "[]"], "JSON object"),
         (["--env-kwargs", "{"], "not JSON"),
+        (["--report-only"], "leave --report-only out"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -160,3 +163,13 @@ def test_bad_input_is_one_line(
     assert main(["--out", str(tmp_path / "out"), *arguments]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_committed_result_is_reported_again(tmp_path: Path) -> None:
+    committed, again = RESULTS / "pareto-cifar10", tmp_path / "again"
+    shutil.copytree(committed, again)
+    (again / "pareto.csv").unlink()
+    (again / "pareto.png").unlink()
+    assert main(["--out", str(again), "--report-only"]) == 0
+    assert (again / "pareto.csv").read_text() == (committed / "pareto.csv").read_text()
+    assert (again / "pareto.png").stat().st_size > 10_000
