@@ -137,6 +137,10 @@ class Problem:
         return (found - wanted).square().sum((-3, -1), dtype=torch.float64)
 
 
+ROUNDING = 1e-10
+"""Squared error, as a share of the squared outputs, that rounding in float32 explains."""
+
+
 def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
     """Return the fit of a layer with the smallest error on held-out samples.
 
@@ -147,12 +151,13 @@ def best_fit(problem: Problem, start: Tensor, fitted: int) -> Fitted | None:
 
     Returns:
         The best fit, or the given weights if no fit has a smaller error; ``None`` if these are
-        exact.
+        exact up to rounding.
     """
     seen, unseen = problem.part(slice(fitted)), problem.part(slice(fitted, None))
     best = Fitted(start, torch.zeros_like(start[:, :1]))
     least = unseen.errors(best)
-    if not float(least.sum()) > 0:  # nothing before this layer was pruned
+    scale = unseen.wanted.square().sum(dtype=torch.float64)
+    if not least.sum() > ROUNDING * scale:  # nothing before this layer was pruned
         return None
     squares = LeastSquares(seen.rows, start, offset=seen.behind is not None)
     nearest = None  # the best fit, or the one that moves weights least
