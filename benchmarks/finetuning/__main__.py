@@ -66,10 +66,7 @@ def finetune(
     wanted = set(split(agents))
     if missing := wanted - {record.run.agent for record in records}:
         raise BenchmarkError(f"{folder} has no finished run of {', '.join(sorted(missing))}")
-    if recovery is not None:
-        chain(recovery)
-        if recipe.shrink:
-            raise BenchmarkError("--recovery is not used with --recipe.shrink: leave it out")
+    check_recovery(recovery, recipe)
     records = [r for r in records if not wanted or r.run.agent in wanted]
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}: first use python -m benchmarks run")
@@ -90,6 +87,19 @@ def finetune(
     done = carry_out(missing_jobs, executor, console, _said, ("networks", "epochs"))
     report.write(out, printer())
     return 0 if done else 1
+
+
+def check_recovery(recovery: str | None, recipe: Recipe) -> None:
+    """Refuse a recovery that there is none of, or that shrinking leaves nothing to do.
+
+    Raises:
+        ValueError: the recovery is unknown.
+        BenchmarkError: the recipe shrinks what is pruned before it is cut off.
+    """
+    if recovery is not None:
+        chain(recovery)
+        if recipe.shrink:
+            raise BenchmarkError("--recovery is not used with --recipe.shrink: leave it out")
 
 
 def _said(job: FineTuning, outcome: Outcome) -> str:

@@ -6,8 +6,10 @@ import inspect
 import json
 import os
 import subprocess
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_study import ENV, KWARGS
@@ -20,7 +22,8 @@ from amc_gym.zoo.recipes import RECIPES
 from amc_gym.zoo.recipes import main as train
 from benchmarks.__main__ import main
 from benchmarks.best_plans import judge
-from benchmarks.finetuning.__main__ import finetune
+from benchmarks.finetuning.__main__ import check_recovery, finetune
+from benchmarks.finetuning.jobs import RECIPE
 from benchmarks.pareto.__main__ import pareto
 from benchmarks.reproducing.configs import COMMANDS, CONFIGS, Stage, changed, load, names, read
 from benchmarks.reproducing.finished import finished
@@ -87,7 +90,16 @@ def test_configs_name_what_there_is(name: str) -> None:
             assert agents.named(word.partition("=")[0] for word in step.options["agents"])
         if step.command == "train":
             assert step.arguments in RECIPES
+        if step.command == "finetuning":
+            check_recovery(step.options.get("recovery"), recipe_of(step.options))
     assert FUNCTIONS.keys() == COMMANDS.keys()
+
+
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
+    names = [name for name in options if name.startswith("recipe.")]
+    return replace(
+        RECIPE, **{name.removeprefix("recipe.").replace("-", "_"): options[name] for name in names}
+    )
 
 
 def small(tmp_path: Path) -> Path:
