@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from judging import engine, plans
-from torch import nn
 
-from amc_gym import CompressionTask, Split
 from amc_gym.compression.evaluation.hits import count_hits
 from amc_gym.compression.pruning import rounded
 from amc_gym.compression.pruning.candidates import SwappedNetwork
@@ -28,8 +26,7 @@ def source_of(made: Engine) -> object:
         ("MobileNet", "none"),
         ("MobileNet", "reconstruct"),
         ("MobileNetV2", "reconstruct"),
-        ("Plain20", "none"),
-        ("VGG16", "reconstruct"),  # with a linear layer behind what is flattened
+        ("depthwise-digits-0", "reconstruct"),
         ("inverted-digits-0", "none"),
     ],
 )
@@ -54,22 +51,19 @@ def test_widths_are_multiples_or_those_of_the_original() -> None:
         assert all(width % MULTIPLE == 0 or width in full for width in widths)
 
 
-@pytest.mark.parametrize("groups", [1, 4])
-def test_units_in_blocks_keep_their_widths(groups: int) -> None:
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(1, 24, 3),
-        nn.BatchNorm2d(24),
-        nn.ReLU(),
-        nn.Conv2d(24, 24, 3, groups=groups),
-        nn.ReLU(),
-        nn.Conv2d(24, 10, 3),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-    )
-    splits = [Split(torch.rand(n, 1, 8, 8), torch.arange(n) % 10) for n in (60, 40, 20)]
-    made = engine(CompressionTask(model.eval(), *splits), "slim", recovery="none")
-    assert isinstance(source_of(made), RoundedPruner if groups == 1 else Pruner)
+@pytest.mark.parametrize("name", ["Plain20", "VGG16"])
+def test_dense_convolutions_keep_their_widths(name: str) -> None:
+    assert isinstance(source_of(engine(resolve(name), "slim")), Pruner)
+
+
+def test_units_without_depthwise_convolutions_keep_their_widths() -> None:
+    made = engine(resolve("MobileNetV2"), "slim")
+    source = source_of(made)
+    assert isinstance(source, RoundedPruner)
+    counts = [max(1, unit.channels // 2 - 1) for unit in made.graph.units]
+    widths = source.widths(counts)
+    assert widths != counts
+    assert any(each % MULTIPLE for each in widths)  # of streams, which shortcuts add up to
 
 
 @pytest.mark.parametrize("name", ["concatenating-digits-0", "ResNet56"])
@@ -83,7 +77,7 @@ def test_zeros_that_are_missing_are_found_before_anything_is_judged(
     def unread(self: RoundedPruner, counts, name: str) -> dict[str, torch.Tensor]:
         return self._pruner.tensors(self.widths(counts), name)
 
-    task = resolve("plain-digits-0")
+    task = resolve("depthwise-digits-0")
     assert isinstance(source_of(engine(task, "slim")), RoundedPruner)
     monkeypatch.setattr(rounded.RoundedPruner, "tensors", unread)
     assert isinstance(source_of(engine(task, "slim")), Pruner)
