@@ -3,9 +3,9 @@
 For each shape that it has not met, oneDNN compiles a kernel (0.2 to 0.4 ms for a depthwise
 convolution), which for small networks is a third of an evaluation.  The channels that a width has
 above a plan's count are read by zeros, so that the network computes what the slim one computes, up
-to rounding.  Only units with depthwise convolutions are rounded, where channels cost little: kernels
-work on vectors of 8 or 16, and 1 x 1 convolutions are matrix products.  Dense 3 x 3 convolutions
-keep their widths: Plain-20's took 1.3 times as long in rounded ones.
+to rounding.  Only units with depthwise convolutions are rounded, where channels cost little:
+kernels work on vectors of 8 or 16, and 1 x 1 convolutions are matrix products.  Dense 3 x 3
+convolutions keep their widths: Plain-20's took 1.3 times as long in rounded ones.
 """
 
 from __future__ import annotations
