@@ -33,7 +33,7 @@ def headlines(*folders: str) -> list[str]:
             row = first_searched(RESULTS / folder / "finetuned" / "finetuned.csv")
             sizes = [percent(row["macs"]), percent(row["params"])]
         lines.append([title, *sizes, percent(row["after"], 2), difference(row)])
-    return tables.markdown([*header, "against the full network, trained on alike"], lines)
+    return tables.markdown([*header, "against the full network, trained further"], lines)
 
 
 def agents(folder: str) -> list[str]:
@@ -56,7 +56,7 @@ def agents(folder: str) -> list[str]:
 def tuned(*folders: str) -> list[str]:
     """Return the test accuracy of searches, before and after fine-tuning, beside the paper's."""
     header = ["plan of", "as searched %", "recovered %", "fine-tuned %", "fine-tuning seeds"]
-    header += ["against the full network, trained on alike", "paper"]
+    header += ["against the full network, trained further", "paper"]
     several = ["network"] if len(folders) > 1 else []
     rows = []
     for folder in folders:

@@ -29,7 +29,7 @@ HEADER = (
     "MACs or weights %",
     "before %",
     "fine-tuned %",
-    "to the full network, trained on alike",
+    "to the full network, trained further",
     "test images",
     "seeds",
     "machine",

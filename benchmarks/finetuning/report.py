@@ -163,8 +163,8 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     the_rule = "" if rule is None else f"The rule compared with is the best one: {rule}. "
     notes = (
         f"{any_one.before.images} test images, which no search and no training saw. Accuracies "
-        "are means over plans and fine-tuning seeds; differences to the full network, trained on "
-        "alike, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
+        "are means over plans and fine-tuning seeds; differences to the full network, trained "
+        "further, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
         "loss: a mean of at least -0.2 points, and an interval that is not all below 0. "
         f"{the_rule}Recovery before fine-tuning: {start}; fine-tuning: {settings}.{shrinking} "
         f"Measured on {where}; torch {torches}."

@@ -95,7 +95,7 @@ def _markdown(
         "",
         "Means over the networks of a row, each of another search seed. Latency end to end, all "
         "networks by turns: median, and how many times as fast as the original with the quartiles "
-        "of the rounds' ratios. Differences to the full network, trained on alike, in points, with "
+        "of the rounds' ratios. Differences to the full network, trained further, in points, with "
         "the 95 % interval of a bootstrap over images and networks. " + note,
         "",
         "![Fronts](pareto.png)",
