@@ -21,6 +21,7 @@ from torch import Tensor
 
 from amc_gym._utils import documents
 from amc_gym._utils.files import sweep, write_whole
+from amc_gym._utils.machine import processor
 from amc_gym._utils.paths import cache_root
 from amc_gym._utils.provenance import versions
 from amc_gym.tasks.fingerprints import of_outputs
@@ -94,7 +95,8 @@ def _key(task: CompressionTask, variant: str) -> str:
     content = {
         "version": VERSION,
         "versions": versions(),
-        "arithmetic": torch.backends.cpu.get_cpu_capability(),
+        # Processors with the same instructions may still get other kernels.
+        "arithmetic": [torch.backends.cpu.get_cpu_capability(), processor()],
         "device": str(next(task.model.parameters()).device),
         "task": dict(task.source).get("task"),
         "part": task.part,

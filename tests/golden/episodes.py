@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 import amc_gym
+from amc_gym._utils.machine import processor
 
 FILE = Path(__file__).with_name("episodes.json")
 SEEDS = (0, 1)
@@ -117,7 +118,7 @@ def machine() -> dict[str, str]:
     return {
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "processor": torch.backends.cpu.get_cpu_capability(),
+        "processor": f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
     }
 
 
