@@ -65,11 +65,13 @@ def run(path: Path) -> nbformat.NotebookNode:
     environment = os.environ | {
         "PATH": os.pathsep.join(commands),
         "COLUMNS": "100",
+        "TTY_COMPATIBLE": "0",  # kernels ask for colours, whose codes no page can show
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "examples"))),
     }
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
+            coalesce_streams=True,  # output that comes in pieces is one output
             extra_arguments=["--log-level=ERROR"],  # it warns about its own connection
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
