@@ -97,4 +97,6 @@ def test_what_is_committed_is_small() -> None:
     }
     weights = sum(size for name, size in sizes.items() if name.endswith(".safetensors"))
     assert weights < LARGEST_WEIGHTS
-    assert sum(sizes.values()) - weights < LARGEST
+    unfinished = sum(size for name, size in sizes.items() if name.endswith(".checkpoint.pt"))
+    assert unfinished < 6 * 10**6  # of studies under way, in benchmarks/unfinished
+    assert sum(sizes.values()) - weights - unfinished < LARGEST
