@@ -27,7 +27,7 @@ LARGEST = 64 * 2**20
 
 @dataclass(frozen=True)
 class Trained:
-    """What a policy was trained on, which is what it can be used for.
+    """Setting that a policy was trained in, which is the one it can be used in.
 
     Attributes:
         observation: name of its observation.

@@ -18,7 +18,7 @@ Entries = Mapping[tuple[str, str], Tensor]
 
 @dataclass(frozen=True)
 class Cut:
-    """What a plan drops from a network, and the function that drops it.
+    """Channels or weights that a plan drops from a network, and the function that drops them.
 
     Attributes:
         dropped: entries of parameters that the compressed network no longer has.

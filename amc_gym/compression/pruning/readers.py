@@ -1,4 +1,4 @@
-"""What reads pruned channels, where a network still has them."""
+"""Readers of pruned channels in networks that still have them."""
 
 from __future__ import annotations
 

@@ -39,11 +39,15 @@ class RoundedPruner:
         check_readers(model, pruner.graph)
         if not pruner.is_sorted:
             raise ValueError("some tensors are selected by index")
-        layers = pruner.graph.layers.values()
-        depthwise = (layer.outputs.units for layer in layers if layer.kind == "depthwise")
-        self._rounded = set().union(*depthwise)
-        if not self._rounded:
+        layers, units = pruner.graph.layers.values(), pruner.graph.units
+        rounded = set().union(*(each.outputs.units for each in layers if each.kind == "depthwise"))
+        if not rounded:
             raise ValueError("no unit has a depthwise convolution")
+        # Made once: they are asked for with every layer of every plan.
+        self._widths = [
+            _widths(unit.channels) if u in rounded else range(unit.channels + 1)
+            for u, unit in enumerate(units)
+        ]
         self._pruner = pruner
 
     @property
@@ -57,10 +61,12 @@ class RoundedPruner:
 
     def widths(self, counts: Sequence[int]) -> list[int]:
         """Return channels that each unit has where the plan keeps ``counts``."""
-        return [
-            min(unit.channels, -(-count // MULTIPLE) * MULTIPLE) if u in self._rounded else count
-            for u, (unit, count) in enumerate(zip(self.graph.units, counts, strict=True))
-        ]
+        return [widths[count] for widths, count in zip(self._widths, counts, strict=True)]
+
+
+def _widths(channels: int) -> list[int]:
+    """Return the rounded width of each count of a unit, (channels + 1,)."""
+    return [min(channels, -(-count // MULTIPLE) * MULTIPLE) for count in range(channels + 1)]
 
 
 def in_rounded_widths(model: nn.Module, pruner: Pruner) -> RoundedPruner | None:

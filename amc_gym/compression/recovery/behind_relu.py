@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[[Tensor], Tensor])
 
 @dataclass(frozen=True)
 class Behind:
-    """What follows a layer's output z: a norm, an addition and a ReLU, r(scale z + shift).
+    """Operations after a layer's output z: a norm, an addition and a ReLU, r(scale z + shift).
 
     Attributes:
         scale: (groups, 1, outputs); ones without a norm.

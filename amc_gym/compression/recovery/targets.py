@@ -46,7 +46,7 @@ HELD_OUT = 5
 
 @dataclass(frozen=True)
 class Rows:
-    """What images bring to a layer: samples to fit to, followed by held-out samples.
+    """Samples of a layer from calibration images: those to fit to, then the held-out ones.
 
     Attributes:
         inputs: (groups, samples, columns).
@@ -61,7 +61,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Brought:
-    """What one batch brings to a layer.
+    """Samples of a layer from one batch.
 
     Attributes:
         inputs: (samples, columns).
