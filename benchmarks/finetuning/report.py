@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from agents import kind_of
+from amc_gym._utils.documents import checksum
 from amc_gym._utils.files import write_whole
 from amc_gym.training.recipe import LATER
 from benchmarks.finetuning.figure import draw
@@ -72,7 +73,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
     for what, values in (
         ("test images", {o.before.split for o in outcomes}),
         # The full network is not shrunk, and shrunk networks are not recovered.
-        ("recipes", {str(o.recipe | {"seed": None, "shrink": 0}) for o in outcomes}),
+        ("recipes", {checksum(o.recipe | {"seed": None, "shrink": 0}) for o in outcomes}),
         ("shrinking", {o.recipe["shrink"] for o in outcomes if _shrinks(o)}),
         ("recoveries", {o.recovery for o in outcomes if not _shrinks(o)}),
     ):
