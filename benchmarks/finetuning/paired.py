@@ -28,14 +28,23 @@ class Difference:
     low: float
     high: float
 
-    @property
-    def no_loss(self) -> bool:
-        """Whether the mean is at least -0.2 points and the interval is not all below 0."""
-        return self.mean >= NO_LOSS and self.high >= 0
-
     def __str__(self) -> str:
         values = (100 * value for value in (self.mean, self.low, self.high))
         return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*values)
+
+
+def no_loss(against: Difference, training: Difference) -> bool:
+    """Return whether a compressed network has lost nothing.
+
+    That is so if it is on average at most 0.2 points below the full network that was trained
+    further by the same recipe, with an interval that is not all below 0.  A recipe that harms the
+    full network itself makes a weak opponent, by which nothing can be shown.
+
+    Args:
+        against: difference to the full network, trained further.
+        training: difference of that network to the full network as it was.
+    """
+    return against.mean >= NO_LOSS and against.high >= 0 and training.high >= 0
 
 
 def difference(

@@ -16,7 +16,7 @@ from amc_gym.training.recipe import LATER
 from benchmarks.finetuning.figure import draw
 from benchmarks.finetuning.jobs import FULL
 from benchmarks.finetuning.outcomes import Outcome, load_all
-from benchmarks.finetuning.paired import Difference, difference
+from benchmarks.finetuning.paired import Difference, difference, no_loss
 from benchmarks.reports.escaping import PlainRows
 from benchmarks.reports.sections import distinct
 from benchmarks.reports.tables import write_page
@@ -47,6 +47,7 @@ class Row:
         after: test accuracy after it, mean over plans and seeds.
         against: difference to the full network that was trained further by the same recipe; None
             for that network itself.
+        no_loss: whether it lost nothing (``paired.no_loss``); None for the full network.
         against_rule: difference to the best rule; None for that rule, for the full network, and if
             no rule was fine-tuned.
         plans: number of plans.
@@ -59,6 +60,7 @@ class Row:
     before: float
     after: float
     against: Difference | None
+    no_loss: bool | None
     against_rule: Difference | None
     plans: int
     seeds: int
@@ -85,6 +87,10 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
     if FULL not in by_agent:
         raise ValueError("the full network is not fine-tuned yet: repeat the fine-tuning")
     bits = {agent: [o.after.array for o in theirs] for agent, theirs in by_agent.items()}
+    training = difference(bits[FULL], [by_agent[FULL][0].before.array])
+    to_full = {
+        agent: difference(theirs, bits[FULL]) for agent, theirs in bits.items() if agent != FULL
+    }
     rule = best_rule(outcomes)
     rows = [
         Row(
@@ -93,7 +99,8 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
             params=_mean(o.params_ratio for o in theirs),
             before=_mean(o.before.accuracy for o in theirs),
             after=_mean(o.after.accuracy for o in theirs),
-            against=None if agent == FULL else difference(bits[agent], bits[FULL]),
+            against=to_full.get(agent),
+            no_loss=no_loss(to_full[agent], training) if agent in to_full else None,
             against_rule=(
                 None
                 if rule is None or agent in (FULL, rule)
@@ -166,7 +173,8 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
         f"{any_one.before.images} test images, which no search and no training saw. Accuracies "
         "are means over plans and fine-tuning seeds; differences to the full network, trained "
         "further, are in points, with the 95 % interval of a bootstrap over images and seeds. No "
-        "loss: a mean of at least -0.2 points, and an interval that is not all below 0. "
+        "loss: a mean of at least -0.2 points, an interval that is not all below 0, and a "
+        "recipe that does not harm the full network: its own interval is not all below 0. "
         f"{the_rule}Recovery before fine-tuning: {start}; fine-tuning: {settings}.{shrinking} "
         f"Measured on {where}; torch {torches}."
     )
@@ -184,7 +192,7 @@ def _cells(row: Row) -> list[str]:
         *(f"{100 * x:.1f}" for x in (row.macs, row.params)),
         *(f"{100 * x:.2f}" for x in (row.before, row.after)),
         "" if against is None else str(against),
-        "" if against is None else ("yes" if against.no_loss else "no"),
+        "" if row.no_loss is None else ("yes" if row.no_loss else "no"),
         "" if row.against_rule is None else str(row.against_rule),
         f"{row.plans} x {row.seeds}",
     ]
@@ -198,7 +206,7 @@ def _csv(rows: Iterable[Row]) -> str:
     writer.writerow([*names, "no_loss", *rule, "plans", "seeds"])
     for row in rows:
         d, r = row.against, row.against_rule
-        differences = ("",) * 4 if d is None else (d.mean, d.low, d.high, d.no_loss)
+        differences = ("",) * 4 if d is None else (d.mean, d.low, d.high, row.no_loss)
         to_rule = ("",) * 3 if r is None else (r.mean, r.low, r.high)
         figures = (row.macs, row.params, row.before, row.after)
         writer.writerow([row.agent, *figures, *differences, *to_rule, row.plans, row.seeds])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.__main__ import main
 from benchmarks.finetuning.jobs import FULL, FineTuning, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
-from benchmarks.finetuning.paired import Difference, difference, pairwise
+from benchmarks.finetuning.paired import Difference, difference, no_loss, pairwise
 from benchmarks.finetuning.report import rows_of
 from benchmarks.studies.execution import execute, setting_of
 from benchmarks.studies.records import Record, Store
@@ -28,6 +29,11 @@ from benchmarks.studies.runs import Run
 RECIPE = Recipe(epochs=2, batch_size=64, learning_rate=0.01, schedule="cosine")
 DIGITS = ("--recipe.batch-size", "64", "--recipe.shift", "1", "--recipe.no-flip")
 SHORT = (*DIGITS, "--recipe.epochs", "1", "--workers", "1", "--seeds", "1")
+
+
+def first_right(right: int, split: str) -> Bits:
+    """Return bits of 1,000 images, of which only the first are classified correctly."""
+    return Bits(1000, np.packbits(np.arange(1000) < right).tobytes().hex(), split)
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +88,32 @@ def test_interval_grows_with_the_spread_of_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "low", "high", "no_loss"),
+    ("against", "training", "lost_nothing"),
     [
-        (-0.001, -0.004, 0.002, True),
-        (0.004, 0.001, 0.007, True),
-        (-0.003, -0.006, 0.001, False),
-        (-0.001, -0.0015, -0.0005, False),
+        ((-0.001, -0.004, 0.002), (0.001, -0.002, 0.004), True),
+        ((0.004, 0.001, 0.007), (-0.001, -0.004, 0.002), True),
+        ((-0.003, -0.006, 0.001), (0.001, -0.002, 0.004), False),
+        ((-0.001, -0.0015, -0.0005), (0.001, -0.002, 0.004), False),
+        ((-0.001, -0.004, 0.002), (-0.012, -0.017, -0.007), False),  # the recipe harms both
     ],
 )
-def test_no_loss(mean: float, low: float, high: float, no_loss: bool) -> None:
-    assert Difference(mean, low, high).no_loss is no_loss
+def test_no_loss(against: Sequence[float], training: Sequence[float], lost_nothing: bool) -> None:
+    assert no_loss(Difference(*against), Difference(*training)) is lost_nothing
+
+
+def test_equal_to_a_full_network_that_its_recipe_harmed_is_not_no_loss(
+    uniform: Record, tmp_path: Path
+) -> None:
+    job = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)[1]
+    outcome = work(job, lambda epochs: None)
+
+    def full(before: int) -> Outcome:
+        sides = [first_right(right, outcome.after.split) for right in (before, 900)]
+        return replace(outcome, agent=FULL, before=sides[0], after=sides[1])
+
+    plan = replace(full(900), agent="random")
+    for before, expected in ((895, True), (990, False)):
+        assert [row.no_loss for row in rows_of([full(before), plan])] == [None, expected]
 
 
 def test_differences_need_the_same_images() -> None:
@@ -299,9 +321,8 @@ def test_large_networks_are_kept_in_half_precision_or_not(
 
 def test_searches_are_compared_with_the_best_rule(uniform: Record, tmp_path: Path) -> None:
     def judged(agent: str, right: int) -> Outcome:
-        bits = np.arange(1000) < right
-        judged = Bits(len(bits), np.packbits(bits).tobytes().hex(), outcome.after.split)
-        return replace(outcome, agent=agent, after=judged)
+        sides = [first_right(count, outcome.after.split) for count in (940, right)]
+        return replace(outcome, agent=agent, before=sides[0], after=sides[1])
 
     job = jobs_of([uniform], replace(RECIPE, epochs=1), 1, tmp_path)[1]
     outcome = work(job, lambda epochs: None)
