@@ -16,7 +16,7 @@ CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A headless browser that reaches nothing but files; skips the test where there is none."""
+    """Yield a headless browser that can only open files; skip the test where there is none."""
     if CHROMIUM is None or CHROMEDRIVER is None:
         pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -36,11 +36,11 @@ def chromium() -> Iterator[Any]:
 
 
 def open_page(browser: Any, page: Path, width: int) -> None:
-    """Show a file on a screen of a width in pixels, and wait until it is loaded."""
+    """Open a file on a screen ``width`` pixels wide, and wait until it is loaded."""
     screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     browser.get(page.as_uri())
-    # On a busy machine the browser may say that it is there before the page is.
+    # On a busy machine the browser may answer before it has loaded the page.
     wait_for(browser, "document.readyState == 'complete' && document.links.length > 0")
 
 
@@ -48,7 +48,7 @@ def wait_for(browser: Any, condition: str) -> None:
     """Wait until a condition in JavaScript holds.
 
     Raises:
-        AssertionError: it does not within a minute.
+        AssertionError: the condition does not hold within a minute.
     """
     deadline = time.monotonic() + 60
     while not browser.execute_script(f"return {condition}"):
@@ -57,6 +57,6 @@ def wait_for(browser: Any, condition: str) -> None:
 
 
 def wider_than_the_screen(browser: Any) -> bool:
-    """Whether one has to scroll sideways."""
+    """Tell whether the page is wider than the screen, so that one has to scroll sideways."""
     root = "document.documentElement"
     return browser.execute_script(f"return {root}.scrollWidth > {root}.clientWidth")

@@ -1,4 +1,4 @@
-"""Child processes of tests."""
+"""Child processes that tests start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-# The one server of a test process: what is imported there is at hand in all that it forks.
+# One server per test process: its children have these packages imported from the start.
 FORKSERVER.set_forkserver_preload(["amc_gym", "stable_baselines3"])
 
 
@@ -21,8 +21,8 @@ FORKSERVER.set_forkserver_preload(["amc_gym", "stable_baselines3"])
 def interruptible() -> Iterator[None]:
     """Start children that answer Ctrl-C, also where the tests run in the background.
 
-    A shell lets its background jobs ignore SIGINT, and children would inherit that.  A handler they
-    do not inherit: they begin with the default one.
+    A shell lets its background jobs ignore SIGINT, and children inherit that.  They do not inherit
+    a handler: while this process has one, its children begin with the default action.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -32,14 +32,14 @@ def interruptible() -> Iterator[None]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Variables of this process for a child that imports what this process can, and ``more``."""
+    """Return this process's variables and ``more``, so that a child finds the same packages."""
     path = os.pathsep.join(os.path.abspath(part) for part in sys.path if part)
     return os.environ | {"PYTHONPATH": path} | more
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a child ended: its exit status, negative if by a signal, and what it printed."""
+    """The exit status of a child, negative if a signal ended it, and what it printed."""
 
     returncode: int
     stdout: str
@@ -47,14 +47,14 @@ class Done:
 
 
 class Forked:
-    """A program in a process that has imported PyTorch and this package already.
+    """A program that runs in a process which has imported PyTorch and this package already.
 
-    It is forked from a server, which saves the seconds that these imports take.  For programs that
-    are about imports, or about how an interpreter ends, it is no substitute.
+    It is forked from a server, which saves the seconds that these imports take.  Programs that
+    test imports, or how an interpreter ends, need a new interpreter instead.
 
     Args:
-        code: of the program, which finds ``arguments`` in ``sys.argv[1:]``.
-        arguments: of the command line.
+        code: Source of the program, which finds ``arguments`` in ``sys.argv[1:]``.
+        arguments: Arguments of the command line.
     """
 
     def __init__(self, code: str, *arguments: str) -> None:
@@ -68,16 +68,16 @@ class Forked:
             writer.close()
 
     def kill(self) -> None:
-        """End it as a lack of memory does."""
+        """Kill the process, as the system does when memory runs out."""
         self._process.kill()
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended yet."""
+        """Tell whether the process still runs."""
         return self._process.is_alive()
 
     def wait(self) -> Done:
-        """Wait for its end; what it prints must fit into a pipe, 64 KiB."""
+        """Wait until the process ends; its output must fit into a pipe, 64 KiB."""
         texts = []
         for reader in self._readers:
             with reader, open(os.dup(reader.fileno())) as stream:
@@ -88,7 +88,7 @@ class Forked:
 
 
 def run_forked(code: str, *arguments: str) -> Done:
-    """Run a program as above, to its end."""
+    """Run a program to its end in a process that has imported PyTorch and this package."""
     return Forked(code, *arguments).wait()
 
 

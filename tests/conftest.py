@@ -1,4 +1,4 @@
-"""Tasks that the tests share."""
+"""Tasks that all tests share, and the order in which the tests run."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ LONGEST = (
     "tests/sharing/",
     "tests/zoo/",
 )
-"""Begun first, or one process would be at them when all others have nothing left to do."""
+"""Tests to begin first.  Begun last, they would keep one process busy while all others idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest."""
+    """Run the longest tests first."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_runtest_teardown() -> None:
-    """Undo what an interrupted command does to end at once: nothing would be collected any more."""
+    """Undo `gc.freeze`, which an interrupted command calls to end at once, so memory is freed."""
     gc.unfreeze()
 
 

@@ -18,7 +18,7 @@ def engine(task: CompressionTask, evaluation: str = "auto", **options) -> Engine
 
 
 def plans(made: Engine, n: int, least: float = 0.3) -> list[tuple[int, ...]]:
-    """Return counts of ``n`` plans that keep random shares of each unit, at least ``least``."""
+    """Draw ``n`` plans that keep a random fraction of each unit, at least ``least``."""
     rng = np.random.default_rng(0)
     shares = rng.uniform(least, 1, (n, len(made.graph.units)))
     return [

@@ -1,4 +1,4 @@
-"""A small network that has every kind of layer, images and calibration for it, whole episodes."""
+"""A small network with every kind of layer, images and calibration for it, and episodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amc_gym.compression.tracing import trace
 
 
 class PlainStack(nn.Module):
-    """k x k convolutions with and without batch norm and bias, a depthwise one, a flattened map."""
+    """A plain network: convolutions with and without norm and bias, one depthwise, a flattening."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PlainStack(nn.Module):
 
 
 def lively(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Give batch norms statistics and weights that a mistake in handling them would show."""
+    """Randomise batch norms' statistics and weights, so that mistakes with them become visible."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -70,7 +70,7 @@ def images(n: int, seed: int, size: int = 8, classes: int = 5) -> Split:
 
 
 class ExactCalibration:
-    """Calibration in float64 on small images, of which every position is sampled."""
+    """Calibration statistics in float64 from small images; every position is sampled."""
 
     def __init__(self, model: nn.Module, images: torch.Tensor) -> None:
         self.graph = trace(model, images[:1])
@@ -92,7 +92,7 @@ class ExactCalibration:
 
 
 def play(env: gym.Env[Any, Any], actions: Sequence[float], seed: int = 0) -> list[Any]:
-    """One whole episode; what its last step returned."""
+    """Play one whole episode and return what its last step returned."""
     env.reset(seed=seed)
     step: tuple[Any, ...] = ()
     for action in actions:
@@ -102,14 +102,14 @@ def play(env: gym.Env[Any, Any], actions: Sequence[float], seed: int = 0) -> lis
 
 
 def macs_by_torch(model: nn.Module, image: torch.Tensor) -> int:
-    """Multiply-accumulates of one image by PyTorch's own counter, on the meta device too."""
+    """Count the MACs of one image by PyTorch's own counter, which also works on the meta device."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(image)
     return counter.get_total_flops() // 2
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
-    """Equal in structure, types and every bit."""
+    """Assert that two values are equal in structure, types and every bit."""
     assert type(ours) is type(theirs)
     if isinstance(ours, dict):
         assert set(ours) == set(theirs)

@@ -1,4 +1,4 @@
-"""Examples on the pages of docs run, and commands parse, as they are printed."""
+"""Pages of docs: examples run and commands parse as they are printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGES = ("../README.md", "compare-agents.md", "extend.md", "suites.md")
 
 
 def yours() -> dict[str, Any]:
-    """Make what the reader has: a network, and images to train, reward and test it on."""
+    """Make what a reader has: a network, and images to train, reward and test it on."""
     splits = (images(*each) for each in ((200, 1), (64, 2), (64, 3)))
     names = ("train", "validation", "test")
     data = {name: (each.images, each.labels) for name, each in zip(names, splits, strict=True)}
@@ -47,7 +47,7 @@ def test_examples_run_as_printed(
 
 
 def printed_commands() -> Iterator[tuple[str, str]]:
-    """Yield page and command of all that is in code blocks, lines that go on joined."""
+    """Yield page and command for every command in a code block, continued lines joined."""
     for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))):
         text = page.read_text("utf-8").replace("\\\n", " ")
         for found in re.finditer(r"^ *(?:\$ )?amc-gym (.*)$", text, re.MULTILINE):

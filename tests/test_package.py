@@ -1,4 +1,4 @@
-"""Promises of the package as a whole: cheap to import, typed, one version."""
+"""Properties of the whole package: cheap to import, typed, one version number."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_is_imported_that_only_some_need() -> None:
-    """Every process pays for it: torchvision alone takes as long as torch.
+    """Check imports, whose time every process pays: torchvision alone takes as long as torch.
 
-    Nor has an environment imports that take longer than what it does with them.
+    Making an environment, too, imports nothing that takes longer than its use of it.
     """
     none, public, environment = python(IMPORTS).stdout.splitlines()
     assert none == ""

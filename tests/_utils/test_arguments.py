@@ -1,4 +1,4 @@
-"""Arguments become plain Python values, or are refused by name."""
+"""Conversion of arguments to plain Python values, and refusals that name the argument."""
 
 from __future__ import annotations
 

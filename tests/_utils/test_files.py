@@ -1,4 +1,4 @@
-"""Files are whole or not there."""
+"""Atomic writes: a file is complete or absent."""
 
 import csv
 import json
@@ -68,7 +68,7 @@ def test_a_killed_writers_half_goes_with_the_next_writing(tmp_path):
     assert len(os.listdir(tmp_path)) == 2
     assert path.read_text() == "the old one"
     write_whole(tmp_path / "other.json", "")
-    assert len(os.listdir(tmp_path)) == 3  # another file's half may be another program's business
+    assert len(os.listdir(tmp_path)) == 3  # another file's half may belong to another program
     write_whole(path, "the new one")
     assert sorted(os.listdir(tmp_path)) == ["other.json", "plan.json"]
 

@@ -1,4 +1,4 @@
-"""Whatever grad mode the caller is in, what trains trains, and what is handed over can be."""
+"""Independence of the caller's grad mode: training works, and networks can be trained on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 
 def task() -> CompressionTask:
-    """A new one each time: nothing of it is remembered."""
+    """Make a new task, about which nothing is cached."""
     torch.manual_seed(0)
     return CompressionTask(lively(PlainStack()), images(200, 1), images(64, 2), images(64, 3))
 
@@ -80,11 +80,11 @@ def test_environments_work_in_every_mode(options: dict[str, str], mode: Mode) ->
         plan = played(env)
     assert plan.measured == expected.measured
     assert plan.counts == expected.counts
-    assert played(env) == plan  # outside, too
+    assert played(env) == plan  # outside of the mode, too
     assert_trainable(amc_gym.compress(made, plan))
 
 
-def test_what_is_found_out_in_a_mode_serves_outside_of_it(mode: Mode) -> None:
+def test_statistics_taken_in_a_mode_serve_outside_of_it(mode: Mode) -> None:
     made = task()
     with mode():
         env = make_env(made, importance="taylor")

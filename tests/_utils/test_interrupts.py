@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command with one line and status 130, also in its first seconds."""
+"""Interrupts: Ctrl-C ends a command with one line and status 130, even while it starts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def task():
 
 BENCHMARKS = ["run", "--env", "AMC-Plain20-v0", "--agents", "random", "--out", "out"]
 
-# Whatever becomes of a signal, nothing may be written where the tests do not look.
+# Should the signal be missed, the command writes here, and not into the checkout.
 RECIPES = ["Plain20", "digits", "--out", "out"]
 
 COMMANDS = {
@@ -50,7 +50,7 @@ COMMANDS = {
 def interrupted(
     command: list[str], folder: Path, ready: Callable[[int], bool]
 ) -> tuple[int, str, float]:
-    """Status and errors of a command that gets Ctrl-C when it is ready, and how long it takes."""
+    """Send Ctrl-C to a command when it is ready; return its status, errors and seconds to end."""
     with (folder / "out.txt").open("w") as output:
         with interruptible():
             process = subprocess.Popen(
@@ -157,7 +157,7 @@ def test_programs_of_others_keep_their_handler(tmp_path: Path) -> None:
 
 def test_an_ignored_interrupt_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupts, "program", lambda: "amc-gym")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of jobs in the background
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in jobs in the background
     try:
         interrupts.install()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -1,4 +1,4 @@
-"""Options are declared once: everything that lists them has all of them."""
+"""Declaration of options: each is declared once, and everything that lists them has all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers end soon after their parent, however it ends, and clear up what it leaves."""
+"""Workers whose parent has died: they end soon, and clear up what it left."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ METHODS = [
     m for m in ("fork", "spawn", "forkserver") if m in multiprocessing.get_all_start_methods()
 ]
 
-# The rest of the package takes seconds to import, in each process, and is not the question.
+# Import only what is tested: the rest of the package takes seconds in each process.
 LIGHT = f"""
 import sys, types
 package = types.ModuleType("amc_gym")
@@ -31,7 +31,7 @@ package.__path__ = {list(amc_gym.__path__)}
 sys.modules["amc_gym"] = package
 """
 
-# Workers that never look up from their work: Python's own, and torch's.
+# Workers that compute without a pause, in Python and in PyTorch.
 BUSY = (
     LIGHT
     + """
@@ -106,7 +106,7 @@ OWN_PROCESS = BUSY.replace("end_with_parent()", "end_with_parent(daemons_only=Tr
 
 
 def killed_when_busy(code: str, folder: Path, *arguments: str) -> list[int]:
-    """Start a program, kill it when its workers say so, and who lives on two seconds later."""
+    """Start a program, kill it once its workers compute; return who is alive two seconds later."""
     script = folder / "program.py"
     script.write_text(code)
     temporary = folder / "tmp"
@@ -159,7 +159,7 @@ def test_workers_with_environments_of_their_own_notice(method: str, tmp_path: Pa
 
 
 def test_processes_that_may_outlive_their_parent_are_left_alone(tmp_path: Path) -> None:
-    """They may have work of their user's own to finish; Python, too, ends daemons only."""
+    """Check that only daemons end, as in Python itself: others may have work to finish."""
     assert len(killed_when_busy(OWN_PROCESS, tmp_path, METHODS[0])) == 2
 
 
@@ -177,7 +177,7 @@ def test_a_killed_owners_region_goes_with_the_next_one(tmp_path: Path) -> None:
     assert run_forked(ALONE, str(tmp_path), "killed").returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert left.suffix == ".shared"
-    assert run_forked(ALONE, str(tmp_path), "ends").stdout == "1\n"  # its own; the other is gone
+    assert run_forked(ALONE, str(tmp_path), "ends").stdout == "1\n"  # only its own is there
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,7 +220,7 @@ def test_a_fork_servers_folder_goes_with_the_next_workers_but_not_a_living_ones(
     living, told = start("wait")
     assert told == "1\n"
     other, told = start("wait")
-    assert told == "2\n"  # the living one's is left alone
+    assert told == "2\n"  # the folder of the living process is left alone
     for process in (living, other):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -1,4 +1,4 @@
-"""One folder for what can be made again, whoever asks for it."""
+"""The cache folder: one for everything that can be made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects taken apart and put together again around memory that processes share."""
+"""Serialization of objects whose arrays lie in memory that processes share."""
 
 import errno
 import gc
@@ -20,7 +20,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="anonymous files are 
 
 
 def again(value, **keywords):
-    """What another process would get, and the region, without which it would not."""
+    """Return what another process would get, the region that holds its arrays, and the stream."""
     stream, region = dump(value, **keywords)
     return load(stream, pickle.loads(pickle.dumps(region.address))), region, stream
 
@@ -121,7 +121,7 @@ def test_a_mapped_data_set_is_referred_to_by_its_path(tmp_path):
     assert os.path.getsize(region.address.path) == LINE
     assert torch.equal(found, images)
     assert torch.equal(part, images[5:9])
-    twice, _region, _ = again(found)  # from the process that was sent it
+    twice, _region, _ = again(found)  # sent on by the process that received it
     assert torch.equal(twice, images)
     path.unlink()
     with pytest.raises(OSError, match=r"images\.npy, from which images are mapped, is gone"):

@@ -1,4 +1,4 @@
-"""The environment that agents are tested on: real steps, a cheap and meaningless reward."""
+"""An environment to test agents on: its steps are real, its reward is cheap but meaningless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MakeEnv = Callable[..., gym.Env[Any, Any]]
 
 @pytest.fixture
 def make_env() -> MakeEnv:
-    """``gym.make`` of MobileNet, as cheap as it gets unless said otherwise."""
+    """Return a function that makes MobileNet's environment, as cheap as its options allow."""
 
     def make(**kwargs: Any) -> gym.Env[Any, Any]:
         options = {"weights": "random", "recovery": "none", "reward_images": 32} | kwargs

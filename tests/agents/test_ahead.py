@@ -1,4 +1,4 @@
-"""Plans that a searcher knows before it needs their rewards are evaluated together, and no more."""
+"""Batched evaluation: a searcher's next plans are evaluated together if it knows them already."""
 
 from __future__ import annotations
 

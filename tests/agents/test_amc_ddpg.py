@@ -1,4 +1,4 @@
-"""The paper's agent: exploration, schedule, replay and the update, each against arithmetic."""
+"""The paper's agent: exploration, schedule, replay and update, against worked-out values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy.stats import truncnorm
 from agents.amc_ddpg import AMCDDPG, CODE, PAPER, Critic, Options, Replay, truncated_normal
 
 EXECUTED = replace(PAPER, stored_action="executed")
-UNIFORM = (np.arange(2000) + 0.5) / 2000  # midpoints: their mean integrates the inverse CDF
+UNIFORM = (np.arange(2000) + 0.5) / 2000  # midpoints: a mean over them is an integral
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.03, 0.5, 0.9, 1.0])
@@ -31,7 +31,7 @@ def test_truncated_normal_is_the_one_of_scipy(mean: float, sigma: float) -> None
 
 def test_truncated_normal_stays_in_range_at_the_ends() -> None:
     ends = [truncated_normal(m, s, u) for m in (0, 1) for s in (1e-6, 1) for u in (0.0, 1.0)]
-    assert all(0 <= end <= 1 for end in ends)  # NaN would not be
+    assert all(0 <= end <= 1 for end in ends)  # false for NaN
 
 
 def test_schedule_of_the_paper() -> None:
@@ -111,8 +111,8 @@ def test_action_enters_the_layer_it_is_said_to(action_layer: int) -> None:
 
 @pytest.mark.parametrize(
     ("baseline", "expected"),
-    # Episodes' rewards 1, 0: 1 -> 1 + 0.25 (0 - 1).  The one batch holds their mean or what of
-    # them it drew, so there only the first value is known: it starts at the batch's mean.
+    # By episodes: rewards 1, 0, so 1 + 0.25 (0 - 1).  By batches, the mean of the one batch depends
+    # on what was drawn; all that is known is that the baseline starts there.
     [("episodes", 0.75), ("batches", None)],
 )
 def test_baseline_follows_past_rewards(make_env: Any, baseline: str, expected: Any) -> None:
@@ -130,7 +130,7 @@ def test_baseline_follows_past_rewards(make_env: Any, baseline: str, expected: A
 
 
 def test_update_descends_the_equations_of_the_paper(make_env: Any) -> None:
-    """Against autograd and Adam used plainly on copies, written from the equations."""
+    """Compare one update with autograd and Adam on copies, written from the equations."""
     agent = AMCDDPG(make_env(), 3, replace(PAPER, hidden=16, gamma=0.9, tau=0.1))
     rng = np.random.default_rng(0)
     agent.replay.add(rng.random((15, 11)), rng.random(14), reward=0.6)
@@ -178,7 +178,7 @@ def test_stored_action(make_env: Any, options: Options, action_mode: str, execut
 def test_warm_up_does_not_learn(make_env: Any) -> None:
     agent = AMCDDPG(make_env(), 0, replace(PAPER, warmup_episodes=1))
     before = copy.deepcopy(agent.actor.state_dict())
-    agent.learn(4)  # one of them warm-up
+    agent.learn(4)  # the first of them is warm-up
     assert not torch.equal(before["0.weight"], agent.actor.state_dict()["0.weight"])
     agent = AMCDDPG(make_env(), 0)
     agent.options = replace(PAPER, warmup_episodes=10**6)
@@ -198,7 +198,7 @@ def test_global_random_state_is_left_alone(make_env: Any) -> None:
 
 
 def test_it_learns_where_pruning_one_unit_pays(make_env: Any) -> None:
-    """A reward that is the first unit's sparsity: the agent has to find out that it is 1."""
+    """Reward the first unit's sparsity: the agent has to find out that 1 is best."""
 
     class FirstUnit(gym.Wrapper[Any, Any, Any, Any]):
         def reset(self, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The policy for many networks: its weights, its proposal, and what it does with evaluations."""
+"""The bundled policy for many networks: its file, its first plan, and its use of evaluations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_rows_say_what_a_plan_does(env):
     np.testing.assert_array_equal(rows[:1], units.uniform)
     assert rows.shape == (3, len(problem), SIZE)
     assert np.isfinite(rows).all()
-    np.testing.assert_allclose(rows[0, :, -5], 0, atol=1e-6)  # the uniform plan is itself
+    np.testing.assert_allclose(rows[0, :, -5], 0, atol=1e-6)  # no distance to the uniform plan
     np.testing.assert_allclose(rows[1, :, -4], 0, atol=1e-6)
     np.testing.assert_allclose(
         rows[2, :, [-10, -6]], 0, atol=1e-6
@@ -86,7 +86,7 @@ def test_files_that_are_none_are_refused(tmp_path):
     assert len(ensemble(str(WEIGHTS))) >= 3
 
 
-def test_the_process_learns_what_the_foretelling_gets_wrong():
+def test_the_process_learns_the_errors_of_the_prediction():
     rng = np.random.default_rng(0)
     logs = rng.normal(size=(30, 4)) * 0.3
     rest = 0.5 * logs[:, 0] + 0.2

@@ -1,4 +1,4 @@
-"""Optuna's samplers over whole plans."""
+"""Black-box searchers: Optuna's samplers propose whole plans."""
 
 from __future__ import annotations
 

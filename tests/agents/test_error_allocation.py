@@ -1,4 +1,4 @@
-"""Plans of least weighted error, and what they are worth without any search."""
+"""Error allocation: plans of least weighted error, also without any search."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from amc_gym.envs.rules import largest
 
 
 class Chain:
-    """Cost of a chain of layers: 3 inputs, 10 outputs."""
+    """The MACs of a chain of linear layers with 3 inputs and 10 outputs."""
 
     def total(self, counts: Sequence[int]) -> int:
         return int(sum(a * b for a, b in itertools.pairwise([3, *counts, 10])))
@@ -66,7 +66,7 @@ def test_a_heavier_unit_keeps_more() -> None:
 
 
 def test_without_evaluations_it_beats_the_uniform_plan(make_env: Any) -> None:
-    """On the bundled network: the errors alone are worth something."""
+    """Check on the bundled network that errors alone, without rewards, improve a plan."""
     env = make_env(weights="bundled", recovery="reconstruct", reward_images=400)
     result = agents.make("error-allocation", env, 0).learn(1)
     evaluator = amc(env).engine.evaluator
@@ -75,7 +75,7 @@ def test_without_evaluations_it_beats_the_uniform_plan(make_env: Any) -> None:
 
 
 def test_a_residual_network_begins_better_by_the_loss() -> None:
-    """Relative errors count branches of ResNet-56 as much as the streams they add little to."""
+    """Compare by loss and by error: relative errors overrate ResNet-56's branches."""
     env = gym.make("AMC-ResNet56-v0", preserve_ratio=0.5)
     by_error = agents.make("error-allocation", env, 0).learn(1)
     by_loss = agents.make("loss-allocation", env, 0).learn(1)
@@ -115,7 +115,7 @@ def test_single_weights_are_refused(make_env: Any) -> None:
 
 
 def test_without_its_parts_it_is_something_else(make_env: Any) -> None:
-    """What `benchmarks.ablations` compares with."""
+    """Leave out the prior or the process, as `benchmarks.ablations` does."""
     env = make_env(weights="bundled", recovery="reconstruct", reward_images=50)
     whole = ErrorAllocation(env, 0)
     uniform = ErrorAllocation(env, 0, prior=False)
@@ -126,7 +126,7 @@ def test_without_its_parts_it_is_something_else(make_env: Any) -> None:
 
 
 def test_a_residual_network_begins_best_by_its_outputs() -> None:
-    """What becomes of errors on the way to the outputs is measured, not foretold."""
+    """Compare errors measured at the network's outputs with errors of the layers."""
     env = gym.make("AMC-ResNet56-v0", preserve_ratio=0.5)
     by_error = agents.make("error-allocation", env, 0).learn(1)
     by_outputs = agents.make("output-allocation", env, 0).learn(2)

@@ -1,4 +1,4 @@
-"""One contract for every registered agent."""
+"""The contract that every registered agent keeps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from agents.plans import amc
 
 
 def home(factory: Any) -> str:
-    """The package that a factory was defined in."""
+    """Return the name of the package in which a factory was defined."""
     while isinstance(factory, partial):
         factory = factory.func
     return factory.__module__.partition(".")[0]
 
 
-# Other tests, and researchers, register their own; policies are made of a file.
+# Left out: agents that other tests or users register, and policies, which need a file.
 NAMES = sorted(
     name
     for name, each in agents.FACTORIES.items()

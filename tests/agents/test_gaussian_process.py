@@ -1,4 +1,4 @@
-"""A Gaussian process for many trials: Optuna's first, then one whose kernel is fitted rarely."""
+"""A Gaussian process for many trials: Optuna's at first, then one that is seldom refitted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ("a", "b", "c")
 
 
 def values(points: np.ndarray) -> np.ndarray:
-    """A hill at (0.2, 0.4, 0.6), as steep as half a range is wide: 1 at its top."""
+    """Return the heights at points of a Gaussian hill: width 0.5, 1 at its top (0.2, 0.4, 0.6)."""
     return np.exp(-2 * np.square(points - [0.2, 0.4, 0.6]).sum(axis=-1))
 
 
@@ -23,7 +23,7 @@ def trials(sampler: Any, number: int) -> list[dict[str, float]]:
     study = quiet_optuna().create_study(sampler=sampler, direction="maximize")
 
     def objective(trial: optuna.Trial) -> float:
-        # A range of its own for each parameter: the process sees [0, 1].
+        # Each parameter has its own range, which the sampler has to map to [0, 1].
         point = [trial.suggest_float(name, n, 2 * n + 1) for n, name in enumerate(NAMES)]
         return float(values((np.array(point) - [0, 1, 2]) / [1, 2, 3]))
 
@@ -46,7 +46,7 @@ def test_the_first_trials_are_optunas_and_the_others_near_the_top() -> None:
 
 def test_a_process_climbs_from_what_was_drawn() -> None:
     process, rng = Process(0), np.random.default_rng(0)
-    points = rng.random((30, 3)) * [1.0, 1.0, 0.3]  # none of them near the top
+    points = rng.random((30, 3)) * [1.0, 1.0, 0.3]  # none near the top
     before = values(points).max()
     for _ in range(8):
         points = np.vstack([points, process.propose(points, values(points))])
@@ -66,10 +66,10 @@ def test_the_kernel_is_fitted_when_trials_have_grown(monkeypatch: pytest.MonkeyP
     for n in range(20, 31):
         process.propose(points[:n], values(points[:n]))
     fitted = [n for n, optimizer in zip(range(20, 31), fits, strict=True) if optimizer is not None]
-    assert fitted == [20, 23, 27]  # 1.15 times as many
+    assert fitted == [20, 23, 27]  # each time there are 1.15 times as many trials
 
 
-def test_equal_rewards_are_no_reason_to_stop() -> None:
+def test_equal_rewards_do_not_stop_the_search() -> None:
     points = np.random.default_rng(0).random((12, 3))
     proposed = Process(0).propose(points, np.full(12, 0.5))
     assert proposed.shape == (3,)

@@ -1,4 +1,4 @@
-"""NetAdapt's rounds, by hand and on the environment; what it evaluates on the side counts."""
+"""NetAdapt: its rounds worked out by hand, and all its evaluations count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies in ONNX: computed as they are, and refused where they could do something else."""
+"""Policies as ONNX graphs: computed exactly, and refused where they could do anything else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def saved(
     domain: str = "",
     external: bool = False,
 ) -> Path:
-    """One linear layer and a sigmoid, or other nodes from "seen" and "w" to "done"."""
+    """Write a linear layer and a sigmoid, or other nodes from "seen" and "w" to "done"."""
     if weights is None:
         weights = np.random.default_rng(0).normal(size=(FEATURES, 1)) / 5
     tensor = onnx.numpy_helper.from_array(weights.astype(np.float32), "w")

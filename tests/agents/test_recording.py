@@ -1,4 +1,4 @@
-"""Whose time is whose, by a clock that only moves when somebody works."""
+"""Times of agent and environment, on a clock that moves only when one of them works."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Clock:
 
 
 class Timed(gym.Wrapper[Any, Any, Any, Any]):
-    """Its steps and resets take so long."""
+    """An environment whose steps and resets take fixed times on the clock."""
 
     def __init__(self, env: gym.Env[Any, Any], clock: Clock) -> None:
         super().__init__(env)
@@ -67,7 +67,7 @@ def test_the_agents_time_is_its_own(make_env: Any, monkeypatch: pytest.MonkeyPat
     steps = 3 * 14
     assert result.environment_seconds == steps * STEP + 3 * (RESET + TELL)
     assert result.seconds - result.environment_seconds == steps * THINK
-    # An episode is finished when its last step is, before it is told.
+    # An episode is finished with its last step, before the agent thinks about it.
     first = RESET + 14 * (STEP + THINK)
     assert [episode.seconds for episode in result.history] == [
         first,

@@ -1,4 +1,4 @@
-"""The protocol: agents of one's own, and what is refused."""
+"""The protocol of agents: a user's own agents take part, and mistakes are refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_no_search_ends_below_the_uniform_plan_where_it_is_evaluated_first(make_
 
 
 class Spendthrift:
-    """Goes on for ever, whatever is raised."""
+    """An agent that never stops, whatever is raised."""
 
     def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
         self.env = env
@@ -223,7 +223,7 @@ def test_budget_below_one_is_refused(make_env: Any) -> None:
 
 
 def test_only_sb3_agents_need_stable_baselines3() -> None:
-    """In a process of its own: here it is imported already."""
+    """Run in a new process, because this one has imported Stable-Baselines3 already."""
     program = """
 import sys
 sys.modules["stable_baselines3"] = sys.modules["yaml"] = None

@@ -1,4 +1,4 @@
-"""The episode-return replay buffer, by hand-computed values."""
+"""The replay buffer that stores an episode's return, against values computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules by hand, and plans executed as they are named."""
+"""Rules: their plans worked out by hand, and the named plan is what is executed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amc_gym.envs.rules import Rule, counts, deep, largest, shallow, uniform
 
 
 def product_cost(counts: Any) -> int:
-    """A chain of layers: 3 inputs, 10 outputs."""
+    """Return the MACs of a chain of linear layers with 3 inputs and 10 outputs."""
     return sum(a * b for a, b in itertools.pairwise([3, *counts, 10]))
 
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's agents: rows of hyper-parameters, warm-up, noise, and their price."""
+"""Stable-Baselines3's agents: hyper-parameters, warm-up, noise, and their budget."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_paper_rows_hold_the_papers_values(algorithm: str, make_env: Any) -> Non
         assert noise is None
     else:
         assert isinstance(noise, NormalActionNoise)
-        assert noise._sigma.tolist() == [2 * PAPER.sigma]  # on [-1, 1], twice as long as [0, 1]
+        assert noise._sigma.tolist() == [2 * PAPER.sigma]  # [-1, 1] is twice as long as [0, 1]
         (decay,) = callbacks(read_row(HYPERPARAMS / "paper" / f"{algorithm}.yml", None)["callback"])
         assert decay.final_std == 2 * PAPER.final_sigma
 
@@ -79,7 +79,7 @@ def test_warm_up_is_counted_in_episodes_and_scaled(make_env: Any) -> None:
     buffer = agent.model.replay_buffer
     assert buffer is not None
     before = [weights.clone() for weights in agent.model.policy.parameters()]
-    agent.learn(7)  # a quarter of it: one episode, 14 steps
+    agent.learn(7)  # a quarter is warm-up: one episode, 14 steps
     assert agent.model.learning_starts == 14
     assert agent.model._n_updates == 6 * 14
     assert agent.model.num_timesteps == buffer.size() == 7 * 14
@@ -94,7 +94,7 @@ def test_warm_up_takes_no_more_than_the_papers(make_env: Any, monkeypatch: Any) 
 
 
 class Stds(BaseCallback):
-    """The noise of each step."""
+    """A callback that records the noise of each step."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What SB3 learns on a suite: trained, kept in a file without code, read and carried out."""
+"""Policies that SB3 learns on a suite: training, a file without code, loading and execution."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_file_is_carried_out_and_repeats(
 
 
 def test_what_was_learnt_is_what_acts(env: SuiteEnv, tmp_path: Path) -> None:
-    """The file's answers are those of SB3's own policy, up to half precision."""
+    """Compare the file's actions with SB3's own policy, up to half precision."""
     given = {"buffer_size": 10, "device": "cpu"}
     about = {"suite": "x", "episodes": 1}
     trained = Trained("comparable", "residual", 103)
@@ -112,7 +112,7 @@ def test_rows_that_cannot_be_are_refused(suite: Suite, changes: dict, message: s
 
 
 def changed(path: Path, to: Path, tensors: dict[str, Any] | None = None, **said: Any) -> Path:
-    """The same file with something else in it."""
+    """Copy a policy's file with other tensors, or other values in its description."""
     document = json.loads(about(path) or "") | said
     save_file(load_file(path) | (tensors or {}), to, {ABOUT: json.dumps(document)})
     return to

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO: rollouts of whole episodes, budgets that are no multiple of them."""
+"""Stable-Baselines3's PPO: rollouts are whole episodes, budgets need not be multiples of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_budget_is_spent_to_the_episode(episodes: int, make_env: Any) -> Non
 
 
 def test_it_learns_what_pays(make_env: Any) -> None:
-    """Against a reward that is simple: accuracy falls with sparsity, and there is no budget."""
+    """Learn a simple reward: accuracy falls with sparsity, and there is no budget."""
     env = make_env(weights="bundled", recovery="reconstruct", preserve_ratio=None)
     rewards = [e.reward for e in agents.make("sb3-ppo", env, 0).learn(160).history]
     assert sum(rewards[-40:]) > sum(rewards[:40]) + 2

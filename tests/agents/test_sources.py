@@ -1,4 +1,4 @@
-"""A changed agent has another fingerprint; whatever else changes leaves it alone."""
+"""Fingerprints of agents: they change with the agent's code and with nothing else."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Fingerprint = Callable[..., str]
 
 @pytest.fixture
 def fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fingerprint]:
-    """Of an agent of the files above, as they are now."""
+    """Return a function that fingerprints an agent from `FILES` as they are on disk now."""
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def test_what_a_partial_fixes_decides(fingerprint: Fingerprint) -> None:
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, *names: str) -> set[str]:
-    """Agents whose fingerprint changes with the files of these names."""
+    """Return the agents whose fingerprint changes when files of these names do."""
     before = {name: agents.fingerprint(name) for name in AGENTS}
     content = sources._content
     with monkeypatch.context() as patch:
@@ -106,7 +106,7 @@ AGENTS = ("amc-ddpg", "random", "sb3-ddpg", "sb3-td3", "sb3-td3-default", "sb3-p
 def test_rows_and_what_they_name_belong_to_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert changed(monkeypatch, "paper/td3.yml") == {"sb3-td3"}
     assert changed(monkeypatch, "sb3/td3.yml") == {"sb3-td3-default"}
-    # Only the rows of the paper's hyper-parameters name this class.
+    # Only agents with the paper's hyper-parameters use this class.
     assert changed(monkeypatch, "agents/replay.py") == {"sb3-ddpg", "sb3-td3"}
     assert changed(monkeypatch, "agents/amc_ddpg.py") == {"amc-ddpg"}
 
@@ -127,7 +127,7 @@ def test_arguments_decide_which_files_are_read(tmp_path: Path) -> None:
 
 
 class Chosen(SB3):
-    """Says by itself which row it takes."""
+    """An agent that chooses its own hyper-parameters."""
 
     def __init__(self, env: Any, seed: int) -> None:
         super().__init__(env, seed, algorithm="sac", hyperparams="paper")

@@ -1,4 +1,4 @@
-"""A learner has one thread, its environment those of the process, and so has what comes after."""
+"""Threads: a learner has one, its environment all of the process's; both are restored."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class BrokenError(RuntimeError):
 
 
 class Watched(gym.Wrapper[Any, Any, Any, Any]):
-    """Notes how many threads its steps have; breaks after so many of them."""
+    """An environment that records the threads of each step, and fails after so many steps."""
 
     def __init__(self, env: gym.Env[Any, Any], steps: int) -> None:
         super().__init__(env)

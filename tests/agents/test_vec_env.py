@@ -1,4 +1,4 @@
-"""AMCVecEnv: Stable-Baselines3 sees what it sees of DummyVecEnv over the same environments."""
+"""AMCVecEnv: Stable-Baselines3 learns with it as with DummyVecEnv over the same environments."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def rescaled_theirs() -> DummyVecEnv:
 
 
 def same_step(one: Any, other: Any) -> None:
-    """Equal arrays, of one type, and equal infos with values of one type."""
+    """Assert that two steps have equal arrays and equal infos, types included."""
     for mine, sb3s in zip(one[:3], other[:3], strict=True):
         assert (mine.dtype, mine.tobytes()) == (sb3s.dtype, sb3s.tobytes())
     for mine, sb3s in zip(one[3], other[3], strict=True):
@@ -88,7 +88,7 @@ def test_last_infos_have_everything_sb3_looks_for() -> None:
 
 
 def replayed(model: Any) -> dict[str, bytes]:
-    """Everything that was written into the replay buffer."""
+    """Return everything that was written into the replay buffer, as bytes."""
     buffer, held = model.replay_buffer, model.replay_buffer.size()
     names = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
     return {name: getattr(buffer, name)[:held].tobytes() for name in names}
@@ -208,7 +208,7 @@ def test_sub_environments_can_be_reached() -> None:
     assert envs.get_attr("action_mode", indices=[0, 2]) == ["clamp", "clamp"]
     envs.set_attr("colour", "blue", indices=1)
     assert envs.has_attr("action_mode")
-    assert not envs.has_attr("colour")  # of one environment only
+    assert not envs.has_attr("colour")  # only one environment has it
     assert envs.get_attr("colour", 1) == ["blue"]
     assert [len(counts) for counts in envs.env_method("running")] == [1, 1, 1]
     assert envs.env_is_wrapped(Monitor) == [False] * N

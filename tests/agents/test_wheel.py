@@ -1,4 +1,4 @@
-"""The wheels hold what they should, and work without a checkout, agents as amc_gym.agents."""
+"""The wheels: their files, and agents as amc_gym.agents, which work without a checkout."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ except OSError as error:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The package's wheel and that of the weights, from a copy without other build's leftovers."""
+    """Build both wheels from a copy of the checkout without an earlier build's files."""
     checkout = tmp_path_factory.mktemp("checkout")
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -93,7 +93,7 @@ def test_agents_work_from_an_installed_wheel(wheels: tuple[Path, Path], tmp_path
 
 
 def run(command: list[str], folder: Path, **variables: str) -> str:
-    """Output of Python in a folder, without this process's own paths."""
+    """Run Python in a folder without this process's own paths, and return its output."""
     others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, *command],

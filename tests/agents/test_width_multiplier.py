@@ -1,4 +1,4 @@
-"""Widths as people round them."""
+"""Width multipliers: all widths times one factor, rounded as MobileNet's code does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amc_gym.envs.budget import Budget
     [(24, 24), (23, 24), (20, 24), (19.9, 24), (17.7, 16), (17.8, 24), (8.8, 8), (9, 16), (1, 8)],
 )
 def test_widths_are_rounded_as_mobilenets_code_rounds_them(width: float, expected: int) -> None:
-    # 19.9: nearest is 16, less than nine tenths of it, so the next one.
+    # The nearest multiple of 19.9 is 16, which is less than nine tenths of it: so it becomes 24.
     assert rounded(width, 8) == expected
 
 

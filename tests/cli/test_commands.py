@@ -1,4 +1,4 @@
-"""Every command from end to end, and one line on stderr for everything that goes wrong."""
+"""The commands: each from end to end, and every error is one line on stderr."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TUNING = ["finetune", "own.json", *TRUSTED, "--out", "x.safetensors"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder with a plan of a registered network and one of their own."""
+    """Make a user's folder: plans of a registered network and of the user's own network."""
     path = tmp_path_factory.mktemp("user")
     (path / "owned_network.py").write_text(OWN)
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables as wide as in a log, whatever the width of the terminal that runs the tests."""
+    """Have tables be as wide as in a log, whatever terminal runs the tests."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
@@ -85,7 +85,7 @@ def test_a_log_has_room_for_tables(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Rich assumes 80 columns where there is no terminal; who names a width gets it."""
+    """Print without a terminal, where Rich alone assumes 80 columns; COLUMNS decides."""
     if columns is not None:
         monkeypatch.setenv("COLUMNS", columns)
     assert printer().width == width
@@ -181,7 +181,7 @@ def test_latency_from_the_table_to_the_comparison(
     table = ["latency-table", "owned_network:task", "--runtime", "torch", "--out", "times.json"]
     assert main([*table, *quick]) == 0
     assert "kinds of layers on" in capsys.readouterr().out
-    assert main([*table, *quick, "--check-on", "3"]) == 0  # it is there: it is only checked
+    assert main([*table, *quick, "--check-on", "3"]) == 0  # the table is there: only check it
     assert "3 random plans end to end" in capsys.readouterr().out
     assert main([*table, *quick]) == 1
     assert "times.json exists" in capsys.readouterr().err
@@ -189,7 +189,7 @@ def test_latency_from_the_table_to_the_comparison(
     assert main(two) == 1
     assert "was measured on" in capsys.readouterr().err
 
-    # Without a bound: how much of so small a network's latency can go depends on the machine.
+    # No budget: by how much so small a network's latency can fall depends on the machine.
     search = ["search", "owned_network:task", "--evaluations", "8", "--preserve-ratio", "none"]
     reward = ["--reward", "error-log-latency", "--latency-table", "times.json"]
     assert main([*search, *reward, "--out", "timed.json"]) == 0

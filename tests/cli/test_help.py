@@ -1,4 +1,4 @@
-"""Help texts: examples that parse, choices that are the code's, and a shell that completes."""
+"""Help texts: their examples parse, their choices are the code's, and shells complete them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ALONE = {
 
 
 def helped(call: Callable[[list[str]], object], words: list[str], capsys) -> str:
-    """Return what a help text says."""
+    """Return the help text that a command line prints."""
     with pytest.raises(SystemExit) as exit_:
         call(words)
     assert not exit_.value.code
@@ -112,7 +112,7 @@ def test_studies_show_their_examples_and_the_agents(monkeypatch, capsys) -> None
 
 
 def test_choices_are_those_of_the_code(monkeypatch, capsys) -> None:
-    """Help texts read them in docstrings, as what they name needs PyTorch."""
+    """Compare choices with the code; help takes them from docstrings, to do without PyTorch."""
     told = {
         each.name: each.names for cls in (EngineOptions, EnvOptions) for each in options_of(cls)
     }

@@ -1,4 +1,4 @@
-"""Commands that were stopped go on when they are given again."""
+"""Interrupted commands: the same command given again goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECIPE = ["--batch-size", "448", "--distillation", "0"]
 
 
 def killed(*_: object, **__: object) -> None:
-    """End a command, as nothing that it expects would."""
+    """End a command in a way that no handler of errors catches."""
     raise SystemExit
 
 
@@ -33,7 +33,7 @@ def finetune(plan: Path, out: Path, *options: str, epochs: int = 1) -> int:
 
 
 def stop(plan: Path, out: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Begin fine-tuning, and be killed where the command calls a function; the checkpoint."""
+    """Fine-tune until the command calls the function named ``where``; return the checkpoint."""
     with monkeypatch.context() as patch:
         patch.setattr(delivery, where, killed)
         assert finetune(plan, out) == 1
@@ -57,7 +57,7 @@ def test_finetune_goes_on_after_its_result_was_written(
     written = files(tmp_path)
     assert set(written) == {out.name, f"{out.name}.json", checkpoint.name}
 
-    # What lies there by now may be something else.
+    # The file may have become another one in the meantime.
     out.write_text("mine")
     assert finetune(plan, out) == 1
     assert "exists: name another file" in capsys.readouterr().err
@@ -69,11 +69,11 @@ def test_finetune_goes_on_after_its_result_was_written(
     del written[checkpoint.name]
     assert files(tmp_path) == written
 
-    assert finetune(plan, out) == 1  # finished: a third time would replace it
+    assert finetune(plan, out) == 1  # finished: another run would replace the file
     assert "exists: name another file, or use --force" in capsys.readouterr().err
     assert files(tmp_path) == written
     assert finetune(plan, out, "--force") == 0
-    assert files(tmp_path) == written  # the same bits
+    assert files(tmp_path) == written  # bit for bit
 
 
 @pytest.mark.parametrize("where", ["holds", "half"])
@@ -81,7 +81,7 @@ def test_finetune_goes_on_before_its_result_was_written(
     where: str, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "tuned.safetensors"
-    if where == "half":  # the description is there, and the network not yet
+    if where == "half":  # the description is written, and the network is not yet
         stop(plan, out, "score", monkeypatch)
         out.unlink()
     else:

@@ -1,4 +1,4 @@
-"""No stranger's file makes code run: what it names is imported on the user's word only."""
+"""Files from strangers: none makes code run; what it names is imported only if the user asks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plan() -> CompressionPlan:
 
 @pytest.fixture
 def here(plan: CompressionPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a stranger's files."""
+    """Make a folder with a stranger's files, and go there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "evil.py").write_text(EVIL)
@@ -153,14 +153,14 @@ def test_a_description_that_names_code_is_refused(
     with pytest.raises(ValueError, match="whose code would run"):
         amc_gym.load(path)
     assert not (here / "ran").exists()
-    # The command line builds the plan's network, whatever a description says.
+    # The command line builds the network from the plan, not from the description.
     export = ["export", "plan.json", "--network", str(path), "--format", "torch-export"]
     assert main([*export, "--out", "small.pt2"]) == 0
     assert not (here / "ran").exists()
 
 
 def test_a_file_in_the_current_folder_stands_for_no_package(here: Path) -> None:
-    """The packages that a command imports only when it needs them."""
+    """Shadow the packages that a command imports late with files in the current folder."""
     for package in ("thop", "onnxruntime", "onnxscript", "onnx"):
         (here / f"{package}.py").write_text("raise SystemExit(0)")
     done = subprocess.run(

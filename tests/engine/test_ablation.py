@@ -1,4 +1,4 @@
-"""Ablations are what networks that were built with one unit pruned answer."""
+"""Ablation: its figures equal those of networks that are built with one unit pruned."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_errors_are_those_of_networks_that_are_built(engine: Engine) -> None:
             assert found[unit, place] == pytest.approx(float(lost), rel=1e-2, abs=1e-6)
 
 
-def test_the_more_is_kept_the_less_is_lost_mostly(engine: Engine) -> None:
+def test_loss_mostly_falls_with_the_channels_that_stay(engine: Engine) -> None:
     falls = np.diff(engine.ablations, axis=1) < 0
     assert falls.mean() > 0.8
 

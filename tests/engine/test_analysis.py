@@ -1,4 +1,4 @@
-"""Statistics of calibration images are taken in passes that fit into memory."""
+"""Calibration statistics: they are taken in passes that fit into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics in files: the same numbers as gathered ones, and nothing of a damaged file."""
+"""Cached statistics: the same numbers as computed ones; a damaged file is not used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amc_gym.engine.analysis import Analysis
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, and no task too small for it."""
+    """Make an empty cache, and have it take even the smallest task; return its folder."""
     monkeypatch.setenv("AMC_CACHE", str(tmp_path))
     monkeypatch.setattr(kept, "SMALLEST", 0)
     return tmp_path / "statistics"
@@ -26,7 +26,7 @@ def forbidden(*_args, **_kwargs):
 
 
 def everything(task: CompressionTask) -> dict[str, torch.Tensor]:
-    """All that is kept of a task, as another process would ask for it."""
+    """Return all statistics of a task that are cached, as a new process would ask for them."""
     found = Analysis(task)
     return {
         **found.grams,

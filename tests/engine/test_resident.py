@@ -1,4 +1,4 @@
-"""Plans written into one network of full width are judged as slim networks are."""
+"""Resident networks: plans written into one full-width network score as built networks do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
         ("MobileNet", "none"),
         ("MobileNet", "reconstruct"),
         ("MobileNetV2", "none"),
-        ("ResNet56", "reconstruct"),  # with maps from one stream to the next
+        ("ResNet56", "reconstruct"),  # its shortcuts map one stream to the next
         ("VGG16", "reconstruct"),
         ("concatenating-digits-0", "reconstruct"),
     ],
@@ -58,7 +58,7 @@ def test_plans_in_one_pass_have_the_hits_of_each_by_itself(name: str, recovery: 
     assert not network.apart
     network.together = 4
     assert made.evaluation == "one resident network, up to 4 plans in a pass"
-    some = plans(made, 7)  # four, two and one
+    some = plans(made, 7)  # judged in passes of four, two and one
     together = made.evaluate(some)
     assert made.evaluator.distinct == len(set(some))
     made.evaluator.forget()
@@ -100,7 +100,7 @@ def test_answers_are_those_of_the_slim_network_on_500_images(digits_task: Compre
         with torch.inference_mode():
             answers = [e.evaluator.network(counts)(shown).argmax(1) for e in (slim, resident)]
         assert torch.equal(*answers)
-        assert len(answers[0].unique()) > 5  # it has not come to one answer for all
+        assert len(answers[0].unique()) > 5  # it does not give all images one class
 
 
 @pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bf16 arithmetic")
@@ -120,7 +120,7 @@ def test_bf16_is_taken_where_plans_score_alike(monkeypatch: pytest.MonkeyPatch) 
     assert low.precision == "bf16"
     assert low.evaluator.distinct == 0
     assert engine(task, "slim", **options).precision == "float32"
-    monkeypatch.setattr("amc_gym.engine.resident.LOST", -1.0)  # nothing is alike
+    monkeypatch.setattr("amc_gym.engine.resident.LOST", -1.0)  # now no scores count as alike
     exact = engine(task, "resident", **options)
     assert exact.precision == "float32"
     (inputs, _), *_ = exact.evaluator.batches

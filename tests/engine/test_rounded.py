@@ -1,4 +1,4 @@
-"""Networks whose widths are rounded up are judged as the networks that are handed over."""
+"""Rounded widths: networks whose widths are rounded up score as the compressed networks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_plan_has_the_hits_of_the_network_that_is_built(name: str, recovery: s
     for counts in plans(made, 3):
         found = made.evaluator(counts)
         built = count_hits(made.pruning.build(counts), batches).top1
-        assert abs(found.score * made.reward_images - built) <= 1  # a tie may fall otherwise
+        assert abs(found.score * made.reward_images - built) <= 1  # a tie may break differently
 
 
 def test_widths_are_multiples_or_those_of_the_original() -> None:
@@ -63,7 +63,7 @@ def test_units_without_depthwise_convolutions_keep_their_widths() -> None:
     counts = [max(1, unit.channels // 2 - 1) for unit in made.graph.units]
     widths = source.widths(counts)
     assert widths != counts
-    assert any(each % MULTIPLE for each in widths)  # of streams, which shortcuts add up to
+    assert any(each % MULTIPLE for each in widths)  # streams keep widths that are no multiple
 
 
 @pytest.mark.parametrize("name", ["concatenating-digits-0", "ResNet56"])

@@ -1,4 +1,4 @@
-"""Every example of an objective goes all the way on a tiny budget: search to a file that runs."""
+"""Examples with an objective: each runs on a tiny budget, from search to a file that works."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def written():
 
 @pytest.fixture
 def exported(monkeypatch):
-    """Networks and tasks that an example exports."""
+    """Record the networks and tasks that an example exports."""
     export, seen = amc_gym.export, []
 
     def exporting(network, task, path, **keywords):
@@ -140,14 +140,14 @@ def example(monkeypatch):
     return importlib.import_module
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own exporter, of its parts
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's exporter uses old parts of it
 @pytest.mark.parametrize("name", TINY)
 def test_it_goes_all_the_way(name, example, tmp_path, capsys, written, exported):
     module, options = TINY[name]
     out = tmp_path / f"network.{'pt2' if name in SLOW else 'onnx'}"
     example(module).main(
         **{"epochs": 1, "evaluations": 2, "out": out} | options
-    )  # validates on its way
+    )  # this validates the plan, too
     assert "Exported" in capsys.readouterr().out
     written[name] = out
     ((network, task),) = exported
