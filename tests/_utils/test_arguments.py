@@ -108,7 +108,7 @@ def test_whole_numbers_have_bounds_too():
         whole("count", 5, at_least=1, at_most=4)
 
 
-def test_truth_is_no_number():
+def test_booleans_are_no_numbers():
     assert truth("flip", np.bool_(True)) is True
     assert truth("flip", torch.tensor(False)) is False
     for value in (0, 1, "yes", None, np.array([True]), torch.empty((), device="meta")):
@@ -147,7 +147,7 @@ def test_choices_are_strings():
         choose("resource", "x" * 10**6, ["macs"])
 
 
-def test_what_is_shown_is_short_and_survives_a_strangers_repr():
+def test_shown_values_are_short_even_where_repr_fails():
     class Rude:
         def __repr__(self):
             raise RuntimeError
@@ -156,7 +156,7 @@ def test_what_is_shown_is_short_and_survives_a_strangers_repr():
     assert len(shown("x" * 1000)) == 60
 
 
-def test_functions_are_asked_what_they_take():
+def test_functions_of_other_arguments_are_refused():
     assert function("found", print, "a plan") is print
     assert function("found", lambda plan: 1, "a plan")
     assert function("task", lambda: 1)

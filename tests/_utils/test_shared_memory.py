@@ -86,7 +86,7 @@ def test_arrays_keep_views_and_orders_and_small_ones_stay_in_the_stream():
     assert os.path.getsize(region.address.path) == LINE
 
 
-def test_nobody_changes_what_others_see():
+def test_changes_to_one_copy_are_not_seen_in_others():
     stream, region = dump(torch.zeros(5000))
     one, other = load(stream, region.address), load(stream, region.address)
     one.fill_(1)

@@ -73,13 +73,13 @@ def test_with_plain_rewards_the_uniform_plan_is_the_second():
         ({"granularity": "weight", "resource": "params", "preserve_ratio": 0.3}, "granularity"),
     ],
 )
-def test_what_it_does_not_know_is_refused(keywords, message):
+def test_options_that_the_policy_does_not_know_are_refused(keywords, message):
     env = gym.make("AMC-MobileNet-v0", reward_images=20, recovery="none", **keywords)
     with pytest.raises(ValueError, match=message):
         agents.make("amc-policy", env, seed=0).learn(1)
 
 
-def test_files_that_are_none_are_refused(tmp_path):
+def test_files_that_are_no_policies_are_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
     with pytest.raises(OSError, match="does not hold weights of this version"):
         ensemble(str(tmp_path / "x.safetensors"))

@@ -82,7 +82,7 @@ def test_a_residual_network_begins_better_by_the_loss() -> None:
     assert by_loss.best_episode.accuracy > by_error.best_episode.accuracy + 0.03
 
 
-def test_it_looks_around_the_best_of_its_beginnings(make_env: Any) -> None:
+def test_it_searches_around_the_best_of_its_first_plans(make_env: Any) -> None:
     env = make_env(weights="bundled", recovery="reconstruct", reward_images=100)
     learner = ErrorAllocation(env, 0, by=CURVATURES)
     zeros = [0.0] * len(amc(env).budget.channels)
@@ -114,7 +114,7 @@ def test_single_weights_are_refused(make_env: Any) -> None:
         agents.make("error-allocation", env, 0)
 
 
-def test_without_its_parts_it_is_something_else(make_env: Any) -> None:
+def test_the_prior_and_the_process_can_be_left_out(make_env: Any) -> None:
     """Leave out the prior or the process, as `benchmarks.ablations` does."""
     env = make_env(weights="bundled", recovery="reconstruct", reward_images=50)
     whole = ErrorAllocation(env, 0)

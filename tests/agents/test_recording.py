@@ -37,7 +37,9 @@ class Timed(gym.Wrapper[Any, Any, Any, Any]):
         return super().step(action)
 
 
-def test_the_agents_time_is_its_own(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_of_agent_and_environment_are_kept_apart(
+    make_env: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
     env = Timed(make_env(), clock)
 

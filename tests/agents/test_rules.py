@@ -36,7 +36,7 @@ def test_largest_by_hand() -> None:
     assert largest(budget(0.5)) == (5, 7, 12)
 
 
-def test_rules_lean_as_they_are_called() -> None:
+def test_shallow_prunes_early_units_more_and_deep_late_ones() -> None:
     # Shares 1, 2/3, 1/3 of the level 0.6: losses of 60, 40 and 20 % of 8, 12 and 20 channels.
     level = Fraction(6, 10)
     assert counts(budget(None), uniform, level) == (3, 5, 8)

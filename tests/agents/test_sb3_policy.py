@@ -73,7 +73,7 @@ def test_a_file_is_carried_out_and_repeats(
     assert actions[0] != actions[1]
 
 
-def test_what_was_learnt_is_what_acts(env: SuiteEnv, tmp_path: Path) -> None:
+def test_the_file_acts_as_the_trained_policy(env: SuiteEnv, tmp_path: Path) -> None:
     """Compare the file's actions with SB3's own policy, up to half precision."""
     given = {"buffer_size": 10, "device": "cpu"}
     about = {"suite": "x", "episodes": 1}
@@ -104,7 +104,7 @@ def test_rows_start_to_learn_at_once(algorithm: str) -> None:
         ({"n_envs": 2}, "n_envs"),
     ],
 )
-def test_rows_that_cannot_be_are_refused(suite: Suite, changes: dict, message: str) -> None:
+def test_impossible_hyper_parameters_are_refused(suite: Suite, changes: dict, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         sb3_suite.trained("sac", suite, 1, 0, changes=changes)
     with pytest.raises(ValueError, match="did you mean 'sac'"):

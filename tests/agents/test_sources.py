@@ -72,7 +72,9 @@ def fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fin
     agents.FACTORIES.update(factories)
 
 
-def test_own_files_decide_and_no_others(tmp_path: Path, fingerprint: Fingerprint) -> None:
+def test_only_the_agents_own_files_change_the_fingerprint(
+    tmp_path: Path, fingerprint: Fingerprint
+) -> None:
     before = fingerprint()
     for name in FILES:
         path = tmp_path / name
@@ -83,7 +85,7 @@ def test_own_files_decide_and_no_others(tmp_path: Path, fingerprint: Fingerprint
     assert fingerprint() == before
 
 
-def test_what_a_partial_fixes_decides(fingerprint: Fingerprint) -> None:
+def test_arguments_of_a_partial_change_the_fingerprint(fingerprint: Fingerprint) -> None:
     assert fingerprint("mine-fast") != fingerprint("mine")
 
 
@@ -111,7 +113,9 @@ def test_rows_and_what_they_name_belong_to_the_agent(monkeypatch: pytest.MonkeyP
     assert changed(monkeypatch, "agents/amc_ddpg.py") == {"amc-ddpg"}
 
 
-def test_the_frame_of_all_agents_is_part_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_and_environments_are_part_of_no_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert not changed(monkeypatch, "agents/__init__.py", "agents/registry.py")
     assert not changed(monkeypatch, "amc_gym/envs/amc.py", "benchmarks/__init__.py")
 

@@ -21,7 +21,7 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_one_inside_and_as_many_as_before_afterwards() -> None:
+def test_one_thread_inside_and_as_many_as_before_afterwards() -> None:
     with learner_threads():
         assert torch.get_num_threads() == 1
         with environment_threads():

@@ -122,7 +122,7 @@ def test_choices_are_those_of_the_code(monkeypatch, capsys) -> None:
     assert "--importance magnitude|bn-scale|taylor|greedy" in helped(main, ["search", "-h"], capsys)
 
 
-def test_none_is_no_value_still() -> None:
+def test_none_is_still_no_value() -> None:
     words = ["search", "AMC-MobileNet-v0", "--out", "x.json", "--reward-images"]
     assert [parse([*words, n]).budget.reward_images for n in ("None", "20")] == [None, 20]
 

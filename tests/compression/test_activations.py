@@ -1,4 +1,4 @@
-"""Activations are followed, in place or not, whatever PyTorch tags as pointwise."""
+"""Tracing through activations, in place or not, even those PyTorch does not tag as pointwise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACTIVATIONS: dict[str, Any] = {
 
 
 class InPlace(nn.Module):
-    """Operations in place that PyTorch does not tag as their copies are."""
+    """Operations in place that PyTorch does not tag as pointwise, unlike their copies."""
 
     def forward(self, x):
         return x.abs_().clamp_(max=9).masked_fill_(torch.tensor(False), 0).true_divide_(2).add_(1)

@@ -1,4 +1,4 @@
-"""Channels as ranges: every ascending tuple comes back, and nothing else is read."""
+"""Channels written as ranges: every ascending tuple is read back, and nothing else is read."""
 
 import random
 
@@ -47,6 +47,6 @@ def test_what_is_no_ascending_channels_is_refused(channels: list[int]) -> None:
         encode(channels)
 
 
-def test_nothing_is_listed_before_it_is_measured() -> None:
+def test_a_range_is_measured_without_listing_its_channels() -> None:
     (found,) = decode("0-999999999999999")
     assert len(found) == 10**15

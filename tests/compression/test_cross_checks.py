@@ -1,4 +1,4 @@
-"""Other people's counts and units, where they are right too."""
+"""Cross-checks: MACs and units equal those of thop and Torch-Pruning where these are right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNTED = {
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_thop_counts_the_same_macs_on_plain_networks(name: str) -> None:
-    """It leaves buffers on what it profiles and counts norms and pooling: hence copy and hooks."""
+    """Compare with thop on a copy, as it leaves buffers behind; hooks drop norms and pooling."""
     import thop
     from thop.vision.basic_hooks import zero_ops
 
@@ -47,7 +47,7 @@ def test_torch_pruning_couples_the_same_channels(name: str) -> None:
     model, image = build().eval(), torch.randn(1, 3, size, size)
     graph = trace(model, image)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it announces parameters that it leaves alone
+        warnings.simplefilter("ignore")  # it warns of parameters that it does not prune
         theirs = tp.DependencyGraph().build_dependency(model, image, verbose=False)
         groups = list(theirs.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]))
     names = {module: name for name, module in model.named_modules()}

@@ -1,4 +1,4 @@
-"""Weight pruning: least magnitude, counted in non-zero parameters, in stages on what is left."""
+"""Weight pruning: least magnitude first, counted in non-zero parameters, also in stages."""
 
 import copy
 
@@ -59,7 +59,7 @@ def test_costs_are_the_counts_of_the_masked_network(plain_task):
 
 
 def test_the_budget_of_algorithm_1_as_printed(plain_task):
-    """Linear costs: the executed ratio is max(a, duty / W_t), rounded to whole weights."""
+    """Check linear costs: the executed ratio is max(a, duty / W_t), rounded to whole weights."""
     env = make_env(plain_task, granularity="weight", resource="params", recovery="none")
     assert env.options["max_sparsity"] == {"conv": 0.8, "linear": 0.98}
     kept = [play(env, [0.0] * 6)[-1]["params_ratio"]]

@@ -1,4 +1,4 @@
-"""Units, their order and their members."""
+"""The traced graph: units, their order and their members."""
 
 from dataclasses import replace
 
@@ -124,7 +124,7 @@ def test_padding_sends_channels_where_it_says_and_stays():
 
 
 def test_wrongly_coupled_channels_are_an_error_and_not_a_wrong_result():
-    """Channel 3 of the stream is that of the padded one's channel 11; here it is channel 3's."""
+    """Couple channel 3 of the stream with channel 3 of the padded one instead of channel 11."""
     torch.manual_seed(0)
     model, example = PaddedShortcut().eval(), torch.randn(1, 3, 4, 4)
     graph = trace(model, example)

@@ -1,4 +1,4 @@
-"""The identities that correctness rests on: slim == masked, closed form == counted."""
+"""Identities: a slim network equals a masked one, closed-form costs equal counted ones."""
 
 import copy
 

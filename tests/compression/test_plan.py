@@ -1,4 +1,4 @@
-"""Plans survive the disk, replay to the same network, and are refused when something is wrong."""
+"""Plans: files give back the same plan and network, and wrong ones are refused."""
 
 import hashlib
 import json
@@ -79,14 +79,14 @@ def test_a_changed_or_truncated_file_is_refused(finished, tmp_path):
 
 
 def sealed(content):
-    """With its checksum, as a careful cheat would write it."""
+    """Return a plan's content with the right checksum, as a careful cheat would write it."""
     content = {name: value for name, value in content.items() if name != "sha256"}
     canonical = json.dumps(content, separators=(",", ":"))
     return {"sha256": hashlib.sha256(canonical.encode()).hexdigest()} | content
 
 
 def in_format_1(plan, *, weights=True):
-    """What the file of a plan held before there were ranges."""
+    """Return the content of a plan's file in format 1, which lists channels one by one."""
     content = plan.to_dict() | {"format": 1, "kept": {n: list(c) for n, c in plan.kept.items()}}
     if not weights:
         del content["weights"]
@@ -107,7 +107,7 @@ def test_a_plan_of_an_earlier_format_still_counts(finished, tmp_path, weights):
 
 
 def test_a_file_of_the_first_format_is_what_it_was():
-    """One that was written before there was another format."""
+    """Load a file that was written when format 1 was the only one."""
     path = Path(__file__).with_name("plan-format-1.json")
     content, plan = json.loads(path.read_text()), CompressionPlan.load(path)
     assert content["format"] == 1
@@ -145,7 +145,7 @@ def test_a_dictionary_of_a_plan_is_plain_and_complete(finished):
     assert hash(CompressionPlan.from_dict(content)) == hash(plan)
     content["options"]["recovery"] = "none"
     content["kept"]["classifier"] = "0"
-    assert plan.options["recovery"] == "reconstruct"  # it is a copy
+    assert plan.options["recovery"] == "reconstruct"  # only a copy was changed
     assert plan.to_dict() == json.loads(info["plan"])
 
 
@@ -173,7 +173,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize("text", RANGES.values(), ids=RANGES)
-def test_ranges_that_cannot_be_are_refused_at_once(finished, text):
+def test_impossible_ranges_are_refused_at_once(finished, text):
     _, plan, _ = finished
     content = plan.to_dict()
     content["kept"]["classifier"] = text

@@ -1,4 +1,4 @@
-"""The identities on other people's networks: residual, grouped, gated and concatenated streams."""
+"""Identities on common topologies: residual, grouped, gated and concatenating networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from amc_gym.compression.tracing import trace, verify
 
 
 class SkipAroundConcat(nn.Module):
-    """A stream that goes into a concatenation and, added to its result, around it."""
+    """A stream that enters a concatenation and is also added to its result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class SkipAroundConcat(nn.Module):
 
 
 class FixedGroups(nn.Module):
-    """Grouped convolutions whose inputs cannot be pruned: each group has but one of them."""
+    """Grouped convolutions whose inputs cannot be pruned: each group has only one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
-        self.fixed = nn.Conv2d(8, 16, 3, padding=1, groups=8)  # nor can its outputs
-        self.multiplied = nn.Conv2d(16, 32, 3, padding=1, groups=16)  # its outputs can
+        self.fixed = nn.Conv2d(8, 16, 3, padding=1, groups=8)  # outputs cannot be pruned either
+        self.multiplied = nn.Conv2d(16, 32, 3, padding=1, groups=16)  # outputs can
         self.mixed = nn.Conv2d(32, 12, 1)
         self.last = nn.Linear(12, 5)
 
@@ -141,7 +141,7 @@ def test_identities(name):
     close = {"rtol": 2e-3, "atol": 2e-3 * float(expected.abs().max())}
     torch.testing.assert_close(actual, expected, **close)
 
-    # Zeros in a network of full width == fewer channels, whatever was written there before.
+    # Zeros in a full-width network == fewer channels, also after another plan was written there.
     resident = ResidentNetwork(folded, pruner, device=torch.device("cpu"), dtype=torch.float32)
     resident(graph.full)
     with torch.inference_mode():

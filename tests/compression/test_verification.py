@@ -1,4 +1,4 @@
-"""Which units make a slim network differ is found in few runs."""
+"""Verification: the units that make a slim network differ are found in few runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the environment decides: action modes, rewards, embedding, budgets; and bad input."""
+"""AMCEnv: action modes, rewards, the embedding, budgets, and bad input."""
 
 import math
 from dataclasses import replace
@@ -280,7 +280,7 @@ def test_bad_tasks_are_refused(plain_stack):
         CompressionTask(nn.Conv2d(3, 5, 1).eval(), *good)
 
 
-def test_classes_name_the_way_from_a_network_to_them():
+def test_classes_given_a_name_of_a_network_say_to_use_gym_make():
     with pytest.raises(TypeError, match=r"not the string 'MobileNet': .* gym\.make"):
         AMCEnv("MobileNet")
     with pytest.raises(TypeError, match=r"not int 2: gym\.make_vec"):

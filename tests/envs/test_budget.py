@@ -1,4 +1,4 @@
-"""Algorithm 1, in integers, for every action sequence."""
+"""Budgets: Algorithm 1 in integers holds for every sequence of actions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amc_gym.envs.budget import Budget, admissible, nearest, smallest_ratio
 
 @st.composite
 def chains(draw):
-    """A chain of layers and a feasible ratio: cost = sum of k_{t-1} k_t a_t, as of convolutions."""
+    """Draw a chain of convolutions of cost sum of k_{t-1} k_t a_t, and a feasible ratio."""
     channels = draw(st.lists(st.integers(1, 40), min_size=1, max_size=6))
     n = len(channels)
     sites = draw(st.lists(st.integers(1, 50), min_size=n + 1, max_size=n + 1))
@@ -31,7 +31,7 @@ def chains(draw):
 
 
 def smallest(cost, channels, a_max, steps):
-    """The smallest feasible ratio that is named."""
+    """Return the smallest feasible ratio, which error messages name."""
     least = [admissible(c, a_max, s)[0] for c, s in zip(channels, steps, strict=True)]
     return smallest_ratio(cost(least), cost(channels))
 
@@ -70,8 +70,8 @@ def test_an_agent_that_never_prunes_ends_within_one_step_of_the_budget(chain):
     for _ in chain[1]:
         executed.append(budget.clamp(executed, 0.0))
     assert budget.limit is not None
-    # The unit that first met the bound could not have kept one admissible count more, with every
-    # later unit at its least; and the units after it were filled up in turn to their own bounds.
+    # The unit that first met its cap could not have kept the next admissible count, even with all
+    # later units at their least; the units after it were filled up to their own caps in turn.
     bounded = [t for t, k in enumerate(executed) if k < budget.admissible[t][-1]]
     for t in bounded:
         later = [counts[0] for counts in budget.admissible[t + 1 :]]
@@ -92,7 +92,7 @@ def next_count(budget, executed, t):
 def test_refused_exactly_when_the_smallest_network_is_too_large(chain):
     cost, channels, _, a_max, steps = chain
     feasible = smallest(cost, channels, a_max, steps)
-    build((cost, channels, feasible, a_max, steps))  # the named ratio is feasible
+    build((cost, channels, feasible, a_max, steps))  # the ratio in the message is feasible
     too_small = feasible - 0.0002
     assume(too_small > 0)
     with pytest.raises(ValueError, match=f"smallest feasible ratio is {feasible}"):
@@ -108,7 +108,7 @@ def test_feasible_actions_span_cap_to_least(chain):
 
 
 def test_the_printed_algorithm_is_the_linear_special_case():
-    """Weight pruning: W = 100, 200, 300, alpha = 0.5 reduced, a_max = 0.8 (paper, Algorithm 1)."""
+    """Prune weights: W = 100, 200, 300, alpha = 0.5 reduced, a_max = 0.8 (paper, Algorithm 1)."""
     weights = [100, 200, 300]
     budget = Budget(sum, weights, preserve_ratio=0.5, max_sparsity=[0.8] * 3, steps=[1] * 3)
     executed: list[int] = []

@@ -1,4 +1,4 @@
-"""One contract for every registered id."""
+"""The contract that every registered id keeps."""
 
 import json
 import pickle

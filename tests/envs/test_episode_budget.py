@@ -17,7 +17,7 @@ MODES = {"clamp": {"action_mode": "clamp"}, "feasible": {"action_mode": "feasibl
 
 
 def episode(env: gym.Env[Any, Any], **options: Any) -> list[Any]:
-    """All that an episode of fixed actions returns."""
+    """Play an episode of fixed random actions; return what reset and each step return."""
     returned: list[Any] = [env.reset(options=options or None)]
     rng = np.random.default_rng(0)
     while len(returned) == 1 or not returned[-1][2]:
@@ -31,7 +31,7 @@ def without_budget(info: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ratio", [0.35, 0.9, None])
-def test_it_is_that_of_an_environment_made_with_it(
+def test_an_episode_equals_that_of_an_environment_made_with_the_budget(
     plain_task: CompressionTask, mode: str, ratio: float | None
 ) -> None:
     env = make_env(plain_task, preserve_ratio=OWN, **MODES[mode])
@@ -53,7 +53,7 @@ def test_it_is_that_of_an_environment_made_with_it(
     assert validate(plain_task, plan).ok
 
 
-def test_several_episodes_take_it_too(plain_task: CompressionTask) -> None:
+def test_vector_environments_take_a_budget_for_each_episode(plain_task: CompressionTask) -> None:
     kwargs = {"task": plain_task, "preserve_ratio": OWN}
     envs = gym.make_vec("AMC-v0", 3, **kwargs)
     _, infos = envs.reset(seed=0, options={"preserve_ratio": 0.35})
@@ -73,7 +73,7 @@ def test_several_episodes_take_it_too(plain_task: CompressionTask) -> None:
         for row in actions:
             *_, info = single.step(row[i])
         assert infos["final_info"]["plan"][i] == info["plan"]
-    # Episodes that begin by themselves have the environment's own budget.
+    # Episodes that begin by autoreset have the environment's own budget.
     assert {env.options["preserve_ratio"] for env in envs.unwrapped.envs} == {OWN}
 
 
@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("ratio", "error", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_is_refused_and_changes_nothing(
+def test_an_impossible_budget_is_refused_and_changes_nothing(
     plain_task: CompressionTask, ratio: Any, error: type[Exception], said: str
 ) -> None:
     env, envs = AMCEnv(make_env(plain_task).engine), gym.make_vec("AMC-v0", 2, task=plain_task)

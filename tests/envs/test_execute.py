@@ -1,4 +1,4 @@
-"""`AMCEnv.execute` is the episode that ends in the plan, whatever is wrapped around it."""
+"""`AMCEnv.execute`: the episode that ends in a given plan, through any wrappers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODES = pytest.mark.parametrize("action_mode", ["clamp", "feasible"])
 
 
 def episode(env: AMCEnv, rng: np.random.Generator) -> tuple[float, dict]:
-    """Reward and last info of random actions."""
+    """Play random actions; return the reward and the last info."""
     env.reset()
     over, reward, info = False, 0.0, {}
     while not over:
@@ -89,4 +89,4 @@ def test_what_no_episode_ends_in_is_refused(plain_task, action_mode):
     with pytest.raises(ValueError, match="unit 0 cannot keep 0"):
         env.execute([0, *least[1:]])
     with pytest.raises(gym.error.ResetNeeded):
-        env.step(np.zeros(1))  # nothing was started
+        env.step(np.zeros(1))  # no episode was started

@@ -1,4 +1,4 @@
-"""Observations that mean the same on every network, and whole networks as graphs."""
+"""Observations: numbers that mean the same on every network, and whole networks as graphs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = [name for name, _ in features()]
 
 
 def seen(env: Any, action: float = 0.5, **options: Any) -> list[Any]:
-    """Observations of an episode of equal actions."""
+    """Play an episode of equal actions and return its observations."""
     observations, over = [env.reset(options=options or None)[0]], False
     while not over:
         observation, _, over, _, _ = env.step(np.array([action], dtype=np.float32))
@@ -42,7 +42,7 @@ def graph(plain_task: CompressionTask) -> Any:
     return gym.make("AMC-v0", task=plain_task, observation="graph").unwrapped
 
 
-# Attention takes rows of units, so the arrays are not flat.
+# A policy with attention takes one row for each unit, so the arrays are not flat.
 @pytest.mark.filterwarnings("ignore:Your observation .* has an unconventional shape:UserWarning")
 @pytest.mark.parametrize("kind", ["comparable", "graph"])
 def test_gymnasium_and_sb3_find_nothing_wrong(kind: str, request: Any) -> None:

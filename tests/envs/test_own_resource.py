@@ -1,4 +1,4 @@
-"""A user's own resource, a function of a layer's sizes, works like MACs and parameters."""
+"""Resources of users: a function of a layer's sizes works like MACs and parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HALVES = [0.5] * 4
 
 
 def energy(layer: LayerSize) -> int:
-    """Picojoules: one for a multiplication, a hundred for each weight that is fetched."""
+    """Return picojoules: one for a multiplication, a hundred for each weight that is fetched."""
     return layer.macs + 100 * layer.params
 
 
@@ -112,7 +112,7 @@ def test_a_registered_resource_has_a_name(plain_task, registered, tmp_path):
 
 
 def falls(layer: LayerSize) -> int:
-    """Costs less in full blocks of eight, as of a device that wastes the rest."""
+    """Return a cost that falls when channels fill whole blocks of eight, which is not allowed."""
     return -(-layer.outputs // 8) * 1000 if layer.outputs % 8 else layer.outputs
 
 
@@ -132,7 +132,7 @@ def test_a_resource_that_is_none_says_so(function, error, plain_task):
         make_env(plain_task, resource=function)
 
 
-def test_other_things_are_no_resource(plain_task):
+def test_a_resource_that_is_no_function_is_refused(plain_task):
     with pytest.raises(TypeError, match="resource must be a function of a layer's sizes"):
         make_env(plain_task, resource=lambda: 1)
     with pytest.raises(ValueError, match="unknown resource 'mac'; did you mean 'macs'"):

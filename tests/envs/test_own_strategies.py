@@ -1,4 +1,4 @@
-"""A user's own reward and recovery work like those that have a name."""
+"""Rewards and recoveries of users: functions work like those registered by name."""
 
 from __future__ import annotations
 
@@ -133,6 +133,6 @@ def test_a_registered_recovery_has_a_name_and_a_place(plain_task, monkeypatch):
         RECOVERIES.update(known)
 
 
-def test_ids_take_them_too():
+def test_ids_take_users_functions_too():
     env = gym.make("AMC-Plain20-v0", reward=frugal, recovery=double_bias, weights="random")
     assert env.unwrapped.options["reward"] == f"{__name__}:frugal"

@@ -1,4 +1,4 @@
-"""Options of ``reset`` that have no meaning are refused by name."""
+"""Options of ``reset``: those without a meaning are refused by name."""
 
 from __future__ import annotations
 
@@ -73,4 +73,4 @@ def test_the_best_five_of_five_classes_are_refused(plain_task) -> None:
         gym.make("AMC-v0", task=plain_task, metric="top5")
     with pytest.raises(ValueError, match="metric='top5'"):
         gym.make_vec("AMC-v0", 2, task=plain_task, metric="top5")
-    gym.make("AMC-MobileNet-v0", metric="top5", reward_images=5).close()  # ten classes
+    gym.make("AMC-MobileNet-v0", metric="top5", reward_images=5).close()  # it has ten classes

@@ -1,4 +1,4 @@
-"""Actions that change the plan of least error, and rewards that compare with the uniform plan."""
+"""Residual actions, which change the plan of least error, and rewards relative to uniform."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_plan_is_within_the_budget_and_spends_it(env: Any) -> None:
     for name, actions in spent.items():
         *_, info = play(env, actions)
         assert info["macs_ratio"] <= BUDGET
-        # What one unit is denied goes to those after it, which may have it all at some time.
+        # Later units get the channels that earlier ones give up, until they are whole.
         assert (
             info["macs_ratio"] > {"none": 0.98, "middle": 0.98, "most": 0.6}.get(name, 0.8) * BUDGET
         )
@@ -95,7 +95,7 @@ def test_rewards_are_bounded_where_little_is_lost() -> None:
         ),
     ],
 )
-def test_what_has_no_such_plan_is_refused(
+def test_options_without_a_plan_of_least_error_are_refused(
     plain_task: CompressionTask, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

@@ -1,4 +1,4 @@
-"""AMCVectorEnv: the same as SyncVectorEnv over copies of AMCEnv, bit for bit."""
+"""AMCVectorEnv: it equals SyncVectorEnv over copies of AMCEnv, bit for bit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def both(id_: str, n: int, **options: Any) -> tuple[gym.vector.VectorEnv, gym.vector.VectorEnv]:
-    """AMCVectorEnv, and Gymnasium's vector environment that it has to equal."""
+    """Make an AMCVectorEnv, and Gymnasium's vector environment that it has to equal."""
     same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
     ours = gym.make_vec(id_, num_envs=n, **options)
     theirs = gym.make_vec(
@@ -64,7 +64,7 @@ def steps(envs: Any) -> int:
 
 
 def actions_of(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Mostly ratios, some out of range and some at its ends."""
+    """Draw actions: mostly ratios, some out of range and some at its ends."""
     drawn = rng.uniform(-0.2, 1.2, size=(n, 1))
     return np.where(rng.random((n, 1)) < 0.1, np.round(drawn), drawn).astype(np.float32)
 
@@ -96,10 +96,10 @@ def test_episodes_out_of_step_equal_gymnasiums_too() -> None:
         one, other = ours.step(actions), theirs.step(actions)
         assert_same(one, other)
         ended.add(int(one[2].sum()))
-    assert ended >= {1, 2}  # alone and together
+    assert ended >= {1, 2}  # one alone, and two together
 
 
-def test_what_is_returned_is_not_written_again() -> None:
+def test_returned_arrays_are_not_written_again() -> None:
     envs = gym.make_vec("AMC-MobileNet-v0", num_envs=2, **CHEAP)
     returned = [envs.reset()]
     copies = [json.dumps(returned[-1][0].tolist())]
@@ -107,7 +107,7 @@ def test_what_is_returned_is_not_written_again() -> None:
         returned.append(envs.step(np.full((2, 1), 0.5, dtype=np.float32)))
         copies.append(json.dumps(returned[-1][0].tolist()))
     assert [json.dumps(step[0].tolist()) for step in returned] == copies
-    returned[-1][0][:] = -1  # nor read: a masked reset keeps the other's observation
+    returned[-1][0][:] = -1  # nor read: a masked reset returns the other's old observation
     kept, _ = envs.reset(options={"reset_mask": np.array([True, False])})
     assert envs.observation_space.contains(kept)
 
@@ -300,8 +300,8 @@ def test_costs_of_several_plans_are_those_of_each(resource: str, granularity: st
     assert cost.totals(full[None]).tolist() == [cost.full]
 
 
-def test_processes_of_their_own_need_forkserver(monkeypatch: Any) -> None:
-    """The parent has run convolutions by now; forked workers would never answer."""
+def test_worker_processes_need_forkserver(monkeypatch: Any) -> None:
+    """Start workers after this process has run convolutions: forked workers would hang."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     envs = gym.make_vec(
         "AMC-MobileNet-v0",

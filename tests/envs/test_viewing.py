@@ -1,4 +1,4 @@
-"""``render_mode="human"``: in a window where there is a screen, a notebook's cell, a terminal."""
+"""``render_mode="human"``: a window where there is a screen, or a notebook's cell, or text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_window_shows_each_step_and_closes(screen: str, monkeypatch) -> None:
     assert isinstance(window, Window)
     assert (window._image.width(), window._image.height()) == (WIDTH, HEIGHT)
     assert env.render() is None
-    window._root.destroy()  # as a user who has seen enough
+    window._root.destroy()  # as a user does to close the window
     env.step(HALF)
     env.close()
 

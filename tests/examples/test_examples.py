@@ -142,7 +142,7 @@ def example(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's exporter uses old parts of it
 @pytest.mark.parametrize("name", TINY)
-def test_it_goes_all_the_way(name, example, tmp_path, capsys, written, exported):
+def test_an_example_goes_from_search_to_export(name, example, tmp_path, capsys, written, exported):
     module, options = TINY[name]
     out = tmp_path / f"network.{'pt2' if name in SLOW else 'onnx'}"
     example(module).main(

@@ -70,7 +70,9 @@ def test_a_file_is_a_suite(tmp_path: Path, plain_task: CompressionTask) -> None:
         ("[0.2, 0.3]", "[0.2, 0.2]", "has two contexts 'MobileNet/0.2'"),
     ],
 )
-def test_files_that_are_none_are_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_files_that_are_no_suites_are_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
     path = tmp_path / "mine.toml"
     assert old in FILE
     path.write_text(FILE.replace(old, new))

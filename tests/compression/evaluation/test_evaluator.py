@@ -1,4 +1,4 @@
-"""The fast evaluation equals building the network and running it."""
+"""Evaluation of plans: the fast way equals building the network and running it."""
 
 import numpy as np
 import pytest

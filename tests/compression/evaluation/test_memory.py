@@ -1,4 +1,4 @@
-"""An evaluator's memory has an end, and its count of plans does not."""
+"""Memory of an evaluator: results are remembered up to a bound, plans are all counted."""
 
 import copy
 import pickle
@@ -73,7 +73,7 @@ def test_an_evaluator_evaluates_a_forgotten_plan_again_to_the_same_result(digits
     evaluator._remembered = Memory(most=3)
     rng = np.random.default_rng(0)
     several = list({tuple(int(rng.integers(1, c + 1)) for c in made.graph.full) for _ in range(8)})
-    found = evaluator.many(several)  # more at a time than are remembered
+    found = evaluator.many(several)  # more in one call than are remembered
     assert len(evaluator._remembered) == 3
     assert [evaluator(plan) for plan in several] == found
     assert evaluator.distinct == len(several)

@@ -1,4 +1,4 @@
-"""Evaluation on several cores equals evaluation on one."""
+"""Parallel evaluation: results equal those of one core."""
 
 import sys
 import threading
@@ -18,7 +18,7 @@ from amc_gym.engine.options import EngineOptions
 
 @pytest.fixture
 def threads():
-    """Sets torch's number of threads, and puts it back."""
+    """Yield a function that sets torch's number of threads, and restore the number afterwards."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
@@ -30,7 +30,7 @@ def random_plans(made, n):
 
 
 @pytest.mark.parametrize("recovery", ["reconstruct", "reconstruct+bn"])
-def test_hits_do_not_depend_on_cores_or_company(digits_task, threads, recovery):
+def test_hits_depend_neither_on_cores_nor_on_other_plans(digits_task, threads, recovery):
     made = Engine(engines.analysis(digits_task), EngineOptions(recovery=recovery))
     assert len(made.evaluator.batches) > 1
     plans = random_plans(made, 9 if recovery == "reconstruct" else 2)  # more than may be pending
@@ -54,7 +54,7 @@ def test_statistics_do_not_depend_on_cores_or_on_the_fast_network(digits_task, t
     assert found[0].keys() == found[1].keys() == plain.keys()
     for name, gram in plain.items():
         assert torch.equal(found[0][name], found[1][name])
-        scale = gram.max()  # inputs are float32: 6e-8 of rounding at each layer on the way
+        scale = gram.max()  # inputs are float32: each layer before rounds by 6e-8
         torch.testing.assert_close(found[0][name] / scale, gram / scale, rtol=1e-5, atol=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_logits_are_the_same_bits_on_any_number_of_cores(digits_task, threads):
         assert torch.equal(logits(1, counts), logits(2, counts))
 
 
-def test_networks_under_way_do_not_disturb_each_other(digits_task):
+def test_networks_that_are_evaluated_together_do_not_disturb_each_other(digits_task):
     made = Engine(engines.analysis(digits_task), EngineOptions())
     images, _ = made.evaluator.batches[0]
     plans = random_plans(made, made.evaluator.network.overlap)
@@ -83,7 +83,7 @@ def test_networks_under_way_do_not_disturb_each_other(digits_task):
             assert torch.equal(network(images), logits)
 
 
-def test_each_piece_of_work_has_one_thread_and_nobody_else_loses_any(threads):
+def test_each_worker_has_one_thread_and_others_keep_theirs(threads):
     threads(2)
     assert executor().submit(torch.get_num_threads).result() == 1
     assert torch.get_num_threads() == 2

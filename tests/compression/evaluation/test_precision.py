@@ -1,4 +1,4 @@
-"""Which devices compute in bfloat16."""
+"""Precision: which devices compute in bfloat16 themselves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_either_instruction_set_will_do(test: str, monkeypatch: pytest.MonkeyPat
 def test_other_processors_are_judged_by_torchs_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     expected = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    # What is said of x86 is not asked.
+    # The flags of x86 make no difference.
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not expected)
     assert has_bf16("cpu") == bool(expected)
 

@@ -1,4 +1,4 @@
-"""What is handed over runs, is smaller, and computes what the network computes."""
+"""Exported files: they run, are smaller, and compute what the network computes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_safetensors_are_rebuilt_without_pickle(plain_task, small, tmp_path, mon
 
 
 def test_litert_runs_in_its_interpreter(plain_task, small, tmp_path):
-    """Runs where `pip install 'amc-gym[litert]'` was said; elsewhere the error names it."""
+    """Export to LiteRT where it is installed; elsewhere the error names the extra to install."""
     path = tmp_path / "small.tflite"
     if importlib.util.find_spec("litert_torch") is None:
         with pytest.raises(ImportError, match=r"pip install 'amc-gym\[litert\]'"):
@@ -113,7 +113,7 @@ def test_onnx_agrees_with_pytorch_for_any_number_of_images(plain_task, small, tm
     for n in (1, 9):
         (found,) = session.run(["logits"], {"images": BATCH[:n].numpy()})
         np.testing.assert_allclose(found, logits(small, BATCH[:n]).numpy(), rtol=1e-4, atol=1e-5)
-    assert b"small.py" not in exported.path.read_bytes()  # where PlainStack is written
+    assert b"small.py" not in exported.path.read_bytes()  # the file that defines PlainStack
 
 
 def test_without_the_onnx_extra(plain_task, small, tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def test_a_network_that_is_no_smaller_is_refused(plain_task, tmp_path):
 
 
 def test_a_file_that_is_no_smaller_is_refused(plain_task, small, tmp_path):
-    # As many bytes as the original's, in a buffer that nothing counts as a parameter.
+    # A buffer, which does not count as parameters, makes the file as large as the original's.
     padded = copy.deepcopy(small)
     padded.register_buffer("ballast", torch.zeros(20_000))
     with pytest.raises(ExportError, match="compress more"):

@@ -1,4 +1,4 @@
-"""A network and its description change together, whenever their writer is killed."""
+"""A network's file and its description: they change together, even if the writer is killed."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def described(network: bytes) -> dict:
 
 
 def found(path: Path) -> bytes | None:
-    """The network that readers find, with a description that fits it."""
+    """Return the network that a reader finds, and check that its description fits it."""
     if not path.exists():
         return None
     document = json.loads(description_of(path).read_text())
@@ -29,7 +29,7 @@ def found(path: Path) -> bytes | None:
     return network
 
 
-# Makes, in a child each, the same pair as above, killed at the n-th change of a file.
+# Writes the pair in one child process for each n, killed at the n-th change of a file.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_killed_at_any_moment_of_the_first_writing_there_is_the_pair_or_nothing(
     assert seen == {None, NEW}
 
 
-def test_what_belongs_to_somebody_else_is_in_the_way(tmp_path: Path) -> None:
+def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     for file, content in (
         (path, "weights of mine"),

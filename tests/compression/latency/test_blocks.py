@@ -1,4 +1,4 @@
-"""Channels that are computed at once: found in times, priced, and the step of a budget."""
+"""Blocks of channels that a device computes at once: found in times, and used in budgets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_straight_line_has_no_block() -> None:
     for seed in range(200):
         noise = np.random.default_rng(seed).normal(1, 0.03, len(PROBES))
         assert block_of(PROBES, ((4_000 + 90 * np.array(PROBES)) * noise).tolist()) == 1
-    # Nor do steps that lie elsewhere, or times that channels do not change.
+    # Nor have times that do not depend on channels, or steps of a width that no block has.
     assert block_of(PROBES, [1_000.0] * len(PROBES)) == 1
     assert block_of(PROBES, (4_000 + 90 * rounded_up(PROBES, 12)).tolist()) == 1
 

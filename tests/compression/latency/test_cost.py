@@ -1,4 +1,4 @@
-"""A table as a resource: by hand, monotone, one plan or many, and in an environment."""
+"""Latency as a resource: worked out by hand, monotone, for one plan or many, in environments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEVICE = Device("Some processor", "torch", "2.9", 1, 1)
 
 
 def table_for(task: Any, seed: int = 0) -> LatencyTable:
-    """Invented times that rise unevenly, on grids of other points than anybody counts."""
+    """Make a table of random times that rise unevenly with the channels, on a random grid."""
     rng = np.random.default_rng(seed)
     graph = engines.analysis(task).graph
     points: dict[str, tuple[set[int], set[int]]] = {}
@@ -173,7 +173,7 @@ def test_two_environments_share_their_latency(env_of: Any) -> None:
         ({"preserve_ratio": 0.01}, ValueError, "infeasible"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_options_that_do_not_fit_each_other_are_refused(
     env_of: Any, options: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):

@@ -1,4 +1,4 @@
-"""Layers as modules of their own: the geometry that a network's layers have."""
+"""Single layers of a network as modules: their geometry, and how they are run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_layers_of_a_network_take_and_give_the_shapes_of_their_own(plain_task: A
     ]
     with torch.no_grad():
         model(plain_task.example[:1])
-    for hook in hooks:  # other tests have the same network
+    for hook in hooks:  # other tests share the network
         hook.remove()
     found = geometries(model, graph)
     assert [*found] == ["first", "depthwise", "second", "third", "hidden", "classifier"]
@@ -57,7 +57,7 @@ GEOMETRIES = {
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_the_short_way_to_onnx_gives_the_same_outputs(name: str) -> None:
+def test_the_direct_export_to_onnx_gives_the_same_outputs(name: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     geometry, inputs, outputs = GEOMETRIES[name]
     module, images = geometry.module(inputs, outputs), geometry.input(2, inputs, outputs)
@@ -72,7 +72,7 @@ def test_the_short_way_to_onnx_gives_the_same_outputs(name: str) -> None:
         np.testing.assert_allclose(found, module(images), rtol=1e-4, atol=1e-5)
 
 
-def test_other_networks_take_the_long_way(plain_task: Any) -> None:
+def test_other_networks_are_exported_by_torch(plain_task: Any) -> None:
     assert as_onnx(plain_task.model, plain_task.example) is None
 
 
@@ -80,11 +80,11 @@ def test_other_networks_take_the_long_way(plain_task: Any) -> None:
 def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
     calls: list[int] = []
     model = copy.deepcopy(plain_task.model)
-    if runtime == "torch":  # a copy runs, which has the hook
+    if runtime == "torch":  # it runs a copy, which has the hook, too
         model.register_forward_hook(lambda *_: calls.append(1))
     run = RUNTIMES[runtime].prepare(model, plain_task.example[:2], 1)
     before = model.state_dict()["first.weight"].clone()
-    calls.clear()  # its layout was tried
+    calls.clear()  # the calls so far tried out memory layouts
     outputs: Any = run()
     run()
     if runtime == "torch":
@@ -99,9 +99,9 @@ def test_a_pass_runs_the_network(runtime: str, plain_task: Any) -> None:
 
 @pytest.mark.thorough
 def test_every_compiled_network_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch gives up on the ninth version of a function, and says so in a log only."""
-    monkeypatch.setattr(torch._dynamo.config, "cache_size_limit", 2)  # or on the third
-    geometry, *_ = GEOMETRIES["linear"]  # for which no C++ is written and compiled
+    """Compile more versions than PyTorch's limit, beyond which it silently compiles nothing."""
+    monkeypatch.setattr(torch._dynamo.config, "cache_size_limit", 2)  # instead of 8
+    geometry, *_ = GEOMETRIES["linear"]  # which needs no C++ compiler
     compiled = torch._dynamo.utils.counters["stats"]
     before = compiled["unique_graphs"]
     passes = [

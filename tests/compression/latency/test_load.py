@@ -1,4 +1,4 @@
-"""What other programs take is told from this one's own work."""
+"""Load of a machine: other programs' work is told apart from this program's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Kernel:
-    """A table of two cores' times that moves as it is told."""
+    """A stand-in for the kernel's table of two cores' times, which tests advance."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path, self.wall, self.own, self.busy = path, 100.0, 5.0, 50.0

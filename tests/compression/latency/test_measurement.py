@@ -1,4 +1,4 @@
-"""Tables that are really measured.  How well they predict is told by a command, not by a test."""
+"""Measured latency tables.  A command, not a test, measures how well they predict."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_layers_that_take_less_in_a_network_than_alone(plain_task: Any, workload
     sums = LatencyCost(workload.graph, layers, replace(table, grids=alone, overhead=0)).totals(
         np.array(plans)
     )
-    networks = 1.3 * (sums - 40_000 * len(layers))  # without 40 of the 50 microseconds
+    networks = 1.3 * (sums - 40_000 * len(layers))  # a layer saves 40 of its 50 microseconds
     table = fitted(workload.device, workload.graph, layers, alone, plans, networks)
     assert table.overhead == 0
     found = LatencyCost(workload.graph, layers, table).totals(np.array(plans))
@@ -112,7 +112,7 @@ def test_a_measured_table_is_cached(
     assert tmp_path in file.parents
     assert (
         table_of(engines.analysis(plain_task), "torch", device="cpu") == table
-    )  # or the times would differ
+    )  # measured again, the times would differ
     file.write_text(file.read_text().replace(f'"name": "{processor()}"', '"name": "Another"'))
     with pytest.raises(LatencyError, match="changed"):
         table_of(engines.analysis(plain_task), "torch", device="cpu")

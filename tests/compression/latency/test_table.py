@@ -1,4 +1,4 @@
-"""Tables: monotone, whole, and refused when they do not belong here."""
+"""Latency tables: monotone, complete, and refused for another device or network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_measured_times_are_made_monotone_by_least_squares() -> None:
     ns = np.array(grid.ns)
     assert (np.diff(ns, axis=0) >= 0).all()
     assert (np.diff(ns, axis=1) >= 0).all()
-    assert abs(ns.mean() - noisy.mean()) < 1  # regression keeps means, a running maximum would not
+    assert abs(ns.mean() - noisy.mean()) < 1  # least squares keep the mean, a maximum would not
     ordered = np.sort(np.sort(noisy, axis=0), axis=1)
     np.testing.assert_allclose(Grid.of(grid.inputs, grid.outputs, ordered).ns, ordered, atol=0.5)
 
@@ -42,7 +42,7 @@ def test_a_saved_table_is_the_same(tmp_path: Path) -> None:
 def test_how_many_channels_are_computed_at_once_is_saved(tmp_path: Path) -> None:
     blocks = replace(TABLE, block=16)
     assert LatencyTable.load(blocks.save(tmp_path / "table.json")).block == 16
-    # Tables that know of no blocks are as they were before there were any.
+    # Tables without blocks are written as in versions that had none.
     content = json.loads(TABLE.save(tmp_path / "old.json").read_text())
     assert "block" not in content
     for block in (0, -8, 1.5, "16"):
@@ -104,7 +104,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
         (((10, 20, 30), (15, 40, 50)), "no times for its channels"),
     ],
 )
-def test_times_that_cannot_be_are_refused(tmp_path: Path, ns: tuple, said: str) -> None:
+def test_impossible_times_are_refused(tmp_path: Path, ns: tuple, said: str) -> None:
     broken = replace(TABLE, grids={CONV.key: replace(TABLE.grids[CONV.key], ns=ns)})
     path = broken.save(tmp_path / "table.json")
     with pytest.raises(LatencyError, match=said):

@@ -1,4 +1,4 @@
-"""Times by turns, by a clock that only moves when somebody works."""
+"""Interleaved timing, on a clock that moves only while a pass runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
     def work(self, *ns: int) -> Callable[[], None]:
-        """A pass that takes these times by turns."""
+        """Make a pass that takes these times, one after the other, again and again."""
         calls = 0
 
         def run() -> None:
@@ -44,7 +44,7 @@ def test_every_pass_has_its_time_and_short_ones_are_repeated() -> None:
     assert timings["short"].median == 1_000
     assert len(timings["short"].rounds) == 4
     assert rounds == [1, 2, 3, 4]
-    # 5 passes to warm up, then 4 rounds of a pass that nobody times and a millisecond of passes.
+    # 5 passes warm up, then come 4 rounds: one pass untimed, and passes for a millisecond.
     assert clock.now == pytest.approx(13 * 3_000_000 + 9 * 1_000 + 4 * 1_000_000)
 
 
@@ -63,7 +63,7 @@ def test_passes_are_timed_by_turns() -> None:
     assert "".join(order[-12:]) == "aabb" * 3
 
 
-def test_what_the_others_drove_out_of_the_cache_is_not_counted() -> None:
+def test_refilling_the_cache_after_other_passes_is_not_timed() -> None:
     clock, last = Clock(), ""
 
     def named(name: str) -> Callable[[], None]:
@@ -79,7 +79,7 @@ def test_what_the_others_drove_out_of_the_cache_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize("ns", [0, -5, 4 * 3600 * 10**9])
-def test_a_clock_that_talks_nonsense_is_refused(ns: int) -> None:
+def test_a_clock_that_goes_wrong_is_refused(ns: int) -> None:
     clock = Clock()
     with pytest.raises(LatencyError, match="the clock says"):
         measure({"a": clock.work(ns)}, rounds=3, clock=clock)

@@ -1,4 +1,4 @@
-"""Rankings against hand-computed and brute-force ones."""
+"""Rankings of channels, against rankings by hand and by exhaustive search."""
 
 import copy
 
@@ -74,7 +74,7 @@ def test_bn_scale_adds_the_shares_of_each_norm_and_falls_back_to_magnitude():
 
 
 def test_saliency_is_the_squared_derivative_by_a_gate_on_every_reader(plain_task):
-    """Against finite differences of the loss, a channel's readers scaled by hand."""
+    """Compare with finite differences of the loss when a channel's readers are scaled."""
     model = copy.deepcopy(plain_task.model).double()
     graph = trace(plain_task.model, plain_task.example)
     split = plain_task.calibration

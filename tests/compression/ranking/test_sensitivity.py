@@ -1,4 +1,4 @@
-"""The loss's sensitivity against what noise in a layer's output really does to the answers."""
+"""Sensitivity of the loss, against what noise in a layer's output does to the outputs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from amc_gym.zoo.resolving import resolve
     ("network", "layer"), [("MobileNet", 3), ("MobileNet", -1), ("Plain20", 2)]
 )
 @pytest.mark.thorough
-def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
-    """The answers' divergence, which the Fisher information is the curvature of."""
+def test_it_predicts_what_small_noise_does(network: str, layer: int) -> None:
+    """Compare with the divergence of the outputs, whose curvature is the Fisher information."""
     task = resolve(network, dataset="digits")
     model, graph = copy.deepcopy(task.model).double(), engines.analysis(task).graph
     images = task.calibration.first(200).batch(torch.arange(200)).double()
-    # Labels are drawn, so unsure answers make for a mean that few draws come close to.
+    # Labels are drawn: with unsure outputs, few draws bring the mean close.
     model.register_forward_hook(lambda _m, _i, logits: torch.div(logits, 20))
-    foretold = [sensitivities(model, graph, [(images, None)], seed) for seed in range(4)]
-    name = [*foretold[0]][layer]
-    expected = sum(each[name] for each in foretold) / len(foretold)
+    predicted = [sensitivities(model, graph, [(images, None)], seed) for seed in range(4)]
+    name = [*predicted[0]][layer]
+    expected = sum(each[name] for each in predicted) / len(predicted)
 
     module = model.get_submodule(name)
     share, outputs = 1e-4, []
@@ -50,7 +50,7 @@ def test_it_foretells_what_small_noise_does(network: str, layer: int) -> None:
             adding.remove()
             before = logits.log_softmax(1)
             rises.append(float((before.exp() * (before - answers)).sum(1).mean()))
-    # Four draws of either are within a fifth or so; a factor of 2 is not.
+    # Four draws of each agree within about a fifth; a factor of 2 would fail.
     assert sum(rises) / len(rises) == pytest.approx(share * expected, rel=0.35)
 
 

@@ -1,4 +1,4 @@
-"""A fit is chosen by what it has not seen: with few images none is worse than before."""
+"""Choice of a fit by held-out samples: even with few images none makes a network worse."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,14 @@ def test_with_few_images_no_recovery_is_worse_than_the_one_it_builds_on(digits_t
         network = chain(recovery).recover(kept, made)
         with torch.no_grad():
             errors[recovery] = float((network(unseen) - task.model(unseen)).square().mean())
-    # Images that are held out are few, too: nonlinear is chosen by two to eight of them.
+    # Few images are held out, too: only two to eight of them choose the nonlinear fit.
     assert errors["sequential"] < errors["reconstruct"]
     assert errors["nonlinear"] < 1.1 * errors["sequential"]
 
 
 @pytest.mark.parametrize("samples", [12, 40, 4000])
 def test_weights_move_as_far_as_unseen_samples_allow(samples):
-    """Thirty noisy columns: a dozen samples say nothing of them, thousands do."""
+    """Fit thirty noisy columns: a dozen samples say nothing about them, thousands do."""
     generator = torch.Generator().manual_seed(samples)
     rows = torch.randn(1, samples + 4000, 30, generator=generator)
     start = torch.randn(1, 30, 5, generator=generator)
@@ -49,7 +49,7 @@ def test_weights_move_as_far_as_unseen_samples_allow(samples):
 def test_what_is_right_already_is_left_as_it_is(seed):
     draw = torch.Generator().manual_seed(seed)
     rows, start = torch.randn(2, 50, 300, generator=draw), torch.randn(2, 300, 4, generator=draw)
-    # Rounded otherwise than what the fit computes for fewer samples.
+    # Rounded differently from the product that the fit computes on fewer samples.
     wanted = (rows.double() @ start.double()).float()
     assert best_fit(Problem(rows, wanted), start, 40) is None
     assert best_fit(Problem(rows, 1.001 * wanted), start, 40) is not None

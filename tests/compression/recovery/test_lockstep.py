@@ -1,4 +1,4 @@
-"""Batches that go through a network together: as many as fit, and all or none go on."""
+"""Batches that pass through a network layer by layer together, as many as fit into memory."""
 
 import threading
 
@@ -12,7 +12,7 @@ from amc_gym.compression.tracing import trace
 
 
 def narrowing() -> nn.Sequential:
-    """Layers of ever fewer positions and more channels, as networks for photographs have."""
+    """Make layers of falling resolution and rising width, as networks for photographs have."""
     torch.manual_seed(0)
     layers: list[nn.Module] = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()]
     for inputs, outputs in ((8, 12), (12, 16), (16, 20)):
@@ -46,7 +46,7 @@ def test_late_layers_see_more_images_and_memory_stays(network, images, monkeypat
     assert sum(map(len, targets.held_out)) == 60 // HELD_OUT
 
 
-def test_rows_of_several_batches_come_from_layers_as_they_are_by_then(network, images, monkeypatch):
+def test_rows_of_several_batches_come_from_the_layers_changed_so_far(network, images, monkeypatch):
     monkeypatch.setattr("amc_gym.compression.recovery.targets.IMAGE_BYTES", 10 * 8 * 16 * 16 * 4)
     monkeypatch.setattr("amc_gym.compression.recovery.targets.batch_size", lambda *_: 10)
     targets = Targets(network, trace(network, images[:1]), [images])
@@ -58,7 +58,7 @@ def test_rows_of_several_batches_come_from_layers_as_they_are_by_then(network, i
 
     targets.visit(changed, double)
     with torch.no_grad():
-        pooled = changed[:-1](images)  # what the changed layers give all images
+        pooled = changed[:-1](images)  # outputs of the changed layers for all images
     held = is_held_out(0, 60)
     torch.testing.assert_close(last["16"][0], torch.cat([pooled[~held], pooled[held]]))
     assert not any(module._forward_pre_hooks for module in changed.modules())

@@ -1,4 +1,4 @@
-"""Outputs get back the mean and deviation that least squares took from them."""
+"""Moments: outputs get back the mean and deviation that least squares took from them."""
 
 import torch
 
@@ -11,7 +11,7 @@ def test_means_and_deviations_are_those_that_are_wanted():
     rows = torch.randn(2, 400, 6) + 1
     wanted = 3 * torch.randn(2, 400, 4) - 5
     fitted = Fitted(torch.linalg.lstsq(rows, wanted).solution, torch.ones(2, 1, 4))
-    assert (fitted(rows).std(1) < wanted.std(1)).all()  # as least squares do
+    assert (fitted(rows).std(1) < wanted.std(1)).all()  # least squares shrink deviations
     found = restored(fitted, rows, wanted)(rows)
     torch.testing.assert_close(found.mean(1), wanted.mean(1), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.std(1), wanted.std(1), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Least squares behind a ReLU: values by hand, and networks that come nearer to the original."""
+"""Least squares behind a ReLU: values worked out by hand, and ReLUs found in networks."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Least squares on a GPU: what a processor solves, kept on the GPU, and not waited for."""
+"""Least squares on a GPU: solutions equal a processor's, and nothing waits for the GPU."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def problem(behind: float | str | None, device: str = "cpu") -> tuple[Problem, t
     """Return a layer that fits its inputs badly, and its weights.
 
     Args:
-        behind: ceiling of the ReLU behind it; ``None``: there is none; "": nothing is behind it.
-        device: where.
+        behind: Ceiling of the ReLU behind it, ``None`` without a ceiling, "" without a ReLU.
+        device: Device of all tensors.
     """
     torch.manual_seed(0)
     randn = partial(torch.randn, device=device)
@@ -100,7 +100,7 @@ def test_networks_come_out_alike(
 
 
 class Stays(TorchDispatchMode):
-    """Fails where a tensor of a GPU leaves it; that a number is asked for fails by itself."""
+    """A mode that fails if a tensor leaves the GPU; fake tensors fail if their value is read."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -113,7 +113,7 @@ class Stays(TorchDispatchMode):
 
 @pytest.fixture
 def on_a_gpu() -> Iterator[None]:
-    """Tensors have shapes and devices, but no values: devices must not mix."""
+    """Have tensors carry shapes and devices but no values, on a GPU that need not exist."""
     with FakeTensorMode(), Stays():
         yield
 
@@ -146,7 +146,7 @@ def test_least_squares_stay_on_the_device() -> None:
 def test_a_recovery_stays_on_the_device_and_asks_for_nothing(
     nonlinear: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Which images are held out cannot be told without values: none for the whole, eight by layer.
+    # Held-out images are chosen by values: so none for whole networks, eight for each layer.
     monkeypatch.setattr(Targets, "held_out", [])
     monkeypatch.setattr(targets, "int", lambda fitted: 32, raising=False)
     example = images(40, seed=1).images

@@ -1,4 +1,4 @@
-"""Least squares: nested == plain == numpy's, on rows that are really the layer's inputs."""
+"""Reconstruction: nested and plain least squares equal NumPy's, on a layer's true inputs."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_nested_equals_plain_equals_lstsq(k):
 
 
 def test_what_columns_explain_is_the_error_without_them():
-    """|X W0 - X_S W|^2 of the best W, by what the columns after the first k explain."""
+    """Compare |X W0 - X_S W|^2 of the best W with what the columns after the first k explain."""
     explained = NestedLeastSquares(
         GRAM, WEIGHT, ORDER, ridge=1e-12, dtype=torch.float64
     ).explained()
@@ -62,7 +62,7 @@ def test_what_columns_explain_is_the_error_without_them():
 
 
 def test_errors_of_units_are_those_of_direct_fits(plain_task):
-    """Of layers that are re-fitted: kernels, a flattened map, a linear layer."""
+    """Check layers that are re-fitted: convolutions, one behind a flattening, a linear layer."""
     model = plain_task.model
     graph = trace(model, plain_task.example)
     statistics = grams(model, graph, [plain_task.calibration.images], n_images=400)
@@ -145,7 +145,7 @@ def test_sampled_rows_are_rows_of_the_unfolded_input(conv):
 
 
 def test_grams_are_the_sum_over_all_positions_where_there_are_few(plain_stack):
-    """At most ten positions: nothing is left to chance, so an unfolding gives the same matrix."""
+    """Compare with unfolded inputs; with at most ten positions, all of them are sampled."""
     images = torch.randn(200, 3, 8, 8)
     graph = trace(plain_stack, images[:1])
     collected = grams(plain_stack, graph, images.split(64), n_images=200)
@@ -178,7 +178,7 @@ def test_groups_are_fitted_each_for_itself():
 
 
 class Grouped(nn.Module):
-    """A grouped convolution between two others, its unit cut into four blocks on both sides."""
+    """A grouped convolution between two others; its units fall into four blocks on each side."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,4 +247,4 @@ def test_short_products_in_float32_sum_to_the_gram_matrix(shift: float) -> None:
     exact = rows.double().mT @ rows.double()
     scale = exact.diagonal(dim1=-2, dim2=-1).sqrt()
     off = (split_product(rows) - exact).abs() / (scale[..., :, None] * scale[..., None, :])
-    assert off.max() < 2e-7  # one product of all: 4e-7
+    assert off.max() < 2e-7  # a single product of all rows is off by 4e-7

@@ -1,4 +1,4 @@
-"""What a layer's output is added to is found, whatever way the sum is written."""
+"""Shortcuts: the tensor that a layer's output is added to is found, however the sum is written."""
 
 import numpy as np
 import pytest
@@ -108,7 +108,7 @@ def test_keeping_everything_changes_nothing(residual):
 
 
 def test_later_blocks_make_up_for_earlier_ones(residual):
-    """The error of the first block is in the second one's shortcut."""
+    """Correct in the second block the error of the first, which arrives by the shortcut."""
     images = next(iter(residual.images()))
     kept = tuple(
         np.arange(c // 3 if unit.name == "3.outer" else c)

@@ -1,4 +1,4 @@
-"""Recovery steps: each is what it says, each can be the search's signal and the hand-over's."""
+"""Recovery steps: what each computes; search and final network use them in the same way."""
 
 import copy
 
@@ -50,7 +50,7 @@ def test_recalibrated_statistics_are_those_of_the_images():
     norm = torch.nn.BatchNorm2d(3).eval()
     network = torch.nn.Sequential(norm)
     images = 3 + 2 * torch.randn(201, 3, 5, 5)
-    recalibrate(network, images.split(64))  # the last one of nine
+    recalibrate(network, images.split(64))  # the last batch has nine images
     torch.testing.assert_close(norm.running_mean, images.mean((0, 2, 3)))
     within = sum(len(batch) * batch.var((0, 2, 3)) for batch in images.split(64)) / len(images)
     torch.testing.assert_close(norm.running_var, within)
@@ -91,7 +91,7 @@ def test_keeping_everything_in_sequence_changes_nothing(exact, recovery):
 
 
 def test_one_pruned_unit_is_the_nested_fit_and_two_are_better_sequentially(exact):
-    """With the earlier units whole, pruned and original inputs of a layer are the same."""
+    """Compare both fits: they agree while all earlier units are whole, so a layer's inputs are."""
     images = next(iter(exact.images()))
     full = [np.arange(c) for c in exact.graph.full]
     one = (*full[:3], np.arange(9))

@@ -1,4 +1,4 @@
-"""Recovery that trains gives the same weights whatever the number of threads."""
+"""Threads and recovery: the weights are the same for any number of threads."""
 
 from __future__ import annotations
 
