@@ -1,10 +1,10 @@
 """Generated calls of the public functions, and the contract that each must keep.
 
-A call changes one to three arguments of one that is right.  It may succeed, and then what it
-returns is looked at; or it may raise one ValueError or TypeError that names a changed argument
-(OSError, where a file is asked for).  Anything else breaks the contract.
+A call changes one to three arguments of a valid call.  It may succeed, and then its result is
+checked; or it may raise a ValueError or TypeError that names a changed argument (OSError for an
+argument that names a file).  Anything else breaks the contract.
 
-``python tests/fuzz/calls.py 10000`` prints how often what was accepted and refused.
+``python tests/fuzz/calls.py 10000`` prints how often each was accepted and refused.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Draw = Callable[[random.Random], Any]
 
 @dataclass(frozen=True)
 class Argument:
-    """How values of one argument are drawn.
+    """Rules by which values of one argument are drawn.
 
     Attributes:
-        right: values that are accepted whatever the other arguments are.
-        maybe: values that may be accepted, if they go with the others.
-        wrong: values that are refused.
-        number: whether truth values, NaN and infinity have to be refused.
-        called: what messages may call it besides its name.
-        file: whether it names a file, which may be missing.
+        right: Draws values that are accepted whatever the other arguments are.
+        maybe: Draws values that may be accepted or refused, depending on the other arguments.
+        wrong: Draws values that are refused.
+        number: Whether it is a number, so that booleans, NaN and infinity are refused.
+        called: Other names that messages may use for the argument.
+        file: Whether it names a file, which may be missing.
     """
 
     right: Draw | None = None
@@ -44,7 +44,7 @@ class Argument:
     file: bool = False
 
     def draw(self, rng: random.Random) -> tuple[Any, bool | None]:
-        """A value, and whether it must be accepted; None: it may be."""
+        """Draw a value and whether it must be accepted (True), refused (False) or either (None)."""
         drawn = rng.random()
         if self.right is not None and drawn < 0.5:
             return self.right(rng), True
@@ -58,14 +58,14 @@ class Argument:
 
 @dataclass(frozen=True)
 class Target:
-    """A function, its arguments, and what must be true of what it returns.
+    """A function under test, its arguments, and a check of its result.
 
     Attributes:
-        call: takes all arguments by keyword.
-        right: makes arguments that are right.
-        arguments: those that are changed.
-        check: asserts that the result keeps the contract; gets the arguments too.
-        weight: how often it is called, relative to others.
+        call: The function; it takes all arguments by keyword.
+        right: Makes valid arguments.
+        arguments: Arguments that calls may change.
+        check: Asserts that the result keeps the contract; gets the arguments too.
+        weight: Frequency of calls relative to other targets.
     """
 
     call: Callable[..., Any]
@@ -77,9 +77,9 @@ class Target:
 
 @dataclass
 class Counts:
-    """Calls by target and changed argument: how many were accepted and refused.
+    """Numbers of accepted and refused calls by target and changed argument.
 
-    ``broken`` says of each call that broke the contract what it was and did.
+    ``broken`` describes each call that broke the contract.
     """
 
     accepted: Counter[str] = field(default_factory=Counter)
@@ -98,11 +98,11 @@ class Counts:
 
 
 class BrokenContractError(AssertionError):
-    """A call that did what none may do; the message says how to make it again."""
+    """A call that broke the contract; the message says how to repeat it."""
 
 
 def fuzz(targets: Mapping[str, Target], calls: int, seed: int) -> Counts:
-    """Make so many calls, and count."""
+    """Make ``calls`` random calls of the targets, and count their outcomes."""
     counts = Counts()
     names, weights = list(targets), [target.weight for target in targets.values()]
     for number in range(calls):
@@ -163,7 +163,7 @@ def _short(value: Any) -> str:
 
 
 def names(*available: str) -> tuple[Draw, Draw]:
-    """Draws of names, and of misspelt ones."""
+    """Return two draws: of the available names, and of misspelt ones."""
 
     def wrong(rng: random.Random) -> str:
         while (name := misspelt(rng, rng.choice(available))) in available:
@@ -174,12 +174,12 @@ def names(*available: str) -> tuple[Draw, Draw]:
 
 
 def numbers(*available: float) -> Draw:
-    """Draws of numbers, each written in some way."""
+    """Return a draw of one of these numbers as a random type (int, NumPy, Fraction ...)."""
     return lambda rng: spelt(rng, rng.choice(available))
 
 
 def some(*made: Callable[[], Any]) -> Draw:
-    """Draws of what one of some functions makes."""
+    """Return a draw that calls one of these functions."""
     return lambda rng: rng.choice(made)()
 
 

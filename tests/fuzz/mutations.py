@@ -1,4 +1,4 @@
-"""Damage to JSON files: what strangers, editors and broken disks make of them."""
+"""Damage to JSON files, as strangers, editors and broken disks do it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ Places = list[tuple[Any, Any]]
 
 
 def places(document: Any) -> Places:
-    """Where something can be changed, the whole tree over."""
+    """Return every (container, key) in a document where a value can be changed."""
     found: Places = []
     rest = [document]
     while rest:
@@ -73,7 +73,7 @@ def places(document: Any) -> Places:
 
 
 def mutated(document: Any, rng: random.Random) -> Any:
-    """A copy with one to three changes of its structure."""
+    """Return a copy of a document with one to three random changes."""
     changed = copy.deepcopy(document)
     for _ in range(rng.randint(1, 3)):
         found = places(changed)
@@ -85,7 +85,7 @@ def mutated(document: Any, rng: random.Random) -> Any:
 
 
 def _chosen(found: Places, rng: random.Random) -> tuple[Any, Any]:
-    """Long lists of numbers hold most places; half of the time something else is changed."""
+    """Choose a place, half of the time outside of lists: long lists hold most places."""
     named = [place for place in found if isinstance(place[0], dict)]
     return rng.choice(named if named and rng.random() < 0.5 else found)
 
@@ -112,7 +112,7 @@ def _change(container: Any, key: Any, rng: random.Random) -> None:
 
 
 def _odd(rng: random.Random) -> Any:
-    return copy.deepcopy(rng.choice(ODD))  # it may be changed in its turn
+    return copy.deepcopy(rng.choice(ODD))  # a copy, as a later change may alter it
 
 
 TEXTS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
@@ -145,12 +145,12 @@ def _scribbled(text: bytes, rng: random.Random) -> bytes:
 def damaged(
     document: dict[str, Any], seal: Callable[[dict[str, Any]], dict[str, Any]], rng: random.Random
 ) -> bytes:
-    """The bytes of a file that was meddled with.
+    """Return the bytes of a file that was damaged or changed.
 
     Args:
-        document: what a right file holds.
-        seal: puts the checksums of a changed document right, as a careful cheat would.
-        rng: decides.
+        document: Content of a valid file.
+        seal: Puts the checksums of a changed document right, as a careful cheat would.
+        rng: Source of all random choices.
     """
     if rng.random() < 0.25:
         return rng.choice(TEXTS)(json.dumps(document).encode(), rng)

@@ -1,4 +1,4 @@
-"""A network that costs next to nothing, its images, and what else calls are made with."""
+"""A tiny network, its images, its task and its plan, which generated calls use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLASSES = 6
 
 
 class Tiny(nn.Module):
-    """Two convolutions, a norm and two linear layers: three units."""
+    """A network of two convolutions, a norm and two linear layers: three units."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,43 +34,43 @@ class Tiny(nn.Module):
 
 
 def tiny() -> nn.Module:
-    """A new one, always the same."""
+    """Make a new network with the same weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return lively(Tiny())
 
 
 def split(n: int, seed: int) -> Split:
-    """Random images, (n, 3, 8, 8)."""
+    """Make a split of random images, (n, 3, 8, 8)."""
     return images(n, seed, classes=CLASSES)
 
 
 @cache
 def splits() -> dict[str, Split]:
-    """The three splits of the task."""
+    """Make the three splits of the task."""
     return {"calibration": split(40, 1), "reward": split(12, 2), "test": split(12, 3)}
 
 
 @cache
 def task() -> CompressionTask:
-    """The task that calls share."""
+    """Make the task that all calls share."""
     return CompressionTask(tiny(), **splits())
 
 
 def make_task() -> CompressionTask:
-    """A function without arguments, as users write them."""
+    """Return the task, as a user's function without arguments does."""
     return task()
 
 
 @cache
 def env() -> AMCEnv:
-    """An environment of the task."""
+    """Make an environment of the task."""
     return make_env(task())
 
 
 @cache
 def plan() -> CompressionPlan:
-    """A finished plan of the task."""
+    """Play an episode and return its plan."""
     made = env()
     made.reset()
     done = False
@@ -81,18 +81,18 @@ def plan() -> CompressionPlan:
 
 @cache
 def small() -> nn.Module:
-    """The compressed network of the plan."""
+    """Build the compressed network of the plan."""
     return amc_gym.compress(task(), plan())
 
 
 @cache
 def training() -> Split:
-    """Images to fine-tune on."""
+    """Make images to fine-tune on."""
     return split(24, 4)
 
 
 def ways_to_hand_over(given: Split) -> list[Any]:
-    """A split in every form that is taken."""
+    """Return a split in every form that the package accepts."""
     pairs = TensorDataset(given.images, given.labels)
     return [
         given,
@@ -105,7 +105,7 @@ def ways_to_hand_over(given: Split) -> list[Any]:
 
 
 def broken_splits(given: Split) -> list[Any]:
-    """A split spoilt in one way each."""
+    """Return invalid splits, each with one mistake."""
     pixels, labels = given.images, given.labels
     return [
         (pixels, labels.float()),

@@ -1,4 +1,4 @@
-"""The public functions, how their arguments are drawn, and what their results must be."""
+"""Targets: the public functions, draws of their arguments, and checks of their results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RECIPE = Recipe(1, 12, 0.05, schedule="cosine")
 
 
 def _plain(value: Any) -> bool:
-    """Whether JSON gives back what it was given, types included."""
+    """Tell whether a value survives JSON unchanged, types included."""
     return json.loads(json.dumps(value, allow_nan=False)) == value and "numpy" not in str(
         [type(leaf) for leaf in _leaves(value)]
     )
@@ -49,14 +49,14 @@ def _leaves(value: Any) -> list[Any]:
 
 
 def _make(**keywords: Any) -> AMCEnv:
-    """By ``gym.make`` where Gymnasium can copy the arguments, or else directly."""
+    """Make an environment by ``gym.make`` where Gymnasium can copy the arguments, or directly."""
     made: Any
     try:
         copy.deepcopy(keywords)
         repr(keywords)
     except Exception:
         return make_env(**keywords)
-    if keywords["render_mode"] is not None:  # Gymnasium has its own opinion of these
+    if keywords["render_mode"] is not None:  # which Gymnasium checks by its own rules
         return make_env(**keywords)
     made = gym.make("AMC-v0", **keywords)
     return made.unwrapped
@@ -399,7 +399,7 @@ RECIPES = {
 }
 
 
-# --- what is done with tasks and plans ----------------------------------------------------------
+# --- functions of tasks and plans ---------------------------------------------------------------
 
 TASKS = Argument(
     right=some(subjects.task, lambda: subjects.make_task),

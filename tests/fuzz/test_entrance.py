@@ -1,4 +1,4 @@
-"""Thousands of generated calls: each is accepted and does its work, or names what is wrong."""
+"""Thousands of generated calls: each succeeds and does its work, or names the wrong argument."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALLS = 500
 """In each part: 4,000 calls in all, half a minute on one core."""
 
 
-@pytest.mark.filterwarnings("ignore")  # calls may warn as they like, of slow bf16 for instance
+@pytest.mark.filterwarnings("ignore")  # calls may warn, for instance of slow bf16
 @pytest.mark.parametrize("part", range(PARTS))
 def test_calls_are_accepted_or_name_what_is_wrong(part, record_property, monkeypatch):
     monkeypatch.delenv("AMC_DATA_ROOT", raising=False)
@@ -55,7 +55,7 @@ def test_a_broken_contract_is_seen(error, argument, message):
     assert any(message in broken for broken in counts.broken)
 
 
-def test_what_names_the_argument_is_a_refusal():
+def test_an_error_that_names_the_argument_is_a_refusal():
     target = Target(
         _refuses(OSError("cannot read size")),
         lambda: {"size": 1},

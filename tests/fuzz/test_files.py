@@ -1,4 +1,4 @@
-"""Damaged files of every kind: read, or refused by one error with one line; never a traceback."""
+"""Damaged files of every kind: they are read, or refused by one error with one line."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of file.
+    """A kind of file that the package reads.
 
     Attributes:
-        document: what a right one holds.
-        path: where it belongs.
-        read: reads it, and uses what it has read.
-        errors: what may be raised.
-        seal: puts checksums right.
+        document: Content of a valid file.
+        path: Path at which it is read.
+        read: Reads the file, and uses what it has read.
+        errors: Exceptions that may be raised.
+        seal: Puts the checksums of a changed document right.
     """
 
     document: Document
@@ -60,7 +60,7 @@ class Kind:
 
 
 def sealed(document: Document, *, ordered: bool, left_out: tuple[str, ...] = ()) -> Document:
-    """With its own checksum, where it can have one."""
+    """Return a document with its checksum, if it can be written as JSON."""
     content = {name: value for name, value in document.items() if name != "sha256"}
     counted = {name: value for name, value in content.items() if name not in left_out}
     with suppress(ValueError, TypeError):  # numbers too long to be written
@@ -95,7 +95,7 @@ def plan(small_plan, plain_task, tmp_path: Path) -> Kind:
 
 @pytest.fixture
 def listed_plan(plan: Kind, small_plan) -> Kind:
-    """A plan of format 1."""
+    """Make a plan's file in format 1, which lists channels."""
     kept = {name: list(channels) for name, channels in small_plan.kept.items()}
     return replace(plan, document=plan.seal(plan.document | {"format": 1, "kept": kept}))
 
@@ -137,11 +137,11 @@ def description(small_plan, plain_task, tmp_path: Path) -> Kind:
 
 @pytest.fixture
 def named_description(digits_plan, digits_task, tmp_path: Path) -> Kind:
-    """One that says which registered network it was."""
+    """Make a description that names a registered network."""
     network = amc_gym.compress(digits_task, digits_plan)
     path = amc_gym.export(network, digits_task, tmp_path / "small.safetensors").path
     document = json.loads(description_of(path).read_text())
-    # ValueError: it names no network, or another data set, or code.
+    # ValueError: the description names no network, or another data set, or code.
     return Kind(document, description_of(path), lambda: amc_gym.load(path), (ValueError,))
 
 
@@ -149,7 +149,7 @@ def named_description(digits_plan, digits_task, tmp_path: Path) -> Kind:
 def card(tmp_path: Path) -> Kind:
     document = json.loads((bundled.DIRECTORY / "plain20-digits.json").read_text())
     path = tmp_path / "plain20-digits.json"
-    # ValueError: it is the card of another network.
+    # ValueError: the card is that of another network.
     return Kind(
         document, path, lambda: bundled.find("Plain20", "digits", tmp_path), (OSError, ValueError)
     )
@@ -226,7 +226,7 @@ KINDS = (
 
 
 def outcome(kind: Kind) -> str:
-    """What came of reading; anything but success and one error of one line is a failure."""
+    """Read a file and say how it went; fail unless it is read or refused in one line."""
     refused: Exception | None = None
     try:
         kind.read()
@@ -274,12 +274,12 @@ def test_what_is_no_file_of_ours_is_refused(
     with pytest.raises(errors):
         kind.read()
     path.rmdir()
-    os.mkfifo(path)  # whoever opened it would wait for ever
+    os.mkfifo(path)  # opening it would block for ever
     with pytest.raises(errors):
         kind.read()
     path.unlink()
     with path.open("wb") as file:
-        file.truncate(3 * 2**30)  # sparse: it takes no room, and reading it would
+        file.truncate(3 * 2**30)  # sparse: takes no disk, but reading it takes 3 GiB of memory
     with pytest.raises(errors):
         kind.read()
 

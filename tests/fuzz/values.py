@@ -1,4 +1,4 @@
-"""Values that people hand over by mistake, and the many ways to write a number."""
+"""Values that people pass by mistake, and the many types of a number."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from torch import nn
 
 
 class Colour(enum.Enum):
-    """Some enumeration."""
+    """An enumeration, whose members are no valid argument anywhere."""
 
     RED = 1
 
 
 class Rude:
-    """An object that raises wherever it is looked at."""
+    """An object whose methods all raise."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -125,12 +125,12 @@ ODD: tuple[Callable[[], Any], ...] = (
 
 
 def odd(rng: random.Random) -> Any:
-    """One of ``ODD``."""
+    """Make one of the values in ``ODD``."""
     return rng.choice(ODD)()
 
 
 def spelt(rng: random.Random, number: float) -> Any:
-    """A number in one of the ways in which people and libraries write it."""
+    """Return a number as one of the types that people and libraries use."""
     ways: list[Callable[[Any], Any]] = [
         lambda x: x,
         np.float64,
@@ -147,7 +147,7 @@ def spelt(rng: random.Random, number: float) -> Any:
 
 
 def misspelt(rng: random.Random, name: str) -> str:
-    """A name with one letter changed, left out or doubled, or other capitals."""
+    """Return a name with one letter changed, left out or doubled, or with other capitals."""
     if not name:
         return "x"
     at = rng.randrange(len(name))
@@ -164,7 +164,7 @@ def misspelt(rng: random.Random, name: str) -> str:
 
 
 def is_no_number(value: Any) -> bool:
-    """Whether it is a truth value, NaN or infinity, in whatever clothes."""
+    """Tell whether a value is a boolean, NaN or infinity, also in an array or tensor."""
     try:
         found = value.item() if isinstance(value, np.ndarray | np.generic | torch.Tensor) else value
         return isinstance(found, bool) or (isinstance(found, float) and not math.isfinite(found))

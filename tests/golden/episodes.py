@@ -1,8 +1,8 @@
-"""Episodes of fixed actions over every id and recovery: what a change of the code must not change.
+"""Episodes of fixed actions for every id and recovery, which no change of the code may change.
 
 ``python -m tests.golden.episodes`` compares bit for bit with the file and says what differs;
-``--write`` writes the file anew, which only a new version of an id allows.  Bits are those of one
-machine: another processor or version of PyTorch rounds sums otherwise.
+``--write`` writes the file again, which only a new version of an id allows.  The bits hold for one
+machine: another processor or version of PyTorch rounds sums differently.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SMALL = {"reward_images": 100}
 
 
 def cases() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name -> id and keywords, every id with its defaults among them."""
+    """Return id and keywords by the name of a case; every id has a case with its defaults."""
     wanted: list[tuple[str, dict[str, Any]]] = []
     for recovery in RECOVERIES:
         wanted += [("AMC-MobileNet-v0", {"recovery": recovery})]
@@ -76,7 +76,7 @@ def cases() -> dict[str, tuple[str, dict[str, Any]]]:
 def record(
     id_: str, keywords: dict[str, Any], seeds: Sequence[int] = SEEDS
 ) -> list[dict[str, Any]]:
-    """What the episodes of one environment come to, and the logits of the networks handed over."""
+    """Play one environment's episodes; return their results and the compressed networks' logits."""
     env = gym.make(id_, **(SMALL | keywords))
     inner: Any = env.unwrapped
     images = inner.task.test.batch(slice(8))
@@ -114,7 +114,7 @@ def record(
 
 
 def machine() -> dict[str, str]:
-    """What bits depend on."""
+    """Return the versions and the processor on which bits depend."""
     return {
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -127,7 +127,7 @@ def _hash(value: object) -> str:
 
 
 def main() -> int:
-    """Compare everything, or write it anew."""
+    """Compare all cases with the file, or write the file."""
     parser = argparse.ArgumentParser(prog="python -m tests.golden.episodes", description=__doc__)
     parser.add_argument("--write", action="store_true", help="the file anew")
     parser.add_argument("--only", default="", help="cases whose name contains this")

@@ -1,4 +1,4 @@
-"""Episodes of every id and recovery stay what they were, bit for bit on the same machine."""
+"""Golden episodes: every id and recovery stays as it was, on the same machine bit for bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG = ("sequential", "nonlinear")
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """The order of sums is that of one thread."""
+    """Run on one thread, as the number of threads decides the order of sums."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -44,7 +44,7 @@ def test_episodes_stay_what_they_were(name):
         assert found == expected
         return
     for now, then in zip(found, expected, strict=True):
-        if name.find("taylor") < 0 and name.find("greedy") < 0:  # sums decide the order of those
+        if name.find("taylor") < 0 and name.find("greedy") < 0:  # rounding decides their ranking
             exact = {key: value for key, value in then.items() if key not in ROUNDED}
             assert {key: now[key] for key in exact} == exact
             last = [[*map(float, each["last_observation"].split())] for each in (now, then)]

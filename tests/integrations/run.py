@@ -1,10 +1,10 @@
-"""Other libraries on the environment, each in an environment of its own, for a few episodes.
+"""Other libraries on the environment: each runs a few episodes in its own virtual environment.
 
     python tests/integrations/run.py [rl_zoo3] [torchrl] [tianshou] [rllib]
 
-What a page of docs/integrations says is run as it stands there, but shorter.  Each library gets a
-virtual environment under .venvs/ that takes from the one this is run in what fits, and installs
-the rest, other versions included.
+The command of each page in docs/integrations is run as printed, but shorter.  Each library gets a
+virtual environment under .venvs/ that uses the packages of this Python where they fit, and
+installs the others.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ EPISODES, WARM_UP, LENGTH = 6, 3, 14
 
 @dataclass(frozen=True)
 class Integration:
-    """A library.
+    """A library, and how its page's command is checked.
 
     Attributes:
-        requirement: what pip installs.
-        shorter: arguments that are added to the page's command.
-        expected: what the command must say, as a regular expression.
+        requirement: Requirement that pip installs.
+        shorter: Arguments that are added to the page's command to shorten it.
+        expected: Regular expression that the command's output must match.
     """
 
     requirement: str
@@ -48,7 +48,7 @@ INTEGRATIONS = {
             *("--n-timesteps", str(EPISODES * LENGTH), "--log-folder", "{logs}"),
             *("--hyperparams", f"learning_starts:{WARM_UP * LENGTH}", "--log-interval", "1"),
         ),
-        # The last table: every episode, and updates, of which the warm-up has none.
+        # The last table: it counts all episodes, and updates, which show that warm-up is over.
         rf"episodes +\| {EPISODES} +\|(?:(?!---)[\s\S])*n_updates +\| [1-9]",
     ),
     "torchrl": Integration("torchrl>=0.10", *SCRIPT),
@@ -58,7 +58,7 @@ INTEGRATIONS = {
 
 
 def environment(name: str, requirement: str) -> Path:
-    """The Python of the library's virtual environment, which is made unless it is there."""
+    """Return the Python of the library's virtual environment; make it if it is missing."""
     folder = ROOT / ".venvs" / name
     ready = folder / ".installed"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -66,7 +66,7 @@ def environment(name: str, requirement: str) -> Path:
         venv.create(folder, clear=True, symlinks=os.name != "nt")
         command = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
         own = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        # What is installed there comes first, and pip leaves alone what is outside.
+        # Packages of the new environment come first, and pip changes nothing outside of it.
         Path(own, "parent.pth").write_text(sysconfig.get_path("purelib") + "\n")
         subprocess.run([python, "-m", "pip", "install", "--quiet", requirement], check=True)
         ready.write_text(requirement)
@@ -74,7 +74,7 @@ def environment(name: str, requirement: str) -> Path:
 
 
 def command_of(name: str) -> list[str]:
-    """The command of the library's page: its first that begins with ``python``."""
+    """Return the command of the library's page: the first that begins with ``python``."""
     page = (ROOT / "docs" / "integrations" / f"{name}.md").read_text(encoding="utf-8")
     found = re.search(r"```bash\n(?:pip [^\n]*\n)*python ((?:.|\n)*?)\n```", page)
     assert found, f"docs/integrations/{name}.md has no command"
@@ -82,7 +82,7 @@ def command_of(name: str) -> list[str]:
 
 
 def check(name: str) -> str | None:
-    """Run a page's command; what is wrong, if anything."""
+    """Run a page's command; return what is wrong, or None."""
     integration = INTEGRATIONS[name]
     python = environment(name, integration.requirement)
     logs = ROOT / ".venvs" / "logs" / name
@@ -105,7 +105,7 @@ def check(name: str) -> str | None:
 
 
 def main(names: list[str]) -> int:
-    """Check the named libraries, or all; 1 if one does not work."""
+    """Check the named libraries, or all; return 1 if one does not work, 2 for unknown names."""
     unknown = set(names) - INTEGRATIONS.keys()
     if unknown:
         print(f"error: unknown {', '.join(unknown)}; there are {', '.join(INTEGRATIONS)}")

@@ -1,5 +1,5 @@
-"""Commands killed at random moments: nothing is lost, doubled or left over.
+"""Commands that are killed at random moments: nothing is lost, done twice or left over.
 
-harness  starts a command, kills it, has the outcome checked, again and again
-decoding, export, finetuning, study  what is killed: `python -m tests.kills`
+harness  starts a command, kills it and checks the outcome, again and again
+decoding, export, finetuning, study  the commands that are killed: `python -m tests.kills`
 """

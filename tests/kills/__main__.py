@@ -1,7 +1,7 @@
-"""Many kills of each command, and what they have come to: ``python -m tests.kills --kills 50``.
+"""Many kills of each command, and their outcome: ``python -m tests.kills --kills 50``.
 
-One line for each scenario on standard output, each kill on standard error; the exit status is 1 if
-something was lost, doubled or left over.
+Standard output has one line for each scenario, standard error one for each kill; the exit status
+is 1 if something was lost, done twice or left over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.kills.study import environment as of_study
 
 @dataclass(frozen=True)
 class Kind:
-    """A scenario, made for a folder, and the variables of its command."""
+    """A kind of scenario: how it is made in a folder, and its command's variables."""
 
     make: Callable[[Path], Scenario]
     environment: Callable[[Path], Mapping[str, str]] = lambda folder: {}

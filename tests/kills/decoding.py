@@ -1,4 +1,4 @@
-"""Decoding photographs: the cache holds all of a data set or nothing, and no remains."""
+"""Decoding of photographs: the cache holds a whole data set or nothing, and no leftovers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = {"train": 60, "val": 40}
 
 
 class Decoding:
-    """``amc-gym info`` on a folder of photographs that are not in the cache."""
+    """A scenario: ``amc-gym info`` on a folder of photographs that are not in the cache."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,8 +47,9 @@ class Decoding:
         assert done.returncode == 0, done.output
         names = {path.name for path in self.cache.iterdir()}
         assert len(names) == 6, sorted(names)  # images and cards of three splits
+        # Cards hold the time at which they were written, so only images are compared.
         found = {path.name: path.read_bytes() for path in self.cache.glob("*.npy")}
-        for path in self.cache.iterdir():  # cards tell the time at which they were written
+        for path in self.cache.iterdir():
             path.unlink()
         self._whole = self._whole or found
         assert found == self._whole, "other bits than those of another run"

@@ -1,4 +1,4 @@
-"""Exports: a network and its description are there together, the old ones or the new ones."""
+"""Exports: a network and its description are both the old ones or both the new ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kills.harness import Done
 TIMES = 20
 """Exports of a run, one after the other to the same place."""
 
-# Between them the file is removed once, so that a first export is killed now and then too.
+# Every third time the file is removed before, so that first exports are killed, too.
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ for number in range(int(sys.argv[2])):
 
 
 class Export:
-    """``amc_gym.export`` of two networks by turns."""
+    """A scenario: ``amc_gym.export`` of two networks in turn to the same file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

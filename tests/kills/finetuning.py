@@ -1,4 +1,4 @@
-"""Fine-tuning: goes on where it was killed, to the bits of a run that nobody killed."""
+"""Fine-tuning: it goes on where it was killed, and ends bit for bit as a run without kills."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EPOCHS = 2
 
 
 class FineTuning:
-    """``amc-gym finetune`` of a plan for Plain-20 on the digits."""
+    """A scenario: ``amc-gym finetune`` of a plan for Plain-20 on digits."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,10 +33,10 @@ class FineTuning:
 
     def killed(self) -> None:
         checkpoint = self.out.with_name(f"{self.out.name}.checkpoint.pt")
-        assert finished_epochs(checkpoint) <= EPOCHS  # it is whole
+        assert finished_epochs(checkpoint) <= EPOCHS  # raises if the file is damaged
         if self.out.exists():
             assert amc_gym.load(self.out)
-            if not checkpoint.exists():  # all was done but the process's own end
+            if not checkpoint.exists():  # killed after all work was done
                 self._same()
 
     def finished(self, done: Done) -> None:
@@ -44,7 +44,7 @@ class FineTuning:
         self._same()
 
     def _same(self) -> None:
-        """Compare with the first whole run, and clear the folder."""
+        """Compare the files with those of the first finished run, and clear the folder."""
         found = {path.name: path.read_bytes() for path in self.out.parent.iterdir()}
         for path in self.out.parent.iterdir():
             path.unlink()

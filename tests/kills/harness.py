@@ -1,7 +1,7 @@
-"""Start a command, kill it at a random moment, check what it left, and begin again.
+"""Start a command, kill it at a random moment, check the files it left, and begin again.
 
-A scenario says what is run and what must be true: after a kill, and after a run that nobody killed.
-Runs go on where killed ones stopped, as a user's would.
+A scenario says what is run and what must be true after a kill and after a run that ends by itself.
+Each run goes on where the killed one stopped, as a user's would.
 
     class Study(Scenario):
         def command(self): return [sys.executable, "-m", "benchmarks", "run", ...]
@@ -48,34 +48,34 @@ CACHES = "torchinductor_"
 
 @dataclass(frozen=True)
 class Done:
-    """A run that ended by itself: its exit status and what it printed."""
+    """The exit status and output of a run that ended by itself."""
 
     returncode: int
     output: str
 
 
 class Scenario(Protocol):
-    """A command, and what must be true of what it leaves.  Checks raise AssertionError."""
+    """A command, and checks of the files it leaves, which raise AssertionError."""
 
     folder: Path
-    """Where the command works; temporary files go to a folder of their own in it."""
+    """Folder in which the command works; temporary files go to a subfolder."""
 
     def command(self) -> list[str]:
-        """What to start; the same command goes on with a killed one's work."""
+        """Return the command; started again, it goes on with the work of a killed run."""
         ...
 
     def killed(self) -> None:
-        """Check what a killed run has left."""
+        """Check the files that a killed run has left."""
         ...
 
     def finished(self, done: Done) -> None:
-        """Check what a whole run has left, and clear the folder for the next one."""
+        """Check the files of a run that ended by itself, and clear the folder for the next."""
         ...
 
 
 @dataclass
 class Summary:
-    """What many kills have come to."""
+    """Counts and problems of many kills of one scenario."""
 
     name: str
     kills: int = 0
@@ -84,7 +84,9 @@ class Summary:
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        found = "; ".join(self.problems) if self.problems else "nothing lost, doubled or left over"
+        found = (
+            "; ".join(self.problems) if self.problems else "nothing lost, done twice or left over"
+        )
         return (
             f"{self.name}: {self.kills} kills, {self.finished} runs to the end, "
             f"{self.seconds:.0f} s: {found}"
@@ -100,20 +102,20 @@ def kill_repeatedly(
     environment: dict[str, str] | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> Summary:
-    """Kill a command so many times, and let it come to its end after the last kill.
+    """Kill a command ``kills`` times, and let it finish after the last kill.
 
     Every second kill hits the whole process group, the others the first process alone, whose
     workers must then end by themselves within ``NOTICED`` seconds.
 
     Args:
-        scenario: what is run and checked.
-        kills: how many.
-        span: seconds after the start between which kills fall; None: from a fifth of what a whole
-            run takes, most of which are imports, to all of it.  A run that ends before its kill is
+        scenario: Command and checks.
+        kills: Number of kills.
+        span: Seconds after the start between which kills fall; None: from a fifth of the time of
+            a whole run, which imports take, to all of it.  A run that ends before its kill is
             checked as finished, and does not count as a kill.
-        seed: of the moments.
-        environment: variables beside this process's.
-        say: told of each kill.
+        seed: Seed of the moments.
+        environment: Variables that are added to this process's.
+        say: Called with a line for each kill.
     """
     moments = random.Random(seed)
     summary = Summary(type(scenario).__name__)
@@ -142,9 +144,9 @@ def kill_repeatedly(
 
 
 def short_name(folder: Path) -> Path:
-    """Another name of a folder, for as long as this process lives.
+    """Make a short link to a folder, which lasts as long as this process.
 
-    A socket's path has at most some hundred letters, and the folders of tests are long.
+    A socket's path has at most about a hundred letters, and the folders of tests are longer.
     """
     made = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
@@ -172,7 +174,7 @@ class _Run:
         )
 
     def ended_within(self, seconds: float) -> Done | None:
-        """What the run came to; None if it still runs."""
+        """Return how the run ended; None if it still runs after these seconds."""
         try:
             status = self._process.wait(seconds)
         except TimeoutExpired:
@@ -182,7 +184,7 @@ class _Run:
             return Done(status, log.read())
 
     def kill(self, *, whole: bool) -> None:
-        """Kill the run and make sure that nothing of it lives on."""
+        """Kill the run and check that none of its processes lives on."""
         if whole:
             os.killpg(self._process.pid, signal.SIGKILL)
         else:
@@ -198,7 +200,7 @@ class _Run:
 
 
 def survivors(token: str) -> list[int]:
-    """Ids of living processes whose environment holds the token; known on Linux alone."""
+    """Return the ids of living processes with the token in their environment; Linux only."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -206,7 +208,7 @@ def survivors(token: str) -> list[int]:
                 continue
             if (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
                 found.append(int(entry.name))
-        except OSError:  # it has ended meanwhile, or is somebody else's
+        except OSError:  # the process has ended meanwhile, or is another user's
             continue
     return found
 
@@ -234,7 +236,7 @@ def _finish(scenario: Scenario, done: Done, summary: Summary) -> str:
 
 
 def _problem(check: Callable[[], None]) -> str:
-    """What a check objects to, after a colon; empty if nothing."""
+    """Return the failure of a check, after a colon; an empty string if it passes."""
     try:
         check()
     except AssertionError as error:

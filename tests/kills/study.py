@@ -1,8 +1,8 @@
-"""A study, `python -m benchmarks run`: finished runs stay, and none is done twice.
+"""Studies, `python -m benchmarks run`: finished runs stay, and none is done twice.
 
-A small study, `python -m benchmarks run` with real agents on a real environment, is killed at
-random moments and begun again until it ends; then its folder is compared with that of the first
-study that came to its end, which nobody killed, and cleared, and all begins anew.
+A small study with real agents on a real environment is killed at random moments and begun again
+until it ends.  Then its folder is compared with that of the first study, which was not killed,
+and cleared, and the next study begins.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ AGENTS = "random,amc-ddpg,uniform"
 
 
 class Study:
-    """Some runs in two workers.
+    """A scenario: a study with two workers.
 
     Args:
-        folder: where everything goes.
-        seeds: of each agent.
-        episodes: of each run.
+        folder: Folder for all files.
+        seeds: Number of seeds of each agent.
+        episodes: Number of episodes of each run.
     """
 
     def __init__(self, folder: Path, seeds: int = 2, episodes: int = 12) -> None:
@@ -42,13 +42,13 @@ class Study:
         self._expected: dict[str, tuple[Any, ...]] = {}
 
     def command(self) -> list[str]:
-        """The study; it goes on where it was killed."""
+        """Return the study's command, which goes on where it was killed."""
         words = [sys.executable, "-m", "benchmarks", "run", "--env", ENV, "--agents", AGENTS]
         words += ["--env-kwargs", json.dumps(KWARGS), "--workers", "2"]
         return [*words, *self._words, "--out", str(self._out)]
 
     def killed(self) -> None:
-        """What was finished is whole and as it was; nothing else looks like a result."""
+        """Check that finished runs are whole and unchanged, and no other file looks like one."""
         if not self._out.exists():
             assert not self._seen, "the folder is gone"
             return
@@ -62,7 +62,7 @@ class Study:
             assert whole, "what was asked for is not there as a whole"
 
     def finished(self, done: Done) -> None:
-        """Every run is there once, and as it is without kills; then the folder is cleared."""
+        """Check that each run is there once and equals one without kills; clear the folder."""
         assert done.returncode == 0, f"exit status {done.returncode}: {done.output[-500:]}"
         records = self._records(self._out)
         self._compare(records)
@@ -82,7 +82,7 @@ class Study:
         return records
 
     def _compare(self, records: list[Record]) -> None:
-        """No finished run may be lost, or have been done again."""
+        """Check that no finished run is lost or was done again."""
         now = {
             f"{r.run.name}.json": (self._out / f"{r.run.name}.json").read_bytes() for r in records
         }
@@ -94,11 +94,11 @@ class Study:
 
 
 def outcome(record: Record) -> tuple[Any, ...]:
-    """What a run came to, less what differs each time."""
+    """Return a run's result without times, which differ each time."""
     history, best = record.history, record.best
     return history.channels, history.reward, best.plan.kept, best.test_accuracy, record.distinct
 
 
 def environment() -> dict[str, str]:
-    """This process's, with the checkout's modules and one thread."""
+    """Return this process's variables, with the checkout's modules and one thread."""
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

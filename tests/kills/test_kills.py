@@ -1,4 +1,4 @@
-"""A few kills of each command, and what the harness says of commands that do not take them well."""
+"""A few kills of each command, and faulty commands that the harness has to report."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.kills.harness import Done, kill_repeatedly
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
 
-# What has workers is killed alone and as a group; to what has none it is the same.
+# The study is killed alone and as a process group; the others have no workers.
 @pytest.mark.parametrize(
     ("name", "kills"), [(name, 2 if name == "study" else 1) for name in SCENARIOS]
 )
 @pytest.mark.thorough
-def test_nothing_is_lost_doubled_or_left_over(name: str, kills: int, tmp_path: Path) -> None:
+def test_nothing_is_lost_done_twice_or_left_over(name: str, kills: int, tmp_path: Path) -> None:
     kind = SCENARIOS[name]
     summary = kill_repeatedly(
         kind.make(tmp_path), kills, seed=5, environment=dict(kind.environment(tmp_path))
@@ -37,7 +37,7 @@ LEAVES_A_FOLDER = "import tempfile; tempfile.mkdtemp()"
 
 
 class Careless:
-    """A program that leaves something behind."""
+    """A scenario whose program leaves something behind."""
 
     def __init__(self, folder: Path, code: str) -> None:
         self.folder, self.code = folder, code
