@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from networks.siblings import SIBLINGS
 from networks.trial import task_of, with_statistics
+from networks.variants import VARIANTS
 from small import play
 
 import amc_gym
@@ -38,7 +38,7 @@ def registered():
     "network", ["groups1d", "mha", "cbam", "option_a", "convnext", "functional_linear"]
 )
 def test_the_sum_over_layers_is_the_whole(network, name):
-    graph = Analysis(task_of(with_statistics(SIBLINGS[network]()))).graph
+    graph = Analysis(task_of(with_statistics(VARIANTS[network]()))).graph
     known = resource.RESOURCES[name].of_channels(graph)
     summed = cost.resource_of(lambda layer: getattr(layer, name)).of_channels(graph)
     rng = np.random.default_rng(0)

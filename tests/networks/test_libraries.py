@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm, as small as they come: what the table says, in seconds."""
+"""Networks of torchvision and timm in small sizes: results of `benchmarks networks` in seconds."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_a_vision_transformer_of_torchvision_has_heads_hidden_widths_and_one_str
     layers = [f"encoder.layers.encoder_layer_{i}" for i in range(2)]
     parts = ("self_attention.out_proj", "mlp.3")
     heads_and_mlps = [f"{layer}.{part}" for layer in layers for part in parts]
-    stream = f"{layers[0]}.mlp.0"  # the first that reads it
+    stream = f"{layers[0]}.mlp.0"  # the first layer that reads the stream names its unit
     assert [unit.name for unit in graph.units] == [heads_and_mlps[0], stream, *heads_and_mlps[1:]]
     assert graph.full == (8, 32, 64, 8, 64)  # eight positions in each of four heads
 
 
-def test_what_torch_pruning_makes_is_judged_without_it() -> None:
+def test_torch_prunings_networks_are_checked_by_masking() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.Flatten(),
@@ -75,7 +75,7 @@ def test_what_torch_pruning_makes_is_judged_without_it() -> None:
     assert peer(model, images, classes=10)["verdict"] == "right"
 
 
-def test_shares_are_those_of_the_channels_that_are_left() -> None:
+def test_shares_are_costs_of_the_channels_that_are_left() -> None:
     model, images = Entry("torchvision", "squeezenet1_1").build()
     graph = trace(model, images)
     cost = RESOURCES["macs"].of_channels(graph)

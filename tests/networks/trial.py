@@ -1,4 +1,4 @@
-"""Everything that is owed to a network, asked of it."""
+"""The checks that every compressed network has to pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
-    """Give norms statistics of their own, or faults in folding do not show; in eval mode."""
+    """Randomise norms, or faults in folding do not show; return the network in eval mode."""
     generator = torch.Generator().manual_seed(1)
     for norm in (module for module in network.modules() if isinstance(module, NORMS)):
         for name, low, high in (
@@ -38,19 +38,19 @@ def with_statistics(network: nn.Module) -> nn.Module:
 
 
 def split(n: int, seed: int) -> Split:
-    """Noise and labels."""
+    """Draw n images of noise, with random labels."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(n, *SHAPE, generator=generator)
     return Split(images, torch.randint(10, (n,), generator=generator))
 
 
 def task_of(network: nn.Module) -> CompressionTask:
-    """A task of a network on noise."""
+    """Make a task of a network on noise."""
     return CompressionTask(network, split(60, 1), split(40, 2), split(30, 3))
 
 
 def searched(task: CompressionTask, ratio: float | None = None) -> tuple[Any, dict[str, Any]]:
-    """The environment after one episode of random actions, and the last step's info."""
+    """Play random actions; return the environment after the episode, and the last info."""
     env: Any = gym.make(
         "AMC-v0", task=task, preserve_ratio=ratio, reward="error-log-macs"
     ).unwrapped
@@ -68,15 +68,16 @@ def logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def check(task: CompressionTask) -> tuple[CompressionPlan, nn.Module]:
-    """Search, compress, count, compare and validate; the plan and its slim network.
+    """Search, compress, count, compare and validate; return the plan and its slim network.
 
-    Asserts that MACs and parameters are torch's own, that the network that the search judged and
-    the masked original give the logits of the one that is handed over, and that the plan holds.
+    Asserts that MACs and parameters are those that PyTorch counts, that the network that the search
+    judged and the masked original give the compressed network's logits, and that the plan is valid.
     """
     env, info = searched(task)
     plan, images = env.plan, task.reward.batch(slice(3))
     small = amc_gym.compress(task, plan)
-    with FlopCounterMode(display=False) as counter:  # with gradients: attention is run in steps
+    # With gradients PyTorch runs attention step by step, which its counter needs.
+    with FlopCounterMode(display=False) as counter:
         small.requires_grad_(True)(task.example)
     assert info["macs"] == counter.get_total_flops() // 2 < env.cost.full
     assert info["params"] == sum(p.numel() for p in small.parameters())
@@ -93,7 +94,7 @@ def check(task: CompressionTask) -> tuple[CompressionPlan, nn.Module]:
 
 
 def check_onnx(small: nn.Module, task: CompressionTask, folder: Path) -> None:
-    """Export to ONNX; one image and three have the network's logits."""
+    """Export to ONNX, and compare logits of one image and of three with the network's."""
     path = folder / "small.onnx"
     amc_gym.export(small, task, path)
     session = onnxruntime.InferenceSession(path)
@@ -105,6 +106,6 @@ def check_onnx(small: nn.Module, task: CompressionTask, folder: Path) -> None:
 
 
 def close(found: torch.Tensor, wanted: torch.Tensor, share: float) -> None:
-    """Assert equality up to a share of the largest value."""
+    """Assert equality up to a fraction ``share`` of the largest value."""
     assert found.shape == wanted.shape
     assert float((found - wanted).abs().max()) <= share * float(wanted.abs().max())

@@ -1,4 +1,4 @@
-"""A model card for each bundled network, with the figures of its own card."""
+"""Model cards of the bundled networks, with the figures of their JSON cards."""
 
 from __future__ import annotations
 

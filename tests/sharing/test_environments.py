@@ -1,4 +1,4 @@
-"""Shared environments equal the original, in every process, and share what is big."""
+"""Shared environments: they equal the original in every process, and large data is shared."""
 
 import gc
 import os
@@ -56,13 +56,13 @@ def own_task() -> CompressionTask:
 
 
 def in_worker(function, *args):
-    """What a function returns in another process."""
+    """Run a function in another process and return its result."""
     with ProcessPoolExecutor(1, mp_context=FORKSERVER) as pool:
         return pool.submit(function, *args).result()
 
 
 class Frugal:
-    """Makes an environment; in workers, where nothing may be made that is made once per task."""
+    """A function that makes an environment, and in workers fails if it analyses the task again."""
 
     def __init__(self, make):
         self.make, self.parent = make, os.getpid()
@@ -72,7 +72,7 @@ class Frugal:
             raise AssertionError("made again")
 
         if os.getpid() != self.parent:
-            patch = pytest.MonkeyPatch()  # for as long as the process lives
+            patch = pytest.MonkeyPatch()  # never undone: the worker ends with the test
             for name in ("trace", "fastest_form", "grams", "saliencies", "Targets"):
                 patch.setattr(analysis, name, refuse)
             patch.setattr(channels, "rank", refuse)
@@ -81,7 +81,7 @@ class Frugal:
 
 
 def compare(one, other, episodes: int, units: int) -> list[str]:
-    """Play two vector environments side by side; the plans of the finished episodes."""
+    """Play two vector environments side by side; return the plans of the finished episodes."""
     plans = []
     rng = np.random.default_rng(0)
     first, second = one.reset(seed=3), other.reset(seed=3)
@@ -171,7 +171,7 @@ def test_every_argument_of_the_environment_is_copied(plain_task):
 
 
 def described(make):
-    """What can be told of an environment of a worker from elsewhere."""
+    """Return what a worker's environment has and where its data lies, as plain values."""
     env, other = make(), make()
     again = pickle.loads(pickle.dumps(make))()
     with open("/proc/self/maps") as maps:
@@ -344,7 +344,7 @@ def test_wrappers_go_around_what_is_made(plain_task):
 
 
 def test_stable_baselines3_takes_it(plain_task):
-    # It lets go of the function at once, when its workers may not have begun yet.
+    # SB3 drops the function at once, maybe before its workers have started.
     vector = SubprocVecEnv([amc_gym.share(make_env(plain_task))] * 3, start_method="forkserver")
     try:
         vector.reset()
@@ -413,7 +413,7 @@ def test_models_of_a_script_reach_its_workers(tmp_path):
 
 
 def test_gymnasium_makes_workers_without_it_too():
-    """From the registered id, each worker loading and calibrating for itself."""
+    """Make workers from the registered id; each loads and calibrates by itself."""
     vector = gym.make_vec(
         "AMC-MobileNet-v0",
         num_envs=2,

@@ -1,4 +1,4 @@
-"""A suite of two small networks of one's own."""
+"""A suite of two small networks that are a user's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amc_gym import CompressionTask, Context, Suite
 
 
 class Pair(nn.Module):
-    """Two convolutions, of another length than the other network."""
+    """A network of two convolutions; its episodes are shorter than those of the other network."""
 
     def __init__(self) -> None:
         super().__init__()

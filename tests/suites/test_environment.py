@@ -1,4 +1,4 @@
-"""SuiteEnv: another context in every episode, drawn by seed or named."""
+"""SuiteEnv: each episode has a context that is drawn by seed or named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def env(suite: Suite) -> Any:
 
 
 def episode(env: gym.Env, action: float = 0.5, **reset: Any) -> tuple[dict, float, dict]:
-    """Info of the reset, reward and last info of an episode of equal actions."""
+    """Play an episode of equal actions; return reset's info, the reward and the last info."""
     _, first = env.reset(**reset)
     over, reward, info = False, 0.0, {}
     while not over:
@@ -155,7 +155,7 @@ def test_agents_play_one_context_through_plans(env: Any) -> None:
 
 def test_all_episodes_may_have_one_context(suite: Suite) -> None:
     env = make_suite_env(suite, only="stack/0.5")
-    assert env.steps_per_episode == 4  # before any episode
+    assert env.steps_per_episode == 4  # known before any episode
     result = agents.make("random", env, seed=0).learn(3)
     assert env.budget.limit is not None
     assert max(episode.macs for episode in result.history) <= env.budget.limit
@@ -229,7 +229,7 @@ def test_engines_are_kept_within_their_bound(suite: Suite) -> None:
     env.reset(options={"network": "stack"})
     held = tensor_bytes(env.engine)
     assert held > sum(p.numel() * 4 for p in env.task.model.parameters())
-    store = BoundedEngines(most_bytes=held)  # with the other network that is too much
+    store = BoundedEngines(most_bytes=held)  # room for this network, not for a second
     given = env.problems
     problems = SuiteProblems(suite, *given.made_with, store=store)
     problems.draw({"network": "stack"}, env)

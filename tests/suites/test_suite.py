@@ -1,4 +1,4 @@
-"""Contexts and suites: names, files, and what is refused."""
+"""Contexts and suites: their names, their files, and refusals of wrong ones."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("make", "error", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_is_none_is_refused(make: Any, error: type[Exception], said: str) -> None:
+def test_wrong_contexts_and_suites_are_refused(
+    make: Any, error: type[Exception], said: str
+) -> None:
     with pytest.raises(error, match=said):
         make()
 

@@ -1,4 +1,4 @@
-"""What a network must be, and what is said to one that is not."""
+"""Requirements on a task's network, and errors for networks that do not meet them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stack() -> nn.Module:
 
 
 class Answers(nn.Module):
-    """A network whose answer a function changes."""
+    """A network whose outputs a function changes."""
 
     def __init__(self, change) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def test_a_mask_may_hold_infinity():
 
 
 class Compiled(nn.Module):
-    """A network with a compiled part."""
+    """A network with a part that is given, such as a compiled one."""
 
     def __init__(self, part) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Data sets and loaders as splits, and what is said of those that are none."""
+"""Data sets and loaders as splits, and errors for those that cannot be splits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GIVEN = images(70, 5)
 
 
 class Pairs(Dataset):
-    """Items that a function makes of an index."""
+    """A data set whose items a function makes from their index."""
 
     def __init__(self, item, n=70) -> None:
         self.item, self.n = item, n
@@ -77,7 +77,7 @@ ACCEPTED = {
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("data", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_people_have_becomes_the_same_split(data):
+def test_data_in_any_form_becomes_the_same_split(data):
     state = torch.get_rng_state()
     split = split_of("calibration", data)
     assert torch.equal(split.images, GIVEN.images)

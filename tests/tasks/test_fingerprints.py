@@ -1,4 +1,4 @@
-"""A task's fingerprint names its content, and outlives versions of torch."""
+"""Fingerprints of tasks: they depend on content, not on the version of PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amc_gym import CompressionTask
 
 
 def norms(bias: bool) -> nn.Module:
-    """One of each kind, and a layer whose bias is nothing that torch says differently."""
+    """Make a network with each kind of norm, and a convolution with or without a bias."""
     group = nn.GroupNorm(2, 4)
     if not bias:
         group.register_parameter("bias", None)
@@ -28,7 +28,7 @@ def norms(bias: bool) -> nn.Module:
 
 
 def older(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Norms say what they said before torch told of their biases."""
+    """Have norms print themselves as in versions of PyTorch that did not print their biases."""
     for kind in (nn.BatchNorm2d, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm):
         said = kind.extra_repr
 
@@ -38,7 +38,7 @@ def older(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kind, "extra_repr", says)
 
 
-def test_older_versions_of_torch_say_the_same(
+def test_older_versions_of_torch_give_the_same_fingerprint(
     digits_task: CompressionTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = [replace(digits_task, model=norms(bias)) for bias in (True, False)]

@@ -1,4 +1,4 @@
-"""Samples of data sets and loaders: several inputs, lists, and what is refused."""
+"""Samples of data sets and loaders: several inputs, lists, and refusals of wrong ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def together(batch):
     return tuple(zip(*batch, strict=True))
 
 
-def test_nests_of_a_data_set_are_stacked():
+def test_nested_samples_of_a_data_set_are_stacked():
     for data in (Items(*pairs()), DataLoader(Items(*pairs()), batch_size=2), pairs()):
         found = data_of("reward", data, REGRESSION)
         assert isinstance(found, Samples)
@@ -108,7 +108,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_what_is_unfit_is_refused(name):
+def test_unfit_samples_are_refused(name):
     data, message = UNFIT[name]
     with pytest.raises((TypeError, ValueError), match=f"reward.*{message}"):
         data_of("reward", data, REGRESSION)

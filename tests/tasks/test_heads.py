@@ -1,4 +1,4 @@
-"""Auxiliary heads are left out wherever they would be wrong, and it is said."""
+"""Auxiliary heads that only training runs: they are left out, with a warning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amc_gym.tasks.heads import auxiliary_heads, left_out, train_mode, unread_pa
 
 
 class Body(nn.Module):
-    """A network with a classifier in its middle for training, and dropout of its own."""
+    """A network with an auxiliary classifier for training, and with dropout."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def test_a_head_that_only_training_runs_is_left_out(kind, head, tmp_path):
     model = made(kind)
     with pytest.warns(UserWarning, match=f"the model runs '{head}' in training only"):
         task = task_of(model)
-    assert dict(model.named_modules())[head] is not None  # the user's own stays whole
+    assert dict(model.named_modules())[head] is not None  # the user's model keeps its head
     plan = plan_of(task)
     assert amc_gym.validate(task, plan).ok
     small = amc_gym.compress(task, plan)
@@ -99,7 +99,7 @@ def test_a_head_that_only_training_runs_is_left_out(kind, head, tmp_path):
     torch.testing.assert_close(again(task.example), tuned(task.example))
 
 
-def test_dropout_is_at_work_where_the_network_lost_its_head():
+def test_dropout_works_in_training_without_the_head():
     network = without(made(Body), ("aux",))
     train_mode(network)
     x = images(4, 0).images
@@ -108,7 +108,7 @@ def test_dropout_is_at_work_where_the_network_lost_its_head():
     assert network(x).shape == (4, 5)
 
 
-def test_googlenet_goes_all_the_way():
+def test_googlenets_auxiliary_heads_are_left_out():
     torch.manual_seed(0)
     model = googlenet(num_classes=5, aux_logits=True, init_weights=False).eval()
     splits = [images(n, seed, size=64) for n, seed in ((8, 1), (4, 2), (4, 3))]
@@ -121,7 +121,7 @@ def test_googlenet_goes_all_the_way():
     torch.testing.assert_close(task.model.eval()(task.example), model(task.example))
 
 
-def test_what_nothing_reads_stays_and_is_named(caplog):
+def test_parts_that_nothing_reads_stay_and_are_named(caplog):
     model = made(Unused)
     assert set(unread_parameters(model, images(2, 0).images)) == {
         "left_over.weight",
@@ -172,7 +172,7 @@ class Talkative(nn.Module):
 
 
 class Around(nn.Module):
-    """A network around one, which asks the inner one's flag."""
+    """A network around another one, which asks whether the inner one is training."""
 
     def __init__(self, inner) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ TALKATIVE = {
 
 
 @pytest.mark.parametrize(("make", "message"), TALKATIVE.values(), ids=TALKATIVE)
-def test_what_answers_otherwise_in_training_is_tuned_all_the_same(make, message):
+def test_networks_with_other_outputs_in_training_are_fine_tuned(make, message):
     model = made(make)
     with pytest.warns(UserWarning, match=message):
         task = task_of(model)
@@ -207,7 +207,7 @@ def test_what_answers_otherwise_in_training_is_tuned_all_the_same(make, message)
     assert tuned(task.example).shape == (1, 5)
 
 
-def test_what_never_answers_logits_in_training_is_searched_and_not_tuned():
+def test_networks_without_logits_in_training_are_searched_but_not_fine_tuned():
     class Stubborn(Talkative):
         def forward(self, x, labels=None):
             y = super().forward(x)

@@ -1,4 +1,4 @@
-"""Losses and scores of any outputs and targets: what they come to, and what is refused."""
+"""Objectives: losses and scores of any outputs and targets, and refusals of wrong ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def in_batches(objective: Objective, outputs, targets, size: int) -> float:
 def test_iou_is_that_of_all_pixels():
     logits = drawn(10, 4, 6, 6)
     targets = torch.randint(0, 3, (10, 6, 6), generator=torch.Generator().manual_seed(1))
-    targets[0, :2] = 255  # which do not count
+    targets[0, :2] = 255  # pixels that do not count
     counts = targets != 255
     expected = jaccard_score(
         targets[counts], logits.argmax(1)[counts], average="macro", labels=range(4)
@@ -78,7 +78,7 @@ def boxes_of(*corners: tuple[float, ...], scores: bool) -> dict[str, torch.Tenso
 
 
 def test_precision_is_of_all_images_together():
-    """Torchmetrics' own figure: a false box in one image lowers the precision of the others."""
+    """Compare with torchmetrics: a false box in one image lowers the precision of the others."""
     there = [boxes_of((0, 0, 10, 10), scores=False), boxes_of((5, 5, 20, 20), scores=False)]
     right = [boxes_of((0, 0, 10, 10), scores=True), boxes_of((5, 5, 20, 20), scores=True)]
     objective = objectives.detection(iou=0.5)
@@ -109,7 +109,7 @@ def test_without_the_extra_detection_names_it(monkeypatch):
 
 
 class Metric:
-    """A metric that collects, as torchmetrics has them."""
+    """A metric that collects values over batches, as those of torchmetrics do."""
 
     def __init__(self) -> None:
         self.errors: list[float] = []
@@ -292,7 +292,7 @@ def test_top5_is_an_objective_and_a_metric(digits_task):
 
 
 class Detector(nn.Module):
-    """A part that makes maps, and a head that runs as often as the picture has bright places."""
+    """A detector: a part that makes maps, and a head that runs once for each bright place."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sizes that no machine holds are refused before anything is allocated."""
+"""Limits of memory and disk: sizes beyond them are refused before anything is allocated."""
 
 from __future__ import annotations
 

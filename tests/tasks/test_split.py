@@ -1,4 +1,4 @@
-"""Splits: what they refuse, and how images come out of them."""
+"""Splits: refusals of wrong images and labels, and batches of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step's gradients by its definition, and replayed from a CUDA graph where there is a GPU."""
+"""Gradients of a training step: equal to autograd's, also replayed from a CUDA graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is n
 
 
 class Waits(nn.Module):
-    """Looks at a value on its way, which a graph cannot."""
+    """A network that branches on a value, which a CUDA graph cannot record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def batches(device: str = "cpu") -> list[tuple[Tensor, Tensor]]:
 def test_gradients_are_those_of_the_loss() -> None:
     model = network()
     step = fastest(Gradients(model, None, RECIPE), *batches()[0])
-    for images, labels in batches()[1:]:  # the second call's do not add to the first's
+    for images, labels in batches()[1:]:  # gradients of two calls must not add up
         loss = step(images, labels)
         expected = functional.cross_entropy(model(images), labels, label_smoothing=0.1)
         parameters = list(model.parameters())
@@ -84,7 +84,7 @@ def test_training_on_a_gpu_is_training_on_the_processor() -> None:
 
 
 @needs_gpu
-def test_what_cannot_be_recorded_takes_the_plain_step() -> None:
+def test_networks_that_cannot_be_recorded_take_the_plain_step() -> None:
     model = Waits().cuda()
     step = Gradients(model, None, RECIPE)
     assert fastest(step, *batches("cuda")[0]) is step

@@ -1,4 +1,4 @@
-"""The training loop resumes exactly, and says what it cannot do."""
+"""The training loop: it resumes bit for bit, and refuses wrong recipes."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.05, shift=1, flip=True,
 
 
 class Tiny(nn.Module):
-    """Batch norm and dropout, so that buffers and random numbers matter too.
+    """A network with batch norm and dropout, so that buffers and random numbers matter, too.
 
-    Stops as if killed in step ``fuse``, counted from 0.
+    It raises in step ``fuse``, counted from 0, as if the run were killed.
     """
 
     def __init__(self, fuse: int | None = None) -> None:
@@ -76,9 +76,10 @@ def test_killed_run_resumes_to_the_same_bits(
 
     checkpoint = tmp_path / "run" / "state.pt"
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(fuse=15), split, recipe, checkpoint=checkpoint, progress=False)  # epoch 2 of 0-3
+        # Step 15 is in epoch 2 of 0-3.
+        train(tiny(fuse=15), split, recipe, checkpoint=checkpoint, progress=False)
     assert torch.load(checkpoint, weights_only=True)["epoch"] == 2
-    torch.rand(7)  # a new process would stand elsewhere in the global stream
+    torch.rand(7)  # a new process has another state of the global generator
     resumed = train(Tiny(), split, recipe, checkpoint=checkpoint, progress=False)
 
     assert same(resumed, whole)
@@ -227,7 +228,7 @@ def test_impossible_recipes_are_refused(change: dict[str, object], message: str)
 
 
 class Images(torch.utils.data.Dataset[Tensor]):
-    """A data set of images alone."""
+    """A data set of images without labels."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -373,7 +374,7 @@ def test_augment_shifts_and_mirrors_whole_images() -> None:
     assert moved.shape == images.shape
     assert torch.equal(moved[:, 1], 2 * moved[:, 0])
     places = {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()}
-    # Column 1 goes to 0-2, and mirrored to 4-2.
+    # Column 1 moves to columns 0-2, and mirrored to columns 2-4.
     assert places == {(row, column) for row in (1, 2, 3) for column in range(5)}
     assert augment(images, shift=0, flip=False) is images
 
@@ -381,7 +382,7 @@ def test_augment_shifts_and_mirrors_whole_images() -> None:
 def test_augment_cuts_out_parts_of_the_area_that_is_asked_for() -> None:
     size = 64
     ramp = torch.linspace(-1, 1, size).expand(200, 1, size, size)
-    images = torch.cat([ramp, ramp.mT], 1)  # each pixel says where it came from
+    images = torch.cat([ramp, ramp.mT], 1)  # a pixel's value is its place
     with torch.random.fork_rng():
         torch.manual_seed(0)
         cut = augment(images, shift=0, flip=False, crop=0.3)
@@ -421,7 +422,7 @@ def test_a_few_steps_that_diverge_change_nothing(split: Split) -> None:
     assert not network.training
 
 
-def test_images_are_not_shifted_out_of_sight(split: Split) -> None:
+def test_shifts_larger_than_images_are_refused(split: Split) -> None:
     with pytest.raises(ValueError, match="shift must be smaller than the images of 8 x 8 pixels"):
         train(tiny(), split, replace(RECIPE, shift=8), progress=False)
 

@@ -1,4 +1,4 @@
-"""Shrinking before the cut: what is dropped, that cutting it then changes nothing, and kills."""
+"""Shrinking: pruned channels fade out before they are cut, so that the cut changes nothing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_after_shrinking_the_cut_changes_nothing_and_before_it_does(
     tuned = amc_gym.finetune(digits_task, plan, training_images, RECIPE, progress=False)
     shrunk, after = (answers(network, unseen) for network in networks)
     assert relative(shrunk, after) < 0.01
-    assert half[0] < 0.1  # it is no cut in the last step that does it
+    assert half[0] < 0.1  # halfway they are small already, not only after the last step
     at_once = amc_gym.compress(digits_task, plan, "none")
     assert relative(answers(digits_task.model, unseen), answers(at_once, unseen)) > 0.3
     assert [tensor.shape for tensor in tuned.parameters()] == [
@@ -97,7 +97,7 @@ def test_after_shrinking_the_cut_changes_nothing_and_before_it_does(
     if granularity == "weight":
         zeros = [sum(int((p == 0).sum()) for p in net.parameters()) for net in (tuned, at_once)]
         assert zeros[0] == zeros[1] > 0
-    assert not same(tuned, networks[1])  # it was trained on
+    assert not same(tuned, networks[1])  # training goes on after the cut
 
 
 NETWORKS = {
@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_before_and_after_the_cut_to_the_same_bits(
 
 
 class Normed(nn.Module):
-    """Two linear layers about a layer norm, whose statistics are taken over what is dropped."""
+    """A network whose layer norm takes statistics over channels that are dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Normed(nn.Module):
         return self.last(torch.relu(self.norm(self.first(inputs.flatten(1)))))
 
 
-def test_a_cut_that_changes_the_outputs_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cut_that_changes_the_outputs_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     network, split = Normed(), images(64, 1, size=4)
     graph = trace(network.eval(), split.images[:2])
@@ -173,7 +173,7 @@ def test_a_cut_that_changes_the_outputs_is_told_of(caplog: pytest.LogCaptureFixt
     assert 0 < NOTHING < 1
 
 
-def test_what_cannot_be_shrunk_is_refused(
+def test_networks_that_cannot_be_shrunk_are_refused(
     digits_task: CompressionTask, plans: dict[str, CompressionPlan], training_images: Split
 ) -> None:
     with pytest.raises(ValueError, match="shrink=4 must be less than epochs=4"):

@@ -1,4 +1,4 @@
-"""Links of a finished site."""
+"""Checks of a finished site's links."""
 
 from __future__ import annotations
 

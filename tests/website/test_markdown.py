@@ -1,4 +1,4 @@
-"""Links and headings as GitHub reads them."""
+"""Markdown: links and headings as GitHub reads them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_headings_get_the_anchors_of_github_and_code_none() -> None:
     assert "# no heading" in lines
 
 
-def test_what_is_linked_comes_along_with_what_that_links_to(tmp_path: Path) -> None:
+def test_linked_files_are_included_with_the_files_they_link_to(tmp_path: Path) -> None:
     files = {
         "README.md": "[page](docs/page.md)",
         "docs/page.md": "[report](../results/report.md) [code](../agents) [gone](../gone.md)",
@@ -67,7 +67,7 @@ def test_what_is_linked_comes_along_with_what_that_links_to(tmp_path: Path) -> N
     assert relative(found, listing.place, listing.source, "agents/x.py") == "x.py.md"
 
 
-def test_pages_that_are_made_elsewhere_are_led_to(tmp_path: Path) -> None:
+def test_links_to_generated_pages_are_changed(tmp_path: Path) -> None:
     (tmp_path / "docs" / "notes").mkdir(parents=True)
     (tmp_path / "README.md").write_text("[notes](docs/notes) [one](docs/notes/one.py)")
     made = {"docs/notes": "notes/index.md", "docs/notes/one.py": "notes/one.md"}

@@ -1,4 +1,4 @@
-"""The whole site, as `make docs` builds it: any warning or broken link makes the build fail."""
+"""The whole site, built as by `make docs`, which fails on any warning or broken link."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def page(site: Path, name: str) -> Links:
 
 
 def undocumented(site: Path, name: str, identifiers: Iterable[str]) -> list[str]:
-    """Identifiers without a place on a page that says more of them than their names."""
+    """Return the identifiers that have no anchor on a page."""
     text = (site / name).read_text("utf-8")
     assert "doc-contents" in text
     return [each for each in identifiers if each not in page(site, name).anchors]
@@ -63,13 +63,13 @@ def test_every_id_has_its_page_with_its_units_or_contexts(site: Path) -> None:
     for id_ in ("AMC-v0", *IDS, *SUITES):
         assert f"environments/{id_}.html" in page(site, "index.html").targets
         text = (site / "environments" / f"{id_}.html").read_text("utf-8")
-        assert f'"{id_}"' in html.unescape(text)  # where it is made
+        assert f'"{id_}"' in html.unescape(text)  # in the call that makes it
         assert id_ == "AMC-v0" or "Box(0.0, 1.0, (1,), float32)" in text
     for id_ in IDS:
         assert f"{id_}.png" in page(site, f"environments/{id_}.html").loaded
     units = (site / "environments" / "AMC-MobileNet-v0.html").read_text("utf-8")
     assert "blocks.12.pointwise.conv" in units
-    assert "1,591,296" in units  # as `amc-gym info` has it
+    assert "1,591,296" in units  # as `amc-gym info` prints it
 
 
 def test_every_public_name_has_its_place(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""Notebooks are run and shown as pages."""
+"""Tutorials: notebooks that are run and become pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The searcher beats the uniform plan, keeps the budget, and repeats itself."""
+"""Search: it beats the uniform plan, keeps the budget, and depends only on the seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amc_gym.workflows.evolution import Evolution
 
 
 def is_uniform(counts: Sequence[int], budget: Budget) -> bool:
-    """Whether one share of all channels is rounded to these counts."""
+    """Tell whether these counts are one fraction of all units' channels, rounded."""
     low, high = [], []
     for count, channels, choices in zip(counts, budget.channels, budget.admissible, strict=True):
         half = max(np.diff(choices), default=0) / 2
@@ -26,7 +26,7 @@ def is_uniform(counts: Sequence[int], budget: Budget) -> bool:
 
 @pytest.mark.thorough
 def test_search_beats_the_uniform_plan_on_digits():
-    env = make_env("MobileNet")  # keeps 20 % of the MACs
+    env = make_env("MobileNet")  # its budget is 20 % of the MACs
     seen = []
     plan = amc_gym.search(env, 60, progress=False, found=seen.append)
     uniform = seen[0]
@@ -52,14 +52,14 @@ def test_every_plan_is_within_the_budget_and_hardly_below(plain_task):
         assert all(
             count in choices for count, choices in zip(counts, budget.admissible, strict=True)
         )
-        # More of every unit that is not whole would be too much.
+        # One step more in every unit that is not whole would exceed the budget.
         larger = [
             nearest(choices, count + choices[0])
             for count, choices in zip(counts, budget.admissible, strict=True)
         ]
         assert cost.total(larger) > budget.limit
     assert len(set(proposed)) == 40
-    assert [counts[0] for counts in proposed[-5:]].count(5) >= 3  # what was rewarded is inherited
+    assert [counts[0] for counts in proposed[-5:]].count(5) >= 3  # later plans keep what paid
 
 
 def test_the_same_seed_finds_the_same_plan(plain_task):
@@ -70,7 +70,7 @@ def test_the_same_seed_finds_the_same_plan(plain_task):
         env = Recording(make_env(plain_task), found)
         amc_gym.search(env, 10, seed, progress=False)
     assert seen[0] != seen[1]
-    assert len(seen[0]) == 10  # exactly the evaluations that were asked for
+    assert len(seen[0]) == 10  # the number of evaluations that were asked for
 
 
 class Recording(gym.Wrapper):
@@ -96,7 +96,7 @@ def test_unconstrained_search_trades_errors_for_size(plain_task):
             return step
 
     plan = amc_gym.search(Rewards(env), 40, progress=False)
-    assert max(rewards) > rewards[0]  # the whole network's
+    assert max(rewards) > rewards[0]  # the reward of the full network
     assert plan.options["preserve_ratio"] is None
     error = 1 - plan.measured.accuracy
     assert -error * np.log(plan.measured.params) == pytest.approx(max(rewards))
@@ -111,7 +111,7 @@ def test_one_evaluation_is_the_uniform_plan(plain_task):
     assert plan.measured.macs <= env.budget.limit < env.engine.costs["macs"].full
 
 
-def test_what_cannot_be_searched_is_refused(plain_task):
+def test_tasks_and_options_that_cannot_be_searched_are_refused(plain_task):
     with pytest.raises(ValueError, match="at least 1, not 0"):
         amc_gym.search(plain_task, 0)
     with pytest.raises(ValueError, match="needs an AMC environment"):

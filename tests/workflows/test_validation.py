@@ -1,4 +1,4 @@
-"""Whatever a plan claims is proven, and a forged plan is found out."""
+"""Validation: every claim of a plan is checked, and forged plans are detected."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ REFUSED: dict[str, tuple[Callable[[CompressionPlan], CompressionPlan], str]] = {
 
 
 @pytest.mark.parametrize(("change", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_no_plan_can_be_is_refused(digits_task, plan, change, said: str) -> None:
+def test_impossible_plans_are_refused(digits_task, plan, change, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         amc_gym.validate(digits_task, change(plan))
 
@@ -135,11 +135,11 @@ def test_what_no_plan_can_be_is_refused(digits_task, plan, change, said: str) ->
 def test_the_tolerance_is_two_images_and_no_more() -> None:
     assert tolerance(400) == 2 / 400
     assert tolerance(3000) == 0.002
-    assert tolerance(3) < 1 / 3  # of so few images not one may differ
+    assert tolerance(3) < 1 / 3  # of three images none may differ
     assert tolerance(1) < 1
 
 
-def test_weights_are_proven_too(digits_task) -> None:
+def test_claims_about_weights_are_checked_too(digits_task) -> None:
     env = make_env(
         digits_task, granularity="weight", resource="params", recovery="none", preserve_ratio=0.3
     )
@@ -152,7 +152,7 @@ def test_weights_are_proven_too(digits_task) -> None:
         amc_gym.validate(digits_task, forged(plan, "weights", **{first: 10**9}))
 
 
-def test_a_budget_of_latency_is_proven_by_its_table(
+def test_a_latency_budget_is_checked_by_its_table(
     plain_task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMC_CACHE", str(tmp_path))
@@ -166,7 +166,7 @@ def test_a_budget_of_latency_is_proven_by_its_table(
     table.save(cache_folder() / "times.json")
     env = make_env(plain_task, resource="latency", preserve_ratio=0.5, latency_table=file)
     plan = amc_gym.search(env, 1, progress=False)
-    assert amc_gym.validate(plain_task, plan).ok  # by the cache
+    assert amc_gym.validate(plain_task, plan).ok  # with the table in the cache
     assert amc_gym.validate(plain_task, plan, latency_table=file).ok
     ns = plan.measured.latency_ns
     assert ns is not None

@@ -1,4 +1,4 @@
-"""Weight pruning in stages: densities fall, zeros stay, a stopped call goes on."""
+"""Weight pruning in stages: densities fall, zeros stay, an interrupted call goes on."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_densities_fall_to_the_targets_below_what_one_stage_can_reach(plain_task
     for stage, target in zip(finished[1], TARGETS, strict=True):
         assert nonzero_params(stage.network) <= target * full
         assert stage.density == pytest.approx(target, abs=0.01)
-    assert finished[1][-1].density < 0.2  # a_max 0.8 on convolutions, in one stage
+    assert finished[1][-1].density < 0.2  # one stage keeps at least 20 % of a convolution
 
 
 def test_pruned_weights_stay_pruned_and_the_others_were_trained(finished):
@@ -60,7 +60,7 @@ def test_a_stopped_call_goes_on_after_the_last_finished_stage(
 ):
     folder, stages = finished
     (folder / "stage-3.json").unlink()
-    (folder / "stage-1.checkpoint").touch()  # of a kill when only it was left to remove
+    (folder / "stage-1.checkpoint").touch()  # as if killed just before it was removed
     times = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     again = run(plain_task, training_images, folder)
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("stage-[12].json")} == times

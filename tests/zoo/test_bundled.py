@@ -1,4 +1,4 @@
-"""The bundled weights are what their card says, and come from a recipe."""
+"""Bundled weights: they are as accurate as their cards say, and come from a recipe."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_saved_weights_come_back(tmp_path: Path) -> None:
     assert same(bundled.load("MobileNet", "digits", tmp_path), model)
 
 
-def test_unknown_pairs_are_answered_with_what_there_is() -> None:
+def test_unknown_pairs_are_refused_with_the_choices() -> None:
     with pytest.raises(ValueError, match=r"choose from .*'MobileNet digits'"):
         bundled.find("ResNet50", "imagenet")
     with pytest.raises(ValueError, match="did you mean 'MobileNet digits'"):
@@ -146,7 +146,7 @@ def test_main_distils_from_the_bundled_teacher(
     taught = bundled.load("ResNet56", "digits")
     train(model, digits().train, recipe, teacher=taught, progress=False)
     assert same(bundled.load("Plain20", "digits", tmp_path), model)
-    # Another teacher's answers are another run's.
+    # Another teacher makes it another run.
     monkeypatch.setitem(TEACHERS, ("Plain20", "digits"), "MobileNet")
     with pytest.raises(ValueError, match="belongs to another run: it differs in origin"):
         main("Plain20", "digits", out=tmp_path, checkpoint=tmp_path / "run.pt")

@@ -1,4 +1,4 @@
-"""Weights from a user's file: wrappings come off, mistakes are named, nothing is unpickled."""
+"""Weights from a user's file: wrappers are removed, mistakes named, nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def equal(one: nn.Module, other: nn.Module) -> bool:
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict"])
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".th", ".tar"])
 @pytest.mark.parametrize("parallel", [False, True])
-def test_wrappings_come_off(plain, tmp_path: Path, wrapper, suffix, parallel) -> None:
+def test_wrappers_are_removed(plain, tmp_path: Path, wrapper, suffix, parallel) -> None:
     state = {("module." if parallel else "") + k: v for k, v in plain.state_dict().items()}
     path = tmp_path / f"weights{suffix}"
     torch.save(state if wrapper is None else {wrapper: state, "epoch": 7}, path)
@@ -62,7 +62,7 @@ def test_truncated_and_missing_files_are_told(plain, tmp_path: Path) -> None:
 
 
 class Boom:
-    """An object whose unpickling would be noticed."""
+    """An object that writes a file when it is unpickled."""
 
     def __reduce__(self):
         return Path.touch, (Path("unpickled"),)
@@ -106,7 +106,7 @@ def test_another_networks_weights_are_named_by_what_differs(plain, tmp_path: Pat
 
 
 def test_weights_are_judged_before_images_are_decoded(tmp_path: Path, monkeypatch) -> None:
-    """The folder has no images at all, so that whoever looks for them fails otherwise."""
+    """Load weights in a folder without images, where reading images would raise another error."""
     other = models.build("Plain20", "cifar10").state_dict() | {"more.weight": torch.zeros(1)}
     torch.save(other, tmp_path / "w.pt")
     monkeypatch.chdir(tmp_path)
@@ -140,7 +140,7 @@ def test_checkpoints_without_a_channel_map_or_batch_counters_load(tmp_path: Path
 
 
 def test_the_published_names_of_mobilenet_are_translated() -> None:
-    """The layout of the authors' ImageNet checkpoint: 1 + 13 x 2 convolutions with norms."""
+    """Load the layout of the authors' ImageNet checkpoint: 1 + 13 x 2 convolutions with norms."""
 
     def convolution(name: str, norm: str) -> list[str]:
         norms = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

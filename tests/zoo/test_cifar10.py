@@ -1,4 +1,4 @@
-"""CIFAR-10 from an archive: disjoint seeded splits, and clear errors."""
+"""CIFAR-10 from an archive: its splits are disjoint and seeded, its errors clear."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COUNTS = {"train": 60, "val": 30, "test": 20}
 
 
 def write(folder: Path, **changes: np.ndarray | None) -> Path:
-    """An archive of COUNTS images, each of which holds its own number."""
+    """Write an archive of COUNTS images, each of which holds its own number."""
     arrays: dict[str, np.ndarray] = {}
     start = 0
     for part, count in COUNTS.items():
@@ -77,7 +77,7 @@ def test_a_truncated_archive_is_damaged(tmp_path: Path) -> None:
         load("cifar10", tmp_path)
 
 
-def test_where_neither_is_there_the_error_names_both_and_the_download(tmp_path: Path) -> None:
+def test_without_files_the_error_names_both_places_and_the_download(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"not there.*cifar10\.npz or the official.*download=yes"):
         load("cifar10", tmp_path)
 

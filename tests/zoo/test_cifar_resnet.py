@@ -1,4 +1,4 @@
-"""Option-A shortcuts: three streams that are pruned apart, whose channels keep their places."""
+"""ResNets with option-A shortcuts: three streams are pruned separately; channels keep places."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_map_is_the_padded_shortcut_of_the_common_implementation() -> None:
 def test_the_three_streams_are_units_of_their_own() -> None:
     units = {unit.name: unit for unit in GRAPH.units}
     assert {name: units[name].channels for name in STREAMS} == STREAMS
-    assert len(units) == 3 + 9  # each block's inner channels besides
+    assert len(units) == 3 + 9  # three streams, and the inner channels of nine blocks
     sides = [(remap.inputs.units, remap.outputs.units) for remap in GRAPH.remaps]
     streams = [[u.name for u in GRAPH.units].index(name) for name in STREAMS]
     assert sides == [((streams[0],), (streams[1],)), ((streams[1],), (streams[2],))]

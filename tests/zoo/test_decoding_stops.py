@@ -1,4 +1,4 @@
-"""Decoding that is stopped leaves nothing behind that the next run does not remove."""
+"""Interrupted decoding: the next run removes all that it has left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from amc_gym._utils.files import replacing, write_json
 from amc_gym.zoo.datasets import _load, cache, load
 
-# As long as a file stands there, one photograph is not opened.
+# Waits before it opens one photograph for as long as the file ``hold`` exists.
 DECODES = """
 import sys, time
 from pathlib import Path
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def photographs(folder: Path, count: int = 4) -> Path:
-    """Two classes of so many small images."""
+    """Write ``count`` small images in each of two classes."""
     pixels = np.zeros((8, 8, 3), np.uint8)
     for part in ("train", "val"):
         for name in ("cat", "dog"):
@@ -55,7 +55,7 @@ def photographs(folder: Path, count: int = 4) -> Path:
 
 
 def begun(root: Path, folder: Path, hold: Path) -> Forked:
-    """A process in the middle of decoding, where it stays until ``hold`` is removed."""
+    """Start a process that stops in the middle of decoding until ``hold`` is removed."""
     hold.touch()
     process = Forked(DECODES, str(root), str(hold))
     deadline = time.monotonic() + 120
@@ -102,7 +102,7 @@ def test_an_interruption_does_not_wait_for_all_images(
     monkeypatch.setattr(Image, "open", counting)
     with interruptible(), pytest.raises(KeyboardInterrupt):
         load("folder?size=8", root)
-    assert 10 <= len(opened) < 400  # of 1,600: no more than were ahead
+    assert 10 <= len(opened) < 400  # of 1,600: only those queued already
     assert list(folder.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Digits: sizes, contents, and that no image is in two places."""
+"""Digits: the splits' sizes and contents; no image is in two of them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_digits_are_loaded_once_and_always_the_same() -> None:
 
 
 def test_digits_have_the_same_contents_on_every_machine() -> None:
-    # The bundled weights were trained on this train split: no other shuffle may ever take over.
+    # The bundled weights were trained on this split, so it must never change.
     assert digits().train.fingerprint.startswith("4f6f7f1a5d1930f1")
     assert digits().reward.fingerprint.startswith("c89186c1334888c8")
     assert digits().test.fingerprint.startswith("924bda6367743813")
@@ -90,7 +90,7 @@ def test_resolution_has_a_lower_bound() -> None:
 
 
 def test_the_default_budget_tells_agents_apart() -> None:
-    """Uniform loses at least 5 points of reward accuracy, the best plan known at most 2."""
+    """Check that uniform loses at least 5 points of accuracy, the best known plan at most 2."""
     env = make_env("MobileNet")
     full = env.engine.evaluator(env.engine.graph.full).score
     uniform = env.engine.evaluator(largest(env.budget)).score

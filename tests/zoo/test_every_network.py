@@ -1,4 +1,4 @@
-"""Every registered network from an episode to a file and back: the same logits, really smaller."""
+"""Every registered network, from an episode to a file and back: same logits, fewer weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image folders: decoded once, kept with a checksum, bad files named."""
+"""Image folders: decoded once, cached with a checksum; bad files are named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from amc_gym.zoo.resolving import resolve
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two classes, 6 training and 8 validation images each, all of one colour of their own."""
+    """Write 6 training and 8 validation images in each of two classes, each of another colour."""
     monkeypatch.setenv("AMC_CACHE", str(tmp_path / "cache"))
     colour = 0
     for part, count in (("train", 6), ("val", 8)):
@@ -36,7 +36,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fresh(root: Path, options: str = ""):
-    """The splits as another process would load them."""
+    """Load the splits as a new process would."""
     _load.cache_clear()
     return load(f"folder?size=8{options}", root)
 
@@ -170,7 +170,7 @@ def test_an_interrupted_decoding_leaves_nothing(root: Path, monkeypatch) -> None
 def test_unreadable_images_are_named_and_refused_or_skipped(root: Path) -> None:
     bad = root / "val" / "dog" / "3.png"
     bad.write_bytes(bad.read_bytes()[:40])
-    for _ in range(2):  # the second time from the cache
+    for _ in range(2):  # the second time they come from the cache
         with pytest.raises(OSError, match=r"1 of 8 files.*dog/3\.png.*unreadable=skip"):
             fresh(root)
         with pytest.warns(UserWarning, match=r"left out 1 unreadable images: .*dog/3\.png"):
@@ -239,7 +239,7 @@ def test_missing_folders_and_classes_are_named(root: Path, tmp_path: Path) -> No
 
 
 def flattened(val: Path) -> dict[str, str]:
-    """Take images out of their classes' folders; name -> class."""
+    """Move images out of their classes' folders; return the class of each file's name."""
     classes = {}
     for file in sorted(val.glob("*/*.png")):
         place = val / f"{file.parent.name}{file.name}"

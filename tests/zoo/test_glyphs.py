@@ -1,4 +1,4 @@
-"""Glyphs: the documented sizes, the same on every machine, and no image in two places."""
+"""Glyphs: the documented sizes, the same on every machine; no image is in two splits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_splits_share_no_image(splits) -> None:
 
 
 def test_glyphs_have_the_same_contents_on_every_machine(splits) -> None:
-    # The zoo was trained on these: no other drawing may ever take over.
+    # The zoo was trained on these images, so they must never change.
     assert splits.train.fingerprint.startswith("9c1ec8bb68c29776")
     assert splits.test.fingerprint.startswith("cea6fb2d435e907a")
 
@@ -46,7 +46,7 @@ def test_reward_and_test_images_depend_on_the_seed_alone(splits) -> None:
 
 
 def test_letters_of_a_face_differ_and_are_whole() -> None:
-    """None is cut off at its cell's edge, and none is missing."""
+    """Check that no letter is missing or cut off at its cell's edge."""
     atlas = _atlas()
     for face in atlas:
         assert len({letter.tobytes() for letter in face}) == len(LETTERS)

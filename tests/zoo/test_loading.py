@@ -1,4 +1,4 @@
-"""Data sets by name: options, the folder they are in, and what is said of mistakes."""
+"""Data sets by name: their options, their folder, and errors."""
 
 from __future__ import annotations
 

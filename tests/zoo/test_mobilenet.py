@@ -1,4 +1,4 @@
-"""MobileNet-V1 against the figures of its paper: 569 million MACs, 4.2 million parameters."""
+"""MobileNet-V1: its paper's figures, 569 million MACs and 4.2 million parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
 
 
 def test_large_networks_are_kept_in_half_precision_and_measured_so(tmp_path: Path) -> None:
-    """What is loaded is what was measured: kernels that half precision holds exactly."""
+    """Measure weights rounded to half precision, so that loaded weights are the measured ones."""
     torch.manual_seed(0)
     model = build("MobileNet", "cifar10").eval()
     images = torch.randn(2, 3, 32, 32)

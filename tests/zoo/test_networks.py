@@ -1,4 +1,4 @@
-"""Each registered network: its published size, and the identities on its setting for digits."""
+"""Registered networks: their published sizes, and the identities on their variants for digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The zoo of small networks: drawn alike each time, kept as their cards say, found by name."""
+"""The zoo of small networks: reproducible, as their cards say, found by name."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_misspelt_names_are_refused_with_the_near_match() -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """A folder with one network of the zoo, and one that is left out."""
+    """Make a folder that holds one network of the zoo and lacks the others."""
     name = "plain-digits-0"
     store.put(tmp_path, name, CARDS[name], small.load(name))
     return tmp_path

@@ -1,17 +1,17 @@
 # pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false
-"""Siblings of the networks that people have: more of the same kinds of trouble."""
+"""Variants of the common networks: more layers and idioms that make tracing difficult."""
 
 import torch
-from networks.people_have import Between, block
+from networks.common import Between, block
 from torch import nn
 from torch.nn import functional as F
 
-SIBLINGS = {}
+VARIANTS = {}
 
 
 def case(make):
     """Register a network by the name of the function that makes it."""
-    SIBLINGS[make.__name__] = make
+    VARIANTS[make.__name__] = make
     return make
 
 
@@ -161,7 +161,7 @@ def sdpa():
 
 
 class Attention(nn.Module):
-    """A block as timm writes it: its widths are attributes, the scale is in the kernel or not."""
+    """Attention as timm writes it: widths are attributes; the scale is in the kernel or outside."""
 
     def __init__(self, fused, c=32, heads=4):
         super().__init__()
@@ -194,7 +194,7 @@ class Attention(nn.Module):
 
 
 class StreamWide(Attention):
-    """Heads as wide as their share of the stream: half of both runs, other shares do not."""
+    """Attention whose heads' width follows from the stream's, so that neither can shrink alone."""
 
     def attend(self, x):
         n, length, c = x.shape
@@ -205,7 +205,7 @@ class StreamWide(Attention):
 
 
 class NormalisedKeys(Attention):
-    """Queries, keys and values are chunks, and keys are normalised."""
+    """Attention whose queries, keys and values are chunks, with normalised keys."""
 
     def attend(self, x):
         q, k, v = (
@@ -224,7 +224,7 @@ def stream_wide_heads():
 @case
 def biased_attention():
     class N(Attention):
-        """A bias of three dimensions, for which PyTorch takes attention apart by itself."""
+        """Attention with a bias of three dimensions, which PyTorch computes step by step."""
 
         def __init__(self):
             super().__init__(fused=True)

@@ -1,15 +1,15 @@
 # pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false
-"""Small networks that people really have, each with what the product owes them.
+"""Small networks that are written as users write theirs, by what is required for each.
 
-RIGHT: a plan is found; its MACs are those that torch.utils.flop_counter counts (half its flops) on
-the slim network; the network that the search judged and the one that `compress` hands over give the
-same logits, and so does the original with its pruned channels zeroed; `validate` holds; ONNX gives
-the same logits for 1 and for 3 images; fine-tuning one epoch runs.
-FIXED: the same, and the layers named may stay whole, each listed with its reason.
-REFUSED: one ValueError at construction that names the operation or layer and the way out.
+RIGHT: A plan is found.  Its MACs are those that torch.utils.flop_counter counts (half its flops) on
+the slim network.  The network that the search judged, the one that `compress` returns and the
+original with its pruned channels zeroed give the same logits.  `validate` accepts the plan, ONNX
+gives the same logits for 1 and for 3 images, and fine-tuning runs for one epoch.
+FIXED: The same, but some layers stay whole, each listed with its reason.
+REFUSED: One ValueError at construction names the operation or layer and a fix.
 
-Inputs are 3 x 32 x 32, 10 classes.  Seed torch before building, and give norms statistics of their
-own (mean, variance, weight, bias drawn at random), or faults in folding do not show.
+Inputs are 3 x 32 x 32, with 10 classes.  Seed torch before building, and draw the norms' means,
+variances, weights and biases at random, or faults in folding do not show.
 """
 
 import torch
@@ -24,7 +24,7 @@ def block(i, o, k=3, stride=1, groups=1, act=nn.ReLU):
 
 
 class Pooled(nn.Module):
-    """A body, global average pooling and a classifier."""
+    """A network of a given body, global average pooling and a classifier."""
 
     def __init__(self, body, channels, classes=10):
         super().__init__()
@@ -35,7 +35,7 @@ class Pooled(nn.Module):
 
 
 class Between(nn.Module):
-    """conv - conv - something of the case's own - ReLU - pool - linear."""
+    """A network of conv - conv - a given module - ReLU - pool - linear."""
 
     def __init__(self, middle=nn.Identity, conv=nn.Conv2d, act=F.relu):
         super().__init__()
@@ -50,7 +50,7 @@ class Between(nn.Module):
 
 
 class ViewFlat(nn.Module):
-    """LeNet as every tutorial writes it: `view` needs the memory order that it was written for."""
+    """LeNet as in tutorials: its `view` needs a contiguous map, which channels-last is not."""
 
     def __init__(self):
         super().__init__()
@@ -66,7 +66,7 @@ class ViewFlat(nn.Module):
 
 
 class ViewByModule(ViewFlat):
-    """The size is asked of the layer, so it is right after slimming, if the layer is told."""
+    """LeNet that reads the size from the layer, which has to be right after slimming."""
 
     def forward(self, x):
         return self.f2(F.relu(self.f1(self.features(x).reshape(-1, self.f1.in_features))))
@@ -90,7 +90,7 @@ class ViewByNorm(Between):
 
 
 class Shuffled(nn.Module):
-    """A channel shuffle, with or without the split that ShuffleNet puts after it."""
+    """A network with a channel shuffle, with or without ShuffleNet's split behind it."""
 
     def __init__(self, split):
         super().__init__()
@@ -107,7 +107,7 @@ class Shuffled(nn.Module):
 
 
 class C2f(nn.Module):
-    """The block of today's detectors: split, a chain, everything concatenated."""
+    """The block of YOLOv8's kind of detectors: a split, a chain, all outputs concatenated."""
 
     def __init__(self, i, o, n=2, by_sizes=False):
         super().__init__()
@@ -141,7 +141,7 @@ class SPPF(nn.Module):
 
 
 class Gate(nn.Module):
-    """Two halves multiplied, as in NAFNet and in gated linear units."""
+    """A gate: two halves are multiplied, as in NAFNet and in gated linear units."""
 
     def __init__(self):
         super().__init__()
@@ -158,7 +158,7 @@ class Gate(nn.Module):
 
 
 class PartialConv(nn.Module):
-    """Only the first channels are convolved, as in FasterNet."""
+    """A partial convolution of only the first channels, as in FasterNet."""
 
     def __init__(self):
         super().__init__()
@@ -188,7 +188,7 @@ class SubPixel(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A transposed convolution beside a skip connection."""
+    """A decoder: a transposed convolution beside a skip connection."""
 
     def __init__(self):
         super().__init__()
@@ -205,7 +205,7 @@ class Decoder(nn.Module):
 
 
 class Series(nn.Module):
-    """One-dimensional convolutions and a hidden linear layer, on 3 x 1024 values."""
+    """A network for time series: 1-d convolutions and a hidden linear layer, on 3 x 1024 values."""
 
     def __init__(self):
         super().__init__()
@@ -218,14 +218,14 @@ class Series(nn.Module):
 
 
 class FourCrops(Between):
-    """Crops folded into the batch dimension, as windows and video frames are."""
+    """A network that folds crops into the batch dimension, as is done with video frames."""
 
     def forward(self, x):
         return super().forward(torch.cat(x.chunk(4, 3))).view(4, len(x), -1).mean(0)
 
 
 class OwnKernel(nn.Module):
-    """F.conv2d with a kernel that is a plain parameter."""
+    """A network that calls F.conv2d with a kernel that is a plain parameter."""
 
     def __init__(self):
         super().__init__()
@@ -237,7 +237,7 @@ class OwnKernel(nn.Module):
 
 
 class SameConv(nn.Conv2d):
-    """TensorFlow's padding, as the converted EfficientNets have it."""
+    """A convolution with TensorFlow's padding, as in converted EfficientNets."""
 
     def forward(self, x):
         k, s = self.kernel_size[0], self.stride[0]
@@ -246,25 +246,25 @@ class SameConv(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
-# --- modules with a will of their own ----------------------------------------------------------
+# --- modules that do more than their class says ------------------------------------------------
 
 
 class ConvAct(nn.Conv2d):
-    """An activation inside the convolution's class: a norm behind it must not be folded into it."""
+    """A convolution with an activation inside: a norm behind it must not be folded into it."""
 
     def forward(self, x):
         return F.relu(super().forward(x))
 
 
 class HalfPointwise(nn.Conv2d):
-    """A 1 x 1 convolution with a gain."""
+    """A 1 x 1 convolution whose output is halved."""
 
     def forward(self, x):
         return super().forward(x) * 0.5
 
 
 class StopGradient(Between):
-    """The convolution's output is read twice, once where gradients do not go."""
+    """A network that reads a convolution's output twice, once without gradients."""
 
     def __init__(self):
         super().__init__(lambda: nn.BatchNorm2d(24))
@@ -287,7 +287,7 @@ def pointwise_with_gain():
 
 
 class Tied(nn.Module):
-    """Two modules, one parameter."""
+    """A network in which two modules share one parameter."""
 
     def __init__(self):
         super().__init__()
@@ -304,7 +304,7 @@ class Tied(nn.Module):
 
 
 class Scaled(nn.Module):
-    """A learnt scale for each channel that is a plain parameter."""
+    """A network with a learnt scale of each channel that is a plain parameter."""
 
     def __init__(self):
         super().__init__()
@@ -353,7 +353,7 @@ RIGHT = {
     "upsample": lambda: Between(lambda: nn.Upsample(scale_factor=2)),
     "frozen-weights": lambda: Between().requires_grad_(False),
 }
-"""Where a layer has to stay whole, it is listed with its reason, and the rest is pruned."""
+"""Networks that are pruned.  A layer that has to stay whole is listed with its reason."""
 
 FIXED = {"partial-conv": PartialConv, "tied": Tied, "own-kernel": OwnKernel}
 
@@ -364,7 +364,7 @@ REFUSED = {
         nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7200, 10)).eval()
     ),
 }
-"""`torch.compile`d networks are unwrapped instead, and those in `DataParallel` too."""
+"""Networks that are refused.  Wrappers (`torch.compile`, `DataParallel`) are removed instead."""
 
 
 def _with_nan(net):
@@ -377,10 +377,10 @@ def _with_nan(net):
 
 
 def twins():
-    """Equal weights and structure, another activation: `compress` must hand over each its own.
+    """Make two networks that differ in their activation alone; `compress` must not mix them up.
 
-    The same with another plain attribute, another non-persistent buffer, another forward of a class
-    of the same name: a cache keyed by weights returns the first one's network for the second.
+    A cache keyed by weights would return the first one's network for the second.  The same holds
+    for another plain attribute, non-persistent buffer, or forward of a class of the same name.
     """
     torch.manual_seed(0)
     one = Between(act=F.relu)

@@ -1,4 +1,4 @@
-"""Siblings of the networks that people have: pruned where it is right, listed where it is not."""
+"""Variants of the common networks: layers are pruned where it is right, and listed otherwise."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks.siblings import SIBLINGS, Attention
 from networks.trial import check, close, logits, searched, task_of, with_statistics
+from networks.variants import VARIANTS, Attention
 
 import amc_gym
 from amc_gym.engine.cache import engines
@@ -77,18 +77,18 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
 REFUSED = {
     "spectral": "no channels that can be pruned.*vdot in 'b.parametrizations.weight.0'",
     "old_weight_norm": "computes its weight in a hook, WeightNorm",
-    "batch_hard_coded": r"view \(siblings.py:\d+\) holds a number of channels",
+    "batch_hard_coded": r"view \(variants.py:\d+\) holds a number of channels",
 }
 
 
-def test_every_sibling_is_owed_something() -> None:
-    assert SIBLINGS.keys() == PRUNED.keys() | REFUSED.keys()
+def test_every_variant_has_an_expected_result() -> None:
+    assert VARIANTS.keys() == PRUNED.keys() | REFUSED.keys()
 
 
 @pytest.mark.parametrize("name", PRUNED)
-def test_a_sibling_gets_what_is_owed_to_it(name: str) -> None:
+def test_a_variant_is_pruned_as_required(name: str) -> None:
     torch.manual_seed(0)
-    task = task_of(with_statistics(SIBLINGS[name]()))
+    task = task_of(with_statistics(VARIANTS[name]()))
     graph = engines.analysis(task).graph
     units, whole = PRUNED[name]
     assert [unit.name for unit in graph.units] == units
@@ -97,13 +97,13 @@ def test_a_sibling_gets_what_is_owed_to_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mha", "fused_attention", "convnext"])
-def test_widths_that_modules_were_told_come_back_from_a_file(name: str, tmp_path: Path) -> None:
+def test_changed_width_attributes_come_back_from_a_file(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    task = task_of(with_statistics(SIBLINGS[name]()))
+    task = task_of(with_statistics(VARIANTS[name]()))
     small = amc_gym.compress(task, searched(task)[0].plan)
     amc_gym.export(small, task, tmp_path / "small.safetensors")
     torch.manual_seed(1)
-    again = amc_gym.load(tmp_path / "small.safetensors", SIBLINGS[name]())
+    again = amc_gym.load(tmp_path / "small.safetensors", VARIANTS[name]())
     images = task.reward.batch(slice(3))
     close(logits(again, images), logits(small, images), 1e-6)
     if name == "fused_attention":
@@ -113,7 +113,7 @@ def test_widths_that_modules_were_told_come_back_from_a_file(name: str, tmp_path
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
-def test_a_sibling_is_refused_by_name(name: str) -> None:
+def test_a_variant_is_refused_by_name(name: str) -> None:
     torch.manual_seed(0)
     with pytest.raises(ValueError, match=REFUSED[name]):
-        searched(task_of(with_statistics(SIBLINGS[name]())))
+        searched(task_of(with_statistics(VARIANTS[name]())))

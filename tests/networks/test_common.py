@@ -1,4 +1,4 @@
-"""Small networks that people really have, each with what is owed to it."""
+"""Common networks: each is pruned, stays whole in part or is refused as required."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import people_have
+from networks import common
 from networks.trial import check, check_onnx, searched, split, task_of, with_statistics
 
 import amc_gym
@@ -24,11 +24,11 @@ WHOLE = {
 """Network -> layers that stay whole besides the last one; none in all others."""
 
 OUTPUT = "the network's output"
-PRUNED = people_have.RIGHT | people_have.FIXED
+PRUNED = common.RIGHT | common.FIXED
 
 
 @pytest.mark.parametrize("name", PRUNED)
-def test_a_network_gets_what_is_owed_to_it(name: str, tmp_path: Path) -> None:
+def test_a_network_is_pruned_as_required(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = task_of(with_statistics(PRUNED[name]()))
     plan, small = check(task)
@@ -48,21 +48,21 @@ def test_a_network_gets_what_is_owed_to_it(name: str, tmp_path: Path) -> None:
     [
         (
             "view-by-number",
-            r"view .*people_have\.py:\d+\) holds a number of channels",
+            r"view .*common\.py:\d+\) holds a number of channels",
         ),
         ("nan-weight", r"head\.weight.*NaN|NaN.*head\.weight"),
         ("scripted", r"script"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:`torch.jit:")
-def test_what_cannot_be_right_is_refused_by_name(name: str, says: str) -> None:
+def test_networks_that_cannot_be_pruned_are_refused_by_name(name: str, says: str) -> None:
     torch.manual_seed(0)
     with pytest.raises(ValueError, match=says):
-        searched(task_of(with_statistics(people_have.REFUSED[name]())))
+        searched(task_of(with_statistics(common.REFUSED[name]())))
 
 
 def test_twins_are_two_tasks() -> None:
-    one, two = (task_of(network.eval()) for network in people_have.twins())
+    one, two = (task_of(network.eval()) for network in common.twins())
     assert one.fingerprints["model"] == two.fingerprints["model"]
     assert one != two
     assert one.fingerprint != two.fingerprint
