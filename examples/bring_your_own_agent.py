@@ -1,4 +1,6 @@
-"""Your own agent, compared with random search.  Run it from the top of a checkout:
+"""Your own agent, compared with random search.
+
+Run it from the top of a checkout:
 
     python examples/bring_your_own_agent.py
 

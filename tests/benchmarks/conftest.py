@@ -1,4 +1,4 @@
-"""What the tests of benchmarks share."""
+"""Fixtures that the tests of benchmarks share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-# Workers import small_learners too: their processes get this path.
+# Worker processes get this path, as they import small_learners, too.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from small_study import ENV, KWARGS, Serial
@@ -39,13 +39,13 @@ def serial() -> Serial:
 
 @pytest.fixture
 def console() -> Console:
-    """Keeps what is written; see ``said``."""
+    """Return a console whose output ``said`` returns."""
     return Console(file=io.StringIO(), width=200)
 
 
 @pytest.fixture
 def said() -> Callable[[Console], str]:
-    """What was written to ``console``."""
+    """Return a function that returns what was written to ``console``."""
 
     def read(console: Console) -> str:
         assert isinstance(console.file, io.StringIO)

@@ -1,4 +1,4 @@
-"""Learners of a few lines; a module of its own, because workers import it."""
+"""Learners of a few lines, in a module that worker processes can import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amc_gym.zoo.resolving import resolve
 
 
 class Guess(RandomSearch):
-    """Random ratios."""
+    """A learner that draws random ratios."""
 
 
 agents.register("guess")(Guess)
@@ -25,7 +25,7 @@ agents.register("guess")(Guess)
 
 @agents.register("crash")
 class Crash(Guess):
-    """Fails in its second episode, as code does."""
+    """A learner that raises an error after its first episode."""
 
     def learn(self, episodes: int) -> None:
         super().learn(1)
@@ -34,7 +34,7 @@ class Crash(Guess):
 
 @agents.register("die")
 class Die(Guess):
-    """Ends the process, as a lack of memory does."""
+    """A learner that ends the process at once, as the system does when memory runs out."""
 
     def learn(self, episodes: int) -> None:
         os._exit(9)
@@ -42,7 +42,7 @@ class Die(Guess):
 
 @agents.register("die-late")
 class DieLate(Guess):
-    """Ends the process after its second episode."""
+    """A learner that ends the process after its second episode."""
 
     def learn(self, episodes: int) -> None:
         super().learn(2)
@@ -51,7 +51,7 @@ class DieLate(Guess):
 
 @agents.register("leave")
 class Leave(Guess):
-    """Exits as scripts do, and as if all were well."""
+    """A learner that exits with status 0 after its first episode."""
 
     def learn(self, episodes: int) -> None:
         super().learn(1)
@@ -60,7 +60,7 @@ class Leave(Guess):
 
 @agents.register("overrun")
 class Overrun(Guess):
-    """Goes on for ever."""
+    """A learner that never stops."""
 
     def learn(self, episodes: int) -> None:
         while True:
@@ -68,11 +68,11 @@ class Overrun(Guess):
 
 
 FOLDER = "SMALL_LEARNERS"
-"""Variable with the folder through which tests and the learners below hear of each other."""
+"""Environment variable with the folder in which learners leave files for tests to find."""
 
 
 class Logged(Guess):
-    """Leaves a file for each time that it was begun."""
+    """A learner that leaves a file each time it is started."""
 
     def __init__(self, env: gym.Env[Any, Any], seed: int) -> None:
         super().__init__(env, seed)
@@ -88,7 +88,7 @@ agents.register("logged")(Logged)
 
 @agents.register("stumble")
 class Stumble(Logged):
-    """Dies once, half-way."""
+    """A learner that ends the process half-way when it is started for the first time."""
 
     def learn(self, episodes: int) -> None:
         if self.attempt == 1:
@@ -99,7 +99,7 @@ class Stumble(Logged):
 
 @agents.register("wait")
 class Wait(Logged):
-    """Waits for a file named "go" after its first episode; the second time it is begun it goes."""
+    """A learner that waits after its first episode for a file "go", unless it is a second start."""
 
     def learn(self, episodes: int) -> None:
         super().learn(1)
@@ -110,7 +110,7 @@ class Wait(Logged):
 
 
 def counted_task() -> CompressionTask:
-    """MobileNet with random weights; leaves a file for each time that it was made."""
+    """Make MobileNet's task with random weights, and leave a file each time."""
     folder = Path(os.environ[FOLDER])
     (folder / f"task-{os.getpid()}-{time.time_ns()}").touch()
     return copy.copy(resolve("MobileNet", weights="random"))  # it is given another source

@@ -1,4 +1,4 @@
-"""Studies small enough to run many of: a network with random weights and 20 reward images."""
+"""Small studies, for tests to run many: a network with random weights and 20 reward images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KWARGS = {"weights": "random", "reward_images": 20, "recovery": "none"}
 
 
 class Serial:
-    """An executor in this process; ``runs`` are those that it was given."""
+    """An executor in this process, which records the runs that it is given in ``runs``."""
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
@@ -32,9 +32,9 @@ class Serial:
 
 
 class InProcess:
-    """An executor in this process that sends jobs and news as others do; ``jobs`` it was given.
+    """An executor in this process that pickles jobs and events as others do; it records ``jobs``.
 
-    As on a cluster, the last news of a job are not passed on.
+    As on a cluster, the last event of a job is not passed on.
     """
 
     def __init__(self, work: Callable[..., Any]) -> None:
@@ -56,7 +56,7 @@ class InProcess:
 
 
 def variant(record: Record, agent: str, seed: int, accuracy: float, episodes: int = 3) -> Record:
-    """The record of another run whose rewards rise to ``accuracy``."""
+    """Return the record of another run, whose rewards rise to ``accuracy``."""
     rewards = [accuracy / 2, accuracy, accuracy / 4]
     best: Best = replace(
         record.best, reward=accuracy, reward_accuracy=accuracy, test_accuracy=accuracy - 0.1

@@ -1,4 +1,4 @@
-"""The comparison with the authors' code; with that code where AMC_REFERENCE names a clone."""
+"""The comparison with the authors' code, which runs where AMC_REFERENCE names a clone."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ def test_a_network_may_be_too_narrow() -> None:
 
 @pytest.mark.parametrize("twice", [False, True])
 def test_our_pruner_solves_what_the_reference_solves(problem: Problem, twice: bool) -> None:
-    """Least squares on samples, the plain way: X_S W = X W0, for the classifier plus its bias."""
+    """Solve X_S W = X W0 by plain least squares, with the bias for the classifier."""
     network = problem.network()
     graph = trace(network, torch.zeros(1, 3, 32, 32))
     counts, samples, inputs = [], {}, []
     for index, channels in enumerate(graph.full):
-        # Independent columns, so that ridge and rounding hardly matter.
+        # With independent columns, ridge and rounding hardly matter.
         rows = np.random.default_rng(index).normal(0.5, 1, (4 * channels, channels))
         inputs.append(rows)
         samples[f"gram.{index}"] = torch.from_numpy(rows.T @ rows)
@@ -135,7 +135,7 @@ def test_our_pruner_solves_what_the_reference_solves(problem: Problem, twice: bo
 
 
 def answers(seconds: list[float], above_MB: float) -> dict[str, Any]:
-    """A side whose construction takes ten times its first episode."""
+    """Make one side's figures; its construction takes ten times as long as its first episode."""
     shares = {"cpu_s": 1.0, "refit_s": 0.25, "evaluation_s": 0.75}
     episodes = [
         {"seconds": s, **{name: s * share for name, share in shares.items()}, "above_MB": above_MB}
@@ -145,14 +145,14 @@ def answers(seconds: list[float], above_MB: float) -> dict[str, Any]:
     return {"construction": {"seconds": 10 * seconds[0], "cpu_s": 1.0}, "episodes": episodes}
 
 
-def test_the_table_pairs_episodes_and_knows_what_is_wanted() -> None:
+def test_the_table_pairs_episodes_and_names_the_target() -> None:
     results = {
         "reference": answers([12, 20, 36], above_MB=1000),
         "float32": answers([1, 4, 2], above_MB=300),
     }
     table = {row.figure: row for row in rows(results, reward_images=300)}
     hours = table["episodes per hour"]
-    # Plan by plan 12, 5 and 18 times as many; the medians of all are 10 apart.
+    # Ratios of the plans are 12, 5 and 18; the ratio of the medians would be 10.
     assert hours.ratio == pytest.approx(12)
     assert (hours.reference, hours.ours) == (pytest.approx(180), pytest.approx(1800))
     assert hours.wanted == "≥ 10 ×"
@@ -179,7 +179,7 @@ def test_the_table_pairs_episodes_and_knows_what_is_wanted() -> None:
         (100, "float32", ""),
     ],
 )
-def test_what_is_wanted_depends_on_images_and_precision(
+def test_the_target_depends_on_images_and_precision(
     reward_images: int, precision: str, wanted: str
 ) -> None:
     results = {"reference": answers([10], 1), precision: answers([1], 1)}

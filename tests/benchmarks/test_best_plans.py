@@ -1,4 +1,4 @@
-"""Best plans image by image: what the records say, and no plan twice."""
+"""Best plans judged image by image: they agree with the records, and no plan is judged twice."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PLANS = "best-plans"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bootstrap of a few resamples."""
+    """Make the bootstrap quick, with few resamples."""
     monkeypatch.setattr("benchmarks.finetuning.paired.RESAMPLES", 99)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of three plans, not judged yet."""
+    """Run a study of three plans, which are not judged yet."""
     store = Store(tmp_path_factory.mktemp("study"))
     setting = setting_of("AMC-MobileNet-v0", {}, episodes=1)
     for agent in ("uniform", "deep", "random"):

@@ -1,4 +1,4 @@
-"""Every plan that is committed is read as what its file says, whatever its format."""
+"""Committed plans: every one, in any format, is read as its file says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BENCHMARKS = Path(amc_gym.__file__).parents[1] / "benchmarks"
 
 
 def plans_in(content: Any) -> Iterator[dict[str, Any]]:
-    """Plans anywhere in a document."""
+    """Yield all plans that a document holds at any depth."""
     if isinstance(content, dict):
         if content.keys() >= {"sha256", "kept", "fingerprints", "measured"}:
             yield content

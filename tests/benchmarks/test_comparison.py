@@ -1,4 +1,4 @@
-"""Scores over tasks, and what their spread allows to say: against values worked out by hand."""
+"""Scores over tasks and their uncertainty, against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MakeRecord = Callable[..., Record]
 
 @pytest.fixture
 def made(record: Record) -> MakeRecord:
-    """A run whose best plan has an accuracy, and half of it on the test images."""
+    """Return a function that makes a run by its best accuracy; on test images it has half of it."""
 
     def make(agent: str, seed: int, accuracy: float, env: str = "A", at: int = 1) -> Record:
         setting = replace(record.run.setting, env=env, episodes=10)
@@ -48,7 +48,7 @@ def made(record: Record) -> MakeRecord:
 
 
 def study(made: MakeRecord) -> list[Record]:
-    """Uniform has 50 % on task A and 70 % on B, of 90 %."""
+    """Make runs of three agents; uniform has 50 % on task A, 70 % on B, the full network 90 %."""
     records = []
     for env, zero, accuracies in (("A", 0.5, (0.6, 0.7, 0.8, 0.9)), ("B", 0.7, (0.75, 0.8))):
         records.append(made("uniform", 0, zero, env))
@@ -65,7 +65,7 @@ def test_a_score_is_the_share_of_the_uniform_plans_loss_that_is_won_back(made: M
     good, _, uniform = scores
     np.testing.assert_allclose(good.reward[0], [0.25, 0.5, 0.75, 1.0])
     np.testing.assert_allclose(good.reward[1], [0.25, 0.5])
-    # On the test images uniform has 25 and 35 % of 50 %.
+    # On test images uniform has 25 and 35 %, the full network 50 %.
     np.testing.assert_allclose(good.test[0], [0.2, 0.4, 0.6, 0.8])
     assert uniform.reward[0].tolist() == uniform.reward[1].tolist() == [0.0]
     assert (good.runs, uniform.runs) == (6, 2)
@@ -73,7 +73,7 @@ def test_a_score_is_the_share_of_the_uniform_plans_loss_that_is_won_back(made: M
 
 def test_the_order_is_that_of_the_scores_shown(made: MakeRecord) -> None:
     records = [made("uniform", 0, 0.5)]
-    for seed, lucky in enumerate((0.6, 0.6, 0.6, 0.9)):  # a better mean, by one run
+    for seed, lucky in enumerate((0.6, 0.6, 0.6, 0.9)):  # one run makes the mean better
         records += [made("steady", seed, 0.65), made("lucky", seed, lucky)]
     scores, _, _ = scores_of(records)
     assert [each.agent for each in scores] == ["steady", "lucky", "uniform"]
@@ -82,7 +82,7 @@ def test_the_order_is_that_of_the_scores_shown(made: MakeRecord) -> None:
 
 def test_curves_begin_where_there_is_a_reward(made: MakeRecord) -> None:
     (late, _), _, _ = scores_of([made("uniform", 0, 0.5), made("late", 0, 0.7, at=4)])
-    # Of 10 evaluations the fourth is done after 31 ... 40 % of the budget.
+    # The fourth of 10 evaluations ends between 31 and 40 % of the budget.
     np.testing.assert_array_equal(np.isnan(late.curves[0][0]), np.arange(1, 101) <= 30)
     assert late.curves[0][0, -1] == pytest.approx(0.5)
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_scored_is_refused(made: MakeRecord) -> None:
 
 
 def test_probability_of_improvement_counts_pairs_task_by_task() -> None:
-    # Task 1: 3 of 4 pairs are won, and one is a tie: 0.875.  Task 2: lost.
+    # Task 1: of 4 pairs 3 are won, one is a tie: 0.875.  Task 2: the only pair is lost.
     one = [np.array([2.0, 3.0]), np.array([0.0])]
     other = [np.array([1.0, 2.0]), np.array([1.0])]
     assert probability_of_improvement(one, other).value == pytest.approx((0.875 + 0) / 2)
@@ -134,7 +134,7 @@ def test_a_profile_is_the_share_of_runs_above_mean_over_tasks() -> None:
 
 
 def test_seeds_are_drawn_within_tasks() -> None:
-    # Tasks far apart, seeds alike: drawn across tasks the interval would be wide.
+    # Tasks differ, seeds hardly: drawn across tasks, the interval would be wide.
     far = [np.array([0.0, 0.01, 0.02, 0.03]), np.array([1.0, 1.01, 1.02, 1.03])]
     interval = pooled_iqm(far)
     assert interval.value == pytest.approx(np.mean([0.02, 0.03, 1.0, 1.01]))
@@ -145,11 +145,11 @@ def test_seeds_are_drawn_within_tasks() -> None:
 
 
 def test_the_interval_has_its_width(made: MakeRecord) -> None:
-    """Of a mean of 100 runs: 1.96 standard errors to either side."""
+    """Compare the interval of a mean of 100 runs with 1.96 standard errors on each side."""
     rng = np.random.default_rng(1)
     samples = rng.normal(size=100)
     interval = probability_of_improvement([samples], [np.zeros(1)])
-    # A share of about one half: standard error 0.05.
+    # The probability is about one half, so its standard error is 0.05.
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.05, rel=0.15)
 
 

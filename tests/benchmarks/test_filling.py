@@ -1,4 +1,4 @@
-"""Tables in prose are those of their results, on every page."""
+"""Tables in pages: each is the one that its results give."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.studies.runs import BenchmarkError
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_tables_in_prose_are_those_of_their_results(page: Path) -> None:
-    """Whoever changes a result or a table calls ``python -m benchmarks fill``."""
+    """Compare a page's tables with results; ``python -m benchmarks fill`` updates them."""
     text = page.read_text("utf-8")
     assert filled(text, table) == text
 
@@ -107,7 +107,7 @@ def test_half_a_marker_is_refused(text: str) -> None:
         ("copy signals/signals.md 9", "no table"),
     ],
 )
-def test_a_table_that_is_none_is_one_line(
+def test_an_unknown_table_is_one_line(
     words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
@@ -123,7 +123,7 @@ def test_the_papers_figures_stand_beside_those_on_the_same_images_alone() -> Non
     assert figures_of("imagenette/mobilenet-50") == {}
 
 
-def test_what_the_paper_has_and_nobody_ran_is_said() -> None:
+def test_figures_of_the_paper_that_were_not_run_are_named() -> None:
     rows = [line for line in paper("vgg16") if "| AMC |" in line]
     assert rows[0].startswith("| AMC | -1.4 | not run |")
 

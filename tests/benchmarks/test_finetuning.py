@@ -1,4 +1,4 @@
-"""Fine-tuning of a study's plans: who is compared with whom, and how surely."""
+"""Fine-tuning of a study's plans: which networks are compared, and the intervals."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def first_right(right: int, split: str) -> Bits:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run of a rule on the bundled digits network."""
+    """Run a rule once on the bundled digits network."""
     folder = tmp_path_factory.mktemp("study")
     setting = setting_of(ENV, {"reward_images": 50}, episodes=1)
     Store(folder).save(execute(Run(setting, "uniform", 0)))
@@ -65,11 +65,11 @@ def test_difference_is_that_of_the_means() -> None:
 
 
 def test_interval_is_that_of_paired_proportions() -> None:
-    """One network each: the deviation of a mean of n values of -1, 0 and 1."""
+    """Compare with the deviation of a mean of n differences of -1, 0 and 1, one network a side."""
     n = 2000
     easy = np.arange(n) < 1700
     ours, theirs = easy.copy(), easy.copy()
-    ours[1700:1760] = True  # 60 images only ours has right, 20 only theirs
+    ours[1700:1760] = True  # only ours has 60 images right, only theirs 20
     theirs[1760:1780] = True
     found = difference([ours], [theirs])
     deviation = np.std(ours.astype(float) - theirs) / np.sqrt(n)
@@ -197,7 +197,7 @@ OPTIONS = {
 
 
 def changed(record: Record, **parts: Any) -> Record:
-    """The record with another plan."""
+    """Return a record whose plan has some parts replaced."""
     plan = replace(record.best.plan, **parts)
     return replace(record, best=replace(record.best, plan=plan))
 
@@ -239,7 +239,7 @@ def test_the_full_network_is_trained_once_whatever_plan_stands_first(
 
 
 def test_plans_of_one_agent_have_files_of_their_own(uniform: Record, tmp_path: Path) -> None:
-    # As on a front, where an agent has one seed and many budgets.
+    # On a Pareto front an agent has one seed and many budgets.
     other = changed(uniform, kept={})
     of_one, of_other = (jobs_of([r], RECIPE, 2, tmp_path)[1::2] for r in (uniform, other))
     assert of_one[0].plan_name == of_one[1].plan_name
@@ -256,7 +256,7 @@ def test_a_study_is_fine_tuned_once(
     rows = rows_of(outcomes)
     assert [row.agent for row in rows] == [FULL, "uniform"]
     full, pruned = rows
-    # The bundled network stays good, the pruned one (80 % before) becomes so.
+    # The full network stays accurate; the pruned one becomes it (80 % before).
     assert full.before > 0.97
     assert pruned.before < 0.85 < 0.9 < pruned.after
     assert pruned.macs < 0.21
@@ -275,7 +275,7 @@ def test_a_study_is_fine_tuned_once(
     assert not list(folder.glob("*.checkpoint.pt"))
 
     written = {path: path.stat().st_mtime_ns for path in folder.glob("*-seed*.json")}
-    left = folder / f"{outcome.name}.checkpoint.pt"  # as by a kill when only this was left to do
+    left = folder / f"{outcome.name}.checkpoint.pt"  # as if killed just before it was removed
     left.touch()
     assert main([str(study), *SHORT]) == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
@@ -296,7 +296,7 @@ def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:
         work(jobs[1], stop)
     told: list[int] = []
     resumed = work(jobs[1], told.append)
-    assert told == [1, 2]  # where it goes on, and what it did
+    assert told == [1, 2]  # the epoch at which it goes on, and the next
     assert resumed.after == whole.after
     assert load_all(tmp_path / "cut") == [resumed]
 
@@ -393,8 +393,6 @@ def test_another_recipe_goes_to_another_folder(study: Path, tmp_path: Path) -> N
     assert {outcome.recipe["weight_decay"] for outcome in load_all(out)} == {0.0001}
 
 
-def test_an_empty_folder_is_said_to_be_empty(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "no finished runs" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Submissions: honest ones count, and each way of cheating is rejected with its reason."""
+"""Submissions to the leaderboard: honest ones count, and each kind of cheating is rejected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Content = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The uniform plan, which is one seed and quickly replayed."""
+    """Submit the uniform plan, which has one seed and is quick to replay."""
     folder = tmp_path_factory.mktemp("honest") / "uniform"
     submit(RESULTS, "uniform", folder, ["Ada"])
     return folder
@@ -45,19 +45,19 @@ def ruling(honest: Path) -> Ruling:
 
 @pytest.fixture
 def folder(honest: Path, tmp_path: Path) -> Path:
-    """A copy to cheat with."""
+    """Copy the honest submission, so that a test can change it."""
     return Path(shutil.copytree(honest, tmp_path / "cheat"))
 
 
 def declare(folder: Path, change: Callable[[Content], Any]) -> None:
-    """Change submission.json."""
+    """Change the content of submission.json by a function."""
     content = json.loads((folder / FILE).read_text())
     change(content)
     (folder / FILE).write_text(json.dumps(content))
 
 
 def forge(folder: Path, change: Callable[[Content], Any], *, sealed: bool = True) -> None:
-    """Change the plan, and put its checksums right as a careful cheat would."""
+    """Change the plan's file by a function, with right checksums if ``sealed``."""
     content = json.loads((folder / PLAN).read_text())
     seal = content.pop("sha256")
     change(content)
@@ -68,14 +68,14 @@ def forge(folder: Path, change: Callable[[Content], Any], *, sealed: bool = True
 
 
 def put(folder: Path, content: bytes) -> None:
-    """Put this in place of the plan, and list its checksum."""
+    """Replace the plan's file by any bytes, and list their checksum."""
     (folder / PLAN).write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     declare(folder, lambda said: said["plans"][0].update(sha256=sha256))
 
 
 def reasons(folder: Path) -> list[str]:
-    """Why the files of a submission are rejected, and that none has figures then."""
+    """Return why files of a submission are rejected; check that these have no figures."""
     verdicts = [verdict for verdict in validate(folder).verdicts if not verdict.accepted]
     assert all(verdict.found is None for verdict in verdicts)
     return [f"{verdict.file}: {verdict.reason}" for verdict in verdicts]
@@ -229,7 +229,7 @@ def test_code_of_a_submission_is_never_imported(
 
 
 class Bomb:
-    """Goes off when it is unpickled."""
+    """An object that exits the process when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (sys.exit, ("unpickled",))
@@ -290,7 +290,7 @@ NO_SUBMISSION: dict[str, tuple[Callable[[Content], Any], str]] = {
 
 
 @pytest.mark.parametrize(("change", "message"), NO_SUBMISSION.values(), ids=NO_SUBMISSION)
-def test_what_is_no_submission(
+def test_invalid_submissions_are_one_line(
     folder: Path, change: Callable[[Content], Any], message: str
 ) -> None:
     declare(folder, change)
@@ -320,7 +320,7 @@ def test_submitting_says_what_is_wrong(honest: Path, tmp_path: Path) -> None:
 
 
 def renamed(ruling: Ruling, name: str, accuracy: float, **options: Any) -> Ruling:
-    """The ruling on another submission, as accurate as that."""
+    """Return the ruling for a submission with another name, accuracy and options."""
     verdict = ruling.verdicts[0]
     assert verdict.found is not None
     found = replace(verdict.found, test_accuracy=accuracy)
@@ -380,7 +380,7 @@ def test_one_plan_under_two_seeds_counts_once(folder: Path) -> None:
     assert reasons(folder) == [
         f"plans/seed1.json: the same plan as {PLAN}: each seed is a search of its own"
     ]
-    # Nor does another claim, or another date of the versions, make it another plan.
+    # Other claims or versions do not make it another plan either.
     content = json.loads((folder / PLAN).read_text())
     del content["sha256"]
     content["versions"] = {"python": "3.14"}
@@ -396,7 +396,7 @@ def test_one_plan_under_two_seeds_counts_once(folder: Path) -> None:
 def test_what_cannot_be_replayed_is_left_out_by_name(
     honest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One folder's trouble is not the others'."""
+    """Rank the good submission although the folders beside it cannot be replayed."""
     for name in ("good", "no data", "latency", "foreign", "none", "[bold]x|"):
         shutil.copytree(honest, tmp_path / name)
     declare(tmp_path / "no data", lambda s: s.update(dataset="cifar10"))
@@ -424,7 +424,7 @@ def test_what_cannot_be_replayed_is_left_out_by_name(
 
 @cache
 def runs_of(study: Path) -> dict[tuple[str, int], Record]:
-    """By agent and seed; many submissions are of one study."""
+    """Return a study's records by agent and seed, read once for many submissions."""
     return {(record.run.agent, record.run.seed): record for record in Store(study).load()[0]}
 
 
@@ -434,7 +434,7 @@ COMMITTED = sorted(path for path in SUBMISSIONS.iterdir() if path.is_dir())
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.name)
 @pytest.mark.thorough
 def test_committed_submissions_count(path: Path) -> None:
-    """Against the weights and data of today; one that this breaks has to be made again."""
+    """Validate a submission with today's weights and data; if it fails, submit it again."""
     ruling = validate(path)
     assert [verdict.reason for verdict in ruling.verdicts if not verdict.accepted] == []
     study = RESULTS.parent / f"{path.name.removesuffix(f'-{ruling.submission.agent}')}-full"

@@ -1,4 +1,4 @@
-"""The command line: bad input is one clear line, and costs nothing."""
+"""The command line of benchmarks: bad input is one clear line, before anything is run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 
 
 def test_run_and_report(tmp_path: Path, record: Record, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the command line to the pictures, in real workers, of which two fail."""
+    """Run a study from the command line to its figures, in real workers, of which two fail."""
     out = tmp_path / "out"
     command = ["run", "--env", ENV, "--out", str(out), "--seeds", "1", "--episodes", "3"]
     command += ["--env-kwargs", json.dumps(KWARGS), "--modules", "small_learners"]
@@ -120,7 +120,7 @@ def test_run_and_report(tmp_path: Path, record: Record, capsys: pytest.CaptureFi
     assert not foreign
     assert (found.run.setting, found.run.agent) == (record.run.setting, "guess")
     assert found.run.code == agents.fingerprint("guess")
-    assert found.history.channels == record.history.channels  # a worker finds what we find
+    assert found.history.channels == record.history.channels  # as in this process
 
     assert main([*command, "--agents", "guess"]) == 0
     assert "1 of 1 runs are finished already" in capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_run_and_report(tmp_path: Path, record: Record, capsys: pytest.CaptureFi
 
 
 def command(out: Path, agents: str, *more: str) -> list[str]:
-    """A study of three episodes of each agent, in two workers."""
+    """Return the command of a study with three episodes of each agent, in two workers."""
     words = ["run", "--env", ENV, "--out", str(out), "--seeds", "1", "--episodes", "3"]
     words += ["--env-kwargs", json.dumps(KWARGS), "--workers", "2"]
     return [*words, "--agents", agents, *more]
@@ -140,7 +140,7 @@ def command(out: Path, agents: str, *more: str) -> list[str]:
 def test_what_failed_is_marked_and_never_a_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether by an error, an exit or the death of the process, what was finished stays."""
+    """Run agents that end by an error, an exit or the death of their process."""
     out = tmp_path / "out"
     words = command(out, "crash,die,die-late,leave,overrun", "--modules", "small_learners")
     assert main(words) == 1
@@ -173,7 +173,7 @@ def test_what_failed_is_marked_and_never_a_result(
     assert main(["publish", str(out), "--to", str(tmp_path / "results")]) == 2
     assert not (tmp_path / "results").exists()
 
-    assert main(words) == 1  # again, and all but the finished one
+    assert main(words) == 1  # all but the finished one run again
     assert "1 of 5 runs are finished already" in capsys.readouterr().err
     assert len(journals.load(out)[0]) == 3
 
@@ -194,7 +194,7 @@ def test_a_changed_agent_does_not_get_its_old_results(
 ) -> None:
     out, module = tmp_path / "out", tmp_path / "changing_agent.py"
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(agents.FACTORIES, "mine", None)  # so that it is gone afterwards
+    monkeypatch.setitem(agents.FACTORIES, "mine", None)  # removed after the test
     monkeypatch.setitem(sys.modules, "changing_agent", None)
 
     def run(shift: int, *more: str) -> str:
@@ -206,7 +206,7 @@ def test_a_changed_agent_does_not_get_its_old_results(
 
     assert "already" not in run(shift=1)
     (first,) = Store(out).load()[0]
-    journals.write(out, replace(first.run, code="0" * 16), [], "a bug")  # of its code before
+    journals.write(out, replace(first.run, code="0" * 16), [], "a bug")  # by earlier code
     assert len(journals.load(out)[0]) == 1
     assert "already" not in run(1, "--rerun")
     assert not journals.load(out)[0]
@@ -222,7 +222,7 @@ def test_a_changed_agent_does_not_get_its_old_results(
     for record in records:
         assert f"| mine (code {str(record.run.code)[:6]}) | 1 |" in text
 
-    # Its arguments are part of it too.
+    # Another argument makes another agent, too.
     assert "already" not in run(20, "--agent-args", '{"shift": 3}')
     assert "finished already" in run(20, "--agent-args", '{"shift": 3}')
     assert "finished already" in run(20, "--agent-args", '{"mine": {"shift": 3}}')
@@ -231,11 +231,11 @@ def test_a_changed_agent_does_not_get_its_old_results(
     assert main(["report", str(out)]) == 0
     assert "| mine(shift=3) | 1 |" in (out / "report.md").read_text()
 
-    # Whoever wants it again says so.
+    # The option --rerun repeats a finished run.
     name = by_name["mine(shift=3) seed 0"].run.name
     before = (out / f"{name}.json").read_bytes()
     assert "already" not in run(20, "--agent-args", '{"shift": 3}', "--rerun")
-    assert (out / f"{name}.json").read_bytes() != before  # other seconds
+    assert (out / f"{name}.json").read_bytes() != before  # at least its times differ
     assert len(Store(out).load()[0]) == 3
 
 
@@ -267,10 +267,10 @@ def test_wrong_arguments_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_records_without_code_are_kept_and_said_to_be(
+def test_records_without_code_are_kept_and_marked(
     tmp_path: Path, record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As versions before the hash wrote them: without the new fields, checksum and all."""
+    """Read a record as earlier versions wrote it: without hash of the code and other new fields."""
     out = tmp_path / "out"
     content = json.loads(record.to_json())
     for field in ("code", "arguments", "stopped", "sha256"):

@@ -1,4 +1,4 @@
-"""Fronts over MACs and latency, from the table to the pictures, on an untrained network."""
+"""Pareto fronts over MACs and latency, from the table to the figures, on a random network."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ARGUMENTS = [
 def test_every_method_and_budget_is_a_point(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # How exact figures are is not the question.
+    # Exact figures are not needed here: shorter measurements will do.
     monkeypatch.setattr(timing, "LEAST_NS", 20_000)
     monkeypatch.setattr("benchmarks.pareto.__main__.CHECKED", 8)
     arguments = ["--out", str(tmp_path), *ARGUMENTS]
     assert main(arguments) == 0
     points = list(csv.DictReader((tmp_path / "pareto.csv").read_text().splitlines()))
-    # How little latency there can be depends on the machine; what cannot be is left out.
+    # Which latency budgets are feasible depends on the machine; others are left out.
     there = [(p["method"], p["budget"]) for p in points if not p["method"].endswith("latency")]
     assert there == [
         ("full network", "1.0"),
@@ -56,7 +56,7 @@ def test_every_method_and_budget_is_a_point(
     assert len(found["predicted_ns"]) == len(found["measured_ns"]) == 8
     for name in ("pareto.png", "pareto.html", "pareto.md"):
         assert (tmp_path / name).stat().st_size > 500
-    # Again: nothing is measured twice.
+    # A second run measures nothing again.
     files = ("latency-table.json", "latency-check.json", "latencies.json")
     before = [(tmp_path / name).stat().st_mtime_ns for name in files]
     assert main(arguments) == 0
@@ -78,7 +78,7 @@ def test_every_method_and_budget_is_a_point(
 
 
 def made(method: str, budget: float, macs: float, right: list[int], seed: int = 0) -> Point:
-    """A point of four images, as fast as it is small."""
+    """Make a point that is judged on four images; its latency is proportional to its MACs."""
     latency = Latency(10 * macs, 10 * macs, 10 * macs, 1 / macs, 1 / macs, 1 / macs)
     bits = np.array(right, dtype=float)
     agent, _, resource = method.partition(", ")
@@ -90,13 +90,13 @@ def test_fronts_are_compared_at_equal_sizes() -> None:
         made("full network", 1.0, 1.0, [1, 1, 1, 1]),
         made(HUMAN, 0.5, 0.5, [1, 1, 0, 0]),
         made("gp, macs", 0.75, 0.75, [1, 1, 1, 1]),
-        made("gp, macs", 0.4, 0.4, [1, 1, 1, 1]),  # the human's has nothing as small
+        made("gp, macs", 0.4, 0.4, [1, 1, 1, 1]),  # smaller than the human's smallest
         made("gp, latency", 0.6, 0.5, [1, 1, 1, 0]),
     ]
     found = {(c.stage, c.method, c.other, c.size): c.differences for c in compare(points)}
     human = found["after", "gp, macs", HUMAN, "MACs"]
     assert list(human) == [0.75]
-    # Halfway between two and four right images.
+    # The front at 0.75 is halfway between two and four right images.
     assert human[0.75].mean == pytest.approx(0.25)
     assert found["before", "gp, macs", HUMAN, "MACs"][0.75].mean == pytest.approx(0.125)
     assert found["after", "gp, latency", HUMAN, "ms"][0.6].mean == pytest.approx(0.25)
@@ -115,7 +115,7 @@ def test_each_seed_meets_each_seed_of_the_other_front() -> None:
     ]
     theirs = [
         made("gp, macs", 0.5, 0.5, [1, 1, 0, 0], seed=0),
-        made("gp, macs", 0.5, 0.6, [0, 0, 0, 0], seed=1),  # nothing as small as our first
+        made("gp, macs", 0.5, 0.6, [0, 0, 0, 0], seed=1),  # larger than our smallest
     ]
     [found] = [c for c in compare([full, *ours, *theirs]) if c.stage == "after"]
     # 3/4 - 2/4 at 0.5; 1 - 3/4 (halfway) and 1 - 3/8 (15/40 of the way from nothing) at 0.75.

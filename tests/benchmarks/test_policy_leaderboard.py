@@ -1,4 +1,4 @@
-"""Policies handed in: one of each loader is judged from end to end, and bad files are one error."""
+"""Leaderboard of policies: one of each loader is judged, and bad files are one error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTEXTS = [suite_of("zoo-test-v1")[name] for name in ("vgg-digits-3/0.3", "plai
 
 
 def graph() -> bytes:
-    """All actions 0.5: the plan of least error."""
+    """Make an ONNX policy whose actions are all 0.5, which gives the plan of least error."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     weights = onnx.numpy_helper.from_array(np.zeros((103, 1), dtype=np.float32), "w")
     nodes = [
@@ -70,7 +70,7 @@ def submit(file: Path, out: Path) -> int:
 
 @pytest.fixture(scope="module")
 def board(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a submission by each loader."""
+    """Make a folder with one submission for each loader."""
     folder = tmp_path_factory.mktemp("policies")
     for loader, file in files.items():
         assert submit(file, folder / loader) == 0
@@ -97,11 +97,11 @@ def test_each_loader_is_judged(
     assert "[mine](sb3/policy.json) | Ada, Bob | sb3 |" in table
     assert "[ours](amc-policy/policy.json) | Ada, Bob | amc-policy |" in table
     score = {(r["context"], r["agent"]): r["after 1"] for r in found}
-    for context in CONTEXTS:  # every action 0.5 is the plan of least error
+    for context in CONTEXTS:  # actions of 0.5 give the plan of least error
         same = score[context.name, "onnx-policy"], score[context.name, "error-allocation"]
         assert same[0] == same[1]
 
-    # What is judged stays; a changed file is refused, and the others are ranked all the same.
+    # Verdicts are kept; a changed file is refused, and the others are still ranked.
     before = (folder / "trials.parquet").stat().st_mtime_ns
     (folder / "sb3" / "policy.safetensors").write_bytes(b"another")
     assert main(["leaderboard-policies", "--folder", str(folder)]) == 1
@@ -112,7 +112,7 @@ def test_each_loader_is_judged(
     assert "(onnx/policy.json)" in table
 
 
-def test_a_valid_one_is_a_line(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_valid_submission_is_a_line(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(board / "onnx")]) == 0
     assert capsys.readouterr().out.startswith("accepted policy.onnx: the loader 'onnx' plays it")
 
@@ -132,7 +132,7 @@ CHANGED: dict[str, tuple[str, Callable[[Path, Content], Any], str]] = {
 
 
 @pytest.mark.parametrize(("loader", "change", "message"), CHANGED.values(), ids=CHANGED)
-def test_what_is_no_submission(
+def test_invalid_submissions_are_one_line(
     loader: str, change: Callable[[Path, Content], Any], message: str, board: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(board / loader, tmp_path / "cheat"))
@@ -145,7 +145,7 @@ def test_what_is_no_submission(
 
 
 class Bomb:
-    """Goes off when it is unpickled."""
+    """An object that exits the process when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (SystemExit, ("unpickled",))

@@ -1,4 +1,4 @@
-"""What is committed is finished, whole, and never changed in passing."""
+"""Publishing of results: only finished, whole ones, which are never changed silently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmarks.studies.study import complete
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, setting: Setting) -> Path:
-    """A finished study with its report, and a study below it."""
+    """Run a study to its end with its report, and another study in a subfolder."""
     made, console = tmp_path_factory.mktemp("finished"), Console(quiet=True)
     for folder, seeds in ((made, 2), (made / "below", 1)):
         store = Store(folder)
@@ -36,7 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, setting: Setting) -> Path
 
 @pytest.fixture
 def run(tmp_path: Path, finished: Path) -> Path:
-    """A copy of it."""
+    """Copy the finished study, so that a test can change it."""
     return shutil.copytree(finished, tmp_path / "runs" / "x")
 
 
@@ -46,7 +46,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def as_kept(records: list[Record]) -> list[Record]:
-    """Leave out what an archive does not hold: plans that were not best, and times below 10 ms."""
+    """Leave out what an archive leaves out: plans that were not best, and times below 10 ms."""
     return [
         replace(
             each,
@@ -89,7 +89,7 @@ def test_reports_of_what_is_published_are_the_same(
     write(target, console)
     for name in ("report.md", "report.csv", "learning-curves.png", "policies.png"):
         assert (target / name).read_bytes() == (run / name).read_bytes()
-    # A study goes on from there, and what it adds is published like the rest.
+    # The published study can go on, and added runs are published like the others.
     assert complete(runs_of(setting, ["guess"], 3), Store(target), serial, console)
     assert len(serial.runs) == 1
     again = publish(target, "y", tmp_path / "results")
@@ -99,7 +99,7 @@ def test_reports_of_what_is_published_are_the_same(
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path, run: Path) -> None:
-    """Wherever a byte is wrong: nothing is read, or what was written."""
+    """Change single bytes: either the archive is refused, or its runs are read unchanged."""
     target = publish(run, "x", tmp_path / "results")
     path = target / "runs.parquet"
     whole, records = path.read_bytes(), Store(target).load()[0]
@@ -123,7 +123,7 @@ def test_without_pyarrow_its_extra_is_named(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BenchmarkError, match=r"pip install -e '.\[benchmarks\]'"):
         Store(target).load()
-    assert Store(run).load()[0]  # runs of one's own need none
+    assert Store(run).load()[0]  # results that are not archived need no pyarrow
 
 
 def test_what_is_committed_is_not_changed_silently(
@@ -132,7 +132,7 @@ def test_what_is_committed_is_not_changed_silently(
     to = tmp_path / "results"
     target = publish(run, "x", to)
     before = content(target)
-    publish(run, "x", to)  # the same again
+    publish(run, "x", to)  # equal results may be published again
     assert content(target) == before
     Store(run).save(variant(record, "other", 0, 0.5))
     (run / "report.md").unlink()
@@ -177,7 +177,7 @@ def test_what_is_not_finished_is_refused(
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/../../x", "/x"])
-def test_names_lead_nowhere_else(tmp_path: Path, run: Path, name: str) -> None:
+def test_names_stay_within_the_folder(tmp_path: Path, run: Path, name: str) -> None:
     with pytest.raises(BenchmarkError, match="--name must be the name of a folder"):
         publish(run, name, tmp_path / "results")
 

@@ -1,4 +1,4 @@
-"""Studies as data: every config is sound, and what it says is what is carried out."""
+"""Studies described by configs: every config is valid, and what it says is what is run."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands in processes of their own find the small learners, too."""
+    """Let commands in child processes import the small learners."""
     paths = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
 

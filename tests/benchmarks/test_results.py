@@ -1,4 +1,4 @@
-"""Committed results: readable, small, and what their tables say is what their runs say."""
+"""Committed results: readable, small, and with tables that follow from their runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from benchmarks.studies.records import Store
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 LARGEST_WEIGHTS, LARGEST = 34_000_000, 9_000_000
-"""Bytes of committed weights, and of everything else: whoever clones it waits for them."""
+"""Limits in bytes of committed weights, and of other files, as every clone has to load them."""
 
 
 def linked(folder: Path, to: Path, *names: str) -> Path:
-    """A folder with the archive and nothing else, so that reports are written elsewhere."""
+    """Link named files into a new folder, so that reports are not written beside the originals."""
     to.mkdir(parents=True, exist_ok=True)
     for name in names:
         (to / name).symlink_to(folder / name)
@@ -46,7 +46,7 @@ def test_all_archives_are_whole() -> None:
 
 
 def assert_same(found: Path, committed: Path) -> None:
-    """Compare files; versions of NumPy and SciPy differ in the last digit of a figure."""
+    """Compare files; figures may differ in the last digit between versions of NumPy and SciPy."""
     texts = [re.split(r"(-?\d+\.\d+(?:e-?\d+)?)", each.read_text()) for each in (found, committed)]
     assert len(texts[0]) == len(texts[1])
     assert texts[0][::2] == texts[1][::2]
@@ -57,7 +57,7 @@ def assert_same(found: Path, committed: Path) -> None:
 @pytest.mark.parametrize("name", ["mobilenet-digits", "cifar10/plain20-50", "vgg16-digits-full"])
 @pytest.mark.thorough
 def test_the_runs_give_the_committed_report(name: str, tmp_path: Path, console: Console) -> None:
-    """In full precision: what was committed as a file for each run is in the archive."""
+    """Compare in full precision the report made from the archive with the committed one."""
     folder = linked(RESULTS / name, tmp_path / "study", archive.FILE)
     write(folder, console)
     for file in ("report.csv", "report.md"):
@@ -98,5 +98,5 @@ def test_what_is_committed_is_small() -> None:
     weights = sum(size for name, size in sizes.items() if name.endswith(".safetensors"))
     assert weights < LARGEST_WEIGHTS
     unfinished = sum(size for name, size in sizes.items() if name.endswith(".checkpoint.pt"))
-    assert unfinished < 6 * 10**6  # of studies under way, in benchmarks/unfinished
+    assert unfinished < 6 * 10**6  # studies under way, in benchmarks/unfinished
     assert sum(sizes.values()) - weights - unfinished < LARGEST

@@ -1,4 +1,4 @@
-"""Correlations of search signals with fine-tuned accuracy."""
+"""Correlations of a search's signals with fine-tuned accuracy."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_plans_that_were_drawn_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert [one.plan.counts for one in first] == [
         one.plan.counts for one in draw(task, 6, (0.3, 0.8))
     ]
-    # Elsewhere, under other versions, the plans are still those.
+    # Another machine with other versions reads the same plans.
     monkeypatch.setattr("amc_gym.envs.finished.versions", lambda: {"torch": "1.0"})
     assert draw(task, 6, (0.3, 0.8))[0].plan.versions == {"torch": "1.0"}
     assert drawn(path, task, 6, (0.3, 0.8)) == first
-    # So are those that earlier versions drew, in a larger file.
+    # Files of earlier versions, which held more, are read as well.
     content = {"task": task.fingerprint, "plans": 6, "ratios": [0.3, 0.8], "seed": 0}
     content["drawn"] = [vars(one) | {"plan": one.plan.to_dict()} for one in first]
     path.unlink()
@@ -53,7 +53,7 @@ def test_plans_that_were_drawn_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_coefficients_are_scipys() -> None:
     rng = np.random.default_rng(0)
-    tuned = np.round(rng.random(40), 2)  # with ties
+    tuned = np.round(rng.random(40), 2)  # rounding makes ties
     signal = tuned + 0.3 * rng.random(40)
     found = agreement(signal.tolist(), tuned.tolist(), rng.random(40).tolist())
     assert found.pearson.value == pytest.approx(stats.pearsonr(signal, tuned).statistic)
@@ -68,7 +68,7 @@ def test_coefficients_are_scipys() -> None:
 
 
 def test_beyond_size_is_what_is_left_of_the_ranks() -> None:
-    """Partial correlation: of the residuals, once each side's ranks are regressed on the size's."""
+    """Compare with a correlation of residuals, after ranks are regressed on those of the size."""
     rng = np.random.default_rng(2)
     size = rng.random(30)
     tuned, signal = size + 0.3 * rng.random(30), size + 0.3 * rng.random(30)
@@ -82,7 +82,7 @@ def test_beyond_size_is_what_is_left_of_the_ranks() -> None:
 
 
 def test_interval_covers_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 60 samples from a normal distribution of known correlation, most intervals hold it."""
+    """Draw 60 samples of known correlation: most of their intervals hold it."""
     monkeypatch.setattr("benchmarks.search_signal.agreement.RESAMPLES", 999)
     rng, truth = np.random.default_rng(1), 0.6
     covariance = [[1, truth], [truth, 1]]
@@ -138,7 +138,7 @@ def test_a_study_from_end_to_end(
     assert {"magnitude, none", "magnitude, reconstruct", "fine-tuned"} <= rows[0].keys()
     assert (tmp_path / "signal.png").stat().st_size > 2_000
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
-    assert len(written) == 2 + 2 * 6  # judgements; outcomes and plans
+    assert len(written) == 2 + 2 * 6  # two of judgements; an outcome and a plan for each of six
     assert main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
 

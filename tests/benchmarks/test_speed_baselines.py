@@ -1,4 +1,4 @@
-"""Baselines of the speed benchmarks: what is kept, and what is said of a change."""
+"""Baselines of the speed benchmarks: the figures that are kept, and reports of changes."""
 
 from __future__ import annotations
 

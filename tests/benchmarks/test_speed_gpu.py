@@ -1,4 +1,4 @@
-"""The GPU benchmarks, run small on a processor."""
+"""The GPU benchmarks, run in small size on a processor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_small_run_writes_every_figure(tmp_path: Path) -> None:
         ("slim", "episodes", "1"),
         ("slim", "pass", "4"),
         ("slim", "pass", "8"),
-        ("slim", "episodes", "1"),  # the processor beside it
+        ("slim", "episodes", "1"),  # on the processor
     ]
     assert [row["reward_images"] for row in rows] == ["8"] * 8 + ["4"]
     for row in rows:

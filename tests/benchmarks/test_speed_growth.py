@@ -1,4 +1,4 @@
-"""What an episode's time grows with: the parts, the table and the picture."""
+"""Growth of an episode's time: its parts, the table and the figure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmarks.speed.growth_figure import PARTS
 
 
 def test_parts_add_up_and_every_plan_counts() -> None:
-    for _ in range(2):  # the second one must not find the plans of the first remembered
+    for _ in range(2):  # the second time, no plan of the first is remembered
         point = growth.measure("environments", 2, n=3)
-    assert point.plans == 4  # whole rounds of two environments
+    assert point.plans == 4  # a multiple of the two environments
     assert point.forward > 0
     assert point.build > 0
     assert 0 < point.steps < point.episode

@@ -1,4 +1,4 @@
-"""Against the limit: the bare forward pass and its clock."""
+"""The limit of speed: a bare forward pass, and how it is timed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_bare_pass_computes_what_the_evaluator_does(bare: BarePass) -> None:
     assert hits.top1 == pytest.approx(judged.score * judged.images, abs=2)
 
 
-@pytest.mark.filterwarnings("ignore")  # of torch's own compilation
+@pytest.mark.filterwarnings("ignore")  # PyTorch's compiler warns about itself
 @pytest.mark.parametrize("runtime", ["ONNX Runtime"])
 def test_a_runtime_runs_the_batches_it_was_built_for(bare: BarePass, runtime: str) -> None:
     RUNTIMES[runtime](bare.network(), bare.batches)(bare.batches)

@@ -1,4 +1,4 @@
-"""Commands that time how a program starts, and a long search."""
+"""Commands that time the start of a program, and a long search."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_both_samplers_search_the_same_seeds(tmp_path: Path) -> None:
     options = gaussian_process.Options(evaluations=12, seeds=1, out=tmp_path)
     gaussian_process.main(options)
     runs = json.loads((tmp_path / "gaussian-process.json").read_text())["runs"]
-    # They differ from the 100th evaluation on.
+    # The samplers differ only from the 100th evaluation on.
     assert runs["gp"][0]["rewards"] == runs["Optuna's throughout"][0]["rewards"]
     assert all(run[0]["seconds"] == sorted(run[0]["seconds"]) for run in runs.values())
     assert (tmp_path / "gaussian-process.md").read_text().count("| 12 |") == 2

@@ -1,4 +1,4 @@
-"""Networks on and between a runtime's steps."""
+"""Times of networks whose widths are on and between a runtime's steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning from plans of some networks, and trials on others, from end to end on two contexts."""
+"""Transfer: learning from some networks and trials on others, from end to end."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def known(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> list[logs.L
 def test_plans_come_with_relative_rewards(known: list[logs.Log], suite: Suite) -> None:
     assert [len(log.rewards) for log in known] == [12, 12]
     problem = logs.env_of(suite.contexts[0]).problem
-    np.testing.assert_allclose(known[0].rewards[0], 0, atol=1e-6)  # uniform
+    np.testing.assert_allclose(known[0].rewards[0], 0, atol=1e-6)  # the uniform plan
     (least,) = logs.relative(problem, np.array([problem.allocation.least_error]))
     assert known[0].rewards[1] == pytest.approx(least)
 
 
-def test_networks_are_jobs(tmp_path: Path, console: Console) -> None:
+def test_each_network_is_a_job(tmp_path: Path, console: Console) -> None:
     folder, executor = tmp_path / "logs", InProcess(evaluations.work)
     suite = tmp_path / "one.toml"
     suite.write_text(
@@ -74,7 +74,7 @@ def test_networks_are_jobs(tmp_path: Path, console: Console) -> None:
     assert not evaluations.jobs_of(str(suite), 3, folder)
 
 
-def test_an_ensemble_learns_them(known: list[logs.Log]) -> None:
+def test_an_ensemble_learns_rewards_of_plans(known: list[logs.Log]) -> None:
     net = fit(known, 0, epochs=60)
     answers = [foretold([net], log.rows, log.uniform)[0] for log in known]
     found = np.corrcoef(np.concatenate(answers), np.concatenate([x.rewards for x in known]))[0, 1]
@@ -103,7 +103,7 @@ def test_trials_go_on_where_they_were(suite: Suite, tmp_path: Path, console: Con
     assert {line[0] for line in lines} == {"random", "uniform"}
     assert ["uniform", "0.00", ""] in lines
 
-    # More evaluations and another policy are other trials, and so is an agent whose code changed.
+    # More evaluations, another policy or changed code of an agent make other trials.
     rows.save(file, [{**row, "code": "0" * 16} for row in found])
     again = trials.trials_of({"uniform": 1}, 1)
     assert trials.run(suite.contexts, again, file, executor, console)
@@ -141,7 +141,7 @@ def test_each_training_is_judged(suite: Suite, tmp_path: Path, console: Console)
         (["--weights", "nowhere-s*.safetensors"], "no file matches"),
     ],
 )
-def test_bad_words_are_one_line(
+def test_bad_arguments_are_one_line(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["transfer", "run", "--out", str(tmp_path), *words]) == 2
@@ -189,7 +189,7 @@ def row(context: str, network: str, policy: str, seed: int, value: float | None)
     return {**found, "after 1": value}
 
 
-def test_policies_whose_name_tells_no_number_are_on_all_networks() -> None:
+def test_policies_without_a_number_in_their_name_are_on_all_networks() -> None:
     found = [row("a", "a", name, 0, 0.5) for name in ("mine-s0", "mine-n40-s0", "other-n5-s0")]
     names = {name: [r["policy"] for r in each] for name, each in policies.by_label(found).items()}
     assert names == {"mine": ["mine-s0"], "other": ["other-n5-s0"]}
@@ -210,13 +210,13 @@ def test_intervals_are_over_networks_and_trainings() -> None:
     estimate = intervals.estimate(all_of)
     assert estimate.value == pytest.approx(iqm(np.concatenate([worth.mean(1), worth.mean(1) + 1])))
     assert estimate.low < estimate.value < estimate.high
-    # Trainings that differ widen it, and so do fewer networks.
+    # Differences between trainings widen the interval, and so do fewer networks.
     shifted = [{**r, "after 1": r["after 1"] + 3 * int(r["policy"][-1])} for r in found]
     wide = intervals.estimate(intervals.scores(shifted, 1))
     assert wide.high - wide.low > 2 * (estimate.high - estimate.low)
     few = intervals.estimate(intervals.scores([r for r in found if int(r["network"]) < 4], 1))
     assert few.high - few.low > estimate.high - estimate.low
-    # An agent minus itself is nothing.
+    # An agent minus itself is zero.
     nothing = intervals.estimate(
         intervals.scores([r for r in found if r["policy"] == "p-s0"], 1).minus(
             intervals.scores([r for r in found if r["policy"] == "p-s0"], 1)

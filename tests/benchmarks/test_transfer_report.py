@@ -1,4 +1,4 @@
-"""The report of trials: what its tables say is in its rows, and what it draws is there."""
+"""Reports on trials: tables that follow from their rows, and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weight pruning in stages, beside the full network that is trained on alike."""
+"""Weight pruning in stages, compared with the full network that is trained further."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_stages_are_compared_with_the_full_network(
         assert before <= 1
         assert float(row["difference"]) == pytest.approx(after - full)
         assert float(row["low"]) <= after - full <= float(row["high"])
-    # The networks are weights of the network that was pruned; they are what was judged.
+    # The saved networks load into the original's class, and score as the table says.
     for number, row in enumerate(rows, start=1):
         file = tmp_path / "networks" / f"stage-{number}.safetensors"
         assert file.stat().st_size < 2 * 10**6
@@ -46,13 +46,13 @@ def test_stages_are_compared_with_the_full_network(
     assert "densities.png" in (tmp_path / "stages.md").read_text()
     assert (tmp_path / "densities.png").stat().st_size > 5_000
 
-    # What is finished is not trained again.
+    # Finished trainings are not repeated.
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("full-*.pt")}
     assert len(kept) == 2
     assert main(["--out", str(tmp_path), *SHORT]) == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
-    # The full network's training may end earlier, and what was measured stays where it was.
+    # A shorter training of the full network measures nothing again: figures and machine stay.
     machine = json.loads((tmp_path / "machine.json").read_text())
     machine["machine"]["cpu"] = "an abacus"
     (tmp_path / "machine.json").write_text(json.dumps(machine))

@@ -1,4 +1,4 @@
-"""``python -m benchmarks zoo``: networks are trained once, judged, and left out with a reason."""
+"""``python -m benchmarks zoo``: networks are trained once, and kept or left out with a reason."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def test_what_is_finished_stays_and_what_fails_is_left_out(
     assert card.architecture == small.card("vgg-digits-0").architecture
 
 
-def test_names_that_there_are_not_are_refused(tmp_path: Path, capsys) -> None:
+def test_unknown_names_are_refused(tmp_path: Path, capsys) -> None:
     assert main(["zoo", "--out", str(tmp_path), "--only", "plane"]) == 2
     assert "no network has 'plane' in its name" in capsys.readouterr().err

@@ -58,7 +58,7 @@ ALONE = {
     "benchmarks.search_signal": search_signal,
     "benchmarks.weight_stages": weight_stages,
 }
-"""Studies with a module of their own."""
+"""Parsers of the studies that are modules of their own."""
 
 
 def helped(call: Callable[[list[str]], object], words: list[str], capsys) -> str:

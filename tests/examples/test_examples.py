@@ -37,7 +37,7 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 SLOW = ("LR-ASPP", "SSDLite")
-"""Written by torch.export: PyTorch's way to ONNX takes half a minute for their many layers."""
+"""Examples exported by torch.export; to ONNX, their many layers take PyTorch half a minute."""
 
 
 READER = """
@@ -71,7 +71,7 @@ for path in sys.argv[1:]:
     print(path)
 assert not {"amc_gym", "torchvision", "detectors"} & set(sys.modules)
 """
-"""Runs files on one sample and on three, with neither this package nor the examples."""
+"""Program that runs files on one sample and on three, without this package or the examples."""
 
 
 ORIGINALS = {
@@ -85,7 +85,7 @@ ORIGINALS = {
     "ViT": "transformers.vit()",
     "ConvNeXt": "transformers.convnext()",
 }
-"""How another process makes the network that an example compresses, with any weights."""
+"""Code that makes the network that an example compresses, with any weights."""
 
 LOADER = """
 import sys
@@ -113,7 +113,7 @@ for original, file in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
         torch.testing.assert_close(output, known[f"out.{number}"], rtol=1e-4, atol=1e-5)
     print(original)
 """
-"""Loads safetensors into the originals' classes, and compares what they compute."""
+"""Program that loads safetensors into the originals' classes, and compares their outputs."""
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from typing import Any
 from fuzz.values import is_no_number, misspelt, odd, spelt
 
 Draw = Callable[[random.Random], Any]
-"""Makes a value of an argument."""
+"""A function that draws a value of an argument."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ ODD: tuple[Any, ...] = (
 )
 
 Places = list[tuple[Any, Any]]
-"""(container, key or index) of everything in a document."""
+"""(container, key or index) of every value in a document."""
 
 
 def places(document: Any) -> Places:

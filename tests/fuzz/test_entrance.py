@@ -10,7 +10,7 @@ from fuzz.targets import TARGETS
 
 PARTS = 8
 CALLS = 500
-"""In each part: 4,000 calls in all, half a minute on one core."""
+"""Calls in each part; all 4,000 take half a minute on one core."""
 
 
 @pytest.mark.filterwarnings("ignore")  # calls may warn, for instance of slow bf16

@@ -35,7 +35,7 @@ RESULTS = BENCHMARKS / "results" / "mobilenet-digits"
 TUNED = BENCHMARKS / "results" / "cifar10" / "mobilenet-40" / "finetuned"
 
 TIMES = 300
-"""Damaged files of each kind."""
+"""Number of damaged files of each kind."""
 
 Document = dict[str, Any]
 

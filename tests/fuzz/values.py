@@ -121,7 +121,7 @@ ODD: tuple[Callable[[], Any], ...] = (
     lambda: nn.Linear(2, 2),
     lambda: math,
 )
-"""Functions that make one each: some can be used up, and tensors might be written to."""
+"""Functions that each make an odd value anew, as some values can be used up or written to."""
 
 
 def odd(rng: random.Random) -> Any:

@@ -11,10 +11,10 @@ from tests.golden.episodes import FILE, SEEDS, SMALL, cases, machine, record
 
 KEPT = json.loads(FILE.read_text())
 ROUNDED = ("logits", "observations", "last_observation", "accuracy", "reward")
-"""What other processors and versions of PyTorch round otherwise."""
+"""Values that other processors and versions of PyTorch round differently."""
 
 LONG = ("sequential", "nonlinear")
-"""Recoveries that take seconds on other networks than MobileNet, where one episode has to do."""
+"""Recoveries that take seconds on networks larger than MobileNet; one episode is played there."""
 
 
 @pytest.fixture(autouse=True)

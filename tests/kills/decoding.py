@@ -11,10 +11,10 @@ from PIL import Image
 from tests.kills.harness import Done
 
 SIDE = 700
-"""Pixels of a photograph, so that decoding all of them takes a second."""
+"""Side of a photograph in pixels; decoding all photographs takes a second."""
 
 COUNTS = {"train": 60, "val": 40}
-"""Photographs of each class."""
+"""Number of photographs of each class."""
 
 
 class Decoding:

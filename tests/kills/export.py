@@ -13,7 +13,7 @@ from amc_gym.zoo.resolving import resolve
 from tests.kills.harness import Done
 
 TIMES = 20
-"""Exports of a run, one after the other to the same place."""
+"""Number of exports in a run, all to the same file."""
 
 # Every third time the file is removed before, so that first exports are killed, too.
 SCRIPT = """

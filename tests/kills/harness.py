@@ -29,21 +29,21 @@ from subprocess import TimeoutExpired
 from typing import Protocol
 
 NOTICED = 2.0
-"""Seconds within which workers must have noticed that their parent is dead."""
+"""Seconds within which workers must end after their parent died."""
 
 TOKEN = "AMC_GYM_KILLS"
-"""Environment variable by which the processes of a run are found again."""
+"""Environment variable that marks the processes of a run."""
 
 LONGEST = 600.0
-"""Seconds that a run may take which is not killed."""
+"""Longest time in seconds of a run that is not killed."""
 
 
 ENOUGH = 10
-"""Problems after which nothing more is to be learnt."""
+"""Number of problems after which no more kills are tried."""
 
 
 CACHES = "torchinductor_"
-"""What torch keeps among the temporary files for later runs begins with this."""
+"""Prefix of temporary files that PyTorch keeps for later runs."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ WHOLE = {
     "tied": set(),
     "own-kernel": {"a.0"},
 }
-"""Network -> layers that stay whole besides the last one; none in all others."""
+"""Layers that stay whole, besides the last one, by network; others have none."""
 
 OUTPUT = "the network's output"
 PRUNED = common.RIGHT | common.FIXED

@@ -24,7 +24,7 @@ SHALLOW: dict[str, dict[str, Any]] = {
     "fasternet_t0": {},
     "ghostnet_050": {},
 }
-"""Networks of timm -> options that make them small."""
+"""Options that make networks of timm small, by network."""
 
 
 @pytest.mark.parametrize("name", SHALLOW)

@@ -72,7 +72,7 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "flat_norm": (["4", "7"], set()),
     "reflect": (["3", "7"], set()),
 }
-"""Network -> names of its units, and the layers that stay whole besides those of the output."""
+"""Units, and layers that stay whole besides those of the output, by network."""
 
 REFUSED = {
     "spectral": "no channels that can be pruned.*vdot in 'b.parametrizations.weight.0'",

@@ -21,8 +21,8 @@ from amc_gym.zoo.datasets.imagenette import FOLDERS
 from amc_gym.zoo.pretrained import pretrained
 from amc_gym.zoo.recipes import RECIPES, TEACHERS, main
 
-UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
-"""What a card must say besides what is found out when it is written."""
+NO_FIELDS = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
+"""Fields of a card that its writer has to give, all empty."""
 
 CARDS = [json.loads(path.read_text()) for path in sorted(bundled.DIRECTORY.glob("*.json"))]
 
@@ -98,7 +98,7 @@ def test_damaged_weights_are_refused_with_the_fix(tmp_path: Path) -> None:
 def test_saved_weights_come_back(tmp_path: Path) -> None:
     model = bundled.load("MobileNet", "digits")
     path = bundled.save(
-        model, "MobileNet", "digits", input_shape=(1, 16, 16), fields=UNTOLD, directory=tmp_path
+        model, "MobileNet", "digits", input_shape=(1, 16, 16), fields=NO_FIELDS, directory=tmp_path
     )
     assert path == tmp_path / "mobilenet-digits.safetensors"
     assert same(bundled.load("MobileNet", "digits", tmp_path), model)

@@ -12,8 +12,8 @@ from torch import nn
 from amc_gym.zoo import bundled
 from amc_gym.zoo.models import MobileNetV1, architecture, build
 
-UNTOLD = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
-"""What a card must say besides what is found out when it is written."""
+NO_FIELDS = {"accuracy": {}, "fingerprints": {}, "recipe": {}}
+"""Fields of a card that its writer has to give, all empty."""
 
 
 def test_large_networks_are_kept_in_half_precision_and_measured_so(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_large_networks_are_kept_in_half_precision_and_measured_so(tmp_path: Pat
     images = torch.randn(2, 3, 32, 32)
     model.load_state_dict(bundled.stored(model))
     path = bundled.save(
-        model, "MobileNet", "cifar10", input_shape=(3, 32, 32), fields=UNTOLD, directory=tmp_path
+        model, "MobileNet", "cifar10", input_shape=(3, 32, 32), fields=NO_FIELDS, directory=tmp_path
     )
     assert path.stat().st_size < 8 * 10**6
     loaded = bundled.load("MobileNet", "cifar10", tmp_path)

@@ -1,4 +1,4 @@
-"""Results beside earlier ones: within the interval there, or not, and by how much."""
+"""Comparison with earlier results: within their interval or not, and by how much."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.studies.runs import BenchmarkError
 
 @pytest.fixture
 def there(tmp_path: Path, record: Record) -> Path:
-    """Agent "one" has 60 to 80 % on reward images and 50 to 70 % on test images; "rule" one run."""
+    """Make earlier results: "one" has 60 and 80 % (50 and 70 % on test images), "rule" one run."""
     store = Store(tmp_path / "there")
     store.prepare()
     for agent, seed, accuracy in (("one", 0, 0.6), ("one", 1, 0.8), ("rule", 0, 0.5)):
@@ -67,7 +67,7 @@ def test_an_agent_is_within_or_not(
     assert f"{int(verdict == 'within')} of 1 agents are within the intervals" in text
 
 
-def test_one_run_there_is_to_be_met_exactly(there: Path, record: Record) -> None:
+def test_a_single_earlier_run_has_to_be_met_exactly(there: Path, record: Record) -> None:
     assert line(shown([variant(record, "rule", 0, 0.5)], there), "rule")[3] == "within"
     text = shown([variant(record, "rule", 0, 0.51)], there)
     assert line(text, "rule")[3] == "above by 1.0"

@@ -1,4 +1,4 @@
-"""Names are names: no markup, formula, script or escape sequence, whatever they are written to."""
+"""Escaping: in no report do names act as markup, formulas, scripts or escape sequences."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_pictures_hold_no_formulas() -> None:
 
 
 class Tags(HTMLParser):
-    """Every tag of a page, and the text outside of scripts."""
+    """A parser that collects every tag of a page, and the text outside of scripts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report on agents with such names."""
+    """Write a report on agents with hostile names."""
     path = tmp_path_factory.mktemp("names")
     store = Store(path)
     for number, name in enumerate(NAMES):
@@ -127,7 +127,7 @@ def folder(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_report_is_no_more_than_its_text(folder: Path) -> None:
+def test_names_add_no_markup_to_a_report(folder: Path) -> None:
     said = (folder / "said").read_text()
     assert "[bold red]agent" in said
     assert "[bold]x|<b>.json does not count" in said
@@ -151,7 +151,7 @@ def test_a_page_runs_no_script_of_a_name(folder: Path) -> None:
     texts = " ".join(parser.texts)
     for name in NAMES:
         assert name in html.unescape(texts)
-    # In the plots' data a closing tag would end the script.
+    # In the data of plots, a closing tag would end the script.
     scripts = page.split("<script")[1:]
     assert all(
         "alert(1)" not in script.partition("</script>")[0]

@@ -1,4 +1,4 @@
-"""report.html: what is in it, and what a browser without a network makes of it."""
+"""report.html: its content, and how a browser without a network shows it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
 HOSTILE = "</script><b>&%{x}"
-"""An agent's name that no page may take for markup."""
+"""A name of an agent that pages must not treat as markup."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, record: Record) -> Path:
-    """A reported study: three agents, one of them with two seeds, and a broken file."""
+    """Write and report a study: three agents, one of them with two seeds, and a broken file."""
     folder = tmp_path_factory.mktemp("study")
     store = Store(folder)
     for agent, seed, accuracy in (("one", 0, 0.8), ("one", 1, 0.6), ("other", 0, 0.9)):
@@ -47,13 +47,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(params=[1200, 390])
 def opened(request: pytest.FixtureRequest, browser: Any, folder: Path) -> Any:
-    """The page on a desk and on a phone, without a network."""
+    """Open the page on a wide screen and on a phone's, without a network."""
     browsing.open_page(browser, folder / "report.html", request.param)
     return browser
 
 
 def column(browser: Any, name: str) -> list[str]:
-    """The cells of a column of the first table, top to bottom."""
+    """Return the cells of a column of the first table, top to bottom."""
     return browser.execute_script(
         """
         const table = document.querySelector("table");
@@ -78,7 +78,7 @@ def test_the_page_opens_without_a_network_or_an_error(opened: Any) -> None:
     assert opened.get_log("browser") == []
     loaded = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
     assert [name for name in opened.execute_script(loaded) if not name.startswith("data:")] == []
-    # Nothing but tables may be wider than the screen, and those scroll by themselves.
+    # Only tables may be wider than the screen, and they have scroll bars of their own.
     assert opened.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -99,10 +99,10 @@ def test_tables_sort_on_click_and_keep_the_full_network_on_top(opened: Any) -> N
 def test_plots_are_drawn(opened: Any) -> None:
     count = "return document.getElementById(arguments[0]).querySelectorAll(arguments[1]).length"
     drawn = {
-        # Three lines and the band of the agent with two seeds; in time, a dot for each end.
+        # Three lines, and the band of the agent with two seeds; over time, also a dot at each end.
         ("section1-curves", ".scatterlayer .trace"): 4,
         ("section1-seconds", ".scatterlayer .trace"): 7,
-        # Best and evaluated plans of each agent.
+        # Two traces for each agent: its best and its evaluated plans.
         ("section1-pareto", ".scatterlayer .trace"): 6,
         ("section1-policies", ".barlayer .trace"): 2,
     }
@@ -125,7 +125,7 @@ def test_lists_choose_what_plots_show(opened: Any, record: Record) -> None:
         list.selectedIndex = arguments[1];
         list.dispatchEvent(new Event("change"));
     """
-    # The full network, the best seed, and dots of the other seed where there is one.
+    # Bars of the full network and of the best seed, and dots of another seed, if there is one.
     assert opened.execute_script(shown, "section1-policies") == [units, units, 0]
     opened.execute_script(choose, "section1-policies", 1)
     assert opened.execute_script(shown, "section1-policies") == [units, units, units]
@@ -162,7 +162,7 @@ def test_accuracies_come_with_image_counts_and_machine(folder: Path, record: Rec
     assert "&lt;half&gt;.json" in ours
     assert HOSTILE not in ours
     assert len(text) < 1_500_000
-    assert text.count("plotly.js (basic - minified) v") == 1  # once
+    assert text.count("plotly.js (basic - minified) v") == 1
 
 
 def test_settings_of_one_task_share_a_scatter(tmp_path: Path, record: Record) -> None:
@@ -184,7 +184,7 @@ def test_curves_in_time_begin_when_every_seed_has_a_plan(record: Record) -> None
     slow = replace(slow, history=replace(slow.history, seconds=[10.0, 20.0, 40.0]))
     (curve,) = timed_curves(rows_of([quick, slow]))
     assert (curve.seconds[0], curve.seconds[-1], curve.ended) == (10, 40, 40)
-    # 0.8 and 0.2 after 10 s, 0.8 and 0.4 from 20 s on.
+    # The seeds are at 0.8 and 0.2 after 10 s, and at 0.8 and 0.4 from 20 s on.
     assert curve.reward.value[[0, -1]] == pytest.approx([0.5, 0.6])
     assert curve.reward.value[curve.seconds < 20] == pytest.approx(0.5)
     assert curve.reward.low[0] == pytest.approx(0.2)

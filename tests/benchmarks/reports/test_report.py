@@ -1,4 +1,4 @@
-"""Reports of whole, partial and mixed folders."""
+"""Reports on complete, partial and mixed folders of results."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_pictures_show_something(tmp_path: Path, record: Record, console: Consol
     for name in ("learning-curves.png", "policies.png"):
         picture = imread(tmp_path / name)
         assert picture.shape[1] == 900
-        # The agent's colour: a line or bars of it.
+        # Lines or bars in the agent's colour have to be there.
         colour = [int(looks_of(["one"])["one"][0][i : i + 2], 16) / 255 for i in (1, 3, 5)]
         assert (abs(picture[..., :3] - colour) < 0.02).all(-1).sum() > 200
 
@@ -108,7 +108,7 @@ def test_a_panel_has_eight_colours_the_papers_agent_among_them() -> None:
 def test_only_what_is_far_below_leaves_the_frame() -> None:
     assert 0.1 < far_below([0.1, 0.80, 0.83, 0.86, 0.9]) < 0.8
     assert far_below([0.72, 0.80, 0.83, 0.86, 0.9]) < 0.72
-    assert far_below([0.8]) == 0.8  # alone, it is in the frame
+    assert far_below([0.8]) == 0.8  # a single value is in the frame
 
 
 def test_many_agents_are_grey_and_named_at_their_ends(

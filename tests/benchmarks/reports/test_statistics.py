@@ -1,4 +1,4 @@
-"""Against values worked out by hand."""
+"""Statistics of seeds, against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_best_so_far_rises_and_stays() -> None:
     assert best_so_far(history([-2, -3, -1]), 3).tolist() == [-2, -2, -1]
 
 
-def test_what_is_evaluated_on_the_side_comes_before_a_reward() -> None:
+def test_evaluations_between_episodes_count_in_curves() -> None:
     best = best_so_far(history([1, 3], [3, 5]), 6)
     np.testing.assert_array_equal(best, [np.nan, np.nan, 1, 1, 3, 3])
     together = estimate(np.stack([best, best + 2]))

@@ -1,4 +1,4 @@
-"""Tables of results."""
+"""Tables of results, in Markdown and in a terminal."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from benchmarks.reports.tables import markdown, terminal
 
 
 def test_markdown() -> None:
-    """Words are flush left, numbers right."""
+    """Align words left and numbers right."""
     assert markdown(["agent", "where", "score"], [["uniform", "here", "0.1"]], words=2) == [
         "| agent | where | score |",
         "|:--|:--|--:|",
@@ -21,7 +21,7 @@ def test_markdown() -> None:
 
 
 def test_terminal() -> None:
-    """The same, below its title."""
+    """Print the table below its title."""
     console = Console(width=60, file=io.StringIO())
     with console.capture() as printed:
         console.print(terminal("Scores", ["agent", "score"], [["uniform", "1"], ["gp", "10.5"]]))
@@ -32,7 +32,7 @@ def test_terminal() -> None:
 
 @pytest.mark.parametrize(("columns", "folded"), [("150", False), ("30", True)])
 def test_no_figure_is_cut(columns: str, folded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a narrow terminal cells go on in the next line."""
+    """Print in a narrow terminal, where cells go on in the next line."""
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     console = printer()

@@ -1,4 +1,4 @@
-"""What people see of a study: how much is done, and how long the rest takes."""
+"""Progress of a study: how much is done, and how long the rest takes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Job:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets the time that the bar sees."""
+    """Return a function that advances the clock that the bar reads."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_the_time_left_follows_the_steps(clock: Callable[[float], None]) -> None:
-    """Ten steps a second; neither what came before the first nor what a rule leaves out counts."""
+    """Estimate at ten steps a second; time before the first step and skipped steps do not count."""
     slow, rule, late = Job("slow"), Job("rule"), Job("late")
 
     def events(jobs: Sequence[Job]) -> Generator[Event, None, None]:
@@ -46,10 +46,10 @@ def test_the_time_left_follows_the_steps(clock: Callable[[float], None]) -> None
         clock(1)
         yield Progressed(slow, 11)
         yield Progressed(rule, 1)
-        yield Finished(rule, None)  # 12 of 201 are done, 11 of them in this second
+        yield Finished(rule, None)  # 12 of 201 steps are done, 11 of them in this second
         clock(9)
         yield Progressed(slow, 100)
-        yield Finished(slow, None)  # 101 of 201, 100 of them in ten seconds
+        yield Finished(slow, None)  # 101 of 201 are done, 100 of them in ten seconds
         yield Progressed(late, 50)
         clock(5)
         yield Failed(late, "out of luck")

@@ -1,4 +1,4 @@
-"""Runs on a real cluster of several nodes: whatever dies, each run is finished, and only once."""
+"""Runs on a Ray cluster of several nodes: whatever dies, each run is finished exactly once."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from benchmarks.studies.study import complete
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 SYSTEM = {
-    "enable_worker_prestart": False,  # idle processes without our runtime environment
+    "enable_worker_prestart": False,  # idle workers lack our runtime environment
     "prestart_worker_first_driver": False,
-    # Seconds instead of half a minute until a node counts as dead.
+    # A node counts as dead after seconds instead of half a minute.
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
     "health_check_failure_threshold": 4,
 }
 MODULES = ("small_learners",)
 PATIENCE = 120
-"""Seconds; a step takes a few where nothing else runs."""
+"""Longest wait, in seconds; a step takes a few on an idle machine."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where learners leave files, on whatever node."""
+    """Make the folder in which learners on all nodes leave files."""
     folder = tmp_path_factory.mktemp("small-learners")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(small_learners.FOLDER, str(folder))
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[Cluster]:
-    """A node of two cores, to which one test adds another."""
+    """Start a cluster of one node with two cores; one test adds another node."""
     head = NODE | {"num_cpus": 2, "_system_config": SYSTEM}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster
@@ -66,14 +66,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def notes(folder: Path) -> Path:
-    """The folder of the learners' files, emptied."""
+    """Empty the folder of the learners' files."""
     for file in folder.iterdir():
         file.unlink()
     return folder
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait."""
+    """Wait until a condition holds, at most ``PATIENCE`` seconds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -81,7 +81,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def timeless(record: Record) -> Record:
-    """A record less what differs each time."""
+    """Return a record without times, which differ each time."""
     history = replace(record.history, seconds=[])
     return replace(record, history=history, seconds=0, environment_seconds=0, date="")
 
@@ -90,7 +90,7 @@ def timeless(record: Record) -> Record:
 def test_a_killed_node_costs_no_run_and_doubles_none(
     cluster: Cluster, notes: Path, tmp_path: Path, console: Console
 ) -> None:
-    """Three runs are in their middle on two nodes when one of those is killed."""
+    """Kill one of two nodes while three runs are under way."""
     kwargs = {k: v for k, v in KWARGS.items() if k != "weights"}
     kwargs["task"] = "small_learners:counted_task"
     setting = setting_of("AMC-v0", kwargs, episodes=3)
@@ -119,8 +119,8 @@ def test_a_killed_node_costs_no_run_and_doubles_none(
     found, foreign = store.load()
     assert not foreign
     begun = Counter(int(file.name.split("-")[1]) for file in notes.glob("Wait-*"))
-    assert sorted(begun.values()) == [1, 1, 2]  # the killed node's run, again
-    assert len(list(notes.glob("task-*"))) == 1  # here; the nodes were given it
+    assert sorted(begun.values()) == [1, 1, 2]  # the killed node's run began again
+    assert len(list(notes.glob("task-*"))) == 1  # made here and sent to the nodes
     expected = [timeless(execute(run)) for run in runs]
     assert [timeless(record) for record in sorted(found, key=lambda r: r.run.seed)] == expected
 

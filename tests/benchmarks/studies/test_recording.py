@@ -1,4 +1,4 @@
-"""A loop of one's own takes part in a study; whatever ends it, what was finished is there."""
+"""Recording: a user's own loop joins a study, and finished episodes survive any end of it."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ def test_a_recorded_loop_is_a_run_like_any_other(
     assert main([*command, "--workers", "1"]) == 0
     records, foreign = Store(out).load()
     assert not foreign
-    assert len({record.run.setting for record in records}) == 1  # so they are compared
+    assert len({record.run.setting for record in records}) == 1  # reports compare equal settings
     mine, random = (
         next(r for r in records if r.run.agent == name and r.run.seed == 0)
         for name in ("mine", "random")
     )
-    assert mine.history.channels == random.history.channels  # the same draws
+    assert mine.history.channels == random.history.channels  # both draw the same actions
     assert mine.best.test_accuracy == random.best.test_accuracy
     assert (mine.evaluations, mine.run.setting) == (3, setting_of(ENV, KWARGS, 3))
     assert main(["report", str(out)]) == 0
     assert "| mine | 2 | 3 |" in (out / "report.md").read_text()
     assert main(["compare", str(out), "--out", str(tmp_path / "c"), "--against", "random"]) == 2
-    assert "nothing" in capsys.readouterr().err  # of random weights nobody can lose anything
+    assert "nothing" in capsys.readouterr().err  # a random network has no accuracy to lose
     assert not list(out.glob("*.jsonl"))
 
 
@@ -126,7 +126,7 @@ def test_an_error_leaves_no_result(
     assert main(["publish", str(tmp_path / "x"), "--to", str(tmp_path / "results")]) == 2
     assert "not finished" in capsys.readouterr().err
 
-    with record() as env:  # again, and to the end
+    with record() as env:  # this time to the end
         play(env, 2)
     assert not journals.load(tmp_path / "x")[0]
     assert len(Store(tmp_path / "x").load()[0]) == 1
@@ -152,11 +152,11 @@ def test_finished_records_are_not_overwritten(tmp_path: Path, record: Record) ->
         record(episodes=1)
     env = record(rerun=True)
     play(env, 2)
-    assert path.read_bytes() == before  # until the new one is there
+    assert path.read_bytes() == before  # replaced only by a finished record
     env.close()
     (saved,), _ = Store(tmp_path / "x").load()
     assert saved.evaluations == 2
-    with record(arguments={"rate": 0.1}) as env:  # another agent
+    with record(arguments={"rate": 0.1}) as env:  # other arguments make another agent
         play(env, 1)
     assert str(env.record.run) == "mine(rate=0.1) seed 0"
 
@@ -171,7 +171,7 @@ def test_one_run_is_recorded_once_at_a_time(record: Record) -> None:
         each.close()
 
 
-def test_nothing_finished_leaves_nothing(tmp_path: Path, record: Record) -> None:
+def test_without_a_finished_episode_no_file_is_left(tmp_path: Path, record: Record) -> None:
     env = record()
     env.reset()
     with pytest.warns(UserWarning, match="no episode was finished"):
@@ -223,7 +223,7 @@ print("played", flush=True)
     [
         ("", True, ""),
         ("raise OSError('cable')", False, "OSError: cable"),
-        ("time.sleep(60)", False, ""),  # and killed
+        ("time.sleep(60)", False, ""),  # the test kills it
     ],
 )
 @pytest.mark.thorough
@@ -247,6 +247,6 @@ def test_however_a_script_ends(tmp_path: Path, end: str, finished: bool, error: 
     assert (len(records), len(unfinished)) == ((1, 0) if finished else (0, 1))
     if finished:
         assert records[0].evaluations == 3
-        assert records[0].run.code is not None  # of the script
+        assert records[0].run.code is not None  # the hash of the script
     else:
         assert (unfinished[0].evaluations, unfinished[0].error) == (3, error)

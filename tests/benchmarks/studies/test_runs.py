@@ -1,4 +1,4 @@
-"""Keys: everything that decides an outcome, and nothing else."""
+"""Keys of runs: they hold everything that decides an outcome, and nothing else."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_record_says_how_good_the_plan_is(record: Record) -> None:
     assert list(record.best.kept.values()) in record.history.channels
     assert (record.full.reward_images, record.full.test_images) == (20, 500)
     assert 0 <= record.best.test_accuracy <= 1
-    # Shares of 500 test images, not of the 20 that the search saw.
+    # A fraction of the 500 test images, not of the 20 that the search saw.
     assert (record.best.test_accuracy * 500) == pytest.approx(
         round(record.best.test_accuracy * 500)
     )

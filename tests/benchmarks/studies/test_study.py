@@ -1,4 +1,4 @@
-"""A results folder: what is in it counts only if it is whole, and is not run twice."""
+"""A folder of results: only whole files count, and no finished run is run again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_finished_runs_are_skipped(
     assert complete(runs[:1], store, serial, console)
     before = store.path(runs[0]).read_bytes()
     assert complete(runs, store, serial, console)
-    assert serial.runs == runs  # the first one only once
+    assert serial.runs == runs  # the first one was not run again
     assert store.path(runs[0]).read_bytes() == before
     assert "1 of 2 runs are finished already" in said(console)
 
@@ -102,7 +102,7 @@ def test_plans_that_were_changed_do_not_count(record: Record) -> None:
         Record.from_json(json.dumps({"format": FORMAT, "sha256": checksum} | content))
 
 
-def test_another_setting_in_the_folder_is_said(
+def test_another_setting_in_the_folder_is_reported(
     store: Store, record: Record, serial: Serial, console: Console, said: Said
 ) -> None:
     store.save(record)

@@ -1,4 +1,4 @@
-"""TensorBoard reads from a log what the record says."""
+"""Logs for TensorBoard, which hold what the record says."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_log_holds_the_history(tmp_path: Path, record: Record) -> None:
     assert values("reward") == [0.5, 0.25, 0.5]
     assert values("accuracy") == pytest.approx([0.4, 0.7, 0.6])
     assert values("best/reward") == [0.5, 0.5, 0.5]
-    assert values("best/accuracy") == pytest.approx([0.4, 0.4, 0.4])  # the earliest of equals
+    assert values("best/accuracy") == pytest.approx([0.4, 0.4, 0.4])  # the earlier of two equals
     for name in ("macs", "params"):
         full = getattr(record.full, name)
         assert values(name) == pytest.approx([n / full for n in getattr(history, name)])
@@ -55,7 +55,7 @@ def test_each_record_is_logged_once(tmp_path: Path, record: Record) -> None:
     partial.mkdir(parents=True)
     (partial / "events.out.tfevents.0").write_bytes(b"cut sh")
     store = LoggedStore(tmp_path / "results", tmp_path / "logs")
-    store.prepare()  # of what was there before
+    store.prepare()  # logs the records that are there already
     (file,) = (tmp_path / "logs" / record.run.name).iterdir()
     content = file.read_bytes()
     store.save(record)
@@ -91,7 +91,7 @@ def test_a_run_is_seen_while_it_is_under_way(tmp_path: Path, record: Record) -> 
     store.prepare()
     folder = tmp_path / "logs" / record.run.name
     store.hear(record.run, [episode(1, 0.9)])
-    store.hear(record.run, [episode(1, 0.4), episode(2, 0.8, sigma=0.3)])  # it began anew
+    store.hear(record.run, [episode(1, 0.4), episode(2, 0.8, sigma=0.3)])  # started again
     assert (folder / UNDER_WAY).exists()
     log = EventAccumulator(str(folder)).Reload()
     assert [each.value for each in log.Scalars("best/reward")] == pytest.approx([0.4, 0.8])
@@ -101,7 +101,7 @@ def test_a_run_is_seen_while_it_is_under_way(tmp_path: Path, record: Record) -> 
     assert "_hparams_/session_start_info" in log.summary_metadata
 
     store.save(record)
-    log = read(folder)  # one file, and no mark
+    log = read(folder)  # only one file, and no mark of an unfinished run
     assert len(log.Scalars("macs")) == len(record.history.reward)
     assert [each.step for each in log.Scalars("learner/sigma")] == [2]
 
@@ -118,7 +118,7 @@ def test_a_log_of_a_killed_study_is_written_anew(tmp_path: Path, record: Record)
 
 
 def test_a_learner_tells_of_its_losses_and_its_noise() -> None:
-    """From the learner to the news that a study hears; rules have nothing to tell."""
+    """Follow losses and noise from the learner to a study's events; rules have none."""
     heard: list[dict[str, Any]] = []
     setting = setting_of(ENV, KWARGS, 4)
     for name in ("amc-ddpg", "uniform"):

@@ -14,7 +14,7 @@ from amc_gym.compression.latency.pinning import pinned
 from amc_gym.compression.latency.timing import LatencyError, Timing, measure
 
 UNEVEN = (2_000_000, 2_000_000, 9_000_000, 9_000_000)
-"""Every other pass that is timed takes long: each comes after one that is not."""
+"""Times in ns, of which every other timed pass is long, as an untimed one precedes each."""
 
 
 class Clock:
