@@ -38,7 +38,7 @@ def trained(
     *,
     hyperparams: str | Path = FOLDER,
     changes: Mapping[str, Any] | None = None,
-    tell: Callable[[int], None] = lambda episodes: None,
+    on_episode: Callable[[int], None] = lambda episodes: None,
 ) -> bytes:
     """Train a policy, and return the content of its file.
 
@@ -49,7 +49,7 @@ def trained(
         seed: of contexts, networks, exploration and batches.
         hyperparams: folder of rl_zoo3 files.
         changes: entries of the row with other values.
-        tell: called after each episode with the number of episodes.
+        on_episode: called after each episode with the number of episodes.
 
     Raises:
         ValueError: the algorithm is unknown, the row asks for something that only rl_zoo3 supports,
@@ -65,7 +65,7 @@ def trained(
     make = getattr(stable_baselines3, algorithm.upper())
     model = make(env=around, seed=seed, device="cpu", **arguments(row, around))
     with learner_threads():
-        model.learn(episodes * LONGEST, callback=Episodes(episodes, tell), log_interval=None)
+        model.learn(episodes * LONGEST, callback=Episodes(episodes, on_episode), log_interval=None)
     features = env.observation_space.shape
     assert features is not None
     given = Trained(env.given.observation, env.given.action_mode, *features)
@@ -77,15 +77,15 @@ class Episodes(BaseCallback):
 
     Args:
         most: number of episodes.
-        tell: called after each episode with the number of episodes.
+        on_episode: called after each episode with the number of episodes.
     """
 
-    def __init__(self, most: int, tell: Callable[[int], None]) -> None:
+    def __init__(self, most: int, on_episode: Callable[[int], None]) -> None:
         super().__init__()
-        self.most, self.done, self._tell = most, 0, tell
+        self.most, self.done, self._on_episode = most, 0, on_episode
 
     def _on_step(self) -> bool:
         if ended := int(self.locals["dones"].sum()):
             self.done += ended
-            self._tell(min(self.done, self.most))
+            self._on_episode(min(self.done, self.most))
         return self.done < self.most

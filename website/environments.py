@@ -12,7 +12,7 @@ from PIL import Image
 
 from amc_gym._utils.options import markdown
 from amc_gym.cli.catalogue import UNIT, unit_rows
-from amc_gym.compression.cost import RESOURCES, TOLD
+from amc_gym.compression.cost import REPORTED, RESOURCES
 from amc_gym.registration import IDS, SUITES
 from amc_gym.suites.context import Context
 from amc_gym.suites.suite import Suite
@@ -185,11 +185,11 @@ def _more(cls: str) -> str:
 
 
 def _macs(env: Any) -> str:
-    return f"{RESOURCES[TOLD[0]].of_channels(env.engine.graph).full:,}"
+    return f"{RESOURCES[REPORTED[0]].of_channels(env.engine.graph).full:,}"
 
 
 def _params(env: Any) -> str:
-    return f"{RESOURCES[TOLD[1]].of_channels(env.engine.graph).full:,}"
+    return f"{RESOURCES[REPORTED[1]].of_channels(env.engine.graph).full:,}"
 
 
 def _kept(env: Any) -> str:

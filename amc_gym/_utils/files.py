@@ -176,8 +176,8 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = error.filename
-        if error.errno is None or (told is not None and not str(told).endswith(PARTIAL)):
+        name = error.filename
+        if error.errno is None or (name is not None and not str(name).endswith(PARTIAL)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

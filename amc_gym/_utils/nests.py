@@ -146,16 +146,16 @@ def called(network: nn.Module, inputs: Nest, *others: Any) -> Any:
     return network(inputs, *others)
 
 
-def told(nest: Nest) -> str:
+def shape_text(nest: Nest) -> str:
     """Return shapes for messages: "(2, 3, 8, 8)", or "{'left': (2, 4), 'right': (2, 4)}"."""
     if isinstance(nest, Tensor):
         return str(tuple(nest.shape))
     if isinstance(nest, Mapping):
-        return "{" + ", ".join(f"{key!r}: {told(value)}" for key, value in nest.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {shape_text(value)}" for key, value in nest.items()) + "}"
     if isinstance(nest, tuple):
-        return "(" + ", ".join(map(told, nest)) + ")"
+        return "(" + ", ".join(map(shape_text, nest)) + ")"
     if isinstance(nest, list):
-        return f"a list of {len(nest)}" + (f", the first {told(nest[0])}" if nest else "")
+        return f"a list of {len(nest)}" + (f", the first {shape_text(nest[0])}" if nest else "")
     return type(nest).__name__
 
 

@@ -6,11 +6,11 @@ from rich.table import Table
 from torch import Tensor
 
 from amc_gym._utils.names import printable
-from amc_gym._utils.nests import told
+from amc_gym._utils.nests import shape_text
 from amc_gym.cli.commands import Info, List
 from amc_gym.cli.console import say
 from amc_gym.cli.opening import opened_task
-from amc_gym.compression.cost import RESOURCES, TOLD
+from amc_gym.compression.cost import REPORTED, RESOURCES
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.engine.cache import engines
 from amc_gym.registration import IDS
@@ -43,10 +43,10 @@ def info(command: Info) -> None:
     for row in unit_rows(graph):
         table.add_row(*row)
     say(table)
-    macs, params = (RESOURCES[name].of_channels(graph) for name in TOLD)
+    macs, params = (RESOURCES[name].of_channels(graph) for name in REPORTED)
     say(f"whole network: {macs.full:,} MACs, {params.full:,} parameters")
     shape = tuple(task.example.shape[1:]) if isinstance(task.example, Tensor) else None
-    what = f"inputs: {told(task.example)}" if shape is None else f"images: {shape}"
+    what = f"inputs: {shape_text(task.example)}" if shape is None else f"images: {shape}"
     say(f"{what}, {len(task.reward):,} of them for the reward")
     say("A unit's figures are sums over all layers that touch it; a layer may touch two units.")
     for name, reason in graph.fixed.items():
@@ -55,7 +55,7 @@ def info(command: Info) -> None:
 
 def unit_rows(graph: ChannelGraph) -> list[tuple[str, ...]]:
     """Return the row of each unit: name, channels, layers, and costs with their shares."""
-    costs = [RESOURCES[name].of_channels(graph) for name in TOLD]
+    costs = [RESOURCES[name].of_channels(graph) for name in REPORTED]
     touched = [dict(zip(c.names, c.per_layer(graph.full).tolist(), strict=True)) for c in costs]
     rows = []
     for unit in graph.units:

@@ -40,8 +40,8 @@ def printer(*, markup: bool = True) -> Console:
     Args:
         markup: whether [bold] and the like in the output are instructions for rich.
     """
-    told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if told else WIDTH, markup=markup, emoji=markup)
+    known_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known_width else WIDTH, markup=markup, emoji=markup)
 
 
 def say(what: str | Table) -> None:

@@ -71,11 +71,11 @@ def _state(extra: str, packages: list[str]) -> str:
 def machine() -> list[tuple[str, str]]:
     """Return the processor, memory, threads and devices."""
     chosen = device_of("auto")
-    told = os.environ.get("OMP_NUM_THREADS")
+    limit = os.environ.get("OMP_NUM_THREADS")
     rows = [
         ("processor", f"{processor()}, {cores()} cores"),
         ("free memory", _bytes(free_memory())),
-        ("threads", f"{torch.get_num_threads()}, OMP_NUM_THREADS {told or 'not set'}"),
+        ("threads", f"{torch.get_num_threads()}, OMP_NUM_THREADS {limit or 'not set'}"),
         ("device", f'"auto" is {chosen}, bf16 {"fast" if has_bf16(chosen) else "slow"}'),
     ]
     for number in range(torch.cuda.device_count()):

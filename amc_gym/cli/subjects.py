@@ -92,9 +92,9 @@ def _options() -> type:
         kinds = WORDS | _plain_kinds(cls)
         for option in options_of(cls):
             choices = "|".join(option.names) if option.name in NAMED else None
-            told = tyro.conf.arg(help=option.meaning, metavar=choices)
-            helped = Annotated[kinds[option.name], told]
-            typed.append((option.name, helped, field(default=option.default)))
+            argument = tyro.conf.arg(help=option.meaning, metavar=choices)
+            annotated = Annotated[kinds[option.name], argument]
+            typed.append((option.name, annotated, field(default=option.default)))
     return make_dataclass("Options", typed, frozen=True)
 
 

@@ -164,7 +164,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Told:
+class WidthAttribute:
     """A module with an attribute that must be set to the number of channels.
 
     Attributes:
@@ -246,7 +246,7 @@ class ChannelGraph:
     fixed: dict[str, str] = field(default_factory=dict)  # name of what cannot be pruned -> reason
     remaps: tuple[Remap, ...] = ()  # maps from one unit to another
     parameters: tuple[Parameter, ...] = ()  # all tensors with prunable channels
-    told: tuple[Told, ...] = ()
+    width_attributes: tuple[WidthAttribute, ...] = ()
     constants: Constants = Constants()  # frozen
     products: tuple[Product, ...] = ()  # outside of layers
     multiplied: tuple[int, ...] = ()  # units that are summed over without a layer's weight
@@ -269,5 +269,7 @@ class ChannelGraph:
             for parameter in self.parameters
             if not any(module in gone for module, _ in parameter.owners)
         )
-        told = tuple(each for each in self.told if each.module not in gone)
-        return replace(self, layers=layers, units=units, parameters=parameters, told=told)
+        attributes = tuple(each for each in self.width_attributes if each.module not in gone)
+        return replace(
+            self, layers=layers, units=units, parameters=parameters, width_attributes=attributes
+        )

@@ -105,8 +105,8 @@ def slim(
     for module in small.modules():
         if isinstance(module, WEIGHTED):
             describe(module, _outputs_per_input(module))
-    for told in graph.told:
-        tell(small.get_submodule(told.module), len(told.axis.kept(kept)), told.attribute)
+    for each in graph.width_attributes:
+        set_width(small.get_submodule(each.module), len(each.axis.kept(kept)), each.attribute)
     for remap in graph.remaps:
         remap.slim(small, kept)
     return small
@@ -141,7 +141,7 @@ def _outputs_per_input(module: nn.Module) -> int:
     return module.out_channels // module.in_channels if depthwise else 0
 
 
-def tell(module: nn.Module, channels: int, attribute: str = "") -> None:
+def set_width(module: nn.Module, channels: int, attribute: str = "") -> None:
     """Set the number of channels that a module stores, in place.
 
     Args:

@@ -14,7 +14,7 @@ from torch import nn
 
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.machine import device_of
-from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
+from amc_gym.compression.cost import REPORTED, RESOURCES, Cost, ResourceLike, resource_of
 from amc_gym.compression.evaluation.batch_size import batch_size, plans_per_pass
 from amc_gym.compression.evaluation.evaluator import (
     PRECISIONS,
@@ -211,7 +211,7 @@ class Engine:
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """Cost models "macs" and "params", which every plan states."""
-        return {name: self.pruning.cost(RESOURCES[name]) for name in TOLD}
+        return {name: self.pruning.cost(RESOURCES[name]) for name in REPORTED}
 
     @property
     def evaluation(self) -> str:

@@ -62,7 +62,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self.arguments = tuple(arguments)
         self._problem: Problem | None = None
         self._viewer: Paced | None = None
-        self._told: dict[str, Any] = {}
+        self._drawn_info: dict[str, Any] = {}
         self._executed: list[int] | None = None
         self._plan: CompressionPlan | None = None
         # The action that `execute` is about to take, and the count that it stands for: in some
@@ -142,11 +142,11 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
             seed = whole("seed", seed, at_least=0, otherwise=" or None")
         found = reset_options(options, self.arguments, known=self.problems.options)
         super().reset(seed=seed)
-        self._problem, self._told = self.problems.draw(found, self)
+        self._problem, self._drawn_info = self.problems.draw(found, self)
         self._executed = []
         self._plan = None
         self._view()
-        return self._problem.observation.observe(()), dict(self._told)
+        return self._problem.observation.observe(()), dict(self._drawn_info)
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Decide the sparsity of the next unit.
@@ -200,8 +200,9 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         if env.unwrapped is not self:
             raise ValueError("through must be this environment with its wrappers, not another one")
         self.budget.check(counts)
-        again: dict[str, Any] = {"options": self.problems.again(self._told)}
-        env.reset(**again if again["options"] else {})
+        options = self.problems.redraw_options(self._drawn_info)
+        again: dict[str, Any] = {"options": options} if options else {}
+        env.reset(**again)
         reward: Any = 0.0
         info: dict[str, Any] = {}
         for t, count in enumerate(counts):
@@ -248,7 +249,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         """Return reward and info of the last step, given its plan's score in ``found``."""
         assert self._executed is not None
         reward, info, self._plan = self.problem.finish(self._executed, found)
-        return reward, info | self._told
+        return reward, info | self._drawn_info
 
     def render(self) -> Any:
         """Return the episode so far: a table as text, or a picture, (400, 600, 3) uint8.

@@ -14,7 +14,7 @@ from amc_gym.engine.engine import Engine
 from amc_gym.tasks.task import CompressionTask
 
 
-def told_costs(engine: Engine, budgeted: Cost, latency: LatencyCost | None) -> dict[str, Cost]:
+def reported_costs(engine: Engine, budgeted: Cost, latency: LatencyCost | None) -> dict[str, Cost]:
     """Return the costs that plans and infos state: field of ``Measured`` -> its cost model.
 
     Args:
@@ -22,12 +22,12 @@ def told_costs(engine: Engine, budgeted: Cost, latency: LatencyCost | None) -> d
         budgeted: cost in the budget's resource.
         latency: latency model, if latency is measured.
     """
-    told: dict[str, Cost] = dict(engine.costs)
+    costs: dict[str, Cost] = dict(engine.costs)
     if latency is not None:
-        told["latency_ns"] = latency
-    if budgeted not in told.values():
-        told["cost"] = budgeted
-    return told
+        costs["latency_ns"] = latency
+    if budgeted not in costs.values():
+        costs["cost"] = budgeted
+    return costs
 
 
 def finished_plan(
@@ -43,7 +43,7 @@ def finished_plan(
     Args:
         task: what was compressed.
         engine: of the environment.
-        costs: see ``told_costs``.
+        costs: see ``reported_costs``.
         options: with defaults resolved.
         counts: of each unit.
         found: score on the reward images.
@@ -67,7 +67,7 @@ def terminal_info(plan: CompressionPlan, costs: Mapping[str, Cost]) -> dict[str,
 
     Args:
         plan: of the episode.
-        costs: see ``told_costs``.
+        costs: see ``reported_costs``.
     """
     found = {name: getattr(plan.measured, name) for name in costs}
     ratios = {

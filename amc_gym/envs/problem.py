@@ -20,7 +20,7 @@ from amc_gym.engine.engine import Engine
 from amc_gym.envs.actions import ACTION_MODES
 from amc_gym.envs.allocation import Allocation
 from amc_gym.envs.budget import Budget
-from amc_gym.envs.finished import finished_plan, terminal_info, told_costs
+from amc_gym.envs.finished import finished_plan, reported_costs, terminal_info
 from amc_gym.envs.options import DEFAULT, LATENCY, PAPER, EnvOptions
 from amc_gym.envs.rewards import References
 from amc_gym.envs.sparsity import per_unit
@@ -73,7 +73,7 @@ class Problem:
             if latency and options.resource_name == LATENCY
             else engine.cost(options.resource)
         )
-        self.costs = told_costs(engine, self.cost, latency)
+        self.costs = reported_costs(engine, self.cost, latency)
         self.options = self._resolved()
         self.budget = self._budget()
         self.allocation = Allocation(engine, self.cost, self.budget)
@@ -208,7 +208,7 @@ class Problems(Protocol):
         """Return the problem of every ``reset`` without options; None if it is drawn."""
         ...
 
-    def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def redraw_options(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Return options of ``reset`` that draw the problem again that ``info`` described."""
         ...
 
@@ -237,9 +237,9 @@ class OneNetwork:
         """Return the first problem."""
         return self.first
 
-    def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def redraw_options(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Return the budget, if the episode had another one."""
-        return dict(told)
+        return dict(info)
 
     def _at(self, options: EnvOptions) -> Problem:
         first, ratio = self.first, options.preserve_ratio

@@ -204,7 +204,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
             seen = problem.observation.observe_all(np.column_stack((executed, kept)))
             _put(observations, members, seen)
             if executed.shape[1] + 1 < len(problem):
-                self._tell(infos, members, problem, kept)
+                self._add_decisions(infos, members, problem, kept)
             else:
                 terminations[members] = True
                 self._finish(infos, members, problem, observations, rewards)
@@ -230,7 +230,7 @@ class AMCVectorEnv(PlainSpec, SyncVectorEnv):  # pyright: ignore[reportIncompati
                 raise type(error)(f"sub-environment {i}: {error}") from None
         return ratios
 
-    def _tell(
+    def _add_decisions(
         self, infos: dict[str, Any], members: Sequence[int], problem: Problem, kept: np.ndarray
     ) -> None:
         """Add the info about what ``members`` decided last, see `Problem.decided`."""

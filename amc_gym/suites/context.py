@@ -9,7 +9,7 @@ from pathlib import Path
 from amc_gym._utils.arguments import described, shown
 from amc_gym._utils.names import choose, printable
 from amc_gym._utils.own_code import is_code, qualified
-from amc_gym.compression.cost import TOLD
+from amc_gym.compression.cost import REPORTED
 from amc_gym.compression.pruning import PRUNINGS
 from amc_gym.envs.budget import share_to_keep
 from amc_gym.envs.options import DEFAULT
@@ -51,7 +51,7 @@ class Context:
 
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)
-        put("resource", choose("resource of a context", self.resource, TOLD))
+        put("resource", choose("resource of a context", self.resource, REPORTED))
         put("granularity", choose("granularity", self.granularity, PRUNINGS))
         if isinstance(self.preserve_ratio, str):
             choose("preserve_ratio", self.preserve_ratio, (DEFAULT,))

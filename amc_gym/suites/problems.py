@@ -51,17 +51,17 @@ class SuiteProblems:
     def draw(self, options: Mapping[str, Any], source: Source) -> tuple[Problem, dict[str, Any]]:
         """Return the problem of a context, with the name and budget that ``info`` reports."""
         problem = self._problem(self._chosen(options, source))
-        told = {name: problem.options[name] for name in ("context", "preserve_ratio")}
-        return problem, told
+        info = {name: problem.options[name] for name in ("context", "preserve_ratio")}
+        return problem, info
 
     def only(self) -> Problem | None:
         """Return the problem of a suite with a single context, otherwise ``None``."""
         contexts = self.suite.contexts
         return self._problem(contexts[0]) if len(contexts) == 1 else None
 
-    def again(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def redraw_options(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Return the reset options that repeat an episode: the name of its context."""
-        return {"context": told["context"]} if told else {}
+        return {"context": info["context"]} if info else {}
 
     def _chosen(self, options: Mapping[str, Any], source: Source) -> Context:
         if "context" in options:

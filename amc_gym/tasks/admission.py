@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from amc_gym._utils.arguments import described
 from amc_gym._utils.grad_mode import recording
-from amc_gym._utils.nests import Nest, called, leaves, mapped, samples, take, told
+from amc_gym._utils.nests import Nest, called, leaves, mapped, samples, shape_text, take
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
 WRAPPERS["DistributedDataParallel"] = "module"
@@ -203,7 +203,7 @@ def classes_of(model: nn.Module, images: Nest, name: str = "model") -> int:
             gives different outputs for the same input.
     """
     n, one = samples(images), take(images, slice(1))
-    _logits(answer(model, one, f"on one image of shape {told(one)}", name), 1, name)
+    _logits(answer(model, one, f"on one image of shape {shape_text(one)}", name), 1, name)
     logits = _logits(answer(model, images, f"on {n} images", name), n, name)
     if not logits.isfinite().all():
         raise ValueError(

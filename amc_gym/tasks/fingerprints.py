@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from amc_gym._utils.nests import Nest, leaves, placed, told
+from amc_gym._utils.nests import Nest, leaves, placed, shape_text
 from amc_gym.compression.tracing.part import at_part
 
 DIGITS = {torch.float64: 8, torch.float32: 3}
@@ -59,7 +59,9 @@ def of_outputs(model: nn.Module, inputs: Nest, part: str = "") -> str:
         except RuntimeError:  # the network itself makes float32 tensors
             continue
     else:
-        raise ValueError(f"{type(model).__name__} does not run on images of shape {told(inputs)}")
+        raise ValueError(
+            f"{type(model).__name__} does not run on images of shape {shape_text(inputs)}"
+        )
     digest = hashlib.sha256()
     for output in leaves(outputs):
         if output.numel():

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from amc_gym._utils.grad_mode import recording
-from amc_gym._utils.nests import Nest, leaves, mapped, placed, samples, told
+from amc_gym._utils.nests import Nest, leaves, mapped, placed, samples, shape_text
 from amc_gym.compression.evaluation.scoring import finished
 from amc_gym.tasks.admission import answer, refuse_chance
 from amc_gym.tasks.gathering import Data
@@ -82,7 +82,7 @@ def answered(model: nn.Module, inputs: Nest) -> Any:
     Raises:
         ValueError: it does not run, or its outputs are random, NaN or infinite.
     """
-    what = f"on samples of shape {told(inputs)}"
+    what = f"on samples of shape {shape_text(inputs)}"
     outputs = answer(model, inputs, what)
     if not leaves(outputs):
         raise ValueError(
@@ -107,7 +107,7 @@ def _tried(
     except Exception as error:  # a user's function may raise anything
         raise ValueError(
             f"the score {objective.name!r} fails on the {name} samples: {error} (outputs are "
-            f"{told(outputs)}, targets {told(targets)})"
+            f"{shape_text(outputs)}, targets {shape_text(targets)})"
         ) from error
 
 
@@ -126,8 +126,8 @@ def _check_loss(objective: Objective, model: nn.Module, inputs: Nest, targets: N
             loss = objective.loss(objective.answers(copied, inputs, targets), targets)
         except Exception as error:
             raise ValueError(
-                f"the loss fails on the reward samples: {error} (inputs are {told(inputs)}, "
-                f"targets {told(targets)})"
+                f"the loss fails on the reward samples: {error} (inputs are {shape_text(inputs)}, "
+                f"targets {shape_text(targets)})"
             ) from error
         if not math.isfinite(float(loss.detach())):
             raise ValueError(

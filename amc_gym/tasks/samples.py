@@ -15,7 +15,7 @@ from torch import Tensor
 from amc_gym._utils.arguments import described, whole
 from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym._utils.machine import device_of
-from amc_gym._utils.nests import Nest, leaves, nbytes, placed, samples, take, told
+from amc_gym._utils.nests import Nest, leaves, nbytes, placed, samples, shape_text, take
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +66,7 @@ class Samples:
         return samples(self.targets)
 
     def __repr__(self) -> str:
-        return f"Samples({len(self)}, inputs {told(take(self.inputs, slice(1)))})"
+        return f"Samples({len(self)}, inputs {shape_text(take(self.inputs, slice(1)))})"
 
     def batch(self, chosen: slice | Tensor) -> Nest:
         """Return some of the inputs, by a slice or a tensor of indices."""

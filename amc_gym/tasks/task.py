@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from amc_gym._utils.arguments import described, real, shown, whole
 from amc_gym._utils.grad_mode import recorded
-from amc_gym._utils.nests import Nest, placed, samples, told
+from amc_gym._utils.nests import Nest, placed, samples, shape_text
 from amc_gym.tasks.admission import admitted, classes_of
 from amc_gym.tasks.fingerprints import of_logits, of_outputs, of_weights
 from amc_gym.tasks.fitting import check_targets, fitted
@@ -145,7 +145,7 @@ class CompressionTask:
             return
         labels = split.targets_of(slice(None))
         if not (isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()):
-            raise ValueError(f"the {name} targets must be classes, (N,), not {told(labels)}")
+            raise ValueError(f"the {name} targets must be classes, (N,), not {shape_text(labels)}")
         if labels.min() < 0 or labels.max() >= self.classes:
             raise ValueError(
                 f"the {name} split has labels {int(labels.min())}..{int(labels.max())}, but the "

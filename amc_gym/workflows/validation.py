@@ -12,7 +12,7 @@ from typing import Any
 from amc_gym._utils import documents
 from amc_gym._utils.names import choose, printable
 from amc_gym._utils.own_code import is_code
-from amc_gym.compression.cost import RESOURCES, TOLD, Cost, ResourceLike, resource_of
+from amc_gym.compression.cost import REPORTED, RESOURCES, Cost, ResourceLike, resource_of
 from amc_gym.compression.evaluation.batch_size import batch_size
 from amc_gym.compression.evaluation.evaluator import PRECISIONS
 from amc_gym.compression.graph import ChannelGraph
@@ -119,7 +119,7 @@ def validate(
     costs = dict(_known_costs(task, graph, plan, resource, latency_table))
     found |= {name: cost.total(plan.counts) for name, cost in costs.items()}
     full: dict[str, float] = {name: cost.full for name, cost in costs.items()}
-    for name in TOLD:
+    for name in REPORTED:
         given = given_to(task.model, task.part, task.example)
         counted = RESOURCES[name], channels, given
         found[name] = _whole(pruning.count(network.get_submodule(task.part), *counted))
@@ -248,7 +248,7 @@ def _cached(fingerprint: str) -> LatencyTable | None:
 
 def _false_counts(measured: Measured, found: Mapping[str, float]) -> Iterator[str]:
     """Yield costs that are not whole numbers or differ from what was found."""
-    for name in (*TOLD, *UNKNOWN):
+    for name in (*REPORTED, *UNKNOWN):
         claim = getattr(measured, name)
         if name not in found:
             if claim is not None and not (type(claim) is int and claim > 0):

@@ -15,7 +15,7 @@ from benchmarks.comparison.scores import POINTS, Scores
 from benchmarks.reports.ends import name_ends
 from benchmarks.reports.escaping import picture_text
 from benchmarks.reports.figures import FAINT, STYLE, new_figure, save_picture
-from benchmarks.reports.looks import GREY, REST, looks_of, told
+from benchmarks.reports.looks import GREY, REST, looks_of, with_colours
 from benchmarks.reports.statistics import Estimate
 
 PANEL = 3.3
@@ -76,7 +76,8 @@ def _intervals(
 def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
     everything = np.concatenate([part for each in scores for part in each.reward])
     grid = np.linspace(max(FLOOR, everything.min()), everything.max(), 200)
-    coloured = told([each.agent for each in scores])  # ends coincide: only these have names here
+    # Ends of lines coincide, so only agents with colours are drawn and named.
+    coloured = with_colours([each.agent for each in scores])
     for each in (each for each in scores if each.agent in coloured):
         colour, dashes = looks[each.agent]
         profile = performance_profile(each.reward, grid)
@@ -93,7 +94,7 @@ def _profiles(axes: Axes, scores: Sequence[Scores], looks: dict) -> None:
 
 def _curves(axes: Axes, scores: Sequence[Scores], curves: dict[str, Estimate], looks: dict) -> None:
     share = np.arange(1, POINTS + 1)
-    coloured = told([each.agent for each in scores])
+    coloured = with_colours([each.agent for each in scores])
     rest = {each.agent: curves[each.agent].value for each in scores if each.agent not in coloured}
     for values in rest.values():
         axes.plot(share, values, color=REST, linewidth=1)

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.reports.statistics import best_so_far, iqm
 from benchmarks.studies.records import Record
-from benchmarks.studies.runs import BenchmarkError, Setting, told_apart
+from benchmarks.studies.runs import BenchmarkError, Setting, distinguished
 
 ZERO = "uniform"
 SCORED = ("accuracy", "score", "relative")
@@ -65,7 +65,7 @@ def scores_of(records: Iterable[Record]) -> tuple[list[Scores], list[Setting], l
     """
     tasks: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     records = list(records)
-    runs = told_apart(record.run for record in records)
+    runs = distinguished(record.run for record in records)
     for record in records:
         tasks[record.run.setting][runs[record.run].label].append(record)
     settings = sorted(tasks, key=lambda setting: (setting.env, setting.digest))

@@ -149,12 +149,12 @@ def _table(found: Sequence[Row], submissions: Mapping[str, PolicySubmission]) ->
     entries.sort(key=lambda entry: -float(entry[1][1].value))
     lines, rank = [], 0
     for (agent, policy), each in entries:
-        told = [cell(each.get(n)) for n in SHOWN]
+        figures = [cell(each.get(n)) for n in SHOWN]
         if policy:
             rank, said = rank + 1, submissions[policy]
             link = markdown_link(said.name, f"{quote(policy)}/policy.json")
-            lines.append([str(rank), link, ", ".join(said.authors), said.loader, *told])
+            lines.append([str(rank), link, ", ".join(said.authors), said.loader, *figures])
         else:
-            lines.append(["", agent, "", "", *told])
+            lines.append(["", agent, "", "", *figures])
     header = ["rank", "policy", "authors", "loader", *(f"after {n}" for n in SHOWN)]
     return markdown(header, lines, words=4)

@@ -19,7 +19,7 @@ from PIL import Image
 from amc_gym._utils.files import replacing
 from benchmarks.reports.ends import name_ends
 from benchmarks.reports.escaping import picture_text
-from benchmarks.reports.looks import GREY, REST, looks_of, told
+from benchmarks.reports.looks import GREY, REST, looks_of, with_colours
 from benchmarks.reports.statistics import Row
 
 FAINT = "#E6E6E6"
@@ -54,13 +54,13 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
     """Draw the best reward so far against evaluations: IQM over seeds and its interval as a band.
 
     Args:
-        rows: one per agent; the best ``TOLD`` have colours, the others are grey.
+        rows: one per agent; the best ``COLOURED`` have colours, the others are grey.
         path: the PNG to write.
         title: what was searched.
         reward: what the reward is.
     """
     ordered = sorted(rows, key=lambda row: -row.curve.value[-1])
-    coloured = told([row.agent for row in ordered])
+    coloured = with_colours([row.agent for row in ordered])
     rest = [row for row in ordered if row.agent not in coloured]
     limits, last = frame(rows), max(2, len(rows[0].curve.value))
     with mpl.rc_context(STYLE):

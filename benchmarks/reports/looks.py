@@ -55,7 +55,7 @@ GREY = "#555555"
 REST = "#B8BEC6"
 """Colour of all further curves in a panel."""
 
-TOLD = 8
+COLOURED = 8
 """Number of curves in a panel with their own colour and a legend entry; more is confusing."""
 
 Look = tuple[str, Any]
@@ -103,9 +103,9 @@ def marker_of(look: Look) -> dict[str, Any]:
     return {"marker": MARKERS[later], "color": colour, "markerfacecolor": face}
 
 
-def told(best_first: Sequence[str]) -> list[str]:
+def with_colours(best_first: Sequence[str]) -> list[str]:
     """Return the agents that have a colour in a panel: the best ones, and the paper's own."""
-    named = list(best_first[:TOLD])
+    named = list(best_first[:COLOURED])
     if "amc-ddpg" in best_first and "amc-ddpg" not in named:
         named[-1] = "amc-ddpg"
     return named

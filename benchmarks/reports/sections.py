@@ -11,7 +11,7 @@ from benchmarks.machine import described
 from benchmarks.reports.statistics import Estimate, Row, rows_of
 from benchmarks.studies.journals import Journal
 from benchmarks.studies.records import Record
-from benchmarks.studies.runs import Setting, told_apart
+from benchmarks.studies.runs import Setting, distinguished
 
 REWARDS: dict[str, str] = {
     "score": "score on the reward images",
@@ -50,7 +50,7 @@ class Section:
 def sections_of(records: Sequence[Record]) -> list[Section]:
     """Return the settings in order of environment and evaluations, each with its runs."""
     settings = dict.fromkeys(record.run.setting for record in records)
-    runs = told_apart(record.run for record in records)
+    runs = distinguished(record.run for record in records)
     records = [replace(record, run=runs[record.run]) for record in records]
     sections = []
     for setting in sorted(settings, key=lambda s: (s.env, s.episodes, s.digest)):

@@ -94,23 +94,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         console.print(baselines.comparison(ratios, baselines.read()))
         where = described(machine())
         threads = f"{torch.get_num_threads()} torch thread(s)"
-        told = f"this run: {where}; {threads}; torch {versions()['torch']}"
-        console.print(told)
+        circumstances = f"this run: {where}; {threads}; torch {versions()['torch']}"
+        console.print(circumstances)
         if (out := config.getoption("--out")) is not None:
-            report.keep(out / "speed", "Speed", _markdown(config, told), _document(config))
+            report.keep(out / "speed", "Speed", _markdown(config, circumstances), _document(config))
         if config.getoption("--update-baselines"):
             baselines.update(baselines.Baselines(machine(), versions(), ratios))
             console.print(f"[bold]{baselines.PATH} holds these figures now")
 
 
-def _markdown(config: pytest.Config, told: str) -> list[str]:
+def _markdown(config: pytest.Config, circumstances: str) -> list[str]:
     """Return all tables of the run, one below the other."""
     named = [
         [name, f"{figure:.3g} {unit}", "" if most is None else f"≤ {most:g} {unit}"]
         for name, figure in config.stash[FIGURES].items()
         for most, unit in [WANTED[name]]
     ]
-    lines = [told, "", "## Single figures", "", *markdown(["", "measured", "wanted"], named)]
+    lines = [
+        circumstances,
+        "",
+        "## Single figures",
+        "",
+        *markdown(["", "measured", "wanted"], named),
+    ]
     for title, rows in config.stash[ROWS].items():
         if rows:
             lines += ["", f"## {title}", "", *tables.markdown(title, rows)]

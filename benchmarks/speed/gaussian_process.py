@@ -22,7 +22,7 @@ from benchmarks.reports.sections import interval
 from benchmarks.reports.statistics import estimate
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.clocked import Clocked
-from benchmarks.speed.report import tell
+from benchmarks.speed.report import report_table
 from benchmarks.speed.timing import clock
 
 EVERY = 100
@@ -74,10 +74,10 @@ def main(options: Options) -> None:
         for name, of in runs.items()
     }
     figures = {"evaluations": marks, "runs": shown}
-    tell("A long search by a Gaussian process", markdown(header, rows), where, out, figures)
+    report_table("A long search by a Gaussian process", markdown(header, rows), where, out, figures)
 
 
-def _run(options: Options, seed: int, frugal: bool, told: Any) -> dict[str, list[float]]:
+def _run(options: Options, seed: int, frugal: bool, on_evaluated: Any) -> dict[str, list[float]]:
     """Return the agent's own seconds and the best reward after each evaluation of a run."""
     env = Clocked(gym.make(options.env, disable_env_checker=True))
     agent, now = agents.make("gp", env, seed), clock()
@@ -91,7 +91,7 @@ def _run(options: Options, seed: int, frugal: bool, told: Any) -> dict[str, list
     def on_episode(episode: agents.Episode) -> None:
         seconds.append(now() - began - env.seconds)
         rewards.append(max(episode.reward, *rewards[-1:]) if rewards else episode.reward)
-        told(episode)
+        on_evaluated(episode)
 
     agent.learn(options.evaluations, on_episode=on_episode)
     return {"seconds": seconds, "rewards": rewards}

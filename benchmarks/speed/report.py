@@ -12,7 +12,7 @@ from amc_gym._utils.files import write_json, write_whole
 from benchmarks.machine import machine, versions
 
 
-def tell(
+def report_table(
     title: str, table: Sequence[str], where: str, path: Path | None, figures: dict[str, Any]
 ) -> None:
     """Print a table, and write it to a file if requested.

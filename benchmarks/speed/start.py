@@ -17,7 +17,7 @@ import tyro
 
 from amc_gym._utils.progress import counter
 from benchmarks.reports.tables import markdown
-from benchmarks.speed.report import tell
+from benchmarks.speed.report import report_table
 from benchmarks.speed.timing import cpu_seconds
 
 TORCH = "import torch"
@@ -69,7 +69,7 @@ def main(options: Options) -> None:
     header = ("", "CPU time, s", "elapsed, s", "least elapsed, s", "CPU time / that of PyTorch")
     where = f"Medians of {options.rounds} rounds by turns; ratios within rounds."
     out = options.out and options.out / "start"
-    tell("Starting", markdown(header, rows), where, out, {"cpu": cpu, "elapsed": wall})
+    report_table("Starting", markdown(header, rows), where, out, {"cpu": cpu, "elapsed": wall})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from amc_gym.engine.cache import engines
 from amc_gym.engine.latency import workload_of
 from amc_gym.zoo.resolving import resolve
 from benchmarks.reports.tables import markdown
-from benchmarks.speed.report import tell
+from benchmarks.speed.report import report_table
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def main(options: Options) -> None:
     out = options.out and options.out / "steps"
     taken = {f"{share} {offset:+d}": t.rounds.tolist() for (share, offset), t in timings.items()}
     figures = {"device": str(subject.device), "rounds": taken}
-    tell("Steps of a runtime", lines, where, out, figures)
+    report_table("Steps of a runtime", lines, where, out, figures)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from amc_gym.compression.tracing import trace
 from amc_gym.compression.tracing.assembly import assemble
 from amc_gym.compression.tracing.tracer import record
 from benchmarks.reports.tables import markdown
-from benchmarks.speed.report import tell
+from benchmarks.speed.report import report_table
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def main(options: Options) -> None:
     header = ["network", "forward pass, s", "traced, s", "wanted, s", "verified as well, s"]
     where = f"One image of {options.side} x {options.side}; least of {options.rounds} rounds."
     out = options.out and options.out / "tracing"
-    tell("Tracing", markdown(header, rows), where, out, {"seconds": figures})
+    report_table("Tracing", markdown(header, rows), where, out, {"seconds": figures})
 
 
 def _times(model: nn.Module, image: torch.Tensor, rounds: int) -> tuple[float, float, float]:

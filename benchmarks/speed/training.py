@@ -24,7 +24,7 @@ from amc_gym.zoo import models
 from benchmarks.machine import described, machine
 from benchmarks.reports.tables import markdown
 from benchmarks.speed.cases import seeded
-from benchmarks.speed.report import tell
+from benchmarks.speed.report import report_table
 from benchmarks.speed.timing import elapsed
 
 IMAGES = 45_000
@@ -130,7 +130,7 @@ def main(options: Options) -> None:
     lines = markdown(COLUMNS, [figure.cells(options.batch_size) for figure in figures])
     where = f"Batches of {options.batch_size}; {described(machine())}; torch {torch.__version__}."
     out = options.out and options.out / "training"
-    tell("Training steps", lines, where, out, {"figures": [*map(asdict, figures)]})
+    report_table("Training steps", lines, where, out, {"figures": [*map(asdict, figures)]})
 
 
 if __name__ == "__main__":

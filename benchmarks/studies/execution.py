@@ -162,7 +162,7 @@ def _by_agent(names: list[str], arguments: Mapping[str, Any]) -> Mapping[str, di
     return {names[0]: dict(arguments)}
 
 
-class Told(Protocol):
+class OnProgress(Protocol):
     """A callback that follows the progress of a run."""
 
     def __call__(self, steps: int, news: Any = None) -> None:
@@ -170,19 +170,21 @@ class Told(Protocol):
         ...
 
 
-def work(run: Run, progressed: Told, task: CompressionTask | None = None) -> Record:
-    """Run ``execute`` for an executor, which is told about evaluations and episodes."""
-    return execute(run, progressed, task)
+def work(run: Run, on_progress: OnProgress, task: CompressionTask | None = None) -> Record:
+    """Run ``execute`` for an executor, which is on_progress about evaluations and episodes."""
+    return execute(run, on_progress, task)
 
 
-def execute(run: Run, told: Told | None = None, task: CompressionTask | None = None) -> Record:
+def execute(
+    run: Run, on_progress: OnProgress | None = None, task: CompressionTask | None = None
+) -> Record:
     """Execute one run in this process, and evaluate its best plan on the test images.
 
     Its times are only valid in a fresh process, because plans and re-fitted weights are remembered.
 
     Args:
         run: the run.
-        told: called after each evaluation, and again with each finished episode.
+        on_progress: called after each evaluation, and again with each finished episode.
         task: task of the setting, if it is loaded already; ``None``: it is loaded here.
 
     Raises:
@@ -206,14 +208,14 @@ def execute(run: Run, told: Told | None = None, task: CompressionTask | None = N
 
     def on_episode(episode: agents.Episode) -> None:
         nonlocal best
-        assert told is not None
+        assert on_progress is not None
         better = agent.recorder.best is not best
         best = agent.recorder.best
         learnt = agent.diagnostics()
         news = entry(episode, best if better else None)
-        told(episode.evaluation, news | ({"learner": learnt} if learnt else {}))
+        on_progress(episode.evaluation, news | ({"learner": learnt} if learnt else {}))
 
-    result = agent.learn(setting.episodes, None if told is None else on_episode, told)
+    result = agent.learn(setting.episodes, None if on_progress is None else on_episode, on_progress)
     return record_of(run, inner, result)
 
 

@@ -150,15 +150,17 @@ class LocalExecutor:
 def _work(work: Work, job: Job, modules: tuple[str, ...], sender: connection.Connection) -> None:
     """Run a worker: execute one job and send its events; end if nobody listens."""
     end_with_parent()
-    tell = Telling(lambda steps, news: sender.send(Progressed(job, steps, news)), REPORT_EVERY, 0)
-    sender.send(attempt(work, job, modules, tell))
+    report = Throttle(
+        lambda steps, news: sender.send(Progressed(job, steps, news)), REPORT_EVERY, 0
+    )
+    sender.send(attempt(work, job, modules, report))
 
 
 def attempt(
     work: Work,
     job: Job,
     modules: tuple[str, ...],
-    tell: Telling,
+    report: Throttle,
     common: tuple[Any, ...] = (),
 ) -> Finished | Failed:
     """Execute one job in this process, on one thread; an exception becomes an event.
@@ -167,7 +169,7 @@ def attempt(
         work: function that does a job.
         job: the job.
         modules: modules to import first.
-        tell: called with the number of finished steps, and with news.
+        report: called with the number of finished steps, and with news.
         common: further arguments of ``work``, the same for every job.
     """
     try:
@@ -177,27 +179,27 @@ def attempt(
 
         torch.set_num_threads(1)
         import_modules(modules)
-        return Finished(job, work(job, tell, *common))
+        return Finished(job, work(job, report, *common))
     except (Exception, SystemExit) as error:  # an agent that exits counts as failed
-        tell.flush()
+        report.flush()
         summary = " ".join(f"{type(error).__name__}: {error}".split())
         return Failed(job, summary, traceback.format_exc())
 
 
-class Telling:
+class Throttle:
     """A filter that passes a job's steps and news on at a limited rate.
 
     Args:
-        tell: called with (steps, news since the last call).
+        report: called with (steps, news since the last call).
         seconds: between two calls about steps; those in between are dropped.
         news_seconds: between two calls about news; those in between are collected.
     """
 
     def __init__(
-        self, tell: Callable[[int, tuple[Any, ...]], None], seconds: float, news_seconds: float
+        self, report: Callable[[int, tuple[Any, ...]], None], seconds: float, news_seconds: float
     ) -> None:
-        self._tell, self._seconds, self._news_seconds = tell, seconds, news_seconds
-        self._told, self._steps, self._news = time.monotonic(), 0, []
+        self._report, self._seconds, self._news_seconds = report, seconds, news_seconds
+        self._reported_at, self._steps, self._news = time.monotonic(), 0, []
 
     def __call__(self, steps: int, news: Any = None) -> None:
         """Pass on steps and news, at a limited rate."""
@@ -205,13 +207,13 @@ class Telling:
         if news is not None:
             self._news.append(news)
         wait = self._news_seconds if self._news else self._seconds
-        if time.monotonic() - self._told >= wait:
+        if time.monotonic() - self._reported_at >= wait:
             self.flush()
 
     def flush(self) -> None:
         """Pass on everything that is held back."""
-        self._told, news, self._news = time.monotonic(), tuple(self._news), []
-        self._tell(self._steps, news)
+        self._reported_at, news, self._news = time.monotonic(), tuple(self._news), []
+        self._report(self._steps, news)
 
 
 @contextmanager

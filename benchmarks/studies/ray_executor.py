@@ -31,7 +31,7 @@ from benchmarks.studies.executor import (
     Finished,
     Job,
     Progressed,
-    Telling,
+    Throttle,
     Work,
     attempt,
 )
@@ -181,12 +181,12 @@ def _board() -> Any:
 def _carry_out(
     work: Work, job: Job, modules: tuple[str, ...], board: Any, i: int, *common: Any
 ) -> Finished | Failed:
-    def tell(steps: int, news: tuple[Any, ...]) -> None:
+    def report(steps: int, news: tuple[Any, ...]) -> None:
         # The news of a failed job are read before its end.
         ray.get(board.put.remote(i, steps, news))
 
-    tell(0, ())
-    return attempt(work, job, modules, Telling(tell, REPORT_EVERY, REPORT_EVERY), common)
+    report(0, ())
+    return attempt(work, job, modules, Throttle(report, REPORT_EVERY, REPORT_EVERY), common)
 
 
 def _outcome(reference: ray.ObjectRef, job: Job) -> Event:

@@ -85,7 +85,7 @@ class Run:
             earlier versions.
         arguments: keyword arguments that it is made with.
         variant: what distinguishes it, for readers, from runs of the agent with other code; see
-            ``told_apart``.
+            ``distinguished``.
     """
 
     setting: Setting
@@ -171,7 +171,7 @@ def runs_of(setting: Setting, agents: Iterable[str | Entrant], seeds: int) -> li
     ]
 
 
-def told_apart(runs: Iterable[Run]) -> dict[Run, Run]:
+def distinguished(runs: Iterable[Run]) -> dict[Run, Run]:
     """Return each run with the variant that its label needs.
 
     An agent needs one if a setting holds runs of it with different code, because their results

@@ -53,8 +53,8 @@ def complete(
 
     def hear(run: Run, news: Sequence[dict[str, Any]]) -> None:
         store.hear(run, news)
-        for told in news:
-            entry = {name: value for name, value in told.items() if name != "learner"}
+        for item in news:
+            entry = {name: value for name, value in item.items() if name != "learner"}
             if episodes[run] and entry["evaluation"] <= episodes[run][-1]["evaluation"]:
                 episodes[run].clear()  # its process died, and another one repeats the run
             episodes[run].append(entry)

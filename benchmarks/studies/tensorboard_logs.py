@@ -181,8 +181,8 @@ def write(record: Record, logs: Path, learnt: Learnt = MappingProxyType({})) -> 
                 ):
                     writer.add_scalar(name, value, step, began + seconds)
             times = dict(zip(record.history.evaluation, record.history.seconds, strict=True))
-            for step, told in learnt.items():
-                for name, value in told.items():
+            for step, logged in learnt.items():
+                for name, value in logged.items():
                     writer.add_scalar(f"learner/{name}", value, step, began + times[step])
             _hyperparameters(writer, record.run)
         shutil.rmtree(folder, ignore_errors=True)

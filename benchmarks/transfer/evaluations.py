@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from amc_gym.suites.suite import Suite, suite_of
-from benchmarks.studies.execution import Told
+from benchmarks.studies.execution import OnProgress
 from benchmarks.studies.executor import Executor
 from benchmarks.studies.progress import carry_out
 from benchmarks.transfer import logs
@@ -79,10 +79,10 @@ def run(jobs: Sequence[OnNetwork], executor: Executor, console: Console) -> bool
     return carry_out(jobs, executor, console, said, ("networks", "plans"))
 
 
-def work(job: OnNetwork, told: Told) -> int:
+def work(job: OnNetwork, on_progress: OnProgress) -> int:
     """Write a network's file, and return the number of plans that were evaluated."""
     part = Suite(f"{job.suite}, {job.network}", suite_of(job.suite).of(job.network))
     with redirect_stderr(io.StringIO()):  # their progress bars would overwrite each other
         logs.write(part, job.folder, job.plans)
-    told(job.steps)
+    on_progress(job.steps)
     return job.steps

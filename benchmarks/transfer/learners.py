@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from amc_gym._utils.files import write_whole
 from amc_gym.suites.suite import Suite, suite_of
-from benchmarks.studies.execution import Told
+from benchmarks.studies.execution import OnProgress
 from benchmarks.studies.executor import Executor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.runs import BenchmarkError
@@ -100,11 +100,11 @@ def run(trainings: Sequence[Training], executor: Executor, console: Console) -> 
     return carry_out(missing, executor, console, keep, ("trainings", steps_are))
 
 
-def work(training: Training, told: Told) -> bytes:
+def work(training: Training, on_progress: OnProgress) -> bytes:
     """Train a policy, and return the contents of its file."""
     suite = _part(suite_of(training.suite), training.networks, training.seed)
     if training.learner == "amc-policy":
-        return _ensemble(training, suite, told)
+        return _ensemble(training, suite, on_progress)
     from agents.sb3_suite import FOLDER, trained
 
     algorithm = training.learner.removeprefix("sb3-")
@@ -116,11 +116,11 @@ def work(training: Training, told: Told) -> bytes:
         training.seed,
         hyperparams=hyperparams,
         changes=training.changes,
-        tell=told,
+        on_episode=on_progress,
     )
 
 
-def _ensemble(training: Training, suite: Suite, told: Told) -> bytes:
+def _ensemble(training: Training, suite: Suite, on_progress: OnProgress) -> bytes:
     from safetensors.torch import save
 
     from agents.amc_policy import named
@@ -134,7 +134,7 @@ def _ensemble(training: Training, suite: Suite, told: Told) -> bytes:
     return save(
         named(
             [
-                fit(known, first + i, lambda epoch, i=i: told(i * EPOCHS + epoch))
+                fit(known, first + i, lambda epoch, i=i: on_progress(i * EPOCHS + epoch))
                 for i in range(members)
             ]
         )

@@ -91,11 +91,11 @@ def _trainings(summary: Summary) -> list[str]:
         counts: dict[int | None, int] = {}
         for policy in policies:
             counts[networks(policy)] = counts.get(networks(policy), 0) + 1
-        told = ", ".join(
+        sizes = ", ".join(
             counted(n, "training") + ("" if size is None else f" on {counted(size, 'network')}")
             for size, n in sorted(counts.items(), key=lambda item: item[0] or 0)
         )
-        lines.append(f"{name}: {told}")
+        lines.append(f"{name}: {sizes}")
     return lines
 
 

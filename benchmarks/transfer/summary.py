@@ -144,9 +144,9 @@ class Summary:
         trained on a single number of networks.
         """
         found: dict[str, dict[str, dict[int, Estimate]]] = {}
-        told = [row for row in self.rows if networks(row["policy"]) is not None]
-        for name in policies_of(told):
-            mine = [row for row in told if label(row) == name]
+        numbered = [row for row in self.rows if networks(row["policy"]) is not None]
+        for name in policies_of(numbered):
+            mine = [row for row in numbered if label(row) == name]
             known = sorted({networks(row["policy"]) or 0 for row in mine})
             if len(known) < 2:
                 continue

@@ -65,7 +65,7 @@ def _padded(rows: Sequence[np.ndarray], most: int) -> tuple[Tensor, Tensor]:
 def fit(
     logs: Sequence[Log],
     seed: int,
-    tell: Callable[[int], None] = lambda epoch: None,
+    on_epoch: Callable[[int], None] = lambda epoch: None,
     epochs: int = EPOCHS,
 ) -> PlanValue:
     """Train one member of the ensemble.
@@ -73,7 +73,7 @@ def fit(
     Args:
         logs: plans of many contexts.
         seed: seed of its initial weights and of the order of plans.
-        tell: called after each epoch with the number of finished epochs.
+        on_epoch: called after each epoch with the number of finished epochs.
         epochs: number of passes over all plans.
     """
     torch.manual_seed(seed)
@@ -96,5 +96,5 @@ def fit(
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-        tell(epoch + 1)
+        on_epoch(epoch + 1)
     return net.eval()

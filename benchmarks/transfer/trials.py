@@ -16,7 +16,7 @@ import agents
 from agents.policy_loaders import LOADERS, is_for
 from amc_gym.suites.context import Context
 from benchmarks.reports.statistics import best_so_far
-from benchmarks.studies.execution import Told
+from benchmarks.studies.execution import OnProgress
 from benchmarks.studies.executor import Executor
 from benchmarks.studies.progress import carry_out
 from benchmarks.studies.records import History
@@ -180,20 +180,20 @@ def _is_done(known: Mapping[rows.Key, Row], context: Context, trial: Trial) -> b
     return row is not None and row["code"] == trial.code and rows.reaches(row, trial.episodes)
 
 
-def work(job: OnContext, told: Told) -> list[Row]:
+def work(job: OnContext, on_progress: OnProgress) -> list[Row]:
     """Carry out trials, report each one's row as it comes, and return all rows."""
     spent, found = 0, []
     for trial in job.trials:
         before = spent
-        row = _row(job.context, trial, lambda steps, before=before: told(before + steps))
+        row = _row(job.context, trial, lambda steps, before=before: on_progress(before + steps))
         spent += trial.episodes
         found.append(row)
-        told(spent, row)
+        on_progress(spent, row)
     return found
 
 
-def _row(context: Context, trial: Trial, told: Any) -> Row:
-    result, episodes = played(context, trial, told), trial.episodes
+def _row(context: Context, trial: Trial, on_progress: Any) -> Row:
+    result, episodes = played(context, trial, on_progress), trial.episodes
     best = best_so_far(History.of(result.history), episodes)
     return {
         "context": context.name,
@@ -208,8 +208,10 @@ def _row(context: Context, trial: Trial, told: Any) -> Row:
     }
 
 
-def played(context: Context, trial: Trial, told: Callable[[int], None] | None) -> agents.Result:
-    """Carry out a trial on a context; ``told`` is called after each evaluation."""
+def played(
+    context: Context, trial: Trial, on_progress: Callable[[int], None] | None
+) -> agents.Result:
+    """Carry out a trial on a context; ``on_progress`` is called after each evaluation."""
     given = {} if trial.weights is None else {"weights": trial.weights}
     agent = agents.make(trial.agent, env_of(context), trial.seed, **given)
-    return agent.learn(trial.episodes, None, told)
+    return agent.learn(trial.episodes, None, on_progress)

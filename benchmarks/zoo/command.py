@@ -53,11 +53,11 @@ def zoo(
         for name in wanted:
             if name not in done:
 
-                def tell(epoch: int, name: str = name) -> None:
+                def report_epoch(epoch: int, name: str = name) -> None:
                     bar.update(count, description=f"{name}, epoch {epoch}")
 
                 member = draw(name)
-                model, recipe, seconds = trained(member, tell)
+                model, recipe, seconds = trained(member, report_epoch)
                 made = judged(member, model, recipe, seconds)
                 left_out = isinstance(made, str)
                 put(out, name, made, None if left_out else model)

@@ -43,7 +43,7 @@ def files(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
         told: list[int] = []
         changes = {"policy_kwargs": {"net_arch": [16]}}
         changes |= {"n_steps": 8, "batch_size": 8} if algorithm == "ppo" else {"batch_size": 8}
-        content = sb3_suite.trained(algorithm, suite, 3, 0, changes=changes, tell=told.append)
+        content = sb3_suite.trained(algorithm, suite, 3, 0, changes=changes, on_episode=told.append)
         assert told == [1, 2, 3]
         found[algorithm] = folder / f"sb3-{algorithm}.safetensors"
         found[algorithm].write_bytes(content)

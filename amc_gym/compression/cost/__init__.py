@@ -16,11 +16,11 @@ Measured latency is a resource, too: see ``amc_gym.compression.latency``.
 from amc_gym._utils.discovery import import_modules
 from amc_gym.compression.cost.counting import attention_in_steps, counted_macs, counted_params
 from amc_gym.compression.cost.layerwise import LayerSize, ResourceLike, register, resource_of
-from amc_gym.compression.cost.resource import RESOURCES, TOLD, Cost, Resource, add
+from amc_gym.compression.cost.resource import REPORTED, RESOURCES, Cost, Resource, add
 
 __all__ = [
+    "REPORTED",
     "RESOURCES",
-    "TOLD",
     "Cost",
     "LayerSize",
     "Resource",

@@ -87,7 +87,7 @@ RESOURCES: dict[str, Resource] = {}
 """Name -> registered resource."""
 
 
-TOLD = ("macs", "params")
+REPORTED = ("macs", "params")
 """Resources that every plan states, and that can be counted on any network."""
 
 

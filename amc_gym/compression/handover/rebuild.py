@@ -17,7 +17,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from amc_gym._utils.names import printable
 from amc_gym.compression.narrow_attention import narrow
-from amc_gym.compression.slim import tell
+from amc_gym.compression.slim import set_width
 
 SIZES = (
     "in_channels",
@@ -129,7 +129,7 @@ def _set(module: nn.Module, size: str, value: int) -> None:
     elif size in SIZES:
         setattr(module, size, value)
     else:
-        tell(module, value, size)
+        set_width(module, value, size)
 
 
 def _refuse_larger(

@@ -76,7 +76,7 @@ def check(
         for number, counts in enumerate(plans):
             passes[number] = workload.whole(counts)
             bar.prepared(number + 1)
-        timings = measure(passes, rounds=rounds, told=bar.timed, **options)
+        timings = measure(passes, rounds=rounds, on_round=bar.timed, **options)
     measured = np.array([timings[number].quiet for number in range(n)])
     spread = float(np.median([timing.spread for timing in timings.values()]))
     return Check(cost.totals(np.array(plans)), measured, spread)

@@ -73,7 +73,7 @@ def build(
             passes[number] = workload.whole(counts)
             bar.prepared(len(passes))
         passes[EMPTY] = workload.prepare(nn.Sequential(nn.ReLU()).eval(), torch.zeros(1, 1, 1, 1))
-        timings = measure(passes, rounds=rounds, told=bar.timed, **options)
+        timings = measure(passes, rounds=rounds, on_round=bar.timed, **options)
     empty = timings[EMPTY].quiet
     grids = {
         geometry.key: Grid.of(

@@ -84,7 +84,7 @@ def measure(
     rounds: int = ROUNDS,
     noisiest: float = NOISIEST,
     clock: Clock = time.perf_counter_ns,
-    told: Callable[[int], None] | None = None,
+    on_round: Callable[[int], None] | None = None,
 ) -> dict[Any, Timing]:
     """Time passes in turns.
 
@@ -93,7 +93,7 @@ def measure(
         rounds: number of timings of each, at least 3.
         noisiest: largest accepted spread of the typical pass.
         clock: returns nanoseconds that never run backwards.
-        told: called with the number of finished rounds.
+        on_round: called with the number of finished rounds.
 
     Returns:
         The same names -> times.
@@ -110,8 +110,8 @@ def measure(
         for name, run in passes.items():
             run()  # refills the cache, which other passes have used: a network in use is warm
             figures[name].append(_timed(run, loops[name], clock) / loops[name])
-        if told is not None:
-            told(number + 1)
+        if on_round is not None:
+            on_round(number + 1)
     timings = {name: Timing(np.array(values)) for name, values in figures.items()}
     typical = float(np.median([timing.spread for timing in timings.values()]))
     if typical > noisiest:

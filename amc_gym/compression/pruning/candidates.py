@@ -19,7 +19,7 @@ from amc_gym.compression.evaluation.form import Form
 from amc_gym.compression.evaluation.parallel import torch_threads
 from amc_gym.compression.graph import ChannelGraph, Layer
 from amc_gym.compression.pruning.pruner import Pruner
-from amc_gym.compression.slim import describe, tell
+from amc_gym.compression.slim import describe, set_width
 
 
 class TensorSource(Protocol):
@@ -100,8 +100,8 @@ class SwappedNetwork:
                 _put(network.get_submodule(module), name, tensor)
         for layer in pruner.unknown:
             _describe(layer, network.get_submodule(layer.name))
-        for name, channels, attribute in pruner.told(counts):
-            tell(network.get_submodule(name), channels, attribute)
+        for name, channels, attribute in pruner.module_widths(counts):
+            set_width(network.get_submodule(name), channels, attribute)
         if pruner.graph.remaps:
             layout = pruner.layout(counts)
             for remap in pruner.graph.remaps:

@@ -81,8 +81,10 @@ class Pruner:
         for parameter in graph.parameters:
             if parameter.power is not None:
                 self._powers.setdefault(parameter.owners[0][0], []).append(parameter)
-        self._told = tuple((told.module, told.attribute) for told in graph.told)
-        self._positions = kept_positions([told.axis for told in graph.told], graph.units)
+        self._widths = tuple((each.module, each.attribute) for each in graph.width_attributes)
+        self._positions = kept_positions(
+            [each.axis for each in graph.width_attributes], graph.units
+        )
 
     def _order_in_groups(self, layer: Layer) -> torch.Tensor:
         """Return the columns of each group of a grouped convolution by rank, (groups, columns)."""
@@ -110,15 +112,15 @@ class Pruner:
             for unit, order, count in kept
         )
 
-    def told(self, counts: Sequence[int]) -> list[tuple[str, int, str]]:
+    def module_widths(self, counts: Sequence[int]) -> list[tuple[str, int, str]]:
         """Return (module, channels, attribute) of modules that store their number of channels."""
-        if not self._told:
+        if not self._widths:
             return []
         fixed, matrix, parts = self._positions
         channels = (fixed + matrix @ np.asarray(counts)) // parts
         return [
             (module, count, attribute)
-            for (module, attribute), count in zip(self._told, channels.tolist(), strict=True)
+            for (module, attribute), count in zip(self._widths, channels.tolist(), strict=True)
         ]
 
     def errors(
@@ -177,7 +179,7 @@ class Pruner:
     def is_sorted(self) -> bool:
         """Whether all tensors of slim networks are leading blocks of tensors sorted by rank."""
         layers = all(isinstance(layer, SortedLayer) for layer in self._layers.values())
-        return layers and not (self.parameters or self._told or self._powers or self.graph.remaps)
+        return layers and not (self.parameters or self._widths or self._powers or self.graph.remaps)
 
     def tensors(
         self, counts: Sequence[int], name: str, widths: Sequence[int] | None = None

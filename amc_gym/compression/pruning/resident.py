@@ -143,8 +143,8 @@ class _Pass:
 
     def __call__(self, plans: Sequence[Sequence[int]]) -> nn.Module:
         """Return the network set to the given plans, as many as it has."""
-        told = torch.tensor(_rows(plans), pin_memory=self._counts.is_cuda)  # so as not to wait
-        self._counts.copy_(told, non_blocking=True)
+        rows = torch.tensor(_rows(plans), pin_memory=self._counts.is_cuda)  # so as not to wait
+        self._counts.copy_(rows, non_blocking=True)
         self._write()
         return self._network
 

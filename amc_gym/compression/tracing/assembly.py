@@ -21,8 +21,8 @@ from amc_gym.compression.graph import (
     Layer,
     Parameter,
     Remap,
-    Told,
     Unit,
+    WidthAttribute,
     is_plain,
 )
 from amc_gym.compression.tracing.products import Products, heads
@@ -110,14 +110,17 @@ class _Assembly:
             remaps.append(Remap(passage.module, module.source.cpu().numpy(), *axes))
         parameters = [_renumbered(p, renumbered) for p in self._parameters(layers)]
         parameters = [p for p in parameters if p.units]
-        told = [Told(name, of(axis), attribute) for (name, attribute), axis in self._told().items()]
+        widths = [
+            WidthAttribute(name, of(axis), attribute)
+            for (name, attribute), axis in self._widths().items()
+        ]
         return ChannelGraph(
             layers,
             tuple(units),
             fixed,
             tuple(remaps),
             tuple(parameters),
-            tuple(each for each in told if each.axis.units),
+            tuple(each for each in widths if each.axis.units),
             self._constants(layers, parameters, self.products.counted(renumbered)),
             tuple(self.products.costs(renumbered)),
             self.products.multiplied(renumbered),
@@ -319,12 +322,14 @@ class _Assembly:
             )
         return made
 
-    def _told(self) -> dict[tuple[str, str], Axis]:
+    def _widths(self) -> dict[tuple[str, str], Axis]:
         """Return (module, attribute) -> the channels that it counts."""
-        told = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
-        told |= {(name, ""): channels for name, channels in self.heads.items()}
-        told |= {(name, ""): channels for name, channels in self._layer_norms().items()}
-        return {name: self.units.axis(each) for name, each in (told | self.trace.told).items()}
+        widths = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
+        widths |= {(name, ""): channels for name, channels in self.heads.items()}
+        widths |= {(name, ""): channels for name, channels in self._layer_norms().items()}
+        return {
+            name: self.units.axis(each) for name, each in (widths | self.trace.width_labels).items()
+        }
 
     def _layer_norms(self) -> dict[str, np.ndarray]:
         """Return the channels of each of torch's layer norms that is over channels alone."""

@@ -96,6 +96,8 @@ def within(graph: ChannelGraph, part: str) -> ChannelGraph:
         fixed={whole(name): why for name, why in graph.fixed.items()},
         remaps=tuple(replace(remap, name=whole(remap.name)) for remap in graph.remaps),
         parameters=parameters,
-        told=tuple(replace(told, module=whole(told.module)) for told in graph.told),
+        width_attributes=tuple(
+            replace(each, module=whole(each.module)) for each in graph.width_attributes
+        ),
         products=tuple(replace(each, name=whole(each.name)) for each in graph.products),
     )

@@ -138,7 +138,7 @@ class Trace:
         summed: labels of channels that reductions sum over.
         passages: of norms and channel maps, in execution order.
         parameters: labels of each parameter and buffer that was read, by name.
-        told: labels of the channels that an attribute counts, by module and attribute.
+        width_labels: labels of the channels that an attribute counts, by module and attribute.
         rescaled: labels of channels whose weights have to compensate for a scale that depends on
             their number.
     """
@@ -151,7 +151,7 @@ class Trace:
     summed: list[np.ndarray] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     parameters: dict[str, Labelled] = field(default_factory=dict)
-    told: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    width_labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     rescaled: list[np.ndarray] = field(default_factory=list)
 
     @cached_property

@@ -55,11 +55,11 @@ class Repair:
         alike = [o for o in self._trace.operations if self._where(o) == where]
         if where not in self._tried:
             self._tried.add(where)
-            if any([self._tell(operation, axis_of) for operation in alike]):
+            if any([self._adapt_widths(operation, axis_of) for operation in alike]):
                 return True
         else:
-            for key in [k for k in self._trace.told if k in self._told_at(alike)]:
-                del self._trace.told[key]
+            for key in [k for k in self._trace.width_labels if k in self._widths_at(alike)]:
+                del self._trace.width_labels[key]
         if _joins(culprit) and self._units(self._trace.read_by(culprit), axis_of):
             raise GraphError(
                 f"{culprit} holds a number of channels, which changes in the slim network: ask "
@@ -77,27 +77,27 @@ class Repair:
         module = self._model.get_submodule(operation.module)
         return operation.name, operation.line, type(module)
 
-    def _told_at(self, operations: list[Operation]) -> set[tuple[str, str]]:
+    def _widths_at(self, operations: list[Operation]) -> set[tuple[str, str]]:
         modules = {operation.module for operation in operations}
-        return {key for key in self._trace.told if key[0] in modules}
+        return {key for key in self._trace.width_labels if key[0] in modules}
 
-    def _tell(self, operation: Operation, axis_of: AxisOf) -> bool:
+    def _adapt_widths(self, operation: Operation, axis_of: AxisOf) -> bool:
         """Adapt attributes of the running module that count an operation's channels, if any."""
         found = False
         module = self._model.get_submodule(operation.module)
-        said = _statement(module, operation.line)
+        statement = _statement(module, operation.line)
         attributes = {
             name: value
             for name, value in vars(module).items()
-            if said is None or re.search(rf"\b{re.escape(name)}\b", said)
+            if statement is None or re.search(rf"\b{re.escape(name)}\b", statement)
         }
         labelled = (operation.labels, *operation.others, self._trace.read_by(operation))
         for labels in (dimension for each in labelled for dimension in each):
             if labels is None or not axis_of(labels).units:
                 continue
             for name in _counting(attributes, len(labels)):
-                if (operation.module, name) not in self._trace.told:
-                    self._trace.told[operation.module, name] = labels
+                if (operation.module, name) not in self._trace.width_labels:
+                    self._trace.width_labels[operation.module, name] = labels
                     found = True
         return found
 

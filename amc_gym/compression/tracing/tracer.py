@@ -26,7 +26,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from amc_gym._utils import grad_mode
 from amc_gym._utils.dispatch import Watching
-from amc_gym._utils.nests import Nest, called, leaves, told
+from amc_gym._utils.nests import Nest, called, leaves, shape_text
 from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
@@ -38,7 +38,7 @@ from amc_gym.compression.tracing.rules import Call, follow
 MOST_SECONDS, MOST_OPERATIONS = 300.0, 200_000
 """Limits of a traced pass."""
 
-TOLD = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
+WITH_WIDTHS = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
 """Modules that store the number of their channels."""
 
 _FILES = (__file__, grad_mode.__file__, torch.__file__)
@@ -70,7 +70,7 @@ def record(model: nn.Module, inputs: Nest) -> Trace:
     except Exception as error:
         raise GraphError(
             f"{type(model).__name__} does not run on an input of shape "
-            f"{told(inputs)}: {shortened(error)}"
+            f"{shape_text(inputs)}: {shortened(error)}"
         ) from error
     for output in leaves(outputs):
         tracer.fix(output, "the network's output")
@@ -254,7 +254,7 @@ class Tracer(Watching, Stack):
         """Record modules that store the number of their channels."""
         if not (args and isinstance(args[0], Tensor) and args[0].dim() > 1):
             return
-        if isinstance(module, (*TOLD, ChannelMap)):
+        if isinstance(module, (*WITH_WIDTHS, ChannelMap)):
             channels = self.info(args[0]).labels[1]
             if channels is None:
                 channels = self.trace.labels.new(args[0].shape[1], f"{name!r} reads no channels")

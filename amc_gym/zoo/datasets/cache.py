@@ -178,8 +178,8 @@ class Decoded:
 
     def _recalled(self, split: Split, card: dict) -> Split:
         """Return the split with hashes from the card, or add missing hashes to the card."""
-        told = (split.labels.tolist(), split.mean, split.std)
-        name = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        content = (split.labels.tolist(), split.mean, split.std)
+        name = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         known = card.setdefault("hashes", {}).get(name)
         if known is None:
             images = "".join(sorted(each.hex() for each in split.image_hashes))
@@ -273,8 +273,8 @@ def _decode(paths: Sequence[Path], decoding: Decoding, path: Path) -> dict:
             write_json(path.with_suffix(".json"), card)
     except OSError as error:
         if error.errno in NO_ROOM:
-            told = f"{error.strerror}: name a folder with more room in the variable AMC_CACHE"
-            raise OSError(error.errno, told, error.filename) from error
+            message = f"{error.strerror}: name a folder with more room in the variable AMC_CACHE"
+            raise OSError(error.errno, message, error.filename) from error
         raise
     return card
 

@@ -13,7 +13,7 @@ from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.figures import frame
 from benchmarks.reports.html.style import GREY, Style, faint, new_figure
 from benchmarks.reports.html.wall_clock import timed_curves
-from benchmarks.reports.looks import REST, TOLD, told
+from benchmarks.reports.looks import COLOURED, REST, with_colours
 from benchmarks.reports.statistics import Estimate, Row
 
 HEIGHT = 260
@@ -28,10 +28,10 @@ def curves(rows: Sequence[Row], style: dict[str, Style], *, shares: bool) -> go.
         style: of each agent.
         shares: whether the reward is a share, shown in percent.
     """
-    figure = _new_figure("evaluations (finished plans)", min(TOLD, len(rows)))
+    figure = _new_figure("evaluations (finished plans)", min(COLOURED, len(rows)))
     ordered = _best_first(rows)
     x = np.arange(1, len(rows[0].curve.value) + 1)
-    coloured = told([row.agent for row in ordered])
+    coloured = with_colours([row.agent for row in ordered])
     for row in ordered:  # drawn behind all lines
         part = slice(row.begins, None)
         if row.agent not in coloured:
@@ -51,10 +51,10 @@ def curves_in_time(rows: Sequence[Row], style: dict[str, Style], *, shares: bool
 
     Arguments are those of ``curves``.
     """
-    figure = _new_figure("seconds since learning began", min(TOLD, len(rows)))
+    figure = _new_figure("seconds since learning began", min(COLOURED, len(rows)))
     ordered = _best_first(rows)
     timed_rows = list(zip(ordered, timed_curves(ordered), strict=True))
-    coloured = told([row.agent for row in ordered])
+    coloured = with_colours([row.agent for row in ordered])
     for row, timed in timed_rows:
         if row.agent not in coloured:
             _rest(figure, row, timed.seconds, timed.reward)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from amc_gym.compression.cost import RESOURCES, TOLD
+from amc_gym.compression.cost import REPORTED, RESOURCES
 from benchmarks.reports.escaping import plotly_text
 from benchmarks.reports.html.style import GREY, Style, new_figure
 from benchmarks.studies.records import Record
@@ -14,7 +14,7 @@ from benchmarks.studies.records import Record
 EVALUATED = 2000
 """Most evaluated plans in a scatter; browsers draw some thousands smoothly."""
 
-SIZES = {name: RESOURCES[name].title for name in TOLD}
+SIZES = {name: RESOURCES[name].title for name in REPORTED}
 """Quantities for the x axis of a scatter."""
 
 

@@ -15,7 +15,7 @@ from small_study import variant
 import agents
 from benchmarks.reports.figures import far_below
 from benchmarks.reports.html.style import styles
-from benchmarks.reports.looks import AGENTS, REST, TOLD, looks_of, told
+from benchmarks.reports.looks import AGENTS, COLOURED, REST, looks_of, with_colours
 from benchmarks.reports.report import write
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
@@ -95,14 +95,14 @@ def test_an_agent_has_one_colour_in_all_figures() -> None:
         assert alone == among
     looks = looks_of(["gp", 'gp(first="uniform")', "gp-uniform", "gpu"])
     assert {looks[name][0] for name in looks if name != "gpu"} == {AGENTS["gp"]}
-    assert len(set(looks.values())) == 4  # told apart by dashes
+    assert len(set(looks.values())) == 4  # with_colours apart by dashes
 
 
 def test_a_panel_has_eight_colours_the_papers_agent_among_them() -> None:
     order = [f"agent {i}" for i in range(20)]
-    assert told(order) == order[:TOLD]
-    assert told([*order, "amc-ddpg"]) == [*order[: TOLD - 1], "amc-ddpg"]
-    assert told(order[:3]) == order[:3]
+    assert with_colours(order) == order[:COLOURED]
+    assert with_colours([*order, "amc-ddpg"]) == [*order[: COLOURED - 1], "amc-ddpg"]
+    assert with_colours(order[:3]) == order[:3]
 
 
 def test_only_what_is_far_below_leaves_the_frame() -> None:

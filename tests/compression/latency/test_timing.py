@@ -39,7 +39,7 @@ class Clock:
 def test_every_pass_has_its_time_and_short_ones_are_repeated() -> None:
     clock, rounds = Clock(), []
     passes = {"long": clock.work(3_000_000), "short": clock.work(1_000)}
-    timings = measure(passes, rounds=4, clock=clock, told=rounds.append)
+    timings = measure(passes, rounds=4, clock=clock, on_round=rounds.append)
     assert timings["long"].median == 3_000_000
     assert timings["short"].median == 1_000
     assert len(timings["short"].rounds) == 4
