@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from amc_gym.envs.ahead import evaluated_ahead
+from amc_gym.envs.batched_evaluation import evaluated_ahead
 
 from .plans import amc, execute
 from .registry import register

@@ -21,7 +21,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from amc_gym.envs.ahead import evaluated_ahead
+from amc_gym.envs.batched_evaluation import evaluated_ahead
 
 from .plans import amc, execute
 from .recording import Recorder

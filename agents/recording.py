@@ -147,7 +147,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
         self.seconds += time.perf_counter() - began
         return observation, reward, terminated, truncated, info
 
-    def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
+    def evaluate_ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
         """Evaluate plans in advance, as far as the budget goes; they are not counted yet.
 
         Returns:
@@ -158,7 +158,7 @@ class Recorder(gym.Wrapper[Any, Any, Any, Any]):
             return len(plans)  # the first of them ends the run
         began = time.perf_counter()
         with environment_threads():
-            known = self.env.get_wrapper_attr("ahead")(plans[:left])
+            known = self.env.get_wrapper_attr("evaluate_ahead")(plans[:left])
         self.seconds += time.perf_counter() - began
         return known
 

@@ -13,7 +13,7 @@ from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say
 from amc_gym.cli.opening import opened
 from amc_gym.compression.handover.export import Exported, holds
 from amc_gym.compression.handover.formats import FORMATS
-from amc_gym.tasks.gathering import Data, training_data_of
+from amc_gym.tasks.data import Data, training_data_of
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.checkpoints import finished_epochs
 from amc_gym.training.scores import score

@@ -23,7 +23,7 @@ from amc_gym.compression.ranking.sensitivity import sensitivities
 from amc_gym.compression.recovery.statistics import can_refit, grams, only_measurable, saliencies
 from amc_gym.compression.recovery.targets import Targets
 from amc_gym.compression.tracing import trace
-from amc_gym.engine.kept import SMALLEST, kept
+from amc_gym.engine.statistics_cache import SMALLEST, cached
 from amc_gym.tasks.objectives.classification import CrossEntropy
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import finetune_steps
@@ -128,7 +128,7 @@ class Analysis:
 
         layers = [layer for layer in self.graph.layers.values() if wanted(layer, n)]
         depends = f"{form} {self._batch} {[layer.name for layer in layers]}"
-        return kept(name, self.task, depends, made)
+        return cached(name, self.task, depends, made)
 
     @cached_property
     def targets(self) -> Targets:
@@ -173,7 +173,7 @@ class Analysis:
         loss = self.task.objective.loss
         if not isinstance(loss, CrossEntropy):
             return make()
-        return kept(name, self.task, f"{loss} {self._batch} {list(self.graph.layers)}", make)
+        return cached(name, self.task, f"{loss} {self._batch} {list(self.graph.layers)}", make)
 
     def _watched(self, batches: Iterable[T], what: str, most: int | None = None) -> Iterator[T]:
         """Yield batches with a progress bar if they take long, and log the time they took."""

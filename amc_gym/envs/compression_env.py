@@ -169,7 +169,7 @@ class CompressionEnv(PlainSpec, gym.Env[Any, np.ndarray]):  # pyright: ignore[re
         self._view()
         return problem.observation.observe(executed), reward, terminated, False, info
 
-    def ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
+    def evaluate_ahead(self, plans: Sequence[tuple[int, ...]]) -> int:
         """Evaluate the first of some plans together, as many as pay off; see ``evaluated_ahead``.
 
         Returns:

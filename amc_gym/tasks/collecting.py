@@ -16,7 +16,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
 from amc_gym._utils.arguments import described
 from amc_gym._utils.progress import counter
-from amc_gym.tasks.room import require_memory
+from amc_gym.tasks.limits import require_memory
 from amc_gym.tasks.split import Split
 
 BATCH = 64

@@ -17,7 +17,7 @@ from amc_gym._utils.grad_mode import recording
 from amc_gym._utils.nests import Nest, leaves, mapped, placed, samples, shape_text
 from amc_gym.compression.evaluation.scoring import finished
 from amc_gym.tasks.admission import answer, refuse_chance
-from amc_gym.tasks.gathering import Data
+from amc_gym.tasks.data import Data
 from amc_gym.tasks.objectives import Objective
 from amc_gym.tasks.objectives.own import OwnScore
 

@@ -17,9 +17,9 @@ from amc_gym._utils.arguments import described, real, shown, whole
 from amc_gym._utils.grad_mode import recorded
 from amc_gym._utils.nests import Nest, placed, samples, shape_text
 from amc_gym.tasks.admission import admitted, classes_of
+from amc_gym.tasks.data import Data, data_of
 from amc_gym.tasks.fingerprints import of_logits, of_outputs, of_weights
 from amc_gym.tasks.fitting import check_targets, fitted
-from amc_gym.tasks.gathering import Data, data_of
 from amc_gym.tasks.heads import (
     EVALUATES,
     auxiliary_heads,

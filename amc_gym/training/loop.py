@@ -20,7 +20,7 @@ from amc_gym.compression.evaluation.layout import fastest_layout
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.pruning.cut import Cut
 from amc_gym.compression.tracing import trace
-from amc_gym.tasks.gathering import Data
+from amc_gym.tasks.data import Data
 from amc_gym.tasks.objectives import Objective, objective_of
 from amc_gym.tasks.split import Split
 from amc_gym.training.recipe import Recipe

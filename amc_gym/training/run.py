@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from amc_gym._utils.nests import called, device_of, placed
 from amc_gym.compression.evaluation.layout import laid_out
 from amc_gym.compression.pruning.cut import Cut
-from amc_gym.tasks.gathering import Data
+from amc_gym.tasks.data import Data
 from amc_gym.tasks.heads import train_mode
 from amc_gym.tasks.objectives import Objective
 from amc_gym.training import checkpoints

@@ -13,7 +13,7 @@ from amc_gym._utils.nests import placed
 from amc_gym.compression.evaluation.hits import METRICS
 from amc_gym.compression.evaluation.scoring import scored
 from amc_gym.tasks.admission import classes_of
-from amc_gym.tasks.gathering import DataLike, data_of
+from amc_gym.tasks.data import DataLike, data_of
 from amc_gym.tasks.objectives import classification, objective_of
 
 CLASSES = "classification"

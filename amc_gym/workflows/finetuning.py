@@ -21,7 +21,7 @@ from amc_gym.compression.pruning import PRUNINGS
 from amc_gym.compression.pruning.cut import Cut
 from amc_gym.compression.recovery import RecoveryLike, chain
 from amc_gym.engine.cache import engines
-from amc_gym.tasks.gathering import Data, DataLike, training_data_of
+from amc_gym.tasks.data import Data, DataLike, training_data_of
 from amc_gym.tasks.heads import returns_logits_in_training
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask

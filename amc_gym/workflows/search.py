@@ -11,8 +11,8 @@ import numpy as np
 from amc_gym._utils.arguments import described, function, truth, whole
 from amc_gym._utils.progress import counter
 from amc_gym.compression.plan import CompressionPlan
-from amc_gym.envs.ahead import evaluated_ahead
 from amc_gym.envs.amc import AMCEnv
+from amc_gym.envs.batched_evaluation import evaluated_ahead
 from amc_gym.envs.factory import make_env
 from amc_gym.workflows.evolution import DRAWN, EVALUATIONS, Evolution
 from amc_gym.zoo.resolving import TaskLike

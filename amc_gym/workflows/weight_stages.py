@@ -29,7 +29,7 @@ from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.pruning.fine_grained import densities, nonzero_params
 from amc_gym.engine.cache import engines
 from amc_gym.envs.factory import make_env
-from amc_gym.tasks.gathering import Data, DataLike, data_of
+from amc_gym.tasks.data import Data, DataLike, data_of
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import FINETUNING, Recipe

@@ -30,7 +30,7 @@ from amc_gym._utils.documents import (
     Share,
 )
 from amc_gym._utils.files import write_whole
-from amc_gym.tasks.gathering import Data
+from amc_gym.tasks.data import Data
 from benchmarks.finetuning import archive
 
 FORMAT = "amc-gym fine-tuning 1"

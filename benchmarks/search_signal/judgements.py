@@ -11,7 +11,7 @@ from pathlib import Path
 import amc_gym
 from amc_gym import CompressionPlan
 from amc_gym._utils.files import write_whole
-from amc_gym.envs.ahead import evaluated_ahead
+from amc_gym.envs.batched_evaluation import evaluated_ahead
 from amc_gym.envs.factory import make_env
 from benchmarks.finetuning.identity import identity
 

@@ -13,9 +13,9 @@ from small import PlainStack, lively
 
 from amc_gym import CompressionTask, Split
 from amc_gym.compression.evaluation.precision import has_bf16
+from amc_gym.compression.pruning.batched_layers import BATCHED, BatchedConv
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.full_width import SelectedWeight
-from amc_gym.compression.pruning.planwise import PLANWISE, PlanwiseConv
 from amc_gym.compression.pruning.resident import ResidentNetwork
 from amc_gym.zoo.resolving import resolve
 
@@ -70,7 +70,7 @@ def test_plans_in_one_pass_have_the_hits_of_each_by_itself(name: str, recovery: 
 def test_a_layer_without_a_form_for_several_plans_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(PLANWISE, torch.nn.Conv2d)
+    monkeypatch.delitem(BATCHED, torch.nn.Conv2d)
     task = resolve("plain-digits-0")
     made = engine(task, "resident")
     assert made.evaluator.at_once == 1
@@ -82,11 +82,11 @@ def test_a_layer_without_a_form_for_several_plans_is_named(
 def test_a_pass_that_mixes_plans_up_is_found_before_anything_is_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def mixed_up(self: PlanwiseConv, x: torch.Tensor) -> torch.Tensor:
+    def mixed_up(self: BatchedConv, x: torch.Tensor) -> torch.Tensor:
         return forward(self, x.roll(1, 0))
 
-    forward = PlanwiseConv.forward
-    monkeypatch.setattr(PlanwiseConv, "forward", mixed_up)
+    forward = BatchedConv.forward
+    monkeypatch.setattr(BatchedConv, "forward", mixed_up)
     made = engine(resolve("plain-digits-0"), "resident")
     assert "in one pass with others it computes" in made.evaluation
 

@@ -22,9 +22,9 @@ from amc_gym.compression.channel_map import NOWHERE
 from amc_gym.compression.evaluation.captured import Captured
 from amc_gym.compression.evaluation.form import Form
 from amc_gym.compression.evaluation.stored import Normalised, as_bytes
+from amc_gym.compression.pruning.batched_layers import BatchedNetwork
 from amc_gym.compression.pruning.candidates import SwappedNetwork
 from amc_gym.compression.pruning.full_width import FullWidth
-from amc_gym.compression.pruning.planwise import PlanwiseNetwork
 from amc_gym.compression.pruning.pruner import Pruner
 from amc_gym.compression.pruning.readers import check_readers
 
@@ -110,8 +110,8 @@ class ResidentNetwork:
     def _pass(self, plans: int) -> _Pass:
         network = self._network
         if plans > 1:
-            network = PlanwiseNetwork(network, self._written.modules, plans)
-        inner = network.network if isinstance(network, PlanwiseNetwork) else network
+            network = BatchedNetwork(network, self._written.modules, plans)
+        inner = network.network if isinstance(network, BatchedNetwork) else network
         tensors = [_tensor(inner, name, kind) for name, kind in self._written.tensors]
         if self._stored is not None:
             network = Normalised(network, self._stored, **self._like)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from amc_gym.tasks.room import require_memory, side
+from amc_gym.tasks.limits import require_memory, side
 from amc_gym.tasks.split import Split, Splits, stratified_order
 from amc_gym.zoo.datasets.registry import register
 

@@ -10,7 +10,7 @@ import numpy as np
 from amc_gym._utils.arguments import whole
 from amc_gym._utils.names import choose
 from amc_gym._utils.paths import cache_root
-from amc_gym.tasks.room import require_disk, side
+from amc_gym.tasks.limits import require_disk, side
 from amc_gym.tasks.split import UNLABELLED, Split, Splits, require
 from amc_gym.zoo.datasets.cache import UNREADABLE, Decoded, Decoding, tidy
 from amc_gym.zoo.datasets.cifar10 import MEAN, STD

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amc_gym._utils.arguments import whole
-from amc_gym.tasks.room import require_memory, side
+from amc_gym.tasks.limits import require_memory, side
 from amc_gym.tasks.split import Split, Splits
 from amc_gym.zoo.datasets.registry import register
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from amc_gym import Samples, Split, objectives
-from amc_gym.tasks.gathering import data_of
+from amc_gym.tasks.data import data_of
 
 REGRESSION = objectives.regression()
 DETECTION = objectives.detection()

@@ -55,7 +55,7 @@ def data_of(name: str, data: Any, objective: Objective) -> Data:
     first = loader.dataset[next(iter(loader.sampler))]  # pyright: ignore[reportArgumentType]
     if objective.classifies and not (_is_item(first) and _is_nest(first[0])):
         return split_of(name, data)
-    return _gathered(name, loader, own=_has_own_collate(data), listed=objective.lists)
+    return _read_all(name, loader, own=_has_own_collate(data), listed=objective.lists)
 
 
 def training_data_of(name: str, data: Any, objective: Objective) -> Data:
@@ -118,7 +118,7 @@ def _samples(name: str, inputs: Nest, targets: Nest) -> Samples:
         raise kind(f"{name}: {error}") from error
 
 
-def _gathered(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) -> Samples:
+def _read_all(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) -> Samples:
     """Collect everything that a loader yields, sample by sample."""
     if not own:
         loader.collate_fn = _as_they_are
@@ -130,7 +130,7 @@ def _gathered(name: str, loader: DataLoader[Any], *, own: bool, listed: bool) ->
                 if loader.batch_size is None:
                     items.append(_item(name, batch))
                 elif own:
-                    items += _apart(name, batch, min(loader.batch_size, left - len(items)))
+                    items += _split_batch(name, batch, min(loader.batch_size, left - len(items)))
                 else:
                     items += [_item(name, each) for each in batch]
         except (_UnfitError, MemoryError):
@@ -161,7 +161,7 @@ def _item(name: str, item: Any) -> tuple[Nest, Nest]:
     return plain(name, item[0]), plain(name, item[1])
 
 
-def _apart(name: str, batch: Any, n: int) -> list[tuple[Nest, Nest]]:
+def _split_batch(name: str, batch: Any, n: int) -> list[tuple[Nest, Nest]]:
     """Return the ``n`` samples of a batch that the loader's own ``collate_fn`` has made."""
     inputs, targets = (_listed(nest, n) for nest in _item(name, batch))
     return [(_at(inputs, i), _at(targets, i)) for i in range(n)]

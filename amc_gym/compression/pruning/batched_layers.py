@@ -28,7 +28,7 @@ from amc_gym.compression.evaluation.pointwise import PointwiseConv
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
-class PlanwiseLinear(nn.Module):
+class BatchedLinear(nn.Module):
     """Linear layers of P plans, (P x N, ..., I) -> (P x N, ..., O), as one product.
 
     Args:
@@ -46,7 +46,7 @@ class PlanwiseLinear(nn.Module):
         return _products(x, self.weight, self.bias)
 
 
-class PlanwisePointwise(nn.Module):
+class BatchedPointwise(nn.Module):
     """1 x 1 convolutions of P plans on channels-last images, as one product.
 
     Args:
@@ -65,7 +65,7 @@ class PlanwisePointwise(nn.Module):
         return _products(pixels, self.weight.flatten(2), self.bias).permute(0, 3, 1, 2)
 
 
-class PlanwiseConv(nn.Module):
+class BatchedConv(nn.Module):
     """Convolutions of P plans, one after the other.
 
     As one product, kernels of several positions would need their inputs copied for each position;
@@ -88,7 +88,7 @@ class PlanwiseConv(nn.Module):
         return torch.cat([self._conv._conv_forward(mine, each, bias) for mine, each in pairs])
 
 
-class PlanwiseMap(nn.Module):
+class BatchedMap(nn.Module):
     """Channel maps of P plans, one after the other.
 
     Args:
@@ -109,18 +109,18 @@ class PlanwiseMap(nn.Module):
         return torch.cat([self._map.picked(mine, source) for mine, source in pairs])
 
 
-PLANWISE = {
-    nn.Linear: PlanwiseLinear,
-    PointwiseConv: PlanwisePointwise,
-    nn.Conv1d: PlanwiseConv,
-    nn.Conv2d: PlanwiseConv,
-    nn.Conv3d: PlanwiseConv,
-    ChannelMap: PlanwiseMap,
+BATCHED = {
+    nn.Linear: BatchedLinear,
+    PointwiseConv: BatchedPointwise,
+    nn.Conv1d: BatchedConv,
+    nn.Conv2d: BatchedConv,
+    nn.Conv3d: BatchedConv,
+    ChannelMap: BatchedMap,
 }
 """Class of a layer -> its replacement for several plans."""
 
 
-class PlanwiseNetwork(nn.Module):
+class BatchedNetwork(nn.Module):
     """A network that evaluates P plans in one pass, one after the other in the batch.
 
     Args:
@@ -138,11 +138,11 @@ class PlanwiseNetwork(nn.Module):
         self.network = copy.deepcopy(network, dict(tensors))
         for name in written:
             module = self.network.get_submodule(name)
-            if type(module) not in PLANWISE:
+            if type(module) not in BATCHED:
                 raise ValueError(
                     f"{name!r}, a {type(module).__name__}, has no form for several plans"
                 )
-            several = PLANWISE[type(module)](module, plans)
+            several = BATCHED[type(module)](module, plans)
             if name:
                 self.network.set_submodule(name, several)
             else:

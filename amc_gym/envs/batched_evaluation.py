@@ -21,9 +21,9 @@ def evaluated_ahead(
         env: an AMC environment, wrapped or not.
         plans: counts of each unit.
     """
-    ahead = env.get_wrapper_attr("ahead")
+    evaluate_ahead = env.get_wrapper_attr("evaluate_ahead")
     left = list(plans)
     while left:
-        known = ahead(left)
+        known = evaluate_ahead(left)
         yield from left[:known]
         left = left[known:]

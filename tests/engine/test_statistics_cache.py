@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amc_gym import CompressionTask
-from amc_gym.engine import kept
+from amc_gym.engine import statistics_cache
 from amc_gym.engine.analysis import Analysis
 
 
@@ -17,7 +17,7 @@ from amc_gym.engine.analysis import Analysis
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an empty cache, and have it take even the smallest task; return its folder."""
     monkeypatch.setenv("AMC_CACHE", str(tmp_path))
-    monkeypatch.setattr(kept, "SMALLEST", 0)
+    monkeypatch.setattr(statistics_cache, "SMALLEST", 0)
     return tmp_path / "statistics"
 
 
@@ -67,14 +67,14 @@ def test_a_damaged_or_foreign_file_is_made_again(plain_task, cache: Path, how: s
     with pytest.warns(UserWarning, match="is damaged: its statistics are computed again"):
         found = Analysis(plain_task).grams
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert kept._read(path) is not None
+    assert statistics_cache._read(path) is not None
 
 
 def test_what_was_not_used_for_longest_goes_first(plain_task, cache: Path, monkeypatch) -> None:
     assert Analysis(plain_task).grams
     (first,) = cache.iterdir()
     size = first.stat().st_size
-    monkeypatch.setenv(kept.GIGABYTES, str(1.5 * size / 1e9))
+    monkeypatch.setenv(statistics_cache.GIGABYTES, str(1.5 * size / 1e9))
     shorter = plain_task.calibration.first(300)
     other = CompressionTask(plain_task.model, shorter, plain_task.reward, plain_task.test)
     assert Analysis(other).grams
@@ -83,10 +83,10 @@ def test_what_was_not_used_for_longest_goes_first(plain_task, cache: Path, monke
 
 
 def test_the_cache_can_be_switched_off(plain_task, cache: Path, monkeypatch) -> None:
-    monkeypatch.setenv(kept.GIGABYTES, "0")
+    monkeypatch.setenv(statistics_cache.GIGABYTES, "0")
     assert Analysis(plain_task).grams
     assert not cache.exists()
-    monkeypatch.setenv(kept.GIGABYTES, "much")
+    monkeypatch.setenv(statistics_cache.GIGABYTES, "much")
     with pytest.raises(ValueError, match="AMC_STATISTICS_GB must be a number of gigabytes"):
         Analysis(plain_task).grams  # noqa: B018  # it is made here
 

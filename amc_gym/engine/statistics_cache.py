@@ -43,7 +43,7 @@ CHECKSUM, ORDER = "sha256", "order"
 safetensors does not keep although sums over layers may depend on it."""
 
 
-def kept(
+def cached(
     name: str, task: CompressionTask, variant: str, make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Return statistics from an earlier process's file, or compute them and write such a file.
@@ -76,13 +76,13 @@ def folder() -> Path:
 
 def _limit() -> int:
     """Return the limit on the total size of the files, in bytes."""
-    told = os.environ.get(GIGABYTES) or DEFAULT_GIGABYTES
+    setting = os.environ.get(GIGABYTES) or DEFAULT_GIGABYTES
     try:
-        return int(max(0.0, float(told)) * 1e9)
+        return int(max(0.0, float(setting)) * 1e9)
     except (ValueError, OverflowError):
         raise ValueError(
             f"the environment variable {GIGABYTES} must be a number of gigabytes, or 0 to turn the "
-            f"cache off, not {told!r}"
+            f"cache off, not {setting!r}"
         ) from None
 
 
@@ -114,9 +114,11 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            told = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in json.loads(told.get(ORDER, "[]"))}
-        if told.get(CHECKSUM) == _checksum(tensors):
+            metadata = file.metadata() or {}
+            tensors = {
+                name: file.get_tensor(name) for name in json.loads(metadata.get(ORDER, "[]"))
+            }
+        if metadata.get(CHECKSUM) == _checksum(tensors):
             os.utime(path)  # marks it as recently used
             return tensors
     except (OSError, SafetensorError, ValueError, TypeError):
@@ -131,11 +133,11 @@ def _write(path: Path, tensors: Mapping[str, Tensor], most: int) -> None:
     size = sum(tensor.nbytes for tensor in whole.values())
     if size > most:
         return
-    told = {CHECKSUM: _checksum(whole), ORDER: json.dumps(list(whole))}
+    metadata = {CHECKSUM: _checksum(whole), ORDER: json.dumps(list(whole))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _make_room(path.parent, most - size)
-        write_whole(path, save(whole, told))
+        write_whole(path, save(whole, metadata))
     except OSError as error:  # the statistics exist; the next process computes them again
         warnings.warn(f"statistics are not cached: {error}", stacklevel=2)
 
