@@ -18,7 +18,7 @@ from torch.utils.data import (
 
 import amc_gym
 from amc_gym import CompressionTask, Split
-from amc_gym.tasks import collecting, room
+from amc_gym.tasks import collecting, limits
 from amc_gym.tasks.collecting import split_of
 
 GIVEN = images(70, 5)
@@ -204,9 +204,9 @@ def test_long_reads_show_a_bar(monkeypatch, capsys):
 
 
 def test_what_fits_depends_on_the_free_memory(monkeypatch):
-    monkeypatch.setattr(room, "free_memory", lambda: 2 * GIVEN.images.nbytes)
+    monkeypatch.setattr(limits, "free_memory", lambda: 2 * GIVEN.images.nbytes)
     assert len(split_of("reward", tensors)) == 70
-    monkeypatch.setattr(room, "free_memory", lambda: 2 * GIVEN.images.nbytes - 2)
+    monkeypatch.setattr(limits, "free_memory", lambda: 2 * GIVEN.images.nbytes - 2)
     with pytest.raises(ValueError, match="reward: 70 images would take"):
         split_of("reward", tensors)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from amc_gym._utils.machine import free_memory
-from amc_gym.tasks import room
+from amc_gym.tasks import limits
 from amc_gym.zoo.datasets import load
 
 
@@ -41,7 +41,7 @@ def test_this_machine_has_memory():
     ],
 )
 def test_absurd_sizes_are_named(dataset, message, folder, monkeypatch):
-    monkeypatch.setattr(room, "free_memory", lambda: 2**34)
+    monkeypatch.setattr(limits, "free_memory", lambda: 2**34)
     monkeypatch.setenv("AMC_CACHE", str(folder / "cache"))
     with pytest.raises(ValueError, match=message):
         load(dataset, folder)
@@ -50,11 +50,11 @@ def test_absurd_sizes_are_named(dataset, message, folder, monkeypatch):
 def test_the_disk_must_hold_the_decoded_images(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("AMC_CACHE", str(tmp_path / "cache" / "deep"))
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage(3 * 16 * 64 * 64 - 1))
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda path: usage(3 * 16 * 64 * 64 - 1))
     with pytest.raises(
         ValueError, match=r"16 images of 64 x 64 pixels would take 196\.6 kB, but only 196\.6"
     ):
         load("folder?size=64", folder)
     assert not (tmp_path / "cache").exists()
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage(3 * 16 * 64 * 64))
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda path: usage(3 * 16 * 64 * 64))
     assert load("folder?size=64", folder).classes == 2
