@@ -19,7 +19,7 @@ import numpy as np
 from safetensors.torch import load_file
 from scipy.stats import norm
 
-from .plan_value import PlanValue, Units, foretold
+from .plan_value import PlanValue, Units, predicted_rewards
 from .plans import amc, execute
 from .registry import register
 
@@ -107,7 +107,9 @@ class AMCPolicy:
         return np.unique(self._units.counts(logs), axis=0)
 
     def _value(self, counts: np.ndarray) -> np.ndarray:
-        mean, deviation = foretold(self._ensemble, self._units.rows(counts), self._units.uniform)
+        mean, deviation = predicted_rewards(
+            self._ensemble, self._units.rows(counts), self._units.uniform
+        )
         return mean - CAUTION * deviation
 
     def _proposal(self) -> tuple[int, ...]:

@@ -147,7 +147,7 @@ def relative(lost: Tensor, uniform: Tensor) -> Tensor:
     return 1 - torch.exp((lost - uniform).clamp(max=2))
 
 
-def foretold(
+def predicted_rewards(
     ensemble: Sequence[PlanValue], rows: np.ndarray, uniform: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of an ensemble's predicted relative rewards.

@@ -31,7 +31,7 @@ LONGEST = 60
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = LONGEST
 
-WELL_SPOKEN = ("builtins", "numpy", "torch", "fractions", "decimal", "pathlib", "functools")
+SHORT_REPR = ("builtins", "numpy", "torch", "fractions", "decimal", "pathlib", "functools")
 """Modules whose objects have a short and cheap ``repr``."""
 
 
@@ -212,7 +212,7 @@ def shown(value: object) -> str:
     """Return a value's ``repr``, cut off if it is long."""
     if (isinstance(value, np.ndarray) or is_tensor(value)) and value.ndim > 0:
         return described(value)
-    if type(value).__module__ not in WELL_SPOKEN:
+    if type(value).__module__ not in SHORT_REPR:
         return f"an object of class {type(value).__name__}"
     text = " ".join(_brief.repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

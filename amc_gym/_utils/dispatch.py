@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
 
-class Watching(TorchDispatchMode):
+class EagerDispatchMode(TorchDispatchMode):
     """A dispatch mode for networks that are not compiled."""
 
     @classmethod
@@ -20,7 +20,7 @@ class Watching(TorchDispatchMode):
         return False
 
 
-class _Operations(Watching, _FlopCounterMode):
+class _Operations(EagerDispatchMode, _FlopCounterMode):
     """PyTorch's own mode, without the code that hides it from compilation."""
 
     __torch_dispatch__ = getattr(

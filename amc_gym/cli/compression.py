@@ -19,7 +19,7 @@ from amc_gym.envs.factory import make_env
 from amc_gym.workflows.search import search as run_search
 from amc_gym.workflows.validation import validate as replayed
 
-UNPROVEN = 3
+UNDECIDED = 3
 """Exit status of a validation that can neither prove nor refute the budget."""
 
 
@@ -109,7 +109,7 @@ def validate(command: Validate) -> None:
             f"{saved.plan} is neither proven nor refuted: everything else holds, but its budget "
             "can be checked only with the latency table that it was made with; name its file "
             "with --latency-table",
-            status=UNPROVEN,
+            status=UNDECIDED,
         )
     say(
         f"{saved.plan} holds" + (", as far as it can be proven here" if validation.unproven else "")

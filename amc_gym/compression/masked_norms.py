@@ -12,11 +12,11 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.dispatch import EagerDispatchMode
 from amc_gym.compression.cost import attention_in_steps
 
 
-class MaskedNorms(Watching):
+class MaskedNorms(EagerDispatchMode):
     """A mode in which layer norms leave out channels, wherever they are called.
 
     Args:

@@ -133,10 +133,10 @@ class Engine:
             source,
             form=self.form,
             images=self.task.reward,
-            together=exact.network.together,
+            plans_per_pass=exact.network.plans_per_pass,
             **self._like,
         )
-        network.apart = exact.network.apart
+        network.why_single = exact.network.why_single
         low = self._evaluator(network, self.reward_images)
         if score_alike(exact, low, self.graph):
             self.evaluator = low
@@ -157,10 +157,10 @@ class Engine:
         if not wanted or pruning.per_plan or not isinstance(source, Pruner):
             return None
         batch = batch_size(self.graph, self.reward_images, self._device.type)
-        together = plans_per_pass(self.graph, batch, self._device)
+        several = plans_per_pass(self.graph, batch, self._device)
         given = (self.analysis, pruning, folded, source, form)
         try:
-            return resident_network(*given, **self._like, together=together)
+            return resident_network(*given, **self._like, plans_per_pass=several)
         except ValueError as error:
             why = f"{type(self.task.model).__name__} cannot be evaluated resident: {error}"
             if asked == "resident":
@@ -219,9 +219,9 @@ class Engine:
         network = self.evaluator.network
         if not isinstance(network, ResidentNetwork):
             return "slim networks"
-        if network.apart:
-            return f"one resident network, one plan at a time: {network.apart}"
-        return f"one resident network, up to {network.together} plans in a pass"
+        if network.why_single:
+            return f"one resident network, one plan at a time: {network.why_single}"
+        return f"one resident network, up to {network.plans_per_pass} plans in a pass"
 
     def evaluate(self, plans: Sequence[Sequence[int]]) -> list[Scored]:
         """Return the score of each plan, in order; the same as when evaluated one by one.

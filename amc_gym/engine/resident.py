@@ -54,7 +54,7 @@ def resident_network(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    together: int = 1,
+    plans_per_pass: int = 1,
 ) -> ResidentNetwork:
     """Return the resident network of a task, checked against slim networks on a few images.
 
@@ -69,7 +69,7 @@ def resident_network(
         form: form of the evaluated networks; ``None`` if each has to be built.
         device: device to run on.
         dtype: of its weights.
-        together: most plans in one pass.
+        plans_per_pass: most plans in one pass.
 
     Raises:
         ValueError: the task cannot be evaluated this way; the message says why.
@@ -80,7 +80,12 @@ def resident_network(
         raise ValueError("a part of it alone is compressed")
     like = {"device": device, "dtype": dtype}
     network = ResidentNetwork(
-        folded, pruner, form=form, images=analysis.task.reward, together=together, **like
+        folded,
+        pruner,
+        form=form,
+        images=analysis.task.reward,
+        plans_per_pass=plans_per_pass,
+        **like,
     )
     images = form.lay(placed(analysis.few, **like))
     network(quarters(analysis.graph, [3, 1]))  # the next plan has to overwrite these weights
@@ -88,7 +93,9 @@ def resident_network(
     expected = outputs_at(pruning.build(counts), analysis.few)
     if not _same(network, counts, images, expected, TOLERANCES[dtype]):
         raise ValueError("with zeros for pruned channels it computes something else")
-    if together > 1 and (why := _not_together(network, analysis.graph, images, TOGETHER[dtype])):
+    if plans_per_pass > 1 and (
+        why := _not_together(network, analysis.graph, images, TOGETHER[dtype])
+    ):
         network.alone(why)
         name = type(analysis.task.model).__name__
         logger.warning("%s is evaluated one plan at a time: %s", name, why)

@@ -19,7 +19,7 @@ from amc_gym.zoo.resolving import TaskOptions
 
 CLASSES = (TaskOptions, EngineOptions, EnvOptions)
 
-SAID_BY_CONTEXTS = (
+SET_BY_CONTEXTS = (
     *("dataset", "weights", "granularity", "resource", "preserve_ratio"),
     *("runtime", "latency_table"),  # times are of one machine, contexts of all
 )
@@ -37,7 +37,7 @@ ARGUMENTS = (
         option.name
         for cls in CLASSES
         for option in options_of(cls)
-        if option.name not in SAID_BY_CONTEXTS
+        if option.name not in SET_BY_CONTEXTS
     ),
 )
 
@@ -136,7 +136,7 @@ _SIGNATURE = signature(
     Parameter("only", Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
     Parameter("render_mode", Parameter.KEYWORD_ONLY, default=None, annotation="str | None"),
     classes=CLASSES,
-    without=SAID_BY_CONTEXTS,
+    without=SET_BY_CONTEXTS,
     defaults=DEFAULTS,
 )
 
@@ -182,5 +182,5 @@ _OTHERS = (
 )
 SuiteEnv.__doc__ = (SuiteEnv.__doc__ or "").replace(
     "{arguments}",
-    table(*CLASSES, others=_OTHERS, indent="    ", without=SAID_BY_CONTEXTS, defaults=DEFAULTS),
+    table(*CLASSES, others=_OTHERS, indent="    ", without=SET_BY_CONTEXTS, defaults=DEFAULTS),
 )

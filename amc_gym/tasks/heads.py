@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.dispatch import EagerDispatchMode
 from amc_gym._utils.nests import Nest, called, samples
 from amc_gym.tasks.admission import with_children
 
@@ -27,7 +27,7 @@ LEFT_OUT = "heads_left_out"
 EVALUATES = "modules_that_evaluate"
 """Attribute of a network that says which modules stay in evaluation mode during training."""
 
-THEMSELVES = ("outermost", "all that hold others")
+EVALUATING = ("outermost", "all that hold others")
 """Values of ``EVALUATES``, from the smallest change to the largest."""
 
 
@@ -72,7 +72,7 @@ def unread_parameters(model: nn.Module, images: Nest) -> tuple[str, ...]:
     )
 
 
-class _Reads(Watching):
+class _Reads(EagerDispatchMode):
     """Records the memory addresses of the tensors that operations read."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ def train_mode(model: nn.Module) -> None:
     model.train()
     which = getattr(model, EVALUATES, None)
     for module in model.modules():
-        outer = module is model if which == THEMSELVES[0] else any(True for _ in module.children())
+        outer = module is model if which == EVALUATING[0] else any(True for _ in module.children())
         if getattr(module, LEFT_OUT, ()) or (which is not None and outer):
             module.training = False
 
@@ -149,7 +149,7 @@ def trained_alike(model: nn.Module, images: Nest, classes: int) -> nn.Module | N
     """
     if returns_logits_in_training(model, images, classes):
         return model
-    for which in THEMSELVES:
+    for which in EVALUATING:
         marked = with_children(model, {})
         marked.__dict__[EVALUATES] = which
         if returns_logits_in_training(marked, images, classes):

@@ -53,12 +53,12 @@ class Gradients:
         self.model.zero_grad()
         with self._precision:
             outputs = self._objective.answers(self.model, inputs, targets)
-        taught = None
+        teacher_outputs = None
         if self._teacher is not None:
             with torch.no_grad(), self._teachers_precision:
-                taught = placed(called(self._teacher, inputs), dtype=torch.float32)
+                teacher_outputs = placed(called(self._teacher, inputs), dtype=torch.float32)
         outputs = placed(outputs, dtype=torch.float32)
-        loss = training_loss(outputs, targets, taught, self._recipe, self._objective.loss)
+        loss = training_loss(outputs, targets, teacher_outputs, self._recipe, self._objective.loss)
         loss.backward()
         return loss.detach()
 

@@ -84,7 +84,7 @@ def train(
             or shrinks without a ``cut``, or it asks for something the objective lacks.
     """
     objective = objective_of(objective)
-    _check_recipe(recipe, objective, split, taught=teacher is not None)
+    _check_recipe(recipe, objective, split, with_teacher=teacher is not None)
     if recipe.shrink and cut is None:
         raise ValueError(
             f"shrink={recipe.shrink} needs a plan that says what to shrink: set shrink=0, or call "
@@ -123,7 +123,7 @@ def train(
     return run.result.eval()
 
 
-def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: bool) -> None:
+def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, with_teacher: bool) -> None:
     """Refuse a recipe that asks for something the objective or the samples lack.
 
     Raises:
@@ -134,7 +134,7 @@ def _check_recipe(recipe: Recipe, objective: Objective, split: Data, *, taught: 
             f"distillation={recipe.distillation} is not possible with the objective "
             f"{objective.name!r}, which cannot learn from a teacher: set distillation=0"
         )
-    if recipe.distillation and not taught:
+    if recipe.distillation and not with_teacher:
         raise ValueError("distillation needs a teacher: pass the network before its compression")
     if isinstance(split, Split) and not split.labelled and recipe.distillation < 1:
         raise ValueError(

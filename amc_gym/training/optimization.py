@@ -17,23 +17,23 @@ CLASSES = CrossEntropy()
 
 
 def training_loss(
-    outputs: Nest, targets: Nest, taught: Nest | None, recipe: Recipe, loss: Loss = CLASSES
+    outputs: Nest, targets: Nest, teacher_outputs: Nest | None, recipe: Recipe, loss: Loss = CLASSES
 ) -> Tensor:
     """Return the weighted sum of the loss on the targets and the distance to a teacher's outputs.
 
     Args:
         outputs: of the network.
         targets: of the batch.
-        taught: the teacher's outputs, if there is one.
+        teacher_outputs: the teacher's outputs, if there is one.
         recipe: weights of both, label smoothing and temperature.
         loss: of the objective.
     """
-    if taught is not None and recipe.distillation == 1:  # targets may be missing then
-        return loss.distilled(outputs, taught, recipe.temperature)
+    if teacher_outputs is not None and recipe.distillation == 1:  # targets may be missing then
+        return loss.distilled(outputs, teacher_outputs, recipe.temperature)
     hard = loss.smoothed(recipe.label_smoothing)(outputs, targets)
-    if taught is None:
+    if teacher_outputs is None:
         return hard
-    soft = loss.distilled(outputs, taught, recipe.temperature)
+    soft = loss.distilled(outputs, teacher_outputs, recipe.temperature)
     return torch.lerp(hard, soft, recipe.distillation)
 
 

@@ -18,14 +18,14 @@ from benchmarks.studies.executor import Executor, Failed, Finished, Job, Progres
 Finish = Callable[[Any, Any], str]
 """Function (job, result) -> one line about it, in rich's markup; it stores the result."""
 
-Hear = Callable[[Any, Sequence[Any]], None]
+OnNews = Callable[[Any, Sequence[Any]], None]
 """Function (job, news) -> nothing; it stores what a running job reports."""
 
-Bury = Callable[[Any, Failed], str]
+OnFailed = Callable[[Any, Failed], str]
 """Function (job, failure) -> one line, or ""; it stores what is left of a failed job."""
 
 
-Glance = Callable[[Any], str]
+Describe = Callable[[Any], str]
 """Function (running job) -> a few words on its progress."""
 
 SHOWN = 12
@@ -39,9 +39,9 @@ def carry_out(
     finish: Finish,
     names: tuple[str, str] = ("runs", "evaluations"),
     *,
-    hear: Hear | None = None,
-    bury: Bury | None = None,
-    glance: Glance | None = None,
+    on_news: OnNews | None = None,
+    on_failed: OnFailed | None = None,
+    describe: Describe | None = None,
 ) -> bool:
     """Execute jobs and keep each result as it comes.
 
@@ -51,28 +51,28 @@ def carry_out(
         console: console that shows progress and events.
         finish: keeps a result.
         names: names of jobs and of steps.
-        hear: receives what running jobs report.
-        bury: keeps what is left of a failed job.
-        glance: describes a running job, for the table.
+        on_news: receives what running jobs report.
+        on_failed: keeps what is left of a failed job.
+        describe: describes a running job, for the table.
 
     Returns:
         Whether all jobs succeeded.
     """
     failures = []
     # Closing the generator ends the workers, whatever interrupts this loop.
-    with _Bar(jobs, console, *names, glance) as bar, closing(executor(jobs)) as events:
+    with _Bar(jobs, console, *names, describe) as bar, closing(executor(jobs)) as events:
         for event in events:
             match event:
                 case Finished(job, result):
                     bar.end(job, finish(job, result))
                 case Failed(job, error, details):
                     failures.append(event)
-                    left = "" if bury is None else bury(job, event)
+                    left = "" if on_failed is None else on_failed(job, event)
                     said = f"[red]{escape(f'{job} failed: {error}')}[/]\n{escape(details)}"
                     bar.end(job, f"{said.rstrip()}\n{escape(left)}".rstrip())
                 case Progressed(job, steps, news):
-                    if hear is not None and news:
-                        hear(job, news)
+                    if on_news is not None and news:
+                        on_news(job, news)
                     bar.advance(job, steps)
     for failure in failures:
         console.print(f"[red]{escape(f'failed: {failure.job}: {failure.error}')}")
@@ -104,9 +104,9 @@ class _Bar:
         console: Console,
         jobs_are: str,
         steps_are: str,
-        glance: Glance | None = None,
+        describe: Describe | None = None,
     ) -> None:
-        self._glance, self._steps_are = glance, steps_are
+        self._describe, self._steps_are = describe, steps_are
         self._progress = _Watched(
             TextColumn("{task.fields[ended]}"),
             BarColumn(),
@@ -159,7 +159,7 @@ class _Bar:
             return None
         table = Table("", self._steps_are, "", box=None, padding=(0, 2, 0, 0))
         for job in list(self._active)[:SHOWN]:
-            going = "" if self._glance is None else self._glance(job)
+            going = "" if self._describe is None else self._describe(job)
             done = f"{self._steps.get(job, 0)}/{job.steps}"
             table.add_row(escape(str(job)), done, escape(going))
         if (more := len(self._active) - SHOWN) > 0:

@@ -284,10 +284,10 @@ class Store:
                 "another one with --out"
             ) from error
 
-    def hear(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
+    def on_news(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
         """Receive episodes of a running run; a plain folder ignores them."""
 
-    def bury(self, run: Run) -> None:
+    def on_failed(self, run: Run) -> None:
         """Receive the news that a run has failed; a plain folder ignores it."""
 
     def path(self, run: Run) -> Path:

@@ -34,7 +34,7 @@ def complete(
         Whether the store now holds every run.
     """
     records, foreign = store.load()
-    _say_what_is_there(runs, store, records, console)
+    _report_other_records(runs, store, records, console)
     for path, problem in foreign.items():
         again = "; it is run again" if path in map(store.path, runs) else "; it is left alone"
         console.print(f"[yellow]{escape(path.name)} does not count: {escape(problem)}{again}")
@@ -51,8 +51,8 @@ def complete(
         )
     episodes: dict[Run, list[dict[str, Any]]] = defaultdict(list)
 
-    def hear(run: Run, news: Sequence[dict[str, Any]]) -> None:
-        store.hear(run, news)
+    def on_news(run: Run, news: Sequence[dict[str, Any]]) -> None:
+        store.on_news(run, news)
         for item in news:
             entry = {name: value for name, value in item.items() if name != "learner"}
             if episodes[run] and entry["evaluation"] <= episodes[run][-1]["evaluation"]:
@@ -65,21 +65,23 @@ def complete(
         episodes.pop(run, None)
         return _summary(record)
 
-    def bury(run: Run, failure: Failed) -> str:
-        store.bury(run)
+    def on_failed(run: Run, failure: Failed) -> str:
+        store.on_failed(run)
         if not episodes[run]:
             return ""
         path = journals.write(store.folder, run, episodes.pop(run), failure.error)
         return f"its finished episodes are in {path.name}; they are no result"
 
-    def glance(run: Run) -> str:
+    def describe(run: Run) -> str:
         best = max(episodes[run], key=lambda entry: entry["reward"], default=None)
         return "" if best is None else f"best so far {best['accuracy']:.1%} on reward images"
 
-    return carry_out(missing, executor, console, keep, hear=hear, bury=bury, glance=glance)
+    return carry_out(
+        missing, executor, console, keep, on_news=on_news, on_failed=on_failed, describe=describe
+    )
 
 
-def _say_what_is_there(
+def _report_other_records(
     runs: Sequence[Run], store: Store, records: Sequence[Record], console: Console
 ) -> None:
     """Print one line about each kind of record that does not belong to this study."""

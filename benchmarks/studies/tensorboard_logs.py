@@ -120,7 +120,7 @@ class LoggedStore(Store):
                 "with --tensorboard"
             ) from error
 
-    def hear(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
+    def on_news(self, run: Run, news: Sequence[Mapping[str, Any]]) -> None:
         """Add episodes to the log of a running run; a restarted run gets a new log."""
         for entry in news:
             log = self._live.get(run)
@@ -132,7 +132,7 @@ class LoggedStore(Store):
         if run in self._live:
             self._live[run].flush()
 
-    def bury(self, run: Run) -> None:
+    def on_failed(self, run: Run) -> None:
         """End the log of a failed run, which is kept and marked as unfinished."""
         if log := self._live.pop(run, None):
             log.close()

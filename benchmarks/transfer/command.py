@@ -126,12 +126,12 @@ def _train(
 def _contexts(test: list[str], groups: list[str], budgets: int | None) -> list:
     """Return contexts of these groups of the test suites, at most ``budgets`` of each network."""
     from amc_gym.suites.suite import suite_of
-    from benchmarks.transfer.trials import some
+    from benchmarks.transfer.trials import middle_budgets
 
     known = [context for name in test for context in suite_of(name).contexts]
     for group in groups:
         choose("group of --test", group, {str(context.group) for context in known})
-    return some([context for context in known if context.group in groups], budgets)
+    return middle_budgets([context for context in known if context.group in groups], budgets)
 
 
 def _run(

@@ -78,7 +78,7 @@ class OnContext:
         return self.name
 
 
-def some(contexts: Sequence[Context], most: int | None) -> list[Context]:
+def middle_budgets(contexts: Sequence[Context], most: int | None) -> list[Context]:
     """Choose at most ``most`` contexts of each network, those of the middle budgets first."""
     networks: dict[str, list[Context]] = defaultdict(list)
     for context in contexts:
@@ -163,16 +163,16 @@ def run(
         if missing:
             jobs.append(OnContext(context, missing))
 
-    def hear(_: OnContext, news: Sequence[Row]) -> None:
+    def on_news(_: OnContext, news: Sequence[Row]) -> None:
         known.update({rows.key(row): row for row in news})
         rows.save(out, known.values())
 
     def finish(job: OnContext, found: Sequence[Row]) -> str:
-        hear(job, found)  # the last news of a job may not have been passed on
+        on_news(job, found)  # the last news of a job may not have been passed on
         seconds = sum(row["seconds"] for row in found)
         return escape(f"{job}: {len(found)} trials, {seconds:.0f} s")
 
-    return carry_out(jobs, executor, console, finish, ("contexts", "evaluations"), hear=hear)
+    return carry_out(jobs, executor, console, finish, ("contexts", "evaluations"), on_news=on_news)
 
 
 def _is_done(known: Mapping[rows.Key, Row], context: Context, trial: Trial) -> bool:

@@ -10,7 +10,7 @@ from rich.console import Console
 from small_study import InProcess
 
 from agents.amc_policy import WEIGHTS, ensemble
-from agents.plan_value import foretold
+from agents.plan_value import predicted_rewards
 from agents.policy_loaders import declared
 from amc_gym.suites.context import Context
 from amc_gym.suites.suite import Suite
@@ -76,15 +76,15 @@ def test_each_network_is_a_job(tmp_path: Path, console: Console) -> None:
 
 def test_an_ensemble_learns_rewards_of_plans(known: list[logs.Log]) -> None:
     net = fit(known, 0, epochs=60)
-    answers = [foretold([net], log.rows, log.uniform)[0] for log in known]
+    answers = [predicted_rewards([net], log.rows, log.uniform)[0] for log in known]
     found = np.corrcoef(np.concatenate(answers), np.concatenate([x.rewards for x in known]))[0, 1]
     assert found > 0.8
 
 
 def test_the_middle_budgets_are_chosen_first() -> None:
     contexts = [Context("MobileNet", ratio) for ratio in (0.2, 0.3, 0.4)] + [Context("VGG16", 0.2)]
-    assert trials.some(contexts, 1) == [contexts[1], contexts[3]]
-    assert trials.some(contexts, None) == contexts
+    assert trials.middle_budgets(contexts, 1) == [contexts[1], contexts[3]]
+    assert trials.middle_budgets(contexts, None) == contexts
 
 
 def test_trials_go_on_where_they_were(suite: Suite, tmp_path: Path, console: Console) -> None:

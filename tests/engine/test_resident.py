@@ -55,8 +55,8 @@ def test_plans_in_one_pass_have_the_hits_of_each_by_itself(name: str, recovery: 
     made = engine(resolve(name), "resident", recovery=recovery, reward_images=60)
     network = made.evaluator.network
     assert isinstance(network, ResidentNetwork)
-    assert not network.apart
-    network.together = 4
+    assert not network.why_single
+    network.plans_per_pass = 4
     assert made.evaluation == "one resident network, up to 4 plans in a pass"
     some = plans(made, 7)  # judged in passes of four, two and one
     together = made.evaluate(some)

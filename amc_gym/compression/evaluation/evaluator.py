@@ -44,11 +44,11 @@ class Examples(Protocol):
 
 
 @runtime_checkable
-class Together(Protocol):
+class MultiPlanSource(Protocol):
     """A source that evaluates several plans in one pass, see ``ResidentNetwork``."""
 
     @property
-    def together(self) -> int:
+    def plans_per_pass(self) -> int:
         """Most plans in one pass."""
         ...
 
@@ -209,8 +209,8 @@ class Evaluator:
 
         The results do not depend on it.
         """
-        if isinstance(self.network, Together):
-            return self.network.together
+        if isinstance(self.network, MultiPlanSource):
+            return self.network.plans_per_pass
         spare = self._device.type == "cpu" and len(self.batches) < torch.get_num_threads()
         return self.network.overlap if spare else 1
 
@@ -237,7 +237,7 @@ class Evaluator:
 
     def _groups(self, keys: Sequence[Counts]) -> Iterator[Sequence[Counts]]:
         """Divide plans into passes whose sizes are powers of two: 13 into 8, 4 and 1."""
-        size = self.network.together if isinstance(self.network, Together) else 1
+        size = self.network.plans_per_pass if isinstance(self.network, MultiPlanSource) else 1
         while keys:
             while size > len(keys):
                 size //= 2
@@ -245,7 +245,7 @@ class Evaluator:
             keys = keys[size:]
 
     def _network(self, group: Sequence[Counts]) -> nn.Module:
-        if len(group) > 1 and isinstance(self.network, Together):
+        if len(group) > 1 and isinstance(self.network, MultiPlanSource):
             return self.network.several(group)
         (counts,) = group
         return self.network(counts)

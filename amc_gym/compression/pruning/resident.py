@@ -48,12 +48,12 @@ class ResidentNetwork:
         dtype: of the weights.
         form: its memory layout and layers.
         images: the inputs: bytes to be normalised on the device, or anything else for floats.
-        together: most plans in one pass.
+        plans_per_pass: most plans in one pass.
 
     Attributes:
         overlap: see ``NetworkSource``; a GPU works in the order in which it is asked.
-        together: number of plans in one pass.
-        apart: why it evaluates one plan at a time although several were asked for.
+        plans_per_pass: number of plans in one pass.
+        why_single: why it evaluates one plan at a time although several were asked for.
 
     Raises:
         ValueError: a network of full width cannot replace slim ones; the message says why.
@@ -69,7 +69,7 @@ class ResidentNetwork:
         dtype: torch.dtype,
         form: Form = Form(),  # noqa: B008  # frozen
         images: object = None,
-        together: int = 1,
+        plans_per_pass: int = 1,
     ) -> None:
         graph = pruner.graph
         check_readers(model, graph)
@@ -79,17 +79,21 @@ class ResidentNetwork:
         self._like = {"device": device, "dtype": dtype}
         self._stored = as_bytes(images)
         self._written = _Written(network, pruner, device)
-        self.together, self.apart = together, ""
+        self.plans_per_pass, self.why_single = plans_per_pass, ""
         self._passes = {1: self._pass(1)}
 
     @property
     def overlap(self) -> int:
         """Number of plans that may be under way, see ``NetworkSource``."""
-        return max(QUEUED, 2 * self.together) if self._device.type == "cuda" else self.together
+        return (
+            max(QUEUED, 2 * self.plans_per_pass)
+            if self._device.type == "cuda"
+            else self.plans_per_pass
+        )
 
     def alone(self, why: str) -> None:
         """Evaluate one plan at a time from now on."""
-        self.together, self.apart = 1, why
+        self.plans_per_pass, self.why_single = 1, why
 
     def __call__(self, counts: Sequence[int]) -> nn.Module:
         """Return the network set to a plan, which the following passes then evaluate."""

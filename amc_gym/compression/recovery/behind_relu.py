@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[[Tensor], Tensor])
 
 
 @dataclass(frozen=True)
-class Behind:
+class OutputTransform:
     """Operations after a layer's output z: a norm, an addition and a ReLU, r(scale z + shift).
 
     Attributes:
@@ -47,10 +47,10 @@ class Behind:
     ceiling: float | None
     aims: Tensor
 
-    def part(self, chosen: slice) -> Behind:
+    def part(self, chosen: slice) -> OutputTransform:
         """Return the part that belongs to some of the samples."""
         shift = self.shift if self.shift.shape[1] == 1 else self.shift[:, chosen]
-        return Behind(self.scale, shift, self.ceiling, self.aims[:, chosen])
+        return OutputTransform(self.scale, shift, self.ceiling, self.aims[:, chosen])
 
     def seen(self, outputs: Tensor) -> Tensor:
         """Return what the next layer sees of outputs."""

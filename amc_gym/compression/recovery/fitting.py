@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from amc_gym.compression.recovery.behind_relu import Behind
+from amc_gym.compression.recovery.behind_relu import OutputTransform
 from amc_gym.compression.recovery.reconstruction import RIDGE
 
 RIDGES = (1.0, 0.1, 1e-2, RIDGE)
@@ -112,7 +112,7 @@ class Problem:
 
     rows: Tensor
     wanted: Tensor
-    behind: Behind | None = None
+    behind: OutputTransform | None = None
 
     def part(self, chosen: slice) -> Problem:
         """Return the problem for some of the samples."""

@@ -28,7 +28,7 @@ from torch import nn
 
 from amc_gym._utils.nests import Nest, called, leaves
 from amc_gym.compression.graph import ChannelGraph, Layer
-from amc_gym.compression.recovery.behind_relu import Behind, add_offset, affine, has_offset
+from amc_gym.compression.recovery.behind_relu import OutputTransform, add_offset, affine, has_offset
 from amc_gym.compression.recovery.fitting import Problem, best_fit
 from amc_gym.compression.recovery.fitting_on_device import best_fit_on_device
 from amc_gym.compression.recovery.moments import restored
@@ -110,7 +110,7 @@ def refit_sequentially(
                 ceiling = targets.shortcuts[layer.name].ceiling
                 end = shift + rows.added
                 original = shift + of_kept(targets.added[layer.name])
-            behind = Behind(scale, end, ceiling, aims=scale * problem.wanted + original)
+            behind = OutputTransform(scale, end, ceiling, aims=scale * problem.wanted + original)
             problem = replace(problem, behind=behind)
         start = as_matrix(weight, groups).to(rows.inputs)
         fit_layer = best_fit if start.device.type == "cpu" else best_fit_on_device

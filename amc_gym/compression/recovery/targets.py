@@ -60,7 +60,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class _Brought:
+class _BatchRows:
     """Samples of a layer from one batch.
 
     Attributes:
@@ -74,7 +74,7 @@ class _Brought:
     held_out: torch.Tensor
 
 
-See = Callable[[Layer, Rows, nn.Module], None]
+OnLayer = Callable[[Layer, Rows, nn.Module], None]
 """Callback with (layer, its rows, its module) before each layer runs."""
 
 
@@ -141,8 +141,8 @@ class Targets:
             for start, batch in zip(starts, self.batches, strict=False)
         ]
 
-    def visit(self, network: nn.Module, see: See) -> None:
-        """Run ``network``, and call ``see`` for each layer before it runs, with its inputs.
+    def visit(self, network: nn.Module, on_layer: OnLayer) -> None:
+        """Run ``network``, and call ``on_layer`` for each layer before it runs, with its inputs.
 
         Rows are taken at the layer's sampled positions, which are the same for every network.
         """
@@ -150,11 +150,11 @@ class Targets:
         def run(number: int, arrive: Arrive) -> None:
             self._run(network, number, arrive)
 
-        def meet(stop: int, brought: list[_Brought]) -> None:
+        def meet(stop: int, batch_rows: list[_BatchRows]) -> None:
             layer = self.layers[stop]
             module = network.get_submodule(layer.name)
             with torch.inference_mode():
-                see(layer, _rows(brought, groups_of(module)), module)
+                on_layer(layer, _rows(batch_rows, groups_of(module)), module)
 
         lockstep(run, list(self._takers.values()), meet)
 
@@ -197,14 +197,14 @@ class Targets:
         inputs: torch.Tensor,
         where: torch.Tensor | None,
         calls: Calls,
-    ) -> _Brought:
+    ) -> _BatchRows:
         added, shortcut = None, self.shortcuts.get(layer.name)
         if where is not None and shortcut is not None:
             maps = calls.results[shortcut.call].flatten(2).transpose(1, 2)  # (images, sites, ...)
             added = maps[torch.arange(len(maps))[:, None], where].flatten(0, 1)
         images = samples(self.batches[number])
         start = number * samples(self.batches[0])
-        return _Brought(rows_at(module, inputs, where), added, is_held_out(start, images))
+        return _BatchRows(rows_at(module, inputs, where), added, is_held_out(start, images))
 
 
 def grouped(rows: torch.Tensor, groups: int) -> torch.Tensor:
@@ -269,17 +269,17 @@ def is_held_out(start: int, images: int) -> torch.Tensor:
     return numbers % HELD_OUT == chosen[numbers // HELD_OUT]
 
 
-def _rows(brought: list[_Brought], groups: int) -> Rows:
+def _rows(batch_rows: list[_BatchRows], groups: int) -> Rows:
     """Join what batches bring, with all samples to fit to first."""
-    parts = [each.inputs for each in brought]
+    parts = [each.inputs for each in batch_rows]
     held = torch.cat(
         [
             each.held_out.repeat_interleave(len(part) // len(each.held_out))
-            for each, part in zip(brought, parts, strict=True)
+            for each, part in zip(batch_rows, parts, strict=True)
         ]
     )
     order = torch.argsort(held.byte(), stable=True)
-    added = [each.added for each in brought if each.added is not None]
+    added = [each.added for each in batch_rows if each.added is not None]
     return Rows(
         grouped(torch.cat(parts)[order], groups),
         grouped(torch.cat(added)[order], groups) if added else None,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.dispatch import EagerDispatchMode
 from amc_gym._utils.nests import Nest, called, take
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import ChannelGraph
@@ -26,7 +26,7 @@ linear layer runs.
 """
 
 
-class _Beside(Watching):
+class _Comparison(EagerDispatchMode):
     """A mode that compares each operation's first output with the trace."""
 
     def __init__(self, expected: list[tuple[Operation, tuple[int, ...]]]) -> None:
@@ -96,10 +96,10 @@ def first_difference(
             for size, labels in zip(operation.shape, operation.labels, strict=True)
         )
         expected.append((operation, shape))
-    beside, image = _Beside(expected), take(example, slice(1))
+    comparison, image = _Comparison(expected), take(example, slice(1))
     try:
-        with torch.no_grad(), attention_in_steps(), beside:
+        with torch.no_grad(), attention_in_steps(), comparison:
             called(small, image)
     except Exception as error:
-        beside.failed(error)
-    return beside.culprit
+        comparison.failed(error)
+    return comparison.culprit

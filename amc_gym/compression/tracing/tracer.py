@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from amc_gym._utils import grad_mode
-from amc_gym._utils.dispatch import Watching
+from amc_gym._utils.dispatch import EagerDispatchMode
 from amc_gym._utils.nests import Nest, called, leaves, shape_text
 from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
@@ -42,7 +42,7 @@ WITH_WIDTHS = (nn.modules.batchnorm._NormBase, nn.PReLU, nn.GroupNorm)
 """Modules that store the number of their channels."""
 
 _FILES = (__file__, grad_mode.__file__, torch.__file__)
-_NOT_USERS = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
+_LIBRARIES = (*(f"{Path(file).parent}{os.sep}" for file in _FILES), "<")
 """Prefixes of file names that are not user code."""
 
 
@@ -102,7 +102,7 @@ def users_line(frame: FrameType | None = None) -> str:
     frame = frame or sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_NOT_USERS):
+        if not file.startswith(_LIBRARIES):
             return f"{Path(file).name}:{frame.f_lineno}"
         frame = frame.f_back
     return "?"
@@ -151,7 +151,7 @@ class Stack:
         """Handle the end of a module's forward pass."""
 
 
-class Tracer(Watching, Stack):
+class Tracer(EagerDispatchMode, Stack):
     """A mode that follows labels through the operations of a pass.
 
     Args:
@@ -159,7 +159,7 @@ class Tracer(Watching, Stack):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        Watching.__init__(self)
+        EagerDispatchMode.__init__(self)
         Stack.__init__(self, model)
         self.trace = Trace()
         self._known = WeakTensorKeyDictionary()

@@ -12,10 +12,10 @@ from amc_gym.envs.observations.facts import Facts
 from amc_gym.envs.observations.features import EPISODE, UNIT, EpisodeFeatures, unit_table
 from amc_gym.envs.observations.observation import Observation
 
-WHOSE = ("", "before: ", "after: ")
+NEIGHBOURS = ("", "before: ", "after: ")
 """Units whose features are observed, in order: the next one to decide, and its neighbours."""
 
-SIZE = len(EPISODE) + len(WHOSE) * len(UNIT)
+SIZE = len(EPISODE) + len(NEIGHBOURS) * len(UNIT)
 
 
 class Comparable(Observation):
@@ -55,5 +55,5 @@ class Comparable(Observation):
 
 def features() -> list[tuple[str, str]]:
     """Return name and meaning of each number of the observation, in order."""
-    units = [(f"{whose}{each.name}", each.meaning) for whose in WHOSE for each in UNIT]
+    units = [(f"{place}{each.name}", each.meaning) for place in NEIGHBOURS for each in UNIT]
     return [*EPISODE, *units]

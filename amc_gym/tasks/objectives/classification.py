@@ -56,7 +56,7 @@ class CrossEntropy(Loss):
         """Return the loss with labels smoothed."""
         return replace(self, label_smoothing=amount)
 
-    def distilled(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    def distilled(self, outputs: Tensor, teacher_outputs: Tensor, temperature: float) -> Tensor:
         """Return the divergence from a teacher's softened outputs (Hinton et al., 2015), a scalar.
 
         Its gradient shrinks with the square of the temperature, so it is multiplied by that square
@@ -64,7 +64,7 @@ class CrossEntropy(Loss):
         """
         soft = functional.kl_div(
             functional.log_softmax(outputs / temperature, dim=1),
-            functional.log_softmax(taught / temperature, dim=1),
+            functional.log_softmax(teacher_outputs / temperature, dim=1),
             reduction="batchmean",
             log_target=True,
         )

@@ -48,9 +48,9 @@ class Loss(ABC):
             )
         return self
 
-    def distilled(self, outputs: Nest, taught: Nest, temperature: float) -> Tensor:
+    def distilled(self, outputs: Nest, teacher_outputs: Nest, temperature: float) -> Tensor:
         """Return the squared error to a teacher's outputs, as a share of the teacher's variance."""
-        pairs = zip(leaves(outputs), leaves(taught), strict=True)
+        pairs = zip(leaves(outputs), leaves(teacher_outputs), strict=True)
         floats = [(one, other) for one, other in pairs if other.is_floating_point()]
         tiny = torch.finfo(torch.float32).tiny
         errors = [

@@ -73,11 +73,11 @@ class PixelCrossEntropy(CrossEntropy):
         """Return the sum over the samples of the mean over their pixels."""
         return self(outputs, targets) * len(targets)
 
-    def distilled(self, outputs: Nest, taught: Nest, temperature: float) -> Tensor:
+    def distilled(self, outputs: Nest, teacher_outputs: Nest, temperature: float) -> Tensor:
         """Return the divergence from a teacher's softened outputs, the mean over the pixels."""
         ours, theirs = (
             (each[OUT] if isinstance(each, Mapping) else each).movedim(1, -1).flatten(0, -2)
-            for each in (outputs, taught)
+            for each in (outputs, teacher_outputs)
         )
         return super().distilled(ours, theirs, temperature)
 

@@ -99,8 +99,8 @@ def test_a_table_says_how_each_job_is_going() -> None:
         events,
         console,
         lambda job, _: "done",
-        hear=lambda job, news: heard.update({job: news[-1]}),
-        glance=lambda job: heard.get(job, ""),
+        on_news=lambda job, news: heard.update({job: news[-1]}),
+        describe=lambda job: heard.get(job, ""),
     )
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()

@@ -90,8 +90,8 @@ def test_a_run_is_seen_while_it_is_under_way(tmp_path: Path, record: Record) -> 
     store = LoggedStore(tmp_path / "results", tmp_path / "logs")
     store.prepare()
     folder = tmp_path / "logs" / record.run.name
-    store.hear(record.run, [episode(1, 0.9)])
-    store.hear(record.run, [episode(1, 0.4), episode(2, 0.8, sigma=0.3)])  # started again
+    store.on_news(record.run, [episode(1, 0.9)])
+    store.on_news(record.run, [episode(1, 0.4), episode(2, 0.8, sigma=0.3)])  # started again
     assert (folder / UNDER_WAY).exists()
     log = EventAccumulator(str(folder)).Reload()
     assert [each.value for each in log.Scalars("best/reward")] == pytest.approx([0.4, 0.8])
@@ -109,8 +109,8 @@ def test_a_run_is_seen_while_it_is_under_way(tmp_path: Path, record: Record) -> 
 def test_a_log_of_a_killed_study_is_written_anew(tmp_path: Path, record: Record) -> None:
     killed = LoggedStore(tmp_path / "results", tmp_path / "logs")
     killed.prepare()
-    killed.hear(record.run, [episode(1, 0.9)])
-    killed.bury(record.run)
+    killed.on_news(record.run, [episode(1, 0.9)])
+    killed.on_failed(record.run)
     Store(tmp_path / "results").save(record)
     LoggedStore(tmp_path / "results", tmp_path / "logs").prepare()
     log = read(tmp_path / "logs" / record.run.name)

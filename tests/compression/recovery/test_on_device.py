@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from amc_gym import CompressionTask
 from amc_gym.compression.ranking.order import rank
 from amc_gym.compression.recovery import chain, reconstruction, sequential, targets
-from amc_gym.compression.recovery.behind_relu import Behind
+from amc_gym.compression.recovery.behind_relu import OutputTransform
 from amc_gym.compression.recovery.fitting import Problem, best_fit
 from amc_gym.compression.recovery.fitting_on_device import best_fit_on_device
 from amc_gym.compression.recovery.moments import restored
@@ -50,7 +50,9 @@ def problem(behind: float | str | None, device: str = "cpu") -> tuple[Problem, t
     if isinstance(behind, str):
         return Problem(rows, wanted), start
     scale, shift = 1 + randn(GROUPS, 1, OUTPUTS).abs(), randn(GROUPS, 1, OUTPUTS)
-    return Problem(rows, wanted, Behind(scale, shift, behind, scale * wanted + shift)), start
+    return Problem(
+        rows, wanted, OutputTransform(scale, shift, behind, scale * wanted + shift)
+    ), start
 
 
 @pytest.mark.parametrize("behind", ["", None, inf, 1.5])
