@@ -100,7 +100,8 @@ def _check(run: Path, target: Path) -> None:
     finished = 0
     for folder in _folders(run):
         records, foreign = Store(folder).load()
-        damaged = [path.name for path in foreign if RECORD.fullmatch(path.name)]
+        named = (path for path in foreign if RECORD.fullmatch(path.name))
+        damaged = [path.name for path in named if not _is_plan(path)]
         damaged += [path.name for path in foreign if path.name == archive.FILE]
         left = [path.name for path in folder.iterdir() if path.name.endswith(UNFINISHED)]
         unfinished, broken = journals.load(folder)
@@ -136,8 +137,10 @@ def _write(folder: Path, to: Path, networks: set[Path]) -> None:
     inside |= {archive.FILE, tuned.FILE}
     if not manifest.replaced(folder, records):
         inside.add(MANIFEST)  # it says nothing beyond the records
-    if folder.name == "plans" and not _few(folder) and _outcomes(folder.parent):
-        return  # they are in the outcomes' archive
+    if folder.name == "plans":
+        archived = not _few(folder) if _outcomes(folder.parent) else Store(folder.parent).load()[0]
+        if archived:
+            return  # the outcomes or the runs hold them
     for path in _files(folder, networks):
         if path.name not in inside:
             to.mkdir(parents=True, exist_ok=True)
@@ -209,6 +212,15 @@ def _plan_files(outcomes: Iterable[Outcome], plans: Path) -> dict[str, str]:
             if outcome.plan == plan:
                 found[outcome.name] = f"plans/{path.name}"
     return found
+
+
+def _is_plan(path: Path) -> bool:
+    """Return whether a file is a plan, such as the best of the run that it is named after."""
+    try:
+        CompressionPlan.load(path)
+    except (PlanError, OSError):
+        return False
+    return True
 
 
 def _few(plans: Path) -> bool:

@@ -11,6 +11,7 @@ import amc_gym
 from amc_gym import CompressionPlan
 from benchmarks import best_plans
 from benchmarks.best_plans import Judged, judge
+from benchmarks.publishing import publish
 from benchmarks.studies.execution import execute, setting_of
 from benchmarks.studies.records import Store
 from benchmarks.studies.runs import BenchmarkError, Run
@@ -46,6 +47,25 @@ def test_files_agree_with_the_records(folder: Path) -> None:
         assert 0.4 < within.mean() <= 1
         plan = CompressionPlan.load(folder / "plans" / f"{record.run.name}.json")
         assert plan == record.best.plan
+
+
+def test_a_judged_study_is_published_with_its_plans_inside_its_runs(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert not judge(folder)
+    copy = publish(folder, "judged", tmp_path)
+    assert {path.name for path in copy.iterdir()} >= {"best-plans", "best-plans.md"}
+    assert not (copy / "plans").exists()
+    plans = [[each.best.plan for each in Store(each).load()[0]] for each in (copy, folder)]
+    assert plans[0] == plans[1]
+    plan = next((folder / "plans").iterdir())
+    whole = plan.read_bytes()
+    try:
+        plan.write_bytes(whole[:-20])
+        with pytest.raises(BenchmarkError, match=f"{plan.name} are damaged"):
+            publish(folder, "damaged", tmp_path)
+    finally:
+        plan.write_bytes(whole)
 
 
 def test_the_table_has_a_line_for_each_agent_and_the_full_network(folder: Path) -> None:
