@@ -171,7 +171,7 @@ class OnProgress(Protocol):
 
 
 def work(run: Run, on_progress: OnProgress, task: CompressionTask | None = None) -> Record:
-    """Run ``execute`` for an executor, which is on_progress about evaluations and episodes."""
+    """Run ``execute`` for an executor, which follows its evaluations and episodes."""
     return execute(run, on_progress, task)
 
 
