@@ -29,6 +29,7 @@ from benchmarks.reports.sections import (
     distinct,
     explanation,
     header,
+    origin,
     sections_of,
     unfinished_lines,
 )
@@ -164,11 +165,9 @@ def _markdown_section(section: Section) -> list[str]:
     layers = [[str(i), markdown_code(name), str(channels)] for i, (name, channels) in units]
     lines += markdown(["unit", "layer", "channels"], layers, words=2)
     options = ", ".join(f"{name}={value!r}" for name, value in setting.options.items())
-    source = ", ".join(f"{name} {value}" for name, value in setting.source.items() if value)
     lines += [
         "",
-        f"- Task: {markdown_text(source or 'made from objects')}; fingerprint "
-        f"`{setting.task[:12]}`",
+        f"- Task: {markdown_text(origin(setting))}; fingerprint `{setting.task[:12]}`",
         f"- Options: {markdown_code(options)}",
         f"- Code of the agents: {markdown_text(codes(section))}",
         *(

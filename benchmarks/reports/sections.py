@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from amc_gym.compression.cost import RESOURCES
 from benchmarks.machine import described
@@ -19,6 +20,17 @@ REWARDS: dict[str, str] = {
     "error": "−error on the reward images",
 }
 """Reward option -> axis label; other rewards are shown by name."""
+
+
+def origin(setting: Setting) -> str:
+    """Return the names of a setting's network, data set and weights; of a file without folders.
+
+    A report is passed on, and folders of one machine tell nobody anything; the task's fingerprint
+    says which weights they are.
+    """
+    named = {name: value for name, value in setting.source.items() if value}
+    shown = (f"{k} {Path(v).name if Path(v).is_absolute() else v}" for k, v in named.items())
+    return ", ".join(shown) or "made from objects"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from benchmarks.reports.sections import (
     distinct,
     explanation,
     header,
+    origin,
 )
 from benchmarks.reports.statistics import Row
 from benchmarks.studies.records import Record
@@ -121,8 +122,7 @@ def _section(section: Section, style: dict[str, Style], id_: str) -> list[str]:
         "<details><summary>Task and options</summary>",
         listed(
             {
-                "task": ", ".join(f"{k} {v}" for k, v in setting.source.items() if v)
-                or "made from objects",
+                "task": origin(setting),
                 "fingerprint": setting.task,
                 "code of agents": codes(section),
                 **{name: json.dumps(value) for name, value in setting.options.items()},

@@ -17,8 +17,9 @@ from benchmarks.reports.figures import far_below
 from benchmarks.reports.html.style import styles
 from benchmarks.reports.looks import AGENTS, COLOURED, REST, looks_of, with_colours
 from benchmarks.reports.report import write
+from benchmarks.reports.sections import origin
 from benchmarks.studies.records import Record, Store
-from benchmarks.studies.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError, Setting
 
 Said = Callable[[Console], str]
 
@@ -158,3 +159,15 @@ def test_an_empty_folder_is_a_clear_error(tmp_path: Path, console: Console) -> N
     with pytest.raises(BenchmarkError, match="no finished runs"):
         write(tmp_path / "nothing", console)
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "shown"),
+    [("bundled", "bundled"), ("/home/me/net.pth.tar", "net.pth.tar")],
+)
+def test_reports_name_files_of_weights_without_their_folders(
+    setting: Setting, weights: str, shown: str
+) -> None:
+    given = replace(setting, source={"task": "MobileNet", "dataset": None, "weights": weights})
+    assert origin(given) == f"task MobileNet, weights {shown}"
+    assert origin(replace(setting, source={})) == "made from objects"
