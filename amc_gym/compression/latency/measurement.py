@@ -93,24 +93,36 @@ def build(
 def _block(
     workload: Workload, layers: Mapping[str, Geometry], rounds: int, options: Mapping[str, Any]
 ) -> int:
-    """Return how many channels the runtime computes at once in the heaviest convolution."""
+    """Return how many channels the runtime computes at once.
 
-    def weight(name: str) -> int:
-        geometry, (inputs, outputs) = found[name], widths(workload.graph.layers[name])
-        return inputs * outputs * prod(geometry.kernel) * geometry.height * geometry.width
-
-    found = {
-        name: geometry
-        for name, geometry in layers.items()
-        if geometry.kind == "conv" and geometry.groups == 1
-    }
-    if not found:
+    Ordinary and depthwise convolutions have kernels of their own, so the heaviest of each is timed,
+    an ordinary one over its channels in and out.
+    """
+    passes: dict[Any, Pass] = {}
+    for kind in ("conv", "depthwise"):
+        alike = [name for name, g in layers.items() if (g.kind, g.groups) == (kind, 1)]
+        if not alike:
+            continue
+        heaviest = max(alike, key=lambda name: _macs(workload.graph, name, layers[name]))
+        geometry, (inputs, outputs) = layers[heaviest], widths(workload.graph.layers[heaviest])
+        for count in PROBES:
+            passes[kind, "out", count] = workload.layer(geometry, inputs, count)
+            if kind == "conv":
+                passes[kind, "in", count] = workload.layer(geometry, count, outputs)
+    if not passes:
         return 1
-    heaviest = max(found, key=weight)
-    geometry, (inputs, _) = found[heaviest], widths(workload.graph.layers[heaviest])
-    passes = {count: workload.layer(geometry, inputs, count) for count in PROBES}
     timings = measure(passes, rounds=rounds, **options)
-    return block_of(PROBES, [timings[count].quiet for count in PROBES])
+    sides = {(kind, side) for kind, side, _ in passes}
+    return lcm(
+        *(block_of(PROBES, [timings[*side, count].quiet for count in PROBES]) for side in sides)
+    )
+
+
+def _macs(graph: ChannelGraph, name: str, geometry: Geometry) -> int:
+    """Return a layer's multiply-accumulate operations in the full network, but for its stride."""
+    inputs, outputs = widths(graph.layers[name])
+    each = outputs if geometry.kind == "depthwise" else inputs * outputs
+    return each * prod(geometry.kernel) * geometry.height * geometry.width
 
 
 def _points(
