@@ -209,6 +209,9 @@ class Finetune(Command):
             labels), or any other form that a split of a task may have. Or a folder of photographs,
             nested or not and without labels, for --distillation 1. Registered networks need
             none, they use their data set's.
+        teacher: a registered network, such as ResNet56, whose bundled weights for the same data set
+            teach instead of the original network; or package.module:function that returns a
+            network.
         device: auto, cpu, cuda, ...
         force: replace the files if they exist.
 
@@ -223,6 +226,7 @@ class Finetune(Command):
     out: Path
     recipe: Recipe = FINETUNING
     train: str | None = None
+    teacher: str | None = None
     device: str = "auto"
     force: bool = False
 

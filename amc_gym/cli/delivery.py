@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from amc_gym._utils.own_code import failing_as_one
+from amc_gym._utils.own_code import failing_as_one, is_code
 from amc_gym.cli.commands import Compress, Export, Finetune
 from amc_gym.cli.console import CommandError, own_code, refuse_to_overwrite, say
 from amc_gym.cli.opening import opened
@@ -19,6 +20,7 @@ from amc_gym.training.checkpoints import finished_epochs
 from amc_gym.training.scores import score
 from amc_gym.workflows import compression as api
 from amc_gym.workflows import finetuning
+from amc_gym.workflows.teachers import bundled_teacher
 from amc_gym.zoo.datasets.folder import photographs
 
 SAFETENSORS = (FORMATS["safetensors"].suffix,)
@@ -64,12 +66,14 @@ def finetune(command: Finetune) -> None:
     refuse_to_overwrite(out, force=command.force or finished, suffixes=SAFETENSORS)
     plan, task = opened(command.saved)
     images = _training(command.train, task, command.saved.data_root)
+    teacher = None if command.teacher is None else _teacher(command.teacher, task)
     small = finetuning.finetune(
         task,
         plan,
         images,
         recipe,
         recovery=command.saved.recovery,
+        teacher=teacher,
         checkpoint=checkpoint,
         device=command.device,
     )
@@ -99,7 +103,7 @@ def _training(name: str | None, task: CompressionTask, data_root: Path | None) -
     if name is None:
         return finetuning.training_images(task, data_root)
     if not Path(name).is_dir():
-        return _imported(name, task)
+        return training_data_of("--train", _made("--train", name), task.objective)
     size = task.example.shape[1:] if isinstance(task.example, Tensor) else ()
     if not (task.objective.classifies and len(size) == 3 and size[0] == 3 and size[1] == size[2]):
         raise CommandError(
@@ -109,12 +113,20 @@ def _training(name: str | None, task: CompressionTask, data_root: Path | None) -
     return photographs(Path(name), size[1])
 
 
-def _imported(name: str, task: CompressionTask) -> Data:
+def _teacher(name: str, task: CompressionTask) -> nn.Module:
+    return _made("--teacher", name) if is_code(name) else bundled_teacher(task, name)
+
+
+def _made(option: str, name: str) -> Any:
+    """Return what the package.module:function of an option returns.
+
+    Raises:
+        CommandError: it cannot be imported or called.
+    """
     own_code(name)
     module, _, function = name.partition(":")
-    with failing_as_one(f"--train {name}"):
+    with failing_as_one(f"{option} {name}"):
         try:
-            made = getattr(importlib.import_module(module), function)()
+            return getattr(importlib.import_module(module), function)()
         except (ImportError, AttributeError, ValueError) as error:
-            raise CommandError(f"--train {name} cannot be imported and called: {error}") from error
-        return training_data_of("--train", made, task.objective)
+            raise CommandError(f"{option} {name} cannot be imported and called: {error}") from error

@@ -22,12 +22,14 @@ from amc_gym.compression.pruning.cut import Cut
 from amc_gym.compression.recovery import RecoveryLike, chain
 from amc_gym.engine.cache import engines
 from amc_gym.tasks.data import Data, DataLike, training_data_of
+from amc_gym.tasks.fingerprints import of_weights
 from amc_gym.tasks.heads import returns_logits_in_training
 from amc_gym.tasks.split import Split
 from amc_gym.tasks.task import SHARED_IMAGES, CompressionTask
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import FINETUNING, Recipe
 from amc_gym.workflows.compression import check_made_for, compress, pair
+from amc_gym.workflows.teachers import checked_teacher
 from amc_gym.zoo import datasets
 from amc_gym.zoo.resolving import resolve
 
@@ -54,6 +56,7 @@ def finetune(
     recipe: Recipe = FINETUNING,
     *,
     recovery: RecoveryLike | None = None,
+    teacher: nn.Module | None = None,
     checkpoint: str | Path | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -64,8 +67,9 @@ def finetune(
     Training uses all threads, and their number affects rounding: the same call with another number
     of threads gives other weights of about the same quality.
 
-    If the recipe distils, the original network is the teacher.  All weights are trained, including
-    those that are frozen in the original, because the channels they were fitted to are gone.
+    If the recipe distils, the original network is the teacher, or a better one of your own.  All
+    weights are trained, including those that are frozen in the original, because the channels they
+    were fitted to are gone.
 
     If the recipe shrinks, training begins with the original network, which is pruned on the way.
 
@@ -79,6 +83,8 @@ def finetune(
         recipe: how to train.  The default distils where the objective allows it, and learns from
             the teacher alone where there are no labels.
         recovery: of the initial weights, as in ``compress``; not used by recipes that shrink.
+        teacher: network to learn from instead of the original one, such as a larger one of the
+            same task.
         checkpoint: file from which an interrupted run continues; ``None`` keeps none.
         device: where to train and where the returned network is; "auto": a GPU if there is one.
         progress: whether to show a progress bar.
@@ -88,7 +94,8 @@ def finetune(
         TypeError: an argument has a wrong type.
         PlanError: as ``compress``.
         ValueError: training images are among the reward or test images, or do not fit the network,
-            the checkpoint belongs to another run, or as ``train``.
+            the teacher does not fit it or has nothing to do, the checkpoint belongs to another run,
+            or as ``train``.
     """
     task, plan = pair(task, plan)
     if not isinstance(recipe, Recipe):
@@ -112,15 +119,21 @@ def finetune(
         recipe = replace(recipe, distillation=0.0)
     if recipe == FINETUNING and isinstance(train_split, Split) and not train_split.labelled:
         recipe = replace(recipe, distillation=1.0)
+    origin = f"{recovery}{plan.to_json()}"
+    if teacher is not None:
+        if not recipe.distillation:
+            raise ValueError("distillation=0 leaves a teacher nothing to do: raise it, up to 1")
+        teacher = checked_teacher(task, teacher)
+        origin += of_weights(teacher)
     network, cut = beginning(task, plan, recipe, recovery)
     return train(
         network.to(where),
         train_split,
         recipe,
         objective=task.objective,
-        teacher=task.model,
+        teacher=task.model if teacher is None else teacher,
         checkpoint=checkpoint,
-        origin=hashlib.sha256(f"{recovery}{plan.to_json()}".encode()).hexdigest(),
+        origin=hashlib.sha256(origin.encode()).hexdigest(),
         keep_zeros=not PRUNINGS[plan.options["granularity"]].runs_faster,
         cut=cut,
         progress=progress,

@@ -31,6 +31,7 @@ def finetune(
     seeds: int = 3,
     searches: int = 1,
     recovery: str | None = None,
+    teacher: str | None = None,
     workers: int | None = None,
     out: Path | None = None,
     data_root: Path | None = None,
@@ -49,6 +50,8 @@ def finetune(
         searches: Number of runs of each agent, around its median.
         recovery: Recovery of the weights before fine-tuning, such as sequential+bn; by default as
             in the search.
+        teacher: Registered network whose bundled weights for the same data set teach, such as
+            ResNet56; by default, the original network.
         workers: Number of parallel trainings; by default, the number of cores.
         out: The folder of the outcomes, one for each recipe; by default FOLDER/finetuned.
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
@@ -67,6 +70,8 @@ def finetune(
     if missing := wanted - {record.run.agent for record in records}:
         raise BenchmarkError(f"{folder} has no finished run of {', '.join(sorted(missing))}")
     check_recovery(recovery, recipe)
+    if teacher is not None and not recipe.distillation:
+        raise BenchmarkError("--teacher needs --recipe.distillation above 0")
     records = [r for r in records if not wanted or r.run.agent in wanted]
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}: first use python -m benchmarks run")
@@ -77,7 +82,7 @@ def finetune(
             raise BenchmarkError(f"--{name} must be at least 1, not {value}")
     out = out or folder / "finetuned"
     Store(out).prepare()
-    jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root)
+    jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root, teacher)
     missing_jobs = unfinished(jobs)
     for job in set(jobs).difference(missing_jobs):  # left over if a kill came just before this
         job.checkpoint.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from amc_gym._utils.machine import device_of
 from amc_gym.compression.handover.formats import halved, nbytes
 from amc_gym.training.loop import train
 from amc_gym.training.recipe import Recipe
+from amc_gym.workflows.teachers import bundled_teacher
 from benchmarks.finetuning.identity import identity
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
 from benchmarks.machine import machine, versions
@@ -61,6 +62,7 @@ class FineTuning:
         recovery: of the weights before fine-tuning; None: as in the search.
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
         separators: see ``identity``.
+        teacher: registered network whose bundled weights teach; None: the original network.
     """
 
     agent: str
@@ -74,6 +76,7 @@ class FineTuning:
     recovery: str | None = None
     data_root: Path | None = None
     separators: tuple[str, str] | None = None
+    teacher: str | None = None
 
     @property
     def name(self) -> str:
@@ -83,6 +86,8 @@ class FineTuning:
         subject = self.plan.fingerprints if full else self._identity
         recovery = None if full else self.recovery
         decided = [full, subject, self.recipe.described(), recovery]
+        if self.teacher is not None:  # names of older files do not depend on it
+            decided.append(self.teacher)
         digest = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:8]
         return f"{self._source}-{digest}"
 
@@ -126,6 +131,7 @@ def jobs_of(
     searches: int = 1,
     recovery: str | None = None,
     data_root: Path | None = None,
+    teacher: str | None = None,
 ) -> list[FineTuning]:
     """Return jobs for the full network and the plans of the agents' middle runs, by seed.
 
@@ -137,6 +143,7 @@ def jobs_of(
         searches: number of runs of each agent, around the median of the rewards.
         recovery: of the weights before fine-tuning; None: as in the search.
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
+        teacher: registered network whose bundled weights teach; None: the original network.
     """
     by_agent: dict[str, list[Record]] = {}
     for record in records:
@@ -156,6 +163,7 @@ def jobs_of(
             n == 0,
             recovery,
             data_root,
+            teacher=teacher,
         )
         for n in range(seeds)
         for plan in plans
@@ -208,6 +216,7 @@ def work(job: FineTuning, progressed: Callable[[int], None]) -> Outcome:
         finetuning_seed=job.recipe.seed,
         recipe=job.recipe.described(),
         recovery=job.recovery,
+        teacher=job.teacher,
         plan=plan if compressed else None,
         macs_ratio=job.macs_ratio,
         params_ratio=job.params_ratio,
@@ -237,6 +246,7 @@ def _tune(
     progressed: Callable[[int], None],
 ) -> nn.Module:
     job.folder.mkdir(parents=True, exist_ok=True)
+    teacher = None if job.teacher is None else bundled_teacher(task, job.teacher)
     if job.agent != FULL:
         return amc_gym.finetune(
             task,
@@ -244,6 +254,7 @@ def _tune(
             images,
             job.recipe,
             recovery=job.recovery,
+            teacher=teacher,
             checkpoint=job.checkpoint,
             progress=False,
             on_epoch=progressed,
@@ -252,7 +263,7 @@ def _tune(
         copy.deepcopy(task.model).to(device_of("auto")),
         images,
         job.recipe,
-        teacher=task.model,
+        teacher=task.model if teacher is None else teacher,
         checkpoint=job.checkpoint,
         progress=False,
         on_epoch=progressed,

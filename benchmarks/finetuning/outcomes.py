@@ -59,6 +59,7 @@ class OutcomeSchema(Schema):
     finetuning_seed: Natural
     recipe: dict[Name, JsonValue]
     recovery: Name | None
+    teacher: Name | None = None
     plan: dict[Name, JsonValue] | None
     macs_ratio: Share
     params_ratio: Share
@@ -124,6 +125,7 @@ class Outcome:
         finetuning_seed: seed of order and augmentation.
         recipe: all settings of the training.
         recovery: of the weights before; None: as in the search.
+        teacher: registered network that taught, with its bundled weights; None: the original.
         plan: the plan; None for the full network.
         macs_ratio: its MACs as a share of the full network's.
         params_ratio: its parameters likewise.
@@ -154,6 +156,7 @@ class Outcome:
     machine: dict[str, str | int]
     versions: dict[str, str]
     date: str
+    teacher: str | None = None
 
     @property
     def label(self) -> str:

@@ -77,6 +77,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
         # The full network is not shrunk, and shrunk networks are not recovered.
         ("recipes", {checksum(o.recipe | {"seed": None, "shrink": 0}) for o in outcomes}),
         ("shrinking", {o.recipe["shrink"] for o in outcomes if _shrinks(o)}),
+        ("teachers", {o.teacher for o in outcomes}),
         ("recoveries", {o.recovery for o in outcomes if not _shrinks(o)}),
     ):
         if len(values) > 1:
@@ -165,6 +166,7 @@ def _words(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     start = (plan.options["recovery"] if cut[0] is None else cut[0]) if cut else "none"
     shown += tuple(name for name in LATER if name in recipe)
     settings = ", ".join(f"{name} {recipe[name]}" for name in shown)
+    settings += f", taught by {any_one.teacher}" if any_one.teacher else ""
     shrunk = next((f"{o.recipe['shrink']} epochs" for o in outcomes if _shrinks(o)), None)
     shrinking = f" Shrunk: in the first {shrunk}, then cut without recovery." if shrunk else ""
     rule = best_rule(outcomes)

@@ -283,6 +283,29 @@ def test_a_study_is_fine_tuned_once(
     assert "2 of 2 are finished already" in capsys.readouterr().err
 
 
+def test_another_network_teaches_the_plans_and_the_full_network_alike(
+    study: Path, uniform: Record, tmp_path: Path
+) -> None:
+    taught = [*SHORT, "--recipe.distillation", "0.9", "--teacher", "ResNet56"]
+    assert main([str(study), *taught, "--out", str(tmp_path / "taught")]) == 0
+    outcomes = load_all(tmp_path / "taught")
+    assert {(o.agent, o.teacher) for o in outcomes} == {(FULL, "ResNet56"), ("uniform", "ResNet56")}
+    assert ", taught by ResNet56." in (tmp_path / "taught" / "finetuned.md").read_text()
+
+    jobs = jobs_of([uniform], RECIPE, 1, tmp_path)
+    named = {job.name for job in jobs + jobs_of([uniform], RECIPE, 1, tmp_path, teacher="ResNet56")}
+    assert len(named) == 4
+    with pytest.raises(ValueError, match="differ in teachers"):
+        rows_of([outcomes[0], replace(outcomes[1], teacher=None)])
+
+
+def test_a_teacher_without_a_part_in_the_loss_is_refused(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(study), *SHORT, "--teacher", "ResNet56"]) == 2
+    assert "--teacher needs --recipe.distillation" in capsys.readouterr().err
+
+
 def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:
     class StoppedError(Exception):
         pass

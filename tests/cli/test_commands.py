@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import images
+from small import images, same
 
 import amc_gym
 from amc_gym import CompressionPlan
@@ -35,6 +35,9 @@ def training():
 
 def leaking():
     return images(64, 2)
+
+def teacher():
+    return lively(PlainStack(), 1)
 
 def wrong():
     return 3
@@ -153,6 +156,10 @@ def test_finetune_trains_and_export_hands_over_what_was_trained(
     assert main(["finetune", *arguments, "--out", "tuned.safetensors"]) == 0
     assert "test images: original" in capsys.readouterr().out
     assert not list(here.glob("*.checkpoint.pt"))
+    taught = [*arguments, "--teacher", "owned_network:teacher", "--out", "taught.safetensors"]
+    assert main(["finetune", *taught]) == 0
+    pair = [amc_gym.load(f"{name}.safetensors", task=TRUSTED[1]) for name in ("tuned", "taught")]
+    assert not same(*pair)
 
     arguments = ["own.json", *TRUSTED, "--network", "tuned.safetensors", "--format", "torch-export"]
     assert main(["export", *arguments, "--out", "tuned.pt2"]) == 0
@@ -292,6 +299,14 @@ def test_an_interrupted_search_saves_the_best_so_far(
         (
             [*TUNING, "--train", "owned_network:leaking"],
             "64 training images are also reward images",
+        ),
+        (
+            [*TUNING, "--train", "owned_network:training", "--teacher", "ResNet56"],
+            "no bundled weights for a task of your own",
+        ),
+        (
+            [*TUNING, "--train", "owned_network:training", "--teacher", "owned_network:wrong"],
+            "teacher must be a torch.nn.Module, not int 3",
         ),
         (
             [*TUNING, "--train", "owned_network:nothing"],
