@@ -95,20 +95,24 @@ def _block(
 ) -> int:
     """Return how many channels the runtime computes at once.
 
-    Ordinary and depthwise convolutions have kernels of their own, so the heaviest of each is timed,
-    an ordinary one over its channels in and out.
+    Ordinary and depthwise convolutions have kernels of their own, so the heaviest of each that a
+    plan can narrow is timed; an ordinary one over its channels in and out.
     """
     passes: dict[Any, Pass] = {}
-    for kind in ("conv", "depthwise"):
-        alike = [name for name, g in layers.items() if (g.kind, g.groups) == (kind, 1)]
-        if not alike:
+    for kind, side in (("conv", "outputs"), ("conv", "inputs"), ("depthwise", "outputs")):
+        narrowed = [
+            name
+            for name, geometry in layers.items()
+            if (geometry.kind, geometry.groups) == (kind, 1)
+            and getattr(workload.graph.layers[name], side).units
+        ]
+        if not narrowed:
             continue
-        heaviest = max(alike, key=lambda name: _macs(workload.graph, name, layers[name]))
-        geometry, (inputs, outputs) = layers[heaviest], widths(workload.graph.layers[heaviest])
+        heaviest = max(narrowed, key=lambda name: _macs(workload.graph, name, layers[name]))
+        inputs, outputs = widths(workload.graph.layers[heaviest])
         for count in PROBES:
-            passes[kind, "out", count] = workload.layer(geometry, inputs, count)
-            if kind == "conv":
-                passes[kind, "in", count] = workload.layer(geometry, count, outputs)
+            channels = (count, outputs) if side == "inputs" else (inputs, count)
+            passes[kind, side, count] = workload.layer(layers[heaviest], *channels)
     if not passes:
         return 1
     timings = measure(passes, rounds=rounds, **options)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from amc_gym._utils.machine import processor
 from amc_gym.compression.latency.checking import check
@@ -17,6 +19,7 @@ from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.fitting import fitted
 from amc_gym.compression.latency.layers import geometries
 from amc_gym.compression.latency.measurement import build
+from amc_gym.compression.latency.runtimes import Pass
 from amc_gym.compression.latency.table import Grid
 from amc_gym.compression.latency.timing import LatencyError
 from amc_gym.compression.latency.workload import Workload, random_plans, this_device
@@ -47,6 +50,50 @@ def test_a_measured_table_prices_its_network(
     assert 0 < smallest <= cost.full < 10**9
     path = table.save(tmp_path / "table.json")
     assert type(table).load(path, processor()) == table
+
+
+@dataclass(frozen=True)
+class Simulated(Workload):
+    """A device that takes a time for each convolution that is a function of its channels.
+
+    Attributes:
+        nanoseconds: the function.
+        took: times of all passes so far.
+    """
+
+    nanoseconds: Callable[[nn.Conv2d], int] = id
+    took: list[int] = field(default_factory=list)
+
+    def prepare(self, network: nn.Module, images: torch.Tensor) -> Pass:
+        """Return a pass that moves the clock on."""
+        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+        time = 2_000_000 + sum(map(self.nanoseconds, convolutions))
+        return lambda: self.took.append(time)
+
+
+def in_whole_blocks(depthwise: int, outputs: int, inputs: int) -> Callable[[nn.Conv2d], int]:
+    """Return times that grow by whole blocks, or double between those of a depthwise one."""
+
+    def nanoseconds(conv: nn.Conv2d) -> int:
+        if conv.groups > 1:
+            return 10_000 * conv.out_channels * (1 + (conv.out_channels % depthwise > 0))
+        blocks = [
+            -(-c // b) * b for c, b in ((conv.in_channels, inputs), (conv.out_channels, outputs))
+        ]
+        return 500 * blocks[0] * blocks[1]
+
+    return nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("blocks", "found"),
+    [((1, 1, 1), 1), ((4, 1, 1), 4), ((1, 8, 1), 8), ((1, 1, 16), 16), ((4, 8, 1), 8)],
+)
+def test_blocks_are_found_in_depthwise_convolutions_and_on_both_sides_of_others(
+    workload: Workload, blocks: tuple[int, int, int], found: int
+) -> None:
+    simulated = Simulated(**vars(workload), nanoseconds=in_whole_blocks(*blocks))
+    assert build(simulated, clock=lambda: sum(simulated.took), **QUICK).block == found
 
 
 def test_a_check_times_networks_that_the_table_was_not_fitted_to(workload: Workload) -> None:
