@@ -45,10 +45,7 @@ def block_of(counts: Sequence[int], times: Sequence[float]) -> int:
     at, ns = np.asarray(counts), np.asarray(times, dtype=float)
     found = 1
     # Whole blocks of one kernel may be parts of another's: 4 channels each, and 16 at once.
-    while len(at) >= FEWEST:
-        larger = _clearest([block for block in BLOCKS if block > found], at, ns)
-        if not larger:
-            break
+    while len(at) >= FEWEST and (larger := _clearest([b for b in BLOCKS if b > found], at, ns)):
         found = larger
         whole = at % found == 0
         at, ns = at[whole], ns[whole]

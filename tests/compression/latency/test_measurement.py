@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from amc_gym._utils.machine import processor
+from amc_gym.compression.latency.blocks import rounded_up
 from amc_gym.compression.latency.checking import check
 from amc_gym.compression.latency.cost import LatencyCost
 from amc_gym.compression.latency.fitting import fitted
@@ -77,10 +78,8 @@ def in_whole_blocks(depthwise: int, outputs: int, inputs: int) -> Callable[[nn.C
     def nanoseconds(conv: nn.Conv2d) -> int:
         if conv.groups > 1:
             return 10_000 * conv.out_channels * (1 + (conv.out_channels % depthwise > 0))
-        blocks = [
-            -(-c // b) * b for c, b in ((conv.in_channels, inputs), (conv.out_channels, outputs))
-        ]
-        return 500 * blocks[0] * blocks[1]
+        ins = rounded_up([conv.in_channels], inputs).item()
+        return 500 * ins * rounded_up([conv.out_channels], outputs).item()
 
     return nanoseconds
 
