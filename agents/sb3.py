@@ -14,7 +14,7 @@ import importlib
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.noise import ActionNoise
     from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+M = TypeVar("M", bound="BaseAlgorithm")
+"""A type of SB3's learners."""
 
 NEEDS = ("stable_baselines3", "yaml")
 """SB3, and PyYAML to read rows of hyper-parameters."""
@@ -74,8 +77,10 @@ class SB3:
         self._callbacks = row.pop("callback", None)
         self._steps = steps_per_episode(env)
         self._warmup_episodes = warmup_episodes
-        self.model: OffPolicyAlgorithm = getattr(stable_baselines3, algorithm.upper())(
-            env=env, seed=seed, device="cpu", **arguments(row, env)
+        self.model: OffPolicyAlgorithm = logging_in_memory(
+            getattr(stable_baselines3, algorithm.upper())(
+                env=env, seed=seed, device="cpu", **arguments(row, env)
+            )
         )
 
     @staticmethod
@@ -102,6 +107,18 @@ class SB3:
                 callback=callbacks(self._callbacks),
                 log_interval=None,  # type: ignore[arg-type]
             )
+
+
+def logging_in_memory(model: M) -> M:
+    """Return a model that logs in memory only, unless it is verbose or logs for TensorBoard.
+
+    SB3's own logger leaves an empty folder among the temporary files for each call of learn().
+    """
+    from stable_baselines3.common.logger import Logger
+
+    if not (model.verbose or model.tensorboard_log):
+        model.set_logger(Logger(folder=None, output_formats=[]))
+    return model
 
 
 def logged(model: BaseAlgorithm) -> dict[str, float]:

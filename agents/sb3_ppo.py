@@ -19,7 +19,15 @@ import gymnasium as gym
 
 from .plans import steps_per_episode
 from .registry import register
-from .sb3 import HYPERPARAMS, NEEDS, arguments, logged, named_classes, read_row
+from .sb3 import (
+    HYPERPARAMS,
+    NEEDS,
+    arguments,
+    logged,
+    logging_in_memory,
+    named_classes,
+    read_row,
+)
 from .threads import learner_threads
 
 if TYPE_CHECKING:
@@ -64,7 +72,9 @@ class SB3PPO:
             row["batch_size"] = BATCH_EPISODES * self._steps
         row |= changes
         env = wrapped(env, row.pop("env_wrapper", None))
-        self.model: PPO = PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
+        self.model: PPO = logging_in_memory(
+            PPO(env=env, seed=seed, device="cpu", **arguments(row, env))
+        )
 
     @staticmethod
     def hyperparameter_files(*, hyperparams: str | Path = "", **_: Any) -> list[Path]:

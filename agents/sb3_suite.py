@@ -17,7 +17,7 @@ from amc_gym._utils.names import choose
 from amc_gym.suites.environment import make_suite_env
 from amc_gym.suites.suite import Suite
 
-from .sb3 import HYPERPARAMS, arguments, read_row
+from .sb3 import HYPERPARAMS, arguments, logging_in_memory, read_row
 from .sb3_policy import Algorithm, dumped
 from .sb3_ppo import wrapped
 from .step_policy import Trained
@@ -63,7 +63,7 @@ def trained(
         raise ValueError("callback: schedules need episodes of one length: leave it out")
     around = wrapped(env, row.pop("env_wrapper", None))
     make = getattr(stable_baselines3, algorithm.upper())
-    model = make(env=around, seed=seed, device="cpu", **arguments(row, around))
+    model = logging_in_memory(make(env=around, seed=seed, device="cpu", **arguments(row, around)))
     with learner_threads():
         model.learn(episodes * LONGEST, callback=Episodes(episodes, on_episode), log_interval=None)
     features = env.observation_space.shape

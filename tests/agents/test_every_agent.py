@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -27,6 +30,14 @@ NAMES = sorted(
     for name, each in agents.FACTORIES.items()
     if home(each.factory) == "agents" and each.kind != "policy"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    # PyTorch makes a folder of its own, once, where optimizers are first imported.
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith("torchinductor")]
 
 
 def learn(name: str, env: gym.Env[Any, Any], seed: int, episodes: int = 4) -> agents.Result:

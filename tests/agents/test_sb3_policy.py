@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,21 @@ def env(suite: Suite) -> SuiteEnv:
 
 @pytest.fixture(scope="module")
 def files(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("policies")
+    folder, temporary = map(tmp_path_factory.mktemp, ("policies", "temporary"))
     found = {}
     for algorithm in ALGORITHMS:
         told: list[int] = []
         changes = {"policy_kwargs": {"net_arch": [16]}}
         changes |= {"n_steps": 8, "batch_size": 8} if algorithm == "ppo" else {"batch_size": 8}
-        content = sb3_suite.trained(algorithm, suite, 3, 0, changes=changes, on_episode=told.append)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", str(temporary))
+            content = sb3_suite.trained(
+                algorithm, suite, 3, 0, changes=changes, on_episode=told.append
+            )
         assert told == [1, 2, 3]
         found[algorithm] = folder / f"sb3-{algorithm}.safetensors"
         found[algorithm].write_bytes(content)
+    assert not list(temporary.iterdir())
     return found
 
 
