@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 9999
 CONFIDENCE = 0.95
+BLOCK = 100
+"""Resamples whose products are computed together: their counts become floats only then."""
+
 NO_LOSS = -0.002
 """Smallest mean difference that counts as no loss, if the interval includes 0."""
 
@@ -82,13 +86,35 @@ def pairwise(differences: NDArray[np.float64], seed: int = 0) -> Difference:
     ours, theirs, images = differences.shape
     if np.isnan(differences).all():
         raise ValueError("no pair can be compared")
-    rng, means = np.random.default_rng(seed), np.empty(RESAMPLES)
-    for i in range(RESAMPLES):
-        times = np.bincount(rng.integers(images, size=images), minlength=images)
-        pairs = differences @ times / images
-        drawn = pairs[rng.integers(ours, size=ours)][:, rng.integers(theirs, size=theirs)]
-        known = drawn[~np.isnan(drawn)]
-        means[i] = known.mean() if known.size else np.nan
+    times, rows, columns = _resamples(ours, theirs, images, seed)
+    of_images = differences.reshape(-1, images).T
+    blocks = (times[at : at + BLOCK].astype(float) for at in range(0, RESAMPLES, BLOCK))
+    pairs = np.concatenate([block @ of_images for block in blocks]) / images
+    pairs = pairs.reshape(RESAMPLES, ours, theirs)
+    drawn = pairs[np.arange(RESAMPLES)[:, None, None], rows[:, :, None], columns[:, None]]
+    known = ~np.isnan(drawn)
+    with np.errstate(invalid="ignore"):  # of a resample without a pair to compare
+        means = np.where(known, drawn, 0).sum((1, 2)) / known.sum((1, 2))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.nanquantile(means, [tail, 1 - tail])
     return Difference(float(np.nanmean(differences)), float(low), float(high))
+
+
+@lru_cache(maxsize=2)
+def _resamples(
+    ours: int, theirs: int, images: int, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]]:
+    """Draw the resamples, which all comparisons of so many networks on so many images share.
+
+    Returns:
+        How often each image is drawn, (resamples, images), and the drawn networks of either side,
+        (resamples, ours) and (resamples, theirs).
+    """
+    rng = np.random.default_rng(seed)
+    times = np.empty((RESAMPLES, images), dtype=np.uint8)
+    rows, columns = (np.empty((RESAMPLES, size), dtype=np.intp) for size in (ours, theirs))
+    for i in range(RESAMPLES):
+        times[i] = np.bincount(rng.integers(images, size=images), minlength=images)
+        rows[i] = rng.integers(ours, size=ours)
+        columns[i] = rng.integers(theirs, size=theirs)
+    return times, rows, columns

@@ -94,7 +94,10 @@ def points_of(
     for outcome in outcomes:
         plan = FULL if outcome.plan is None else name_of(outcome.plan)
         tuned.setdefault(plan, []).append(outcome)
-    full = [outcome.after.array for outcome in tuned.get(FULL, [])]
+    after = {plan: [outcome.after.array for outcome in found] for plan, found in tuned.items()}
+    full = after.pop(FULL, [])
+    # Several searches end in the same plan.
+    against = {plan: difference(bits, full) for plan, bits in after.items() if full}
 
     def right(name: str) -> list[NDArray[np.float64] | None]:
         """Return the shares of correct images before and after."""
@@ -119,7 +122,6 @@ def points_of(
     ]
     for record in records:
         options, name = record.run.setting.options, name_of(record.best.plan)
-        after = [outcome.after.array for outcome in tuned.get(name, [])]
         points.append(
             Point(
                 record.run.agent,
@@ -129,7 +131,7 @@ def points_of(
                 record.best.macs_ratio,
                 latencies[name],
                 record.best.test_accuracy,
-                difference(after, full) if after and full else None,
+                against.get(name),
                 *right(name),
             )
         )

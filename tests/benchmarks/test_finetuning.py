@@ -20,7 +20,7 @@ from amc_gym.training.recipe import Recipe
 from benchmarks.finetuning.__main__ import main
 from benchmarks.finetuning.jobs import FULL, FineTuning, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
-from benchmarks.finetuning.paired import Difference, difference, no_loss, pairwise
+from benchmarks.finetuning.paired import RESAMPLES, Difference, difference, no_loss, pairwise
 from benchmarks.finetuning.report import rows_of
 from benchmarks.studies.execution import execute, setting_of
 from benchmarks.studies.records import Record, Store
@@ -119,6 +119,25 @@ def test_equal_to_a_full_network_that_its_recipe_harmed_is_not_no_loss(
 def test_differences_need_the_same_images() -> None:
     with pytest.raises(ValueError, match="same images"):
         difference([np.ones(3, dtype=bool)], [np.ones(4, dtype=bool)])
+
+
+@pytest.mark.parametrize(("ours", "theirs", "images"), [(1, 1, 1), (1, 3, 700), (3, 2, 90)])
+def test_all_resamples_at_once_are_those_drawn_one_by_one(
+    ours: int, theirs: int, images: int
+) -> None:
+    rng = np.random.default_rng(2)
+    gaps = rng.random((ours, theirs, images)) - 0.4
+    if ours > 1:
+        gaps[0, 1] = np.nan
+    drawing, means = np.random.default_rng(7), []
+    for _ in range(RESAMPLES):
+        chosen = drawing.integers(images, size=images)
+        rows, columns = drawing.integers(ours, size=ours), drawing.integers(theirs, size=theirs)
+        pairs = gaps[rows][:, columns][:, :, chosen].mean(-1)
+        means.append(np.nanmean(pairs) if not np.isnan(pairs).all() else np.nan)
+    found = pairwise(gaps, seed=7)
+    assert found.mean == pytest.approx(np.nanmean(gaps))
+    assert (found.low, found.high) == pytest.approx(tuple(np.nanquantile(means, [0.025, 0.975])))
 
 
 def test_pairs_that_cannot_be_compared_are_left_out() -> None:
