@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from tyro.conf import Positional
 
+import amc_gym
 from amc_gym.cli.console import printer
 from amc_gym.compression.recovery import chain
 from amc_gym.training.recipe import Recipe
+from amc_gym.workflows.teachers import bundled_teacher
 from benchmarks.arguments import run_command, split
 from benchmarks.finetuning import report
 from benchmarks.finetuning.jobs import RECIPE, FineTuning, jobs_of, unfinished, work
@@ -80,6 +82,8 @@ def finetune(
     for name, value in (("seeds", seeds), ("searches", searches), ("workers", workers or 1)):
         if value < 1:
             raise BenchmarkError(f"--{name} must be at least 1, not {value}")
+    if teacher is not None:  # refuse it here, not once in each job
+        bundled_teacher(amc_gym.task_of(records[0].best.plan, data_root), teacher)
     out = out or folder / "finetuned"
     Store(out).prepare()
     jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root, teacher)

@@ -325,6 +325,15 @@ def test_a_teacher_without_a_part_in_the_loss_is_refused(
     assert "--teacher needs --recipe.distillation" in capsys.readouterr().err
 
 
+def test_a_teacher_without_bundled_weights_is_refused_before_any_job(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taught = [*SHORT, "--recipe.distillation", "0.9", "--teacher", "Nobody"]
+    assert main([str(study), *taught, "--out", str(tmp_path / "taught")]) == 2
+    assert "no weights of Nobody for digits are bundled" in capsys.readouterr().err
+    assert not (tmp_path / "taught").exists()
+
+
 def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:
     class StoppedError(Exception):
         pass
