@@ -121,7 +121,9 @@ class _Bar:
         self._total = sum(job.steps for job in jobs)
         self._steps: dict[Job, int] = {}
         self._active: dict[Job, None] = {}
-        self._first: tuple[float, int] | None = None  # time and steps at the first progress
+        self._last: dict[Job, float] = {}  # time of the last step of each running job
+        self._timed = 0.0, 0  # seconds and steps of all jobs, each since its first step
+        self._at_once = 1
         self._task = self._progress.add_task(
             "", total=self._total, visible=bool(jobs), ended="", left=""
         )
@@ -137,9 +139,12 @@ class _Bar:
     def advance(self, job: Job, steps: int) -> None:
         """Show that ``job`` has done ``steps`` steps."""
         self._active[job] = None
-        self._steps[job] = steps
-        if self._first is None and steps:
-            self._first = time.monotonic(), self._done
+        self._at_once = max(self._at_once, len(self._active))
+        now, before = time.monotonic(), self._steps.get(job, 0)
+        if before:
+            seconds, timed = self._timed
+            self._timed = seconds + now - self._last[job], timed + steps - before
+        self._steps[job], self._last[job] = steps, now
         self._update()
 
     def end(self, job: Job, message: str) -> None:
@@ -184,12 +189,14 @@ class _Bar:
         return sum(self._steps.values())
 
     def _left(self) -> str:
-        """Return the remaining time, extrapolated from the steps since the first one."""
-        if self._first is None:
+        """Return the remaining time, from what a step takes without the start of its job.
+
+        A rule is one step after a start of minutes, by which nothing can be said of a search.
+        """
+        seconds, timed = self._timed
+        remaining = self._total - self._done
+        if not timed or remaining <= 0:
             return ""
-        since, before = self._first
-        done = self._done - before
-        if done <= 0 or self._done >= self._total:
-            return ""
-        seconds = (time.monotonic() - since) * (self._total - self._done) / done
+        at_once = min(self._at_once, self._n_jobs - self._ended)
+        seconds *= remaining / timed / at_once
         return f", about {timedelta(seconds=round(seconds))} left"

@@ -36,32 +36,37 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_the_time_left_follows_the_steps(clock: Callable[[float], None]) -> None:
-    """Estimate at ten steps a second; time before the first step and skipped steps do not count."""
-    slow, rule, late = Job("slow"), Job("rule"), Job("late")
+    """Estimate at ten steps a second; the jobs' starts and skipped steps do not count."""
+    first, slow, rule, late = Job("first"), Job("slow"), Job("rule"), Job("late")
 
     def events(jobs: Sequence[Job]) -> Generator[Event, None, None]:
         clock(30)  # imports
+        yield Progressed(first, 1)
+        yield Finished(first, None)  # a rule, from which nothing can be said of the others
         yield Progressed(slow, 0)
+        clock(200)  # to read the images
         yield Progressed(slow, 1)
         clock(1)
         yield Progressed(slow, 11)
         yield Progressed(rule, 1)
-        yield Finished(rule, None)  # 12 of 201 steps are done, 11 of them in this second
+        yield Finished(rule, None)  # 189 steps are left for two at a time
         clock(9)
         yield Progressed(slow, 100)
-        yield Finished(slow, None)  # 101 of 201 are done, 100 of them in ten seconds
+        yield Finished(slow, None)  # 100 steps are left for one
         yield Progressed(late, 50)
         clock(5)
         yield Failed(late, "out of luck")
 
     console = Console(file=io.StringIO(), width=200)
-    done = carry_out([slow, rule, late], events, console, lambda job, _: f"{job} is done")
+    done = carry_out([first, slow, rule, late], events, console, lambda job, _: f"{job} is done")
     assert not done
     assert isinstance(console.file, io.StringIO)
-    first, second, third, *_ = console.file.getvalue().splitlines()
-    assert first == "(1/3 runs, about 0:00:17 left) rule is done"
-    assert second == "(2/3 runs, about 0:00:10 left) slow is done"
-    assert third == "(3/3 runs) late failed: out of luck"
+    assert console.file.getvalue().splitlines()[:4] == [
+        "(1/4 runs) first is done",
+        "(2/4 runs, about 0:00:09 left) rule is done",
+        "(3/4 runs, about 0:00:10 left) slow is done",
+        "(4/4 runs) late failed: out of luck",
+    ]
 
 
 def test_there_is_one_bar_for_all(clock: Callable[[float], None]) -> None:
