@@ -5,6 +5,9 @@
 Records state how many images a plan classifies correctly by the metric of the search.  This command
 builds each plan again and stores which images those are, so that intervals and differences to the
 uniform plan can be computed from a file.  Plans that are evaluated already are skipped.
+
+A search needs a recovery that is fast; the network that is handed over deserves the best one, which
+may rank plans otherwise.  ``--candidates`` lets it choose among several plans of each run.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,19 +28,22 @@ from torch import nn
 from tyro.conf import Positional
 
 import amc_gym
+from agents.plans import amc
 from amc_gym import CompressionTask, Split
 from amc_gym._utils import documents
 from amc_gym._utils.documents import Schema, Seconds, Share
 from amc_gym._utils.files import replacing_text, write_json, write_whole
+from amc_gym._utils.progress import counter
 from amc_gym.cli.console import printer
 from amc_gym.compression.evaluation.hits import METRICS
 from amc_gym.compression.recovery import chain
 from benchmarks.arguments import run_command
+from benchmarks.candidates import Candidate
 from benchmarks.finetuning.outcomes import Bits, BitsSchema
 from benchmarks.finetuning.paired import Difference, difference
 from benchmarks.machine import described
 from benchmarks.reports.tables import markdown, terminal
-from benchmarks.studies.execution import task_of
+from benchmarks.studies.execution import make_env
 from benchmarks.studies.records import Record, Store
 from benchmarks.studies.runs import BenchmarkError
 
@@ -106,7 +112,10 @@ class Judged:
 
 
 def judge(
-    folder: Positional[Path], recoveries: tuple[str, ...] = (), tuned: Path | None = None
+    folder: Positional[Path],
+    recoveries: tuple[str, ...] = (),
+    tuned: Path | None = None,
+    candidates: int = 1,
 ) -> int:
     """Evaluate the best plan of each finished run: best-plans.md and .csv, and files for each plan.
 
@@ -117,25 +126,33 @@ def judge(
         recoveries: Further recoveries to evaluate plans with, besides that of the search.
         tuned: Folder of fine-tuned networks of plans, each named like its plan, as written by
             `amc-gym finetune plans/X.json --out TUNED/X.safetensors`; they are evaluated, too.
+        candidates: Number of distinct plans of each run, the best ones of the search, to evaluate
+            under each further recovery; the one with the most correct reward images counts, and is
+            written to best-plans/.
 
     Examples:
         python -m benchmarks.best_plans runs/mine --recoveries sequential+bn
+        python -m benchmarks.best_plans runs/mine --recoveries nonlinear --candidates 5
     """
     for recovery in recoveries:
         chain(recovery)
+    if candidates < 1 or (candidates > 1 and not recoveries):
+        raise BenchmarkError("--candidates must be at least 1, and more need --recoveries")
     records, _ = Store(folder).load()
     if not records:
         raise BenchmarkError(f"no finished runs in {folder}: run the study first")
     if len({record.run.setting.digest for record in records}) > 1:
         raise BenchmarkError(f"{folder} holds runs of several settings: put each in its own folder")
     setting = records[0].run.setting
-    task = task_of(setting.env, setting.kwargs)
+    env = amc(make_env(setting.env, setting.kwargs))
+    task = env.task
     if task.fingerprint != setting.task:
         raise BenchmarkError(
             "the weights or images differ from those of the study: use its own, or run it again"
         )
     if not isinstance(task.test, Split):
         raise BenchmarkError("plans are evaluated by top-1 and top-5: the task must classify")
+    found = {record.run.name: Candidate.of(record, candidates, env) for record in records}
     for name in ("best-plans", "plans"):
         (folder / name).mkdir(exist_ok=True)
     for record in records:
@@ -145,18 +162,23 @@ def judge(
     if not full.exists():
         write_json(full, asdict(Judged(FULL, 1.0, 0, 0.0, _right(task.model, task))))
     judged = [Judged.read(full)]
-    for recovery in (None, *recoveries):
-        for record in records:
-            ending = "" if recovery is None else f".{recovery}"
-            path = files / f"{record.run.name}{ending}.images.json"
-            treated = "" if recovery is None else UNDER + recovery
-            make = partial(amc_gym.compress, task, record.best.plan, recovery)
-            judged.append(_judged(path, task, record, treated, make))
+    work = [(recovery, record) for recovery in (None, *recoveries) for record in records]
+    with counter() as bar:
+        for recovery, record in bar.track(work, description="plans"):
+            theirs = found[record.run.name]
+            if recovery is None or candidates == 1:
+                judged.append(_judged(files, task, theirs[0], recovery))
+                continue
+            each = [_judged(files, task, one, recovery) for one in theirs]
+            right = [one.right[f"reward {setting.options['metric']}"].accuracy for one in each]
+            first = right.index(max(right))
+            judged.append(replace(each[first], agent=f"{each[first].agent}, best of {candidates}"))
+            theirs[first].plan.save(files / f"{record.run.name}.{recovery}.plan.json")
     for record, network in _tuned(records, tuned):
         digest = hashlib.sha256(network.read_bytes()).hexdigest()[:8]
         path = files / f"{record.run.name}.tuned-{digest}.images.json"
         make = partial(amc_gym.load, network, task=task)
-        judged.append(_judged(path, task, record, TUNED, make))
+        judged.append(_written(path, task, found[record.run.name][0], TUNED, make))
     _write(folder, judged, records, task)
     return 0
 
@@ -176,22 +198,38 @@ def _tuned(records: Sequence[Record], folder: Path | None) -> list[tuple[Record,
 
 
 def _judged(
-    path: Path, task: CompressionTask, record: Record, treated: str, make: Callable[[], nn.Module]
+    files: Path, task: CompressionTask, candidate: Candidate, recovery: str | None
 ) -> Judged:
-    """Return the content of a file, or evaluate a run's network and write it.
+    """Return which images a plan has right under a recovery; None: that of the search."""
+    rank = f".{candidate.rank}" if candidate.rank else ""
+    ending, treated = ("", "") if recovery is None else (f".{recovery}", UNDER + recovery)
+    path = files / f"{candidate.record.run.name}{rank}{ending}.images.json"
+    make = partial(amc_gym.compress, task, candidate.plan, recovery)
+    return _written(path, task, candidate, treated, make)
+
+
+def _written(
+    path: Path,
+    task: CompressionTask,
+    candidate: Candidate,
+    treated: str,
+    make: Callable[[], nn.Module],
+) -> Judged:
+    """Return the content of a file, or evaluate a network and write it.
 
     Args:
         path: the file.
         task: task with the images.
-        record: of the run.
+        candidate: the network's plan.
         treated: treatment of the plan, appended to the agent's name.
         make: returns the network.
     """
     if path.exists():
         return Judged.read(path)
+    record = candidate.record
     made = Judged(
         record.run.label + treated,
-        record.best.macs_ratio,
+        candidate.macs_ratio,
         record.evaluations,
         round(record.seconds, 3),
         _right(make(), task),

@@ -86,7 +86,7 @@ def pairwise(differences: NDArray[np.float64], seed: int = 0) -> Difference:
     ours, theirs, images = differences.shape
     if np.isnan(differences).all():
         raise ValueError("no pair can be compared")
-    times, rows, columns = _resamples(ours, theirs, images, seed)
+    times, rows, columns = _resamples(RESAMPLES, ours, theirs, images, seed)
     of_images = differences.reshape(-1, images).T
     blocks = (times[at : at + BLOCK].astype(float) for at in range(0, RESAMPLES, BLOCK))
     pairs = np.concatenate([block @ of_images for block in blocks]) / images
@@ -102,7 +102,7 @@ def pairwise(differences: NDArray[np.float64], seed: int = 0) -> Difference:
 
 @lru_cache(maxsize=2)
 def _resamples(
-    ours: int, theirs: int, images: int, seed: int
+    resamples: int, ours: int, theirs: int, images: int, seed: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]]:
     """Draw the resamples, which all comparisons of so many networks on so many images share.
 
@@ -111,9 +111,9 @@ def _resamples(
         (resamples, ours) and (resamples, theirs).
     """
     rng = np.random.default_rng(seed)
-    times = np.empty((RESAMPLES, images), dtype=np.uint8)
-    rows, columns = (np.empty((RESAMPLES, size), dtype=np.intp) for size in (ours, theirs))
-    for i in range(RESAMPLES):
+    times = np.empty((resamples, images), dtype=np.uint8)
+    rows, columns = (np.empty((resamples, size), dtype=np.intp) for size in (ours, theirs))
+    for i in range(resamples):
         times[i] = np.bincount(rng.integers(images, size=images), minlength=images)
         rows[i] = rng.integers(ours, size=ours)
         columns[i] = rng.integers(theirs, size=theirs)

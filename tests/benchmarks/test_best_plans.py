@@ -92,6 +92,48 @@ def test_plans_are_judged_under_other_recoveries_beside_the_uniform_plan(folder:
         judge(folder, ("reconstuct",))
 
 
+def test_another_recovery_chooses_among_the_best_plans_of_a_run(tmp_path: Path) -> None:
+    store = Store(tmp_path / "study")
+    store.prepare()
+    setting = setting_of("AMC-MobileNet-v0", {"recovery": "none"}, episodes=8)
+    for agent in ("uniform", "random"):
+        store.save(execute(Run(setting, agent, 0)))
+    assert not judge(store.folder, ("reconstruct",))
+    assert not judge(store.folder, ("reconstruct",), candidates=4)
+    with (store.folder / "best-plans.csv").open() as file:
+        rows = {row["agent"]: float(row["reward_top1"]) for row in csv.DictReader(file)}
+    random, uniform = (f"{agent} under reconstruct, best of 4" for agent in ("random", "uniform"))
+    assert set(rows) == {"full network", "uniform", "random", random, uniform}
+
+    record = next(each for each in store.load()[0] if each.run.agent == "random")
+    files = store.folder / PLANS
+    name, found = record.run.name, []
+    for rank in ("", ".1", ".2", ".3"):
+        judged = Judged.read(files / f"{name}{rank}.reconstruct.images.json")
+        assert judged.agent == "random under reconstruct"
+        found.append(judged.right["reward top1"].accuracy)
+    assert not (files / f"{name}.4.reconstruct.images.json").exists()
+    assert rows[random] == max(found) > found[0]
+    chosen = CompressionPlan.load(files / f"{name}.reconstruct.plan.json")
+    task = amc_gym.task_of(chosen)
+    network = amc_gym.compress(task, chosen, "reconstruct")
+    assert amc_gym.accuracy(network, task.reward) == pytest.approx(max(found))
+    assert chosen.measured.score in record.history.accuracy
+    assert chosen.measured.macs in record.history.macs
+
+    copy = publish(store.folder, "published", tmp_path)
+    with pytest.raises(BenchmarkError, match="keeps the best plan of each run only"):
+        judge(copy, ("bn",), candidates=2)
+
+
+@pytest.mark.parametrize(("recoveries", "candidates"), [(("bn",), 0), ((), 2)])
+def test_candidates_are_plans_under_another_recovery(
+    recoveries: tuple[str, ...], candidates: int, folder: Path
+) -> None:
+    with pytest.raises(BenchmarkError, match="--candidates"):
+        judge(folder, recoveries, candidates=candidates)
+
+
 def test_fine_tuned_networks_are_judged_beside_their_plans(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no network of these runs"):
         judge(folder, tuned=tmp_path)
