@@ -52,6 +52,9 @@ FULL, UNIFORM = "full network", "uniform"
 UNDER, TUNED = " under ", " fine-tuned"
 """Suffixes of an agent's name for plans with another recovery, or fine-tuned."""
 
+SEVERAL = ", best of "
+"""Second suffix, before a number, where the recovery chose among several plans."""
+
 TREATED = re.compile(rf"{UNDER}.*|{TUNED}$")
 
 SPLITS = ("reward", "test")
@@ -172,7 +175,7 @@ def judge(
             each = [_judged(files, task, one, recovery) for one in theirs]
             right = [one.right[f"reward {setting.options['metric']}"].accuracy for one in each]
             first = right.index(max(right))
-            judged.append(replace(each[first], agent=f"{each[first].agent}, best of {candidates}"))
+            judged.append(replace(each[first], agent=f"{each[first].agent}{SEVERAL}{candidates}"))
             theirs[first].plan.save(files / f"{record.run.name}.{recovery}.plan.json")
     for record, network in _tuned(records, tuned):
         digest = hashlib.sha256(network.read_bytes()).hexdigest()[:8]
@@ -278,6 +281,11 @@ def _write(
         f"`{setting.options['recovery']}`; budget: {setting.episodes} evaluations. Measured on "
         f"{described(records[0].machine)}."
     )
+    if any(SEVERAL in each.agent for each in judged):
+        notes += (
+            " Best of n: of the n best distinct plans of each run, the one that has the most "
+            "correct reward images under this recovery; its test images had no part in the choice."
+        )
     title = "Best plans, image by image"
     console = printer()
     console.print(terminal(title, COLUMNS, rows))

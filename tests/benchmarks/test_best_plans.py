@@ -105,6 +105,8 @@ def test_another_recovery_chooses_among_the_best_plans_of_a_run(tmp_path: Path) 
     random, uniform = (f"{agent} under reconstruct, best of 4" for agent in ("random", "uniform"))
     assert set(rows) == {"full network", "uniform", "random", random, uniform}
 
+    assert "Best of n: " in (store.folder / "best-plans.md").read_text()
+
     record = next(each for each in store.load()[0] if each.run.agent == "random")
     files = store.folder / PLANS
     name, found = record.run.name, []
