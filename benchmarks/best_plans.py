@@ -130,8 +130,8 @@ def judge(
         tuned: Folder of fine-tuned networks of plans, each named like its plan, as written by
             `amc-gym finetune plans/X.json --out TUNED/X.safetensors`; they are evaluated, too.
         candidates: Number of distinct plans of each run, the best ones of the search, to evaluate
-            under each further recovery; the one with the most correct reward images counts, and is
-            written to best-plans/.
+            under each further recovery; the one with the most correct reward images gets a line,
+            and its plan is written to best-plans/.
 
     Examples:
         python -m benchmarks.best_plans runs/mine --recoveries sequential+bn
@@ -169,8 +169,8 @@ def judge(
     with counter() as bar:
         for recovery, record in bar.track(work, description="plans"):
             theirs = found[record.run.name]
-            if recovery is None or candidates == 1:
-                judged.append(_judged(files, task, theirs[0], recovery))
+            judged.append(_judged(files, task, theirs[0], recovery))
+            if recovery is None or len(theirs) == 1:
                 continue
             each = [_judged(files, task, one, recovery) for one in theirs]
             right = [one.right[f"reward {setting.options['metric']}"].accuracy for one in each]
@@ -266,7 +266,8 @@ def _write(
     for agent in dict.fromkeys(each.agent for each in judged):
         mine = [each for each in judged if each.agent == agent]
         treated = TREATED.search(agent)
-        uniform = UNIFORM + ("" if treated is None else treated[0])
+        # The uniform plan is one, so it is compared with those that were chosen from several, too.
+        uniform = UNIFORM + ("" if treated is None else treated[0].partition(SEVERAL)[0])
         cells, numbers = _row(agent, mine, [each for each in judged if each.agent == uniform])
         rows.append(cells)
         lines.append(numbers)
