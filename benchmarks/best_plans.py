@@ -57,6 +57,9 @@ SEVERAL = ", best of "
 
 TREATED = re.compile(rf"{UNDER}.*|{TUNED}$")
 
+PLAN = ".plan.json"
+"""Ending of the files of plans that a recovery has chosen."""
+
 SPLITS = ("reward", "test")
 
 COLUMNS = (
@@ -112,6 +115,12 @@ class Judged:
         documents.check(JudgedSchema, content)
         right = {name: Bits(**bits) for name, bits in content.pop("right").items()}
         return cls(**content, right=right)
+
+    @classmethod
+    def read_all(cls, folder: Path) -> list[Judged]:
+        """Read the files of a study's folder, candidates' as well; beside them are plans."""
+        paths = sorted((folder / "best-plans").glob("*.json"))
+        return [cls.read(path) for path in paths if not path.name.endswith(PLAN)]
 
 
 def judge(
@@ -176,7 +185,7 @@ def judge(
             right = [one.right[f"reward {setting.options['metric']}"].accuracy for one in each]
             first = right.index(max(right))
             judged.append(replace(each[first], agent=f"{each[first].agent}{SEVERAL}{candidates}"))
-            theirs[first].plan.save(files / f"{record.run.name}.{recovery}.plan.json")
+            theirs[first].plan.save(files / f"{record.run.name}.{recovery}{PLAN}")
     for record, network in _tuned(records, tuned):
         digest = hashlib.sha256(network.read_bytes()).hexdigest()[:8]
         path = files / f"{record.run.name}.tuned-{digest}.images.json"
