@@ -141,7 +141,7 @@ class _Bar:
         self._active[job] = None
         self._at_once = max(self._at_once, len(self._active))
         now, before = time.monotonic(), self._steps.get(job, 0)
-        if before:
+        if 0 < before <= steps:  # a job that is tried again begins anew
             seconds, timed = self._timed
             self._timed = seconds + now - self._last[job], timed + steps - before
         self._steps[job], self._last[job] = steps, now
