@@ -57,9 +57,6 @@ SEVERAL = ", best of "
 
 TREATED = re.compile(rf"{UNDER}.*|{TUNED}$")
 
-PLAN = ".plan.json"
-"""Ending of the files of plans that a recovery has chosen."""
-
 SPLITS = ("reward", "test")
 
 COLUMNS = (
@@ -116,12 +113,6 @@ class Judged:
         right = {name: Bits(**bits) for name, bits in content.pop("right").items()}
         return cls(**content, right=right)
 
-    @classmethod
-    def read_all(cls, folder: Path) -> list[Judged]:
-        """Read the files of a study's folder, candidates' as well; beside them are plans."""
-        paths = sorted((folder / "best-plans").glob("*.json"))
-        return [cls.read(path) for path in paths if not path.name.endswith(PLAN)]
-
 
 def judge(
     folder: Positional[Path],
@@ -140,7 +131,7 @@ def judge(
             `amc-gym finetune plans/X.json --out TUNED/X.safetensors`; they are evaluated, too.
         candidates: Number of distinct plans of each run, the best ones of the search, to evaluate
             under each further recovery; the one with the most correct reward images gets a line,
-            and its plan is written to best-plans/.
+            and its plan is written to plans/, too.
 
     Examples:
         python -m benchmarks.best_plans runs/mine --recoveries sequential+bn
@@ -185,7 +176,7 @@ def judge(
             right = [one.right[f"reward {setting.options['metric']}"].accuracy for one in each]
             first = right.index(max(right))
             judged.append(replace(each[first], agent=f"{each[first].agent}{SEVERAL}{candidates}"))
-            theirs[first].plan.save(files / f"{record.run.name}.{recovery}{PLAN}")
+            theirs[first].plan.save(folder / "plans" / f"{record.run.name}.{recovery}.json")
     for record, network in _tuned(records, tuned):
         digest = hashlib.sha256(network.read_bytes()).hexdigest()[:8]
         path = files / f"{record.run.name}.tuned-{digest}.images.json"

@@ -154,8 +154,8 @@ def _judged(folder: Path, agent: str) -> list[str] | None:
     row = _row(folder / "best-plans.csv", agent)
     if row is None:
         return None
-    judged = [each for each in Judged.read_all(folder) if each.agent == agent]
-    images = {len(each.right["test top1"].array) for each in judged}
+    judged = map(Judged.read, (folder / "best-plans").glob("*.json"))
+    images = {len(each.right["test top1"].array) for each in judged if each.agent == agent}
     sizes = [percent(row["macs_ratio"]), percent(row["test_top1"])]
     return [*sizes, "", "", _numbers(images), row["runs"], ""]
 
