@@ -11,7 +11,7 @@ from pydantic import Field
 from amc_gym._utils import documents
 from amc_gym._utils.documents import DocumentError, Name, Schema
 from amc_gym._utils.names import choose
-from benchmarks.best_plans import Judged
+from benchmarks.best_plans.judged import Judged
 from benchmarks.filling.cells import RESULTS, Row, difference, percent, rows_of, study_of
 from benchmarks.finetuning.outcomes import load_all
 from benchmarks.reports import tables

@@ -9,8 +9,9 @@ import pytest
 
 import amc_gym
 from amc_gym import CompressionPlan
-from benchmarks import best_plans
-from benchmarks.best_plans import Judged, judge
+from benchmarks.best_plans import __main__ as command
+from benchmarks.best_plans.__main__ import judge
+from benchmarks.best_plans.judged import Judged
 from benchmarks.publishing import publish
 from benchmarks.studies.execution import execute, setting_of
 from benchmarks.studies.records import Store
@@ -158,7 +159,7 @@ def test_fine_tuned_networks_are_judged_beside_their_plans(folder: Path, tmp_pat
 def test_what_is_judged_stays_and_what_is_not_there_is_said(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(best_plans, "_right", None)
+    monkeypatch.setattr(command, "right_images", None)
     assert not judge(folder)
     with pytest.raises(BenchmarkError, match="no finished runs"):
         judge(tmp_path)

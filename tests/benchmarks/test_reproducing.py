@@ -21,7 +21,7 @@ from amc_gym.training.recipe import Recipe
 from amc_gym.zoo.recipes import RECIPES
 from amc_gym.zoo.recipes import main as train
 from benchmarks.__main__ import main
-from benchmarks.best_plans import judge
+from benchmarks.best_plans.__main__ import judge
 from benchmarks.finetuning.__main__ import check_recovery, finetune
 from benchmarks.finetuning.jobs import RECIPE
 from benchmarks.pareto.__main__ import pareto

@@ -30,7 +30,7 @@ from amc_gym.envs.options import LATENCY, EnvOptions
 from amc_gym.envs.rewards import REWARDS
 from benchmarks.__main__ import COMMANDS as STUDIES
 from benchmarks.__main__ import main as studies
-from benchmarks.best_plans import judge
+from benchmarks.best_plans.__main__ import judge
 from benchmarks.finetuning.__main__ import finetune
 from benchmarks.pareto.__main__ import pareto
 from benchmarks.search_signal.__main__ import study as search_signal
