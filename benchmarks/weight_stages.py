@@ -180,13 +180,13 @@ def write(
     write_page(path, title, COLUMNS, cells, notes, picture=picture, console=console, words=0)
     with replacing_text(out / "stages.csv") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["stage", "density", "before", "after", "full", "difference", "low", "high"]
-        )
+        columns = ("density", "before", "after", "full", "difference", "low", "high", "images")
+        writer.writerow(["stage", *columns])
         for number, row in enumerate(rows, start=1):
             stage, against = row.stage, row.against
             figures = (stage.density, stage.before, row.after, row.full)
-            writer.writerow([number, *figures, against.mean, against.low, against.high])
+            paired = (against.mean, against.low, against.high)
+            writer.writerow([number, *figures, *paired, len(task.test)])
     draw([row.stage for row in rows], out / "densities.png", title)
 
 

@@ -11,6 +11,7 @@ reports     tables copied from reports in Markdown
 accuracies  what agents reach, from CSV files
 progress    progress of searches
 paper       the paper's tables beside our results
+weights     networks with bundled weights
 studies     all studies and their results
 cells       formatting of figures
 command     all pages of this checkout

@@ -173,7 +173,7 @@ def _staged(folder: Path, _agent: str) -> list[str] | None:
         percent(row["before"]),
         after,
         change,
-        "",
+        _numbers([int(row["images"])]),
         "1",
         _machines([machine]),
     ]

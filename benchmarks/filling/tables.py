@@ -17,6 +17,7 @@
 | ``features episode|unit|decided``  | what is observed in suites                                 |
 | ``suites``                       | suites of the package                                      |
 | ``environments``                 | ids of single networks, and the budgets of their data sets |
+| ``weights DATASET``              | networks with bundled weights for a data set               |
 | ``paper TABLE``                  | claims of the paper, and what was measured beside them     |
 | ``studies``                      | every study of `benchmarks/configs`, and its result        |
 """
@@ -33,6 +34,7 @@ from benchmarks.filling.progress import progress
 from benchmarks.filling.reports import copy, reference, rows, signal
 from benchmarks.filling.studies import studies
 from benchmarks.filling.suites import features, suites
+from benchmarks.filling.weights import weights
 from benchmarks.networks.table import networks
 from benchmarks.studies.runs import BenchmarkError
 from benchmarks.transfer.table import transfer
@@ -71,6 +73,7 @@ TABLES: dict[str, Callable[..., list[str]]] = {
     "features": features,
     "suites": suites,
     "environments": environments,
+    "weights": weights,
     "paper": paper,
     "studies": studies,
 }

@@ -35,6 +35,7 @@ def test_the_pages_with_results_have_filled_tables() -> None:
     wanted = {"README.md": 2, "results.md": 20, "which-agent.md": 6, "performance.md": 10}
     wanted |= {
         "paper.md": 8,
+        "data.md": 1,
         "reproduce.md": 1,
         "latency.md": 5,
         "hand-over.md": 1,

@@ -60,6 +60,7 @@ register(
             "cifar10": Variant({"num_classes": 10, "small_images": True}, channel_multiple=8),
             "imagenet": Variant(channel_multiple=8),
             "imagenette": Variant({"num_classes": 10}, channel_multiple=8),
+            "imagenette96": Variant({"num_classes": 10, "width": 0.25}, channel_multiple=4),
         },
         torchvision="ResNet50_Weights.IMAGENET1K_V1",
     )

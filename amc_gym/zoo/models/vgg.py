@@ -92,6 +92,11 @@ register(
             "imagenette": Variant(
                 {"num_classes": 10, "small_images": True}, preserve_ratio=0.25, channel_multiple=8
             ),
+            "imagenette96": Variant(
+                {"num_classes": 10, "small_images": True, "width": 0.25},
+                preserve_ratio=0.25,
+                channel_multiple=4,
+            ),
         },
         torchvision="VGG16_Weights.IMAGENET1K_V1",
     )
