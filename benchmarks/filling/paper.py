@@ -37,6 +37,9 @@ HEADER = (
 
 NOT_RUN = "not run"
 
+STAGES_AGENT = "evolution"
+"""Agent that `amc_gym.search` is, by which each stage of weight pruning is decided."""
+
 
 class ClaimSchema(Schema):
     """A row of a table of the paper, and our result beside it.
@@ -160,10 +163,10 @@ def _judged(folder: Path, agent: str) -> list[str] | None:
     return [*sizes, "", "", _numbers(images), row["runs"], ""]
 
 
-def _staged(folder: Path, _agent: str) -> list[str] | None:
-    """Return the figures of the last stage of weight pruning."""
+def _staged(folder: Path, agent: str) -> list[str] | None:
+    """Return the figures of the last stage of weight pruning, which `amc_gym.search` decides."""
     path = folder / "stages.csv"
-    if not path.exists():
+    if agent != STAGES_AGENT or not path.exists():
         return None
     row = rows_of(path)[-1]
     machine = documents.read(folder / "machine.json")["machine"]

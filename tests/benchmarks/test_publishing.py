@@ -182,6 +182,18 @@ def test_names_stay_within_the_folder(tmp_path: Path, run: Path, name: str) -> N
         publish(run, name, tmp_path / "results")
 
 
+def test_finished_weight_stages_are_published_without_their_full_networks(tmp_path: Path) -> None:
+    folder = tmp_path / "stages"
+    folder.mkdir()
+    for name in ("full-1.pt", "stage-1.safetensors", "stage-1.json"):
+        (folder / name).write_text("{}")
+    with pytest.raises(BenchmarkError, match=r"not finished: full-1\.pt"):
+        publish(folder, "early", tmp_path / "results")
+    (folder / "stages.md").write_text("# Stages\n")
+    copy = publish(folder, "stages", tmp_path / "results")
+    assert {path.name for path in copy.iterdir()} == {"stages.md", "stage-1.json"}
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path, run: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, problem in (
