@@ -129,11 +129,20 @@ def test_figures_of_the_paper_that_were_not_run_are_named() -> None:
     assert rows[0].startswith("| SPP | -2.3 | not run |")
 
 
+@pytest.mark.parametrize(
+    ("name", "agent", "wrong", "folder"),
+    [("plain20", "shallow", "shalow", "plain20-50"), ("stages", "evolution", "cma-es", "stages")],
+)
 def test_a_claim_without_its_result_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    agent: str,
+    wrong: str,
+    folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    damaged = FILE.read_text("utf-8").replace('agent = "shallow"', 'agent = "shalow"')
+    damaged = FILE.read_text("utf-8").replace(f'agent = "{agent}"', f'agent = "{wrong}"')
     monkeypatch.setattr("benchmarks.filling.paper.FILE", tmp_path / "paper.toml")
     (tmp_path / "paper.toml").write_text(damaged, "utf-8")
-    with pytest.raises(BenchmarkError, match="plain20-50 has no result of 'shalow'"):
-        paper("plain20")
+    with pytest.raises(BenchmarkError, match=f"{folder} has no result of '{wrong}'"):
+        paper(name)

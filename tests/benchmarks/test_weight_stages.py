@@ -28,6 +28,7 @@ def test_stages_are_compared_with_the_full_network(
     with (tmp_path / "stages.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [round(float(row["density"]), 2) for row in rows] == [0.84, 0.7]
+    assert {row["images"] for row in rows} == {"500"}
     for row in rows:
         before, after, full = (float(row[name]) for name in ("before", "after", "full"))
         assert full > 0.97
