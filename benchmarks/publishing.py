@@ -28,11 +28,8 @@ from benchmarks.studies.runs import BenchmarkError
 RECORD = re.compile(r".+-seed\d+-[0-9a-f]{12}\.json")
 """Pattern of the names of records."""
 
-UNFINISHED = (".pt", ".partial")
+UNFINISHED = (".pt", ".checkpoint", ".partial")
 """Suffixes of files that exist only while something is running."""
-
-CONTROLS = re.compile(r"full-\d+\.pt")
-"""Names of full networks that a finished study of weight stages keeps, to go on from."""
 
 PAGES = ("report.html", "pareto.html")
 """Large pages that can be made again from the rest."""
@@ -107,8 +104,6 @@ def _check(run: Path, target: Path) -> None:
         damaged = [path.name for path in named if not _is_plan(path)]
         damaged += [path.name for path in foreign if path.name == archive.FILE]
         left = [path.name for path in folder.iterdir() if path.name.endswith(UNFINISHED)]
-        if (folder / "stages.md").exists():
-            left = [name for name in left if not CONTROLS.fullmatch(name)]
         unfinished, broken = journals.load(folder)
         missing = manifest.missing(folder, (record.run.name for record in records))
         for names, problem in (

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 from rich.console import Console
-from safetensors.torch import save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import nn
 
 import amc_gym
@@ -147,21 +148,55 @@ def kept(network: nn.Module, task: CompressionTask, path: Path) -> Bits:
 def trained_alike(
     task: CompressionTask, images: Split, recipe: Recipe, stages: int, out: Path
 ) -> list[Bits]:
-    """Evaluate the full network after the training of each stage, without pruning."""
+    """Evaluate the full network after the training of each stage, without pruning.
+
+    Finished trainings are kept as full-1.safetensors and so on, and are not repeated.
+
+    Raises:
+        BenchmarkError: the folder holds a full network that was trained otherwise.
+    """
     model = copy.deepcopy(task.model)
     device = device_of("auto")
     found = []
     for number in range(1, stages + 1):
-        train(
-            model.to(device),
-            images,
-            recipe,
-            teacher=task.model,
-            checkpoint=out / f"full-{number}.pt",
-            origin=f"{task.fingerprint}, stage {number}",
-        )
-        found.append(Bits.of(model.cpu(), task.test))
+        path, checkpoint = out / f"full-{number}.safetensors", out / f"full-{number}.checkpoint"
+        identity = {
+            "task": task.fingerprint,
+            "training_images": images.fingerprint,
+            "recipe": json.dumps(recipe.described()),
+            "stage": str(number),
+        }
+        if path.exists():
+            _load(model, path, identity)
+        else:
+            train(
+                model.to(device),
+                images,
+                recipe,
+                teacher=task.model,
+                checkpoint=checkpoint,
+                origin=f"{task.fingerprint}, stage {number}",
+            )
+            state = {name: tensor.contiguous() for name, tensor in model.cpu().state_dict().items()}
+            write_whole(path, save(state, identity))
+        checkpoint.unlink(missing_ok=True)  # an earlier run may have been killed before this
+        found.append(Bits.of(model, task.test))
     return found
+
+
+def _load(model: nn.Module, path: Path, identity: dict[str, str]) -> None:
+    """Load a finished full network.
+
+    Raises:
+        BenchmarkError: the file was made by another call, or is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            if file.metadata() != identity:
+                raise BenchmarkError(f"{path} belongs to another call: choose another --out")
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise BenchmarkError(f"{path} is damaged ({error}): remove it to train it again") from error
 
 
 def write(

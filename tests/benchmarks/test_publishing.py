@@ -164,6 +164,7 @@ Spoil = Callable[[Path, Setting], object]
         (lambda run, s: next(run.glob("guess-seed1-*")).write_text("{"), "are damaged"),
         (lambda run, s: left(run / "below", "x.pt"), "not finished"),
         (lambda run, s: left(run, "x.json.0f.partial"), "not finished"),
+        (lambda run, s: left(run, "stage-1.checkpoint"), "not finished"),
         (lambda run, s: left(run, "x.jsonl", "{"), "no journals"),
     ],
 )
@@ -180,18 +181,6 @@ def test_what_is_not_finished_is_refused(
 def test_names_stay_within_the_folder(tmp_path: Path, run: Path, name: str) -> None:
     with pytest.raises(BenchmarkError, match="--name must be the name of a folder"):
         publish(run, name, tmp_path / "results")
-
-
-def test_finished_weight_stages_are_published_without_their_full_networks(tmp_path: Path) -> None:
-    folder = tmp_path / "stages"
-    folder.mkdir()
-    for name in ("full-1.pt", "stage-1.safetensors", "stage-1.json"):
-        (folder / name).write_text("{}")
-    with pytest.raises(BenchmarkError, match=r"not finished: full-1\.pt"):
-        publish(folder, "early", tmp_path / "results")
-    (folder / "stages.md").write_text("# Stages\n")
-    copy = publish(folder, "stages", tmp_path / "results")
-    assert {path.name for path in copy.iterdir()} == {"stages.md", "stage-1.json"}
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, run: Path) -> None:

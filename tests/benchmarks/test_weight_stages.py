@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save
 
 import amc_gym
 from amc_gym.compression.pruning.fine_grained import nonzero_params
 from amc_gym.zoo.resolving import resolve
+from benchmarks.publishing import publish
 from benchmarks.weight_stages import main
 
 SHORT = ("--network", "MobileNet", "--dataset", "digits", "--density", "0.7", "--stages", "2")
@@ -47,9 +50,10 @@ def test_stages_are_compared_with_the_full_network(
     assert "densities.png" in (tmp_path / "stages.md").read_text()
     assert (tmp_path / "densities.png").stat().st_size > 5_000
 
-    # Finished trainings are not repeated.
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("full-*.pt")}
+    # Finished trainings are not repeated, and nothing is left that looks unfinished.
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("full-*.safetensors")}
     assert len(kept) == 2
+    assert not list(tmp_path.glob("*.checkpoint"))
     assert main(["--out", str(tmp_path), *SHORT]) == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
@@ -65,6 +69,26 @@ def test_stages_are_compared_with_the_full_network(
     notes = (tmp_path / "stages.md").read_text()
     assert "not trained on after stage 1" in notes
     assert "an abacus" in notes
+
+    # What another recipe trained, or a damaged file, is refused and left as it is.
+    capsys.readouterr()
+    first = tmp_path / "full-1.safetensors"
+    whole = first.read_bytes()
+    with safe_open(first, "pt") as file:
+        other = file.metadata() | {"recipe": "{}"}
+    for content, message in (
+        (save(load_file(first), other), "belongs to another call"),
+        (whole[:1000], "is damaged"),
+    ):
+        first.write_bytes(content)
+        assert main(["--out", str(tmp_path), *SHORT]) == 2
+        assert message in capsys.readouterr().err
+        assert first.read_bytes() == content
+    first.write_bytes(whole)
+
+    # Publishing takes the report, not the networks that the study goes on from.
+    copy = publish(tmp_path, "stages", tmp_path.parent / "results")
+    assert {path.suffix for path in copy.iterdir()} == {".csv", ".json", ".md", ".png"}
 
 
 @pytest.mark.parametrize(
