@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,13 @@ SHADES = 64
 """Number of colours of a picture, which makes its file a quarter as large without visible loss."""
 
 COLUMNS = 3
-"""Names in a row of the legend below curves."""
+"""Most names in a row of the legend below curves; long ones leave room for fewer."""
 
 CURVES = 3.6
 """Height of a panel of learning curves, in inches."""
+
+NAME = 44
+"""Most letters of a line above a panel, which has half of the width."""
 
 FAR = 3.0
 """Interquartile ranges below the lower quartile beyond which a curve would flatten all others."""
@@ -64,7 +68,7 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
     rest = [row for row in ordered if row.agent not in coloured]
     limits, last = frame(rows), max(2, len(rows[0].curve.value))
     with mpl.rc_context(STYLE):
-        figure = new_figure(CURVES + 1.2)
+        figure = new_figure(CURVES + 1.2)  # until its legend is known
         axes = figure.subplots()
         for row in rest:
             axes.plot(_evaluations(row), row.curve.value, color=REST, linewidth=1.2)
@@ -110,15 +114,21 @@ def _legend(figure: Figure, axes: Axes, off: Sequence[Row]) -> None:
     for row in off:
         said = f"{picture_text(row.agent)}, off: {row.curve.value[-1]:.2f}"
         axes.plot([], [], color=REST, linewidth=1.2, label=said)
-    figure.legend(
-        loc="outside lower left",
-        ncols=COLUMNS,
-        handlelength=2.6,
-        fontsize=10,
-        title="interquartile mean over n seeds; band: its 95 % bootstrap interval",
-        title_fontsize=9,
-        alignment="left",
-    )
+    for columns in range(COLUMNS, 0, -1):
+        legend = figure.legend(
+            loc="outside lower left",
+            ncols=columns,
+            handlelength=2.6,
+            fontsize=10,
+            title="interquartile mean over n seeds; band: its 95 % bootstrap interval",
+            title_fontsize=9,
+            alignment="left",
+        )
+        if columns == 1 or legend.get_window_extent().width <= 0.98 * figure.bbox.width:
+            lines = math.ceil(len(legend.get_texts()) / columns)
+            figure.set_figheight(CURVES + 0.55 + 0.22 * lines)
+            return
+        legend.remove()
 
 
 def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
@@ -132,7 +142,7 @@ def policies(rows: Sequence[Row], path: Path, *, title: str) -> None:
     columns = 2 if len(rows) > 1 else 1
     lines = math.ceil(len(rows) / columns)
     with mpl.rc_context(STYLE):
-        figure = new_figure(0.9 + 1.55 * lines + 0.6)
+        figure = new_figure(0.9 + 1.75 * lines + 0.6)
         panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         looks = looks_of([row.agent for row in rows])
         for row, axes in zip(rows, panels.flat, strict=False):
@@ -159,9 +169,10 @@ def _policy(row: Row, axes: Axes, colour: str) -> None:
     axes.set_xticks(x if len(x) <= 20 else x[:: math.ceil(len(x) / 20)])
     axes.tick_params(labelsize=9, length=0)
     axes.tick_params(axis="x", labelbottom=True)
-    axes.set_title(picture_text(row.agent), loc="left", fontweight="bold", fontsize=10)
-    judged = f"{best.test_accuracy:.1%} test {best.plan.score_name}, {best.macs_ratio:.1%} MACs "
-    axes.set_title(judged, loc="right", fontsize=9, color=GREY)
+    name = textwrap.fill(picture_text(row.agent), NAME)
+    axes.set_title(name, loc="left", fontweight="bold", fontsize=10, pad=18)
+    judged = f"{best.test_accuracy:.1%} test {best.plan.score_name}, {best.macs_ratio:.1%} MACs"
+    axes.text(0, 1.04, judged, transform=axes.transAxes, fontsize=9, color=GREY)
 
 
 def save_picture(figure: Figure, path: Path, *, bands: bool = False) -> None:
