@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
 from amc_gym._utils.files import replacing
@@ -82,6 +82,7 @@ def learning_curves(rows: Sequence[Row], path: Path, *, title: str, reward: str)
         ends = {name: end for name, end in shown.items() if end[1] >= limits[0]}
         name_ends(axes, ends, dict.fromkeys(ends, GREY), CURVES)
         axes.set_xlabel("evaluations (finished plans)")
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
         axes.set_ylabel(f"best so far: {reward}")
         if reward.startswith(("accuracy", "score")):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

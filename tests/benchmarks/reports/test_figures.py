@@ -52,6 +52,8 @@ def test_words_are_whole_and_apart(
     )
     for figure in drawn:
         check(figure, rows)
+    (axes,) = drawn[-1].axes
+    assert all(tick == int(tick) for tick in axes.get_xticks())  # evaluations are whole
 
 
 def check(figure: Figure, rows: Sequence[Row]) -> None:
