@@ -177,8 +177,7 @@ def trained_alike(
                 checkpoint=checkpoint,
                 origin=f"{task.fingerprint}, stage {number}",
             )
-            state = {name: tensor.contiguous() for name, tensor in model.cpu().state_dict().items()}
-            write_whole(path, save(state, identity))
+            write_whole(path, save(compact(model.cpu().state_dict()), identity))
         checkpoint.unlink(missing_ok=True)  # an earlier run may have been killed before this
         found.append(Bits.of(model, task.test))
     return found

@@ -16,9 +16,6 @@ class Weights(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Name the files and their places in the wheel."""
         zoo = ROOT / "amc_gym" / "zoo"
-        larger = {
-            *zoo.glob("weights/*.safetensors"),
-            *zoo.glob("small/trained/networks.safetensors"),
-        } - {*zoo.glob("weights/*-digits.safetensors")}
-        for path in sorted(larger):
-            build_data["force_include"][str(path)] = path.relative_to(ROOT).as_posix()
+        for path in (*zoo.glob("weights/*.safetensors"), *zoo.glob("small/trained/*.safetensors")):
+            if not path.stem.endswith("-digits"):
+                build_data["force_include"][str(path)] = path.relative_to(ROOT).as_posix()
