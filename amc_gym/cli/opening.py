@@ -55,4 +55,4 @@ def opened(saved: SavedPlan) -> tuple[CompressionPlan, CompressionTask]:
     """
     plan = CompressionPlan.load(saved.plan)
     named = None if saved.task is None else own_code(saved.task)
-    return plan, task_of(plan, saved.data_root, named)
+    return plan, task_of(plan, saved.data_root, named, saved.weights)

@@ -66,11 +66,14 @@ class SavedPlan:
         task: package.module:function that returns the plan's task. A plan that names such a
             function is refused without this option, because a file must not run code.
         data_root: folder of the data sets that are read from disk; by default $AMC_DATA_ROOT.
+        weights: file of the network's weights, if it is no longer where it was when the plan was
+            made.
     """
 
     plan: Positional[Path]
     task: str | None = None
     data_root: Path | None = None
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)

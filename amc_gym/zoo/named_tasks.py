@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,6 +20,7 @@ from amc_gym.compression.handover.export import read_description
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo import datasets, models, small
+from amc_gym.zoo.pretrained import NAMED
 from amc_gym.zoo.resolving import TaskLike, resolve
 
 LONGEST_SIDES = {"digits": 256}
@@ -35,29 +37,36 @@ def task_of(
     plan: CompressionPlan,
     data_root: str | Path | None = None,
     task: TaskLike | None = None,
+    weights: str | Path | None = None,
 ) -> CompressionTask:
     """Return the task that a plan was made for.
 
     A plan that names "package.module:function" is refused unless you pass ``task``, because a file
-    must not run code.
+    must not run code.  Whether weights and images are the plan's own is for ``compress`` and
+    ``validate`` to say, which compare fingerprints.
 
     Args:
         plan: made from a registered network, or any plan if ``task`` is given.
         data_root: folder of data sets that are read from disk; ``None``: $AMC_DATA_ROOT.
         task: "package.module:function", such a function, or a task, which is used instead of the
-            plan's own; ``compress`` and ``validate`` refuse a plan that was made for another one.
+            plan's own.
+        weights: file of a registered network's weights, where it is now; ``None``: where it was
+            when the plan was made.
 
     Raises:
         TypeError: ``plan`` is not a plan.
         PlanError: the plan names code or was made from a task given as an object, which a file
-            cannot name; or its data are larger than a file may ask for.
-        ValueError: as ``amc_gym.zoo.resolving.resolve``.
+            cannot name; its data are larger than a file may ask for; or the file of its weights
+            is no longer there.
+        ValueError: ``weights`` is given for another task than a registered network, or as
+            ``amc_gym.zoo.resolving.resolve``.
+        OSError: weights or data are missing or damaged.
     """
     if not isinstance(plan, CompressionPlan):
         raise TypeError(f"plan must be a CompressionPlan, not {described(plan)}")
     if task is not None:
-        return resolve(task)
-    name, dataset, weights = (plan.task.get(key) for key in ("task", "dataset", "weights"))
+        return resolve(task) if weights is None else resolve(task, weights=weights)
+    name, dataset, made_with = (plan.task.get(key) for key in ("task", "dataset", "weights"))
     if name is None:
         raise PlanError(
             "the plan was made from a task given as an object, which a file cannot name: pass the "
@@ -68,11 +77,17 @@ def task_of(
         shown = printable(name, 200)
         fix = f"--task {shown} on the command line, task={shown!r} in Python"
         raise PlanError(refusal("the plan", name, fix))
+    weights = weights or made_with or "bundled"
+    if weights == made_with and weights not in NAMED and not os.path.exists(weights):
+        raise PlanError(
+            f"the plan's weights are no longer at {printable(str(weights), 200)}: say where they "
+            "are, --weights FILE on the command line, weights='FILE' in Python"
+        )
     return resolve(
         name,
         dataset=bounded(dataset or "digits"),
         data_root=data_root,
-        weights=weights or "bundled",
+        weights=weights,
     )
 
 

@@ -12,6 +12,9 @@ from amc_gym.zoo import bundled, checkpoints, models
 
 RANDOM_SEED = 0
 
+NAMED = ("bundled", "torchvision", "random")
+"""Weights that are not a file of the user's."""
+
 
 def pretrained(network: str, dataset: str, weights: str, classes: Callable[[], int]) -> nn.Module:
     """Return a registered network in evaluation mode.

@@ -19,7 +19,7 @@ from amc_gym._utils.names import nearest
 from amc_gym._utils.own_code import failing_as_one
 from amc_gym.tasks.task import CompressionTask
 from amc_gym.zoo import bundled, datasets, models, small
-from amc_gym.zoo.pretrained import pretrained
+from amc_gym.zoo.pretrained import NAMED, pretrained
 
 TaskLike = str | Callable[[], CompressionTask] | CompressionTask
 """A network's name, registered or small, "package.module:function", such a function, or a task."""
@@ -73,7 +73,7 @@ def resolve(
         origin = str(path("weights", weights))
         if origin == "bundled":
             bundled.find(task, name)  # fails before a folder is asked for in vain
-        elif origin not in ("torchvision", "random"):
+        elif origin not in NAMED:
             origin = os.path.abspath(origin)  # plans hold the path and are read in other folders
         root = datasets.find_root(dataset, data_root)
         return _network_task(str(task), str(dataset), root, origin)

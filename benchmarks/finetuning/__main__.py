@@ -37,6 +37,7 @@ def finetune(
     workers: int | None = None,
     out: Path | None = None,
     data_root: Path | None = None,
+    weights: Path | None = None,
     modules: str = "",
     recipe: Recipe = RECIPE,
 ) -> int:
@@ -57,6 +58,8 @@ def finetune(
         workers: Number of parallel trainings; by default, the number of cores.
         out: The folder of the outcomes, one for each recipe; by default FOLDER/finetuned.
         data_root: Folder of data that is read from disk, instead of AMC_DATA_ROOT.
+        weights: File of the original network's weights, if it is no longer where it was in the
+            search.
         modules: Modules to import first, which register agents of your own and say which of them
             are rules.
         recipe: How to train; with `--recipe.shrink 10` plans are shrunk in the first 10 epochs,
@@ -82,12 +85,14 @@ def finetune(
     for name, value in (("seeds", seeds), ("searches", searches), ("workers", workers or 1)):
         if value < 1:
             raise BenchmarkError(f"--{name} must be at least 1, not {value}")
-    if teacher is not None:  # refuse it here, not once in each job
-        bundled_teacher(amc_gym.task_of(records[0].best.plan, data_root), teacher)
     out = out or folder / "finetuned"
-    Store(out).prepare()
-    jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root, teacher)
+    jobs = jobs_of(records, recipe, seeds, out, searches, recovery, data_root, teacher, weights)
     missing_jobs = unfinished(jobs)
+    if missing_jobs:  # what no job can have is refused here, once
+        task = amc_gym.task_of(records[0].best.plan, data_root, weights=weights)
+        if teacher is not None:
+            bundled_teacher(task, teacher)
+    Store(out).prepare()
     for job in set(jobs).difference(missing_jobs):  # left over if a kill came just before this
         job.checkpoint.unlink(missing_ok=True)
     if len(missing_jobs) < len(jobs):

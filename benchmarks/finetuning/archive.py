@@ -103,6 +103,8 @@ def _content(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if file is not None:
         if not PLAN_FILE.fullmatch(file):
             raise DocumentError("its plan_file should be a file in plans")
+        if not (folder / file).exists():
+            raise DocumentError(f"{file} is missing beside it: copy the folder as a whole")
         plan = documents.read(folder / file)
     elif plan is not None:
         plan = documents.parse(plan)

@@ -63,6 +63,7 @@ class FineTuning:
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
         separators: see ``identity``.
         teacher: registered network whose bundled weights teach; None: the original network.
+        weights: file of the original network's weights; None: where it was in the search.
     """
 
     agent: str
@@ -77,6 +78,7 @@ class FineTuning:
     data_root: Path | None = None
     separators: tuple[str, str] | None = None
     teacher: str | None = None
+    weights: Path | None = None
 
     @property
     def name(self) -> str:
@@ -132,6 +134,7 @@ def jobs_of(
     recovery: str | None = None,
     data_root: Path | None = None,
     teacher: str | None = None,
+    weights: Path | None = None,
 ) -> list[FineTuning]:
     """Return jobs for the full network and the plans of the agents' middle runs, by seed.
 
@@ -144,6 +147,7 @@ def jobs_of(
         recovery: of the weights before fine-tuning; None: as in the search.
         data_root: folder of data sets that are read from disk; None: $AMC_DATA_ROOT.
         teacher: registered network whose bundled weights teach; None: the original network.
+        weights: file of the original network's weights; None: where it was in the search.
     """
     by_agent: dict[str, list[Record]] = {}
     for record in records:
@@ -164,6 +168,7 @@ def jobs_of(
             recovery,
             data_root,
             teacher=teacher,
+            weights=weights,
         )
         for n in range(seeds)
         for plan in plans
@@ -196,7 +201,7 @@ def work(job: FineTuning, progressed: Callable[[int], None]) -> Outcome:
     continues.
     """
     plan = job.plan
-    task = amc_gym.task_of(plan, job.data_root)
+    task = amc_gym.task_of(plan, job.data_root, weights=job.weights)
     images = amc_gym.training_images(task, job.data_root)
     compressed = job.agent != FULL
     network = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from small_study import ENV
 import amc_gym
 from amc_gym import CompressionPlan, Measured
 from amc_gym.training.recipe import Recipe
+from amc_gym.zoo.resolving import resolve
+from benchmarks.filling.cells import RESULTS
 from benchmarks.finetuning.__main__ import main
 from benchmarks.finetuning.jobs import FULL, FineTuning, jobs_of, middle, work
 from benchmarks.finetuning.outcomes import Bits, Outcome, load_all
@@ -332,6 +335,32 @@ def test_a_teacher_without_bundled_weights_is_refused_before_any_job(
     assert main([str(study), *taught, "--out", str(tmp_path / "taught")]) == 2
     assert "no weights of Nobody for digits are bundled" in capsys.readouterr().err
     assert not (tmp_path / "taught").exists()
+
+
+def test_weights_that_moved_since_the_search_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = resolve("MobileNet").model.state_dict()
+    torch.save(state, tmp_path / "mine.pt")
+    options = {"weights": str(tmp_path / "mine.pt"), "reward_images": 50}
+    store = Store(tmp_path / "study")
+    store.prepare()
+    store.save(execute(Run(setting_of(ENV, options, episodes=1), "uniform", 0)))
+    (tmp_path / "mine.pt").rename(tmp_path / "moved.pt")
+    assert main([str(store.folder), *SHORT]) == 2
+    assert "no longer at" in capsys.readouterr().err
+    assert not (store.folder / "finetuned").exists()
+    assert main([str(store.folder), *SHORT, "--weights", str(tmp_path / "moved.pt")]) == 0
+    # What is finished needs neither weights nor images.
+    assert main([str(store.folder), *SHORT]) == 0
+    assert {o.agent for o in load_all(store.folder / "finetuned")} == {FULL, "uniform"}
+
+
+def test_a_published_study_without_its_plans_is_refused_by_name(tmp_path: Path) -> None:
+    published = RESULTS / "shrinking" / "plain20-cifar10"
+    shutil.copy(published / "outcomes.parquet", tmp_path)
+    with pytest.raises(ValueError, match=r"plans/.*\.json is missing beside it: copy the folder"):
+        load_all(tmp_path)
 
 
 def test_an_interrupted_job_goes_on(uniform: Record, tmp_path: Path) -> None:

@@ -337,6 +337,31 @@ def test_one_line_says_what_is_wrong(
     assert after == [path for path in before if path.suffix != ".pyc"]
 
 
+def test_weights_that_moved_are_named_anew(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = resolve("Plain20", weights="random").model.state_dict()
+    torch.save(state, "mine.pt")
+    torch.save({name: tensor * 0.9 for name, tensor in state.items()}, "others.pt")
+    search = ["search", "AMC-Plain20-v0", "--weights", "mine.pt", "--evaluations", "1"]
+    assert main([*search, "--out", "plan.json"]) == 0
+    Path("mine.pt").rename("moved.pt")
+    compress = ["compress", "plan.json", "--out", "x.safetensors"]
+    capsys.readouterr()
+    assert main(compress) == 1
+    assert f"no longer at {tmp_path / 'mine.pt'}: say where they are, --weights" in (
+        capsys.readouterr().err
+    )
+    assert main([*compress, "--weights", "others.pt"]) == 1
+    assert "the plan was made for another" in capsys.readouterr().err
+    assert main([*compress, "--weights", "bundled"]) == 1
+    assert "the plan was made for another" in capsys.readouterr().err
+    assert not Path("x.safetensors").exists()
+    assert main(["validate", "plan.json", "--weights", "moved.pt"]) == 0
+    assert main([*compress, "--weights", "moved.pt"]) == 0
+    with pytest.raises(ValueError, match="only for registered networks"):
+        amc_gym.task_of(CompressionPlan.load("plan.json"), task=lambda: None, weights="moved.pt")
+
+
 def test_a_plan_of_objects_says_what_to_do(plain_task, tmp_path, capsys) -> None:
     plan = amc_gym.search(plain_task, 1, progress=False)
     plan.save(tmp_path / "plan.json")
