@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 from torch import nn
 from tyro.conf import Positional
 
@@ -24,7 +26,7 @@ from benchmarks.best_plans.candidates import Candidate
 from benchmarks.best_plans.judged import FULL, SEVERAL, TUNED, UNDER, Judged, right_images
 from benchmarks.studies.execution import make_env
 from benchmarks.studies.records import Record, Store
-from benchmarks.studies.runs import BenchmarkError
+from benchmarks.studies.runs import BenchmarkError, Setting
 
 
 def judge(
@@ -32,6 +34,8 @@ def judge(
     recoveries: tuple[str, ...] = (),
     tuned: Path | None = None,
     candidates: int = 1,
+    data_root: Path | None = None,
+    weights: Path | None = None,
 ) -> int:
     """Evaluate the best plan of each finished run: best-plans.md and .csv, and files for each plan.
 
@@ -45,6 +49,9 @@ def judge(
         candidates: Number of distinct plans of each run, the best ones of the search, to evaluate
             under each further recovery; the one with the most correct reward images gets a line,
             and its plan is written to plans/, too.
+        data_root: Folder of data that is read from disk, if it is no longer where it was in the
+            search; by default $AMC_DATA_ROOT.
+        weights: File of the network's weights, if it is no longer where it was in the search.
 
     Examples:
         python -m benchmarks.best_plans runs/mine --recoveries sequential+bn
@@ -60,7 +67,7 @@ def judge(
     if len({record.run.setting.digest for record in records}) > 1:
         raise BenchmarkError(f"{folder} holds runs of several settings: put each in its own folder")
     setting = records[0].run.setting
-    env = amc(make_env(setting.env, setting.kwargs))
+    env = amc(_made(setting, data_root, weights))
     task = env.task
     if task.fingerprint != setting.task:
         raise BenchmarkError(
@@ -97,6 +104,24 @@ def judge(
         judged.append(_written(path, task, found[record.run.name][0], TUNED, make))
     table.write(folder, judged, records[0], task)
     return 0
+
+
+def _made(setting: Setting, data_root: Path | None, weights: Path | None) -> gym.Env[Any, Any]:
+    """Return the environment of a study, with data and weights where they are now.
+
+    Raises:
+        BenchmarkError: it cannot be made.
+    """
+    moved = {"data_root": data_root, "weights": weights}
+    here = {name: str(place) for name, place in moved.items() if place is not None}
+    try:
+        return make_env(setting.env, {**setting.kwargs, **here})
+    except BenchmarkError as error:
+        if isinstance(error.__cause__, OSError):
+            raise BenchmarkError(
+                f"{error}: --weights and --data-root say where the study's own are now"
+            ) from error
+        raise
 
 
 def _tuned(records: Sequence[Record], folder: Path | None) -> list[tuple[Record, Path]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import amc_gym
 from amc_gym import CompressionPlan
+from amc_gym.zoo.resolving import resolve
 from benchmarks.best_plans import __main__ as command
 from benchmarks.best_plans.__main__ import judge
 from benchmarks.best_plans.judged import Judged
@@ -67,6 +70,21 @@ def test_a_judged_study_is_published_with_its_plans_inside_its_runs(
             publish(folder, "damaged", tmp_path)
     finally:
         plan.write_bytes(whole)
+
+
+def test_weights_that_moved_since_the_search_are_named(tmp_path: Path) -> None:
+    now = tmp_path / "moved.pt"
+    torch.save(resolve("Plain20").model.state_dict(), now)
+    store = Store(tmp_path / "study")
+    store.prepare()
+    setting = setting_of("AMC-Plain20-v0", {"weights": str(now)}, episodes=1)
+    found = execute(Run(setting, "uniform", 0))
+    before = replace(setting, kwargs={"weights": str(tmp_path / "searched.pt")})
+    store.save(replace(found, run=replace(found.run, setting=before)))
+    with pytest.raises(BenchmarkError, match=r"searched\.pt .*: --weights and --data-root say"):
+        judge(store.folder)
+    assert not judge(store.folder, weights=now)
+    assert (store.folder / "best-plans.csv").exists()
 
 
 def test_the_table_has_a_line_for_each_agent_and_the_full_network(folder: Path) -> None:
