@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "grouped_transposed": (["h"], {"a.0", "u"}),
     "mha": (["m.out_proj", "f1", "f2"], set()),
     "encoder_layer": (["e.self_attn.out_proj", "e.linear1", "e.linear2"], set()),
+    "decoder_layer": (["d.multihead_attn.out_proj", "d.linear1", "d.linear2"], set()),
+    "attention_with_bias_tokens": (["f1", "h"], {"a", "m.in_proj_weight"}),
     "sdpa": (["f2"], {"a", "f2", "p", "qkv"}),
     "spatial_attention": (["q", "h"], {"k", "q"}),
     "channel_attention": (["h"], {"a.0"}),
@@ -96,7 +99,7 @@ def test_a_variant_is_pruned_as_required(name: str) -> None:
     check(task)
 
 
-@pytest.mark.parametrize("name", ["mha", "fused_attention", "convnext"])
+@pytest.mark.parametrize("name", ["mha", "decoder_layer", "fused_attention", "convnext"])
 def test_changed_width_attributes_come_back_from_a_file(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = task_of(with_statistics(VARIANTS[name]()))
@@ -109,6 +112,21 @@ def test_changed_width_attributes_come_back_from_a_file(name: str, tmp_path: Pat
     if name == "fused_attention":
         assert isinstance(again, Attention)
         assert again.head_dim * again.heads == again.attn_dim == again.proj.in_features < 32
+
+
+def test_a_narrower_stream_with_whole_heads_comes_back_from_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = with_statistics(VARIANTS["encoder_layer"]())
+    task = task_of(network)
+    found = searched(task)[0].plan
+    plan = replace(found, kept={**found.kept, "e.self_attn.out_proj": tuple(range(8))})
+    small = amc_gym.compress(task, plan)
+    sizes = {name: tuple(tensor.shape) for name, tensor in small.state_dict().items()}
+    assert sizes["h.weight"][1] < 32 == sizes["e.self_attn.out_proj.weight"][1]
+    amc_gym.export(small, task, tmp_path / "small.safetensors")
+    again = amc_gym.load(tmp_path / "small.safetensors", network)
+    images = task.reward.batch(slice(3))
+    close(logits(again, images), logits(small, images), 1e-6)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -137,6 +137,42 @@ def encoder_layer():
 
 
 @case
+def decoder_layer():
+    """Learned queries, as of a detector; the first self-attention sees no image at all."""
+
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 8, 8)
+            self.q = nn.Parameter(torch.randn(1, 4, 32))
+            self.d = nn.TransformerDecoderLayer(32, 4, 64, batch_first=True, dropout=0.0)
+            self.h = nn.Linear(32, 10)
+
+        def forward(self, x):
+            tokens = self.a(x).flatten(2).transpose(1, 2)
+            return self.h(self.d(self.q.expand(len(x), -1, -1), tokens).mean(1))
+
+    return N()
+
+
+@case
+def attention_with_bias_tokens():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 32, 8, 8)
+            self.m = nn.MultiheadAttention(32, 4, add_bias_kv=True, batch_first=True)
+            self.f1 = nn.Linear(32, 64)
+            self.h = nn.Linear(64, 10)
+
+        def forward(self, x):
+            x = self.a(x).flatten(2).transpose(1, 2)
+            return self.h(F.gelu(self.f1(self.m(x, x, x)[0])).mean(1))
+
+    return N()
+
+
+@case
 def sdpa():
     class N(nn.Module):
         def __init__(self):

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from amc_gym._utils.names import printable
 from amc_gym._utils.nests import Nest, called, joined, leaves, mapped, take
 from amc_gym.compression.handover import litert
-from amc_gym.compression.handover.error import ExportError
+from amc_gym.compression.handover.error import ExportError, reason_of
 from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
 
 VERSION = 1
@@ -129,8 +129,10 @@ def _write_onnx(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str
             traced, input_names=taken, output_names=given, dynamo=True, verbose=False
         )
     except Exception as error:  # the exporter has many errors of its own
-        reason = str(error).strip().partition("\n")[0]
-        raise ExportError(f"{type(network).__name__} has no ONNX form: {reason}") from error
+        raise ExportError(
+            f"{type(network).__name__} has no ONNX form ({reason_of(error)}): use format "
+            "'torch-export' or 'safetensors'"
+        ) from error
     assert program is not None
     return [program.model_proto.SerializeToString()]
 
@@ -192,7 +194,7 @@ def _traced(network: nn.Module, inputs: Nest) -> torch.export.ExportedProgram:
     try:
         program = torch.export.export(network, **arguments)
     except Exception as error:  # the network's code may raise anything
-        reason = str(error).strip().partition("\n")[0]
+        reason = reason_of(error)
         try:  # traced from bytecode, where even len(x) may vary
             program = torch.export.export(network, **arguments, strict=True)
         except Exception:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from amc_gym._utils.nests import Nest, leaves, samples, take
-from amc_gym.compression.handover.error import ExportError
+from amc_gym.compression.handover.error import ExportError, reason_of
 
 
 def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]) -> list[bytes]:
@@ -36,8 +36,10 @@ def write(network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
         example = tuple(tensor.contiguous() for tensor in leaves(take(inputs, slice(1))))
         converted = litert_torch.convert(network, example)
     except Exception as error:  # the converter may raise anything
-        reason = str(error).strip().partition("\n")[0]
-        raise ExportError(f"{type(network).__name__} has no LiteRT form: {reason}") from error
+        raise ExportError(
+            f"{type(network).__name__} has no LiteRT form ({reason_of(error)}): use format "
+            "'torch-export' or 'safetensors'"
+        ) from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"
         converted.export(str(path))

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from amc_gym._utils.names import printable
-from amc_gym.compression.narrow_attention import narrow
+from amc_gym.compression.narrow_attention import NarrowAttention, narrow
 from amc_gym.compression.slim import set_width
 
 SIZES = (
@@ -59,6 +59,8 @@ def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
         sizes = (sizes if tensors else {}) | {
             each: now[each] for each, old in numbers.items() if 0 < now.get(each, 0) < old
         }
+        if isinstance(module, NarrowAttention):  # its heads may be whole, its stream is narrower
+            sizes["head_dim"] = module.head_dim
         if tensors or sizes:
             shapes = {key: list(tensor.shape) for key, tensor in tensors.items()}
             layers[name] = {"sizes": sizes, "tensors": shapes}

@@ -114,13 +114,15 @@ class _Assembly:
             WidthAttribute(name, of(axis), attribute)
             for (name, attribute), axis in self._widths().items()
         ]
+        # Attention whose heads stay whole has to know their width once its stream is narrower.
+        sliced = {owner for p in parameters for owner, _ in p.owners} & self.heads.keys()
         return ChannelGraph(
             layers,
             tuple(units),
             fixed,
             tuple(remaps),
             tuple(parameters),
-            tuple(each for each in widths if each.axis.units),
+            tuple(each for each in widths if each.axis.units or each.module in sliced),
             self._constants(layers, parameters, self.products.counted(renumbered)),
             tuple(self.products.costs(renumbered)),
             self.products.multiplied(renumbered),

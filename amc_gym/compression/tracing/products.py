@@ -23,7 +23,8 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
     """Return the labels of all heads' channels of each ``nn.MultiheadAttention``, by its name.
 
-    The channels of modules that ``narrow`` does not support become fixed.
+    Modules that ``narrow`` does not support are left out; their heads and the stream that they take
+    their width from become fixed.
     """
     found = {}
     for name, module in model.named_modules():
@@ -31,9 +32,12 @@ def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
         labels = trace.parameters.get(f"{prefix}out_proj.weight")
         if not isinstance(module, nn.MultiheadAttention) or labels is None or labels[1] is None:
             continue
-        found[name] = labels[1]
-        if not can_narrow(module):
-            trace.labels.fix(labels[1], f"{name!r} derives the width of its heads from its stream")
+        if can_narrow(module):
+            found[name] = labels[1]
+            continue
+        queries = "q_proj_weight" if module.in_proj_weight is None else "in_proj_weight"
+        for channels in (labels[1], trace.parameters[f"{prefix}{queries}"][1]):
+            trace.labels.fix(channels, f"{name!r} derives the width of its heads from its stream")
     return found
 
 

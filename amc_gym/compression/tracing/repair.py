@@ -48,8 +48,8 @@ class Repair:
             Whether something was changed.
 
         Raises:
-            GraphError: the line reshapes to (images, features) by a number, and should rather use
-                the tensor's or layer's size.
+            GraphError: the user's line reshapes to (images, features) by a number, and should
+                rather use the tensor's or layer's size.
         """
         where = self._where(culprit)
         alike = [o for o in self._trace.operations if self._where(o) == where]
@@ -60,7 +60,7 @@ class Repair:
         else:
             for key in [k for k in self._trace.width_labels if k in self._widths_at(alike)]:
                 del self._trace.width_labels[key]
-        if _joins(culprit) and self._units(self._trace.read_by(culprit), axis_of):
+        if self._is_users(culprit) and self._units(self._trace.read_by(culprit), axis_of):
             raise GraphError(
                 f"{culprit} holds a number of channels, which changes in the slim network: ask "
                 "the tensor or the layer for it, as in x.flatten(1)"
@@ -71,6 +71,12 @@ class Repair:
                 self._trace.labels.fix(labels, f"{operation} holds a number of channels")
                 changed = True
         return changed
+
+    def _is_users(self, operation: Operation) -> bool:
+        """Return whether a user's own line reshapes to a matrix (images, features)."""
+        kind = type(self._model.get_submodule(operation.module))
+        torchs = kind.__module__.partition(".")[0] == "torch"
+        return operation.name in RESHAPES and len(operation.shape) == 2 and not torchs
 
     def _where(self, operation: Operation) -> tuple[str, str, type[nn.Module]]:
         """Return what operations of one line have in common in all modules of one class."""
@@ -143,8 +149,3 @@ def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:
             for place, each in enumerate(value):
                 if type(each) is int and each == number:
                     yield f"{name}[{place}]"
-
-
-def _joins(operation: Operation) -> bool:
-    """Return whether an operation produces a matrix (images, features)."""
-    return operation.name in RESHAPES and len(operation.shape) == 2

@@ -12,6 +12,7 @@ import pytest
 import torch
 from small import images
 from torch import nn
+from torch.nn import functional as F
 
 import amc_gym
 from amc_gym import ExportError
@@ -163,6 +164,24 @@ def test_untraceable_networks_are_named(plain_task, small, tmp_path):
 
     with pytest.raises(ExportError, match="cannot trace Branching"):
         write(Branching(), tmp_path / "branching.pt2", plain_task)
+
+
+def test_what_onnx_cannot_hold_is_said_in_one_plain_line(plain_task, small, tmp_path):
+    class ForEachImage(nn.Module):
+        """A convolution with a kernel for each image, whose groups are their number."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner, self.one = small, nn.Buffer(torch.ones(1, 1, 1, 1))
+
+        def forward(self, x):
+            n, c, h, w = x.shape
+            maps, kernels = x.reshape(1, n * c, h, w), self.one.expand(n * c, 1, 1, 1)
+            return self.inner(F.conv2d(maps, kernels, groups=n * c).view(n, c, h, w))
+
+    with pytest.raises(ExportError, match=r"no ONNX form \(.*aten\.conv2d.*use format") as refused:
+        write(ForEachImage(), tmp_path / "small.onnx", plain_task)
+    assert str(refused.value).isprintable()
 
 
 def test_existing_files_stay(plain_task, small, tmp_path):
