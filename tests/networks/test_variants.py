@@ -23,6 +23,13 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "encoder_layer": (["e.self_attn.out_proj", "e.linear1", "e.linear2"], set()),
     "decoder_layer": (["d.multihead_attn.out_proj", "d.linear1", "d.linear2"], set()),
     "attention_with_bias_tokens": (["f1", "h"], {"a", "m.in_proj_weight"}),
+    "separate_heads_fused": (["q", "o"], set()),
+    "separate_heads_in_steps": (["q", "o"], set()),
+    "wider_values": (["q", "o"], {"q", "k"}),
+    "pooled_by_attention": (
+        ["b", "m.out_proj", "h"],
+        {"b", "m.in_proj_bias, m.in_proj_weight, probe"},
+    ),
     "sdpa": (["f2"], {"a", "f2", "p", "qkv"}),
     "spatial_attention": (["q", "h"], {"k", "q"}),
     "channel_attention": (["h"], {"a.0"}),

@@ -138,7 +138,7 @@ def encoder_layer():
 
 @case
 def decoder_layer():
-    """Learned queries, as of a detector; the first self-attention sees no image at all."""
+    """Decode from learned queries, as detectors do; the first self-attention sees no image."""
 
     class N(nn.Module):
         def __init__(self):
@@ -151,6 +151,70 @@ def decoder_layer():
         def forward(self, x):
             tokens = self.a(x).flatten(2).transpose(1, 2)
             return self.h(self.d(self.q.expand(len(x), -1, -1), tokens).mean(1))
+
+    return N()
+
+
+class SeparateHeads(nn.Module):
+    """Attention as transformers writes it: a layer each for queries, keys and values."""
+
+    def __init__(self, fused, values=32):
+        super().__init__()
+        self.num_heads, self.head_dim, self.fused = 4, 8, fused
+        self.scaling = self.head_dim**-0.5
+        self.a, self.norm = nn.Conv2d(3, 32, 8, 8), nn.LayerNorm(32)
+        self.q, self.k, self.v = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, values)
+        self.o, self.h = nn.Linear(values, 32), nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.a(x).flatten(2).transpose(1, 2)
+        hidden_shape = (*x.shape[:-1], -1, self.head_dim)
+        # Several lines are between the number and its uses.
+        residual = x
+        x = self.norm(x)
+        query = self.q(x)
+        key = self.k(x)
+        value = self.v(x)
+        query = query.view(hidden_shape).transpose(1, 2)
+        key = key.view(hidden_shape).transpose(1, 2)
+        value = value.view(*x.shape[:-1], self.num_heads, -1).transpose(1, 2)
+        if self.fused:
+            x = F.scaled_dot_product_attention(query, key, value, scale=self.scaling)
+        else:
+            x = (query @ key.transpose(2, 3) * self.scaling).softmax(-1) @ value
+        return self.h((residual + self.o(x.transpose(1, 2).flatten(2))).mean(1))
+
+
+@case
+def separate_heads_fused():
+    return SeparateHeads(fused=True)
+
+
+@case
+def separate_heads_in_steps():
+    return SeparateHeads(fused=False)
+
+
+@case
+def wider_values():
+    return SeparateHeads(fused=False, values=48)
+
+
+@case
+def pooled_by_attention():
+    """Ask with a learned query: the product of queries and keys has a side without images."""
+
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 16, 8, 8), nn.Conv2d(16, 32, 1)
+            self.probe = nn.Parameter(torch.randn(1, 1, 32))
+            self.m = nn.MultiheadAttention(32, 4, batch_first=True)
+            self.h = nn.Linear(32, 10)
+
+        def forward(self, x):
+            x = self.b(F.relu(self.a(x))).flatten(2).transpose(1, 2)
+            return self.h(self.m(self.probe.expand(len(x), -1, -1), x, x)[0][:, 0])
 
     return N()
 

@@ -25,7 +25,7 @@ from amc_gym.compression.graph import (
     WidthAttribute,
     is_plain,
 )
-from amc_gym.compression.tracing.products import Products, heads
+from amc_gym.compression.tracing.products import Products, attended, heads
 from amc_gym.compression.tracing.record import Passage, Trace, Use
 from amc_gym.compression.tracing.units import Units
 
@@ -61,12 +61,31 @@ class _Assembly:
         self.heads = heads(model, trace)
         while True:
             self.units = Units(trace.labels, [use.outputs for use in everything], self._axes())
+            if self._unites_attention():
+                continue
             self.products = Products(model, trace, self.units)
             if not self.products.keep_whole():
                 break
 
     def _module(self, name: str) -> nn.Module:
         return self.model.get_submodule(name)
+
+    def _unites_attention(self) -> bool:
+        """Unite queries and keys that no layer reads with the values of their attention.
+
+        One decision then is about the width of all heads, as where one layer makes all three.
+
+        Returns:
+            Whether any were united, after which all units have to be found again.
+        """
+        read = {u for use in self.trace.uses for u in self.units.axis(use.inputs).units}
+        united = False
+        for asked, values in attended(self.trace):
+            one, other = ({*self.units.axis(each).unit.tolist()} for each in (asked, values))
+            if FIXED not in one and one.isdisjoint(read) and other <= read:
+                self.trace.labels.unite(asked, values)
+                united = True
+        return united
 
     def _axes(self) -> dict[str, np.ndarray]:
         """Return every dimension of channels, by a name for messages."""
@@ -280,6 +299,10 @@ class _Assembly:
                     f"mixed by {use.layer!r}, which no convolution or linear layer holds, "
                     f"in {operation}"
                 )
+        for product in self.trace.products:
+            if unit in self.units.axis(product.mixed).units:
+                operation = self.trace.operations[product.operation]
+                return f"only {operation} reads its channels, and no layer"
         return "no layer reads its channels"
 
     def _fixed(self) -> dict[str, str]:

@@ -41,6 +41,29 @@ def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
     return found
 
 
+def attended(trace: Trace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the channels of queries and keys, and those of the values, of each attention.
+
+    A fused kernel is one product, which sums over the channels of queries and keys and has those of
+    the values.  In steps it is two: the second one's weights, summed over positions, come from the
+    first, possibly by way of a softmax.
+    """
+    products = {product.operation: product for product in trace.products}
+    for last in trace.products:
+        operation, values = trace.operations[last.operation], last.made[-1]
+        if values is None:
+            continue
+        if operation.name.startswith("_scaled_dot_product"):
+            asked = [last.operation]
+        elif trace.labels.all_fixed(last.mixed):
+            asked = trace.behind(last.operation, products.keys())
+        else:
+            continue
+        for number in asked:
+            if (mixed := products[number].mixed) is not None and len(mixed) == len(values):
+                yield mixed, values
+
+
 class Products:
     """Products of feature maps in a traced network.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -163,3 +164,22 @@ class Trace:
         """Return the labels of the first tensor that an operation read."""
         found = self.written.get(reader.reads[0]) if reader.reads else None
         return () if found is None else found.labels
+
+    def behind(self, last: int, wanted: Collection[int]) -> list[int]:
+        """Return the wanted operations whose outputs reach an operation without passing a layer.
+
+        Args:
+            last: index of the operation.
+            wanted: indices of operations, beyond which nothing is searched either.
+        """
+        writers = {operation.writes: i for i, operation in enumerate(self.operations)}
+        layers = {use.operation for use in (*self.uses, *self.free)}
+        found, seen, waiting = [], {last}, [last]
+        while waiting:
+            for number in self.operations[waiting.pop()].reads:
+                writer = writers.get(number, last)
+                if writer in seen or writer in layers:
+                    continue
+                seen.add(writer)
+                (found if writer in wanted else waiting).append(writer)
+        return sorted(found)

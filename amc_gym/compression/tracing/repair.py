@@ -7,6 +7,7 @@ one; otherwise the channels that reach the operation stay whole.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
 import re
@@ -27,6 +28,9 @@ LINES = 3
 
 AxisOf = Callable[[np.ndarray], Axis]
 """Function from labels to units and channels."""
+
+Source = Callable[[nn.Module, str], str | None]
+"""Function from a module and a line, "file.py:line", to code around it."""
 
 
 class Repair:
@@ -55,8 +59,10 @@ class Repair:
         alike = [o for o in self._trace.operations if self._where(o) == where]
         if where not in self._tried:
             self._tried.add(where)
-            if any([self._adapt_widths(operation, axis_of) for operation in alike]):
-                return True
+            # The line itself tells best; its method may have worked the number out before.
+            for source in (_statement, _method):
+                if any([self._adapt_widths(each, axis_of, source) for each in alike]):
+                    return True
         else:
             for key in [k for k in self._trace.width_labels if k in self._widths_at(alike)]:
                 del self._trace.width_labels[key]
@@ -87,15 +93,18 @@ class Repair:
         modules = {operation.module for operation in operations}
         return {key for key in self._trace.width_labels if key[0] in modules}
 
-    def _adapt_widths(self, operation: Operation, axis_of: AxisOf) -> bool:
-        """Adapt attributes of the running module that count an operation's channels, if any."""
+    def _adapt_widths(self, operation: Operation, axis_of: AxisOf, source: Source) -> bool:
+        """Adapt attributes of the running module that count an operation's channels, if any.
+
+        Only attributes that ``source`` names are considered, or all if it cannot be read.
+        """
         found = False
         module = self._model.get_submodule(operation.module)
-        statement = _statement(module, operation.line)
+        text = source(module, operation.line)
         attributes = {
             name: value
             for name, value in vars(module).items()
-            if statement is None or re.search(rf"\b{re.escape(name)}\b", statement)
+            if text is None or re.search(rf"\b{re.escape(name)}\b", text)
         }
         labelled = (operation.labels, *operation.others, self._trace.read_by(operation))
         for labels in (dimension for each in labelled for dimension in each):
@@ -128,15 +137,38 @@ class Repair:
 
 def _statement(module: nn.Module, where: str) -> str | None:
     """Return the code around a line of a module's own file; ``None`` if it cannot be read."""
+    lines, number = _lines(module, where)
+    return "".join(lines[max(number - LINES, 0) : number + LINES - 1]) or None
+
+
+def _method(module: nn.Module, where: str) -> str | None:
+    """Return the innermost function around a line of a module's own file, likewise."""
+    lines, number = _lines(module, where)
+    try:
+        nodes = ast.walk(ast.parse("".join(lines)))
+    except SyntaxError:  # the file has changed since it was imported
+        return None
+    functions = [
+        node
+        for node in nodes
+        if isinstance(node, ast.FunctionDef) and node.lineno <= number <= (node.end_lineno or 0)
+    ]
+    if not functions:
+        return None
+    inner = max(functions, key=lambda node: node.lineno)
+    return "".join(lines[inner.lineno - 1 : inner.end_lineno])
+
+
+def _lines(module: nn.Module, where: str) -> tuple[list[str], int]:
+    """Return the lines of a module's own file, none if they cannot be read, and a line's number."""
     name, _, number = where.rpartition(":")
     try:
         file = inspect.getsourcefile(type(module))
     except TypeError:
-        return None
+        file = None
     if file is None or Path(file).name != name:
-        return None
-    lines = linecache.getlines(file)[max(int(number) - LINES, 0) : int(number) + LINES - 1]
-    return "".join(lines) or None
+        return [], 0
+    return linecache.getlines(file), int(number)
 
 
 def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:

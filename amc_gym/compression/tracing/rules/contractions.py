@@ -81,9 +81,11 @@ def product(call: Call) -> None:
         call.fix(dimension, "is multiplied row by row in")  # cost grows with their number
     rows = labels[-2] if weight is one else labels[-1]
     if mixed is None:
-        mixed = call.classes.new(x.shape[-1], f"reads no channels in {call.operation}")
+        size = x.shape[-1 if x is one else -2]
+        mixed = call.classes.new(size, f"reads no channels in {call.operation}")
     if rows is None:
-        rows = call.classes.new(weight.shape[-1], f"makes no channels in {call.operation}")
+        size = weight.shape[-2 if weight is one else -1]
+        rows = call.classes.new(size, f"makes no channels in {call.operation}")
     _used(call, x, weight, mixed, rows, 1, 0)
 
 
