@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +136,26 @@ def test_a_narrower_stream_with_whole_heads_comes_back_from_a_file(tmp_path: Pat
     again = amc_gym.load(tmp_path / "small.safetensors", network)
     images = task.reward.batch(slice(3))
     close(logits(again, images), logits(small, images), 1e-6)
+
+
+def test_numbers_in_a_library_keep_channels_whole_instead_of_asking_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users cannot change an installed library, so its network is not refused."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    source = inspect.getsource(VARIANTS["batch_hard_coded"]).replace("@case\n", "")
+    imports = "from torch import nn\nfrom networks.variants import block\n"
+    code = source.replace("self.h = ", "self.b = block(16, 16)\n            self.h = ")
+    code = code.replace("self.a(x)", "self.b(self.a(x))")
+    (folder / "installed_network.py").write_text(imports + code)
+    monkeypatch.syspath_prepend(folder)
+    network = importlib.import_module("installed_network").batch_hard_coded()
+    task = task_of(with_statistics(network))
+    graph = engines.analysis(task).graph
+    assert [unit.name for unit in graph.units] == ["b.0"]
+    assert "holds a number of channels" in graph.fixed["b.0"]
+    check(task)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -26,6 +26,9 @@ RESHAPES = ("view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten")
 LINES = 3
 """Lines before and after a line that may belong to its statement."""
 
+INSTALLED = {"site-packages", "dist-packages"}
+"""Names of folders whose code is not the user's."""
+
 AxisOf = Callable[[np.ndarray], Axis]
 """Function from labels to units and channels."""
 
@@ -79,10 +82,10 @@ class Repair:
         return changed
 
     def _is_users(self, operation: Operation) -> bool:
-        """Return whether a user's own line reshapes to a matrix (images, features)."""
-        kind = type(self._model.get_submodule(operation.module))
-        torchs = kind.__module__.partition(".")[0] == "torch"
-        return operation.name in RESHAPES and len(operation.shape) == 2 and not torchs
+        """Return whether a line that users can change reshapes to a matrix (images, features)."""
+        file = _file(self._model.get_submodule(operation.module))
+        installed = file is not None and not INSTALLED.isdisjoint(Path(file).parts)
+        return operation.name in RESHAPES and len(operation.shape) == 2 and not installed
 
     def _where(self, operation: Operation) -> tuple[str, str, type[nn.Module]]:
         """Return what operations of one line have in common in all modules of one class."""
@@ -162,13 +165,18 @@ def _method(module: nn.Module, where: str) -> str | None:
 def _lines(module: nn.Module, where: str) -> tuple[list[str], int]:
     """Return the lines of a module's own file, none if they cannot be read, and a line's number."""
     name, _, number = where.rpartition(":")
-    try:
-        file = inspect.getsourcefile(type(module))
-    except TypeError:
-        file = None
+    file = _file(module)
     if file is None or Path(file).name != name:
         return [], 0
     return linecache.getlines(file), int(number)
+
+
+def _file(module: nn.Module) -> str | None:
+    """Return the file of a module's class; ``None`` if there is none."""
+    try:
+        return inspect.getsourcefile(type(module))
+    except TypeError:
+        return None
 
 
 def _counting(attributes: Mapping[str, object], number: int) -> Iterator[str]:
