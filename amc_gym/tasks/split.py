@@ -54,7 +54,10 @@ class Split:
     @recorded
     def __post_init__(self) -> None:
         images, labels = _tensor("images", self.images), _tensor("labels", self.labels)
-        require(images.ndim == 4, "images must be (N, C, H, W)", tuple(images.shape))
+        images_only = (
+            "images must be (N, C, H, W), and other inputs amc_gym.Samples(inputs, targets)"
+        )
+        require(images.ndim == 4, images_only, tuple(images.shape))
         require(labels.ndim == 1, "labels must be (N,)", tuple(labels.shape))
         whole_numbers = not (labels.is_floating_point() or labels.is_complex())
         whole_numbers = whole_numbers and labels.dtype != torch.bool

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -87,24 +88,32 @@ def trace(model: nn.Module, example: Nest, part: str = "") -> ChannelGraph:
 def _without_what_differs(
     model: nn.Module, example: Nest, found: Trace, graph: ChannelGraph
 ) -> ChannelGraph:
-    """Return the graph in which units with a wrong slim network stay whole."""
-    everything = _some_of_all(graph)
-    full = tuple(np.arange(unit.channels) for unit in graph.units)
+    """Return the graph in which units with a wrong slim network stay whole.
 
-    def problem(units: Sequence[int]) -> str:
-        """Return why the slim network differs when only these units lose channels; "" if not."""
-        kept = [everything[i] if i in units else full[i] for i in range(len(full))]
-        try:
-            _agree(model, graph, example, tuple(kept), found)
-        except DisagreementError as error:
-            return str(error)
-        return ""
+    Units have other numbers afterwards, and so other shares, which may show more that is wrong.
+    """
+    while wrong := culprits(
+        range(len(graph.units)), partial(_problem, model, example, found, graph)
+    ):
+        for index, reason in wrong.items():
+            _fix_unit(found, graph, index, reason)
+        graph = assemble(model, found)
+    return graph
 
-    for index, reason in culprits(range(len(full)), problem).items():
-        _fix_unit(found, graph, index, reason)
-    smaller = assemble(model, found)
-    verify(model, smaller, example)
-    return smaller
+
+def _problem(
+    model: nn.Module, example: Nest, found: Trace, graph: ChannelGraph, units: Sequence[int]
+) -> str:
+    """Return why the slim network differs when only these units lose channels; "" if not."""
+    kept = [
+        some if index in units else np.arange(unit.channels)
+        for index, (some, unit) in enumerate(zip(_some_of_all(graph), graph.units, strict=True))
+    ]
+    try:
+        _agree(model, graph, example, tuple(kept), found)
+    except DisagreementError as error:
+        return str(error)
+    return ""
 
 
 def culprits(units: Sequence[int], problem: Callable[[Sequence[int]], str]) -> dict[int, str]:
@@ -250,8 +259,11 @@ def _some_of_all(graph: ChannelGraph, shares: Sequence[float] | None = None) -> 
 
 
 def _random_part(unit: Unit, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a share of the channels of each block of a unit, rounded up, in random order."""
+    """Return a share of the channels of each block of a unit, in random order.
+
+    Rounded up, but never all of them: a unit that is whole is not verified.
+    """
     blocks = np.arange(unit.channels).reshape(unit.blocks, -1)
-    count = int(np.ceil(share * blocks.shape[1]))
+    count = min(int(np.ceil(share * blocks.shape[1])), blocks.shape[1] - 1)
     chosen = rng.permuted(blocks, axis=1)[:, :count].reshape(-1)
     return chosen if unit.blocks == 1 else np.sort(chosen)
