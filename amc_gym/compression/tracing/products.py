@@ -48,15 +48,15 @@ def attended(trace: Trace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     the values.  In steps it is two: the second one's weights, summed over positions, come from the
     first, possibly by way of a softmax.
     """
-    products = {product.operation: product for product in trace.products}
+    products = {trace.operations[each.operation].writes: each for each in trace.products}
     for last in trace.products:
         operation, values = trace.operations[last.operation], last.made[-1]
         if values is None:
             continue
         if operation.name.startswith("_scaled_dot_product"):
-            asked = [last.operation]
+            asked = [operation.writes]
         elif trace.labels.all_fixed(last.mixed):
-            asked = trace.behind(last.operation, products.keys())
+            asked = trace.behind(operation, products.keys())
         else:
             continue
         for number in asked:

@@ -165,21 +165,27 @@ class Trace:
         found = self.written.get(reader.reads[0]) if reader.reads else None
         return () if found is None else found.labels
 
-    def behind(self, last: int, wanted: Collection[int]) -> list[int]:
-        """Return the wanted operations whose outputs reach an operation without passing a layer.
+    def behind(self, last: Operation, wanted: Collection[int]) -> list[int]:
+        """Return the wanted contents that reach an operation without passing a layer.
 
         Args:
-            last: index of the operation.
-            wanted: indices of operations, beyond which nothing is searched either.
+            last: the operation.
+            wanted: numbers of contents, beyond which nothing is searched either.
         """
-        writers = {operation.writes: i for i, operation in enumerate(self.operations)}
-        layers = {use.operation for use in (*self.uses, *self.free)}
-        found, seen, waiting = [], {last}, [last]
+        found, seen, waiting = [], set(self._from_layers), [last]
         while waiting:
-            for number in self.operations[waiting.pop()].reads:
-                writer = writers.get(number, last)
-                if writer in seen or writer in layers:
+            for number in waiting.pop().reads:
+                if number in seen or number not in self.written:
                     continue
-                seen.add(writer)
-                (found if writer in wanted else waiting).append(writer)
+                seen.add(number)
+                if number in wanted:
+                    found.append(number)
+                else:
+                    waiting.append(self.written[number])
         return sorted(found)
+
+    @cached_property
+    def _from_layers(self) -> frozenset[int]:
+        """The contents that layers, or other weights, wrote."""
+        uses = (*self.uses, *self.free)
+        return frozenset(self.operations[use.operation].writes for use in uses)
