@@ -25,6 +25,7 @@ from amc_gym._utils.arguments import path as path_of
 from amc_gym._utils.documents import Accuracy, DocumentError, Name, Schema, Share
 from amc_gym._utils.files import write_json, write_whole
 from amc_gym._utils.machine import device_of
+from amc_gym.compression.handover.tied import complete, distinct
 from amc_gym.compression.plan import CompressionPlan, PlanError
 from amc_gym.compression.pruning.fine_grained import densities, nonzero_params
 from amc_gym.engine.cache import engines
@@ -215,7 +216,7 @@ def _text(recipe: Recipe) -> str:
 def _save(path: Path, identity: dict[str, Any], stage: Stage) -> None:
     """Write a stage, its weights first, because the description marks it as finished."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.contiguous() for name, tensor in stage.network.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in distinct(stage.network).items()}
     write_whole(path.with_suffix(".safetensors"), save(state))
     description = {
         "identity": identity,
@@ -243,7 +244,8 @@ def _load(path: Path, identity: dict[str, Any], before: CompressionTask) -> Stag
         raise ValueError(f"{file} belongs to another call: choose another folder")
     network = compress(before, plan)
     try:
-        network.load_state_dict(load_file(path.with_suffix(".safetensors")))
+        state = load_file(path.with_suffix(".safetensors"))
+        network.load_state_dict(complete(network, state))
     except (SafetensorError, RuntimeError) as error:
         weights = path.with_suffix(".safetensors")
         raise ValueError(f"{weights} is not what {file.name} describes: {error}") from error

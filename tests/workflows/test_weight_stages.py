@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
-from small import images
+from small import PlainStack, images, lively
 
+from amc_gym import CompressionTask
 from amc_gym.compression.pruning.fine_grained import nonzero_params
 from amc_gym.training.recipe import Recipe
 from amc_gym.workflows.weight_stages import geometric, prune_in_stages
@@ -70,6 +71,16 @@ def test_a_stopped_call_goes_on_after_the_last_finished_stage(
         assert (one.density, one.layers, one.after) == (two.density, two.layers, two.after)
         old, new = one.network.state_dict(), two.network.state_dict()
         assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_stages_of_a_network_that_holds_a_layer_twice(training_images, tmp_path):
+    network = lively(PlainStack())
+    network.again = network.second
+    task = CompressionTask(network, images(400, 1), images(64, 2), images(64, 3))
+    stages, again = (run(task, training_images, tmp_path, TARGETS[:1]) for _ in range(2))
+    old, new = stages[0].network.state_dict(), again[0].network.state_dict()
+    assert old.keys() == new.keys() > {"again.weight", "second.weight"}
+    assert all(torch.equal(old[name], new[name]) for name in old)
 
 
 def test_stages_of_another_call_are_not_taken_over(plain_task, training_images, finished):

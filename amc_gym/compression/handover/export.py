@@ -160,7 +160,8 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
     description = read_description(path)
     try:
         # A smaller network never has more bytes, whatever the types of its tensors.
-        content = documents.read_bytes(Path(path), 2 * nbytes(original.state_dict()) + HEADER)
+        most = nbytes(original.state_dict()) + nbytes(dict(original.named_buffers()))
+        content = documents.read_bytes(Path(path), 2 * most + HEADER)
         if hashlib.sha256(content).hexdigest() != description["weights"]["sha256"]:
             raise ExportError(f"{path} does not have the checksum that its description states")
         network = decode_safetensors(content, description, original)
@@ -174,11 +175,12 @@ def load(path: str | os.PathLike[str], original: nn.Module) -> nn.Module:
 def holds(path: Path, network: nn.Module) -> bool:
     """Return whether a safetensors file and its description are an export of the network."""
     try:
-        stated = read_description(path)["weights"]["sha256"]
+        description = read_description(path)
+        stated = description["weights"]["sha256"]
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except (ExportError, OSError):
         return False
-    content = encode_safetensors(copy.deepcopy(network).cpu())
+    content = encode_safetensors(copy.deepcopy(network).cpu(), description["layers"])
     return stated == found == hashlib.sha256(content).hexdigest()
 
 

@@ -28,7 +28,8 @@ from amc_gym._utils.names import printable
 from amc_gym._utils.nests import Nest, called, joined, leaves, mapped, take
 from amc_gym.compression.handover import litert
 from amc_gym.compression.handover.error import ExportError, reason_of
-from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
+from amc_gym.compression.handover.rebuild import Layers, RebuildError, describe, named_in, rebuild
+from amc_gym.compression.handover.tied import distinct
 
 VERSION = 1
 """Version of the description beside a safetensors file."""
@@ -63,10 +64,11 @@ def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _write_safetensors(
     network: nn.Module, inputs: Nest, name: str, fields: Mapping[str, Any]
 ) -> Contents:
-    content = encode_safetensors(network)
+    layers: Layers = fields.get("layers") or describe(network)
+    content = encode_safetensors(network, layers)
     description = {
         "format": VERSION,
-        "layers": describe(network),
+        "layers": layers,
         **fields,
         **({"input_shape": list(inputs.shape[1:])} if isinstance(inputs, Tensor) else {}),
         "weights": {"file": name, "sha256": hashlib.sha256(content).hexdigest()},
@@ -85,9 +87,14 @@ def _read_safetensors(contents: Contents, original: nn.Module) -> Runner:
     return partial(called, network)
 
 
-def encode_safetensors(network: nn.Module) -> bytes:
-    """Return the content of a safetensors file, which is the same for equal networks."""
-    return save_bytes(compact(network.state_dict()))
+def encode_safetensors(network: nn.Module, layers: Layers) -> bytes:
+    """Return the content of a safetensors file, which is the same for equal networks.
+
+    Args:
+        network: the network.
+        layers: its description.
+    """
+    return save_bytes(compact(distinct(network, named_in(layers))))
 
 
 def decode_safetensors(

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from amc_gym._utils.names import printable
+from amc_gym.compression.handover.tied import complete
 from amc_gym.compression.narrow_attention import NarrowAttention, narrow
 from amc_gym.compression.slim import set_width
 
@@ -33,6 +34,10 @@ Layers = dict[str, dict[str, Any]]
 """Module name -> {"sizes": {attribute: int}, "tensors": {name: shape}}."""
 
 
+_Made = dict[int, tuple[torch.Tensor, torch.Tensor]]
+"""Identity of a tensor -> itself, so that the identity stays its own, and what replaced it."""
+
+
 class RebuildError(ValueError):
     """Raised for a description that does not belong to the network it is applied to."""
 
@@ -44,11 +49,12 @@ def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
         network: the slim network.
         original: the network that it was made from.  Where one of its modules has another number in
             an attribute, or in a tuple, that number is added to the sizes: "width", "shape[0]".
+            Smaller buffers are added to the tensors even if networks do not save them.
     """
     others = dict(original.named_modules()) if original is not None else {}
     layers = {}
     for name, module in network.named_modules():
-        tensors = _own_tensors(module)
+        tensors = _own_tensors(module) | _cut_buffers(module, others.get(name))
         sizes = {
             size: getattr(module, size)
             for size in SIZES
@@ -65,6 +71,27 @@ def describe(network: nn.Module, original: nn.Module | None = None) -> Layers:
             shapes = {key: list(tensor.shape) for key, tensor in tensors.items()}
             layers[name] = {"sizes": sizes, "tensors": shapes}
     return layers
+
+
+def named_in(layers: Layers) -> list[str]:
+    """Return the names of all described tensors."""
+    return [
+        f"{module}.{key}" if module else key
+        for module, layer in layers.items()
+        for key in layer["tensors"]
+    ]
+
+
+def _cut_buffers(module: nn.Module, original: nn.Module | None) -> dict[str, torch.Tensor]:
+    """Return the buffers that are not in the ``state_dict``, but smaller than the original's."""
+    found, full = _unsaved_buffers(module), _unsaved_buffers(original or module)
+    return {key: tensor for key, tensor in found.items() if tensor.shape != full[key].shape}
+
+
+def _unsaved_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the buffers of a module that are not in the ``state_dict``."""
+    unsaved = module._non_persistent_buffers_set
+    return {key: tensor for key, tensor in module.named_buffers(recurse=False) if key in unsaved}
 
 
 def _numbers(module: nn.Module) -> dict[str, int]:
@@ -84,13 +111,15 @@ def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Ten
     Args:
         original: the uncompressed network, with any weights; not changed.
         layers: result of ``describe``.
-        tensors: the described network's ``state_dict``.
+        tensors: the described network's ``state_dict``, possibly with tied tensors only once.
 
     Raises:
         RebuildError: the layers are not those of ``original``, or a tensor's shape differs from the
             description.
     """
     network = copy.deepcopy(original)
+    tensors = complete(network, tensors)
+    made: _Made = {}
     found = describe(network)
     modules = dict(network.named_modules())
     strangers = sorted((found.keys() - layers.keys()) | (layers.keys() - modules.keys()))
@@ -108,7 +137,7 @@ def rebuild(original: nn.Module, layers: Layers, tensors: Mapping[str, torch.Ten
             tensor = tensors.get(f"{name}.{key}" if name else key)
             if tensor is None or list(tensor.shape) != shape:
                 raise RebuildError(f"the weights of {name!r} are not those that are described")
-            _replace(name, module, key, tensor)
+            _replace(name, module, key, tensor, made)
         if not _fits(module):
             raise RebuildError(f"the sizes of {name!r} are not those of its weights")
     return network.eval()
@@ -137,7 +166,9 @@ def _set(module: nn.Module, size: str, value: int) -> None:
 def _refuse_larger(
     name: str, layer: Mapping[str, Any], original: Mapping[str, Any], module: nn.Module
 ) -> None:
-    shapes, full = layer["tensors"], original["tensors"]
+    shapes = layer["tensors"]
+    unsaved = {key: list(tensor.shape) for key, tensor in _unsaved_buffers(module).items()}
+    full = original["tensors"] | {key: unsaved[key] for key in shapes if key in unsaved}
     numbers = _numbers(module) | original["sizes"]
     sizes = layer["sizes"]
     same = shapes.keys() == full.keys() and original["sizes"].keys() <= sizes.keys()
@@ -153,8 +184,14 @@ def _refuse_larger(
         )
 
 
-def _replace(name: str, module: nn.Module, key: str, tensor: torch.Tensor) -> None:
+def _replace(name: str, module: nn.Module, key: str, tensor: torch.Tensor, made: _Made) -> None:
     old = getattr(module, key)
+    if id(old) in made:  # tied to a tensor that has been replaced
+        value = made[id(old)][1]
+        if not torch.equal(value, tensor.to(value)):
+            raise RebuildError(f"the weights of {name!r} are not those that they are tied to")
+        setattr(module, key, value)
+        return
     if tensor.is_floating_point() != old.is_floating_point() or tensor.is_complex():
         raise RebuildError(f"the weights of {name!r} are {tensor.dtype}, not {old.dtype}")
     if tensor.isnan().any():
@@ -162,6 +199,7 @@ def _replace(name: str, module: nn.Module, key: str, tensor: torch.Tensor) -> No
     value = tensor.to(old.device, old.dtype)
     if isinstance(old, nn.Parameter):
         value = nn.Parameter(value, requires_grad=old.requires_grad)
+    made[id(old)] = old, value
     setattr(module, key, value)
 
 
