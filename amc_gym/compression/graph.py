@@ -180,6 +180,22 @@ class WidthAttribute:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """A norm that takes its statistics over channels.
+
+    Attributes:
+        module: name of the module that runs it.
+        axis: the channels.
+        dimension: of the module's input, with the channels, if the norm takes several operations,
+            which are all that the module does; ``None`` if it is one operation of PyTorch.
+    """
+
+    module: str
+    axis: Axis
+    dimension: int | None
+
+
+@dataclass(frozen=True)
 class Constants:
     """The part of a network's cost that is outside its layers and that no decision changes."""
 
@@ -250,6 +266,7 @@ class ChannelGraph:
     constants: Constants = Constants()  # frozen
     products: tuple[Product, ...] = ()  # outside of layers
     multiplied: tuple[int, ...] = ()  # units that are summed over without a layer's weight
+    norms: tuple[Norm, ...] = ()  # over channels of units
 
     @property
     def full(self) -> tuple[int, ...]:

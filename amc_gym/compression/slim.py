@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from amc_gym._utils.grad_mode import ordinary, recorded
 from amc_gym.compression.graph import ChannelGraph, GraphError, Parameter
-from amc_gym.compression.masked_norms import MaskedNorms
+from amc_gym.compression.masked_norms import MaskedNorms, Narrowed
 from amc_gym.compression.narrow_attention import narrow
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
@@ -164,7 +164,7 @@ def set_width(module: nn.Module, channels: int, attribute: str = "") -> None:
         module.num_parameters = module.weight.numel()  # one for all channels, or one for each
     elif isinstance(module, nn.GroupNorm):  # pruned only if each channel is a group
         module.num_groups = module.num_channels = channels
-    elif isinstance(module, nn.LayerNorm):
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         module.normalized_shape = (channels,)
     elif isinstance(module, nn.MultiheadAttention):
         narrow(module, channels)
@@ -174,8 +174,8 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
     """Return a full-size copy in which no layer reads a pruned channel, to check slimming against.
 
     Products of feature maps also read channels, and have no weights that could be set to zero; the
-    channels that they sum over are zeroed where they are produced.  Layer norms take their
-    statistics over the kept channels.
+    channels that they sum over are zeroed where they are produced.  Norms over channels take their
+    statistics over the kept ones.
     """
     masked = copy.deepcopy(model)
     free = {product.name for product in graph.products}
@@ -206,18 +206,26 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
         remap.mask(masked, kept)
     if norms := _masked_norms(masked, graph, kept):
         MaskedNorms(norms).watch(masked)
+    small = slim(model, graph, kept) if graph.norms else model
+    for norm in {norm.module: norm for norm in graph.norms}.values():
+        if norm.dimension is not None:
+            positions = torch.from_numpy(norm.axis.kept(kept))
+            narrowed = Narrowed(small.get_submodule(norm.module), norm.dimension, positions)
+            masked.get_submodule(norm.module).register_forward_hook(narrowed)
     return masked
 
 
-def _masked_norms(network: nn.Module, graph: ChannelGraph, kept: Kept) -> dict[int, Tensor]:
+def _masked_norms(
+    network: nn.Module, graph: ChannelGraph, kept: Kept
+) -> list[tuple[Tensor, Tensor]]:
     """Return the positions that layer norms keep, for ``MaskedNorms``."""
-    found = {}
+    found = []
     for parameter in graph.parameters:
         module, name = parameter.owners[0]
         owner = network.get_submodule(module)
-        if name == "weight" and len(parameter.axes) == 1 and not isinstance(owner, BATCH_NORM):
+        if len(parameter.axes) == 1 and not isinstance(owner, BATCH_NORM):
             positions = torch.from_numpy(parameter.axes[0].kept(kept)).sort().values
-            found[id(owner.weight)] = positions
+            found.append((getattr(owner, name), positions))
     return found
 
 

@@ -11,8 +11,11 @@ import pytest
 import torch
 from networks.trial import check, close, logits, searched, task_of, with_statistics
 from networks.variants import VARIANTS, Attention
+from safetensors.torch import load_file
 
 import amc_gym
+from amc_gym.compression.handover.rebuild import RebuildError, describe, rebuild
+from amc_gym.compression.handover.tied import distinct
 from amc_gym.engine.cache import engines
 
 PRUNED: dict[str, tuple[list[str], set[str]]] = {
@@ -61,6 +64,18 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "convnext": (["f1", "f2"], set()),
     "fused_attention": (["qkv", "proj", "fc2"], set()),
     "attention_in_steps": (["qkv", "proj", "fc2"], set()),
+    "layer_norms_of_tutorials": (["qkv", "proj", "fc2"], set()),
+    "norms_without_weights": (["qkv", "proj", "fc2"], set()),
+    "layer_norms_of_maps": (["f1", "f2"], set()),
+    "layer_norms_of_maps_by_variance": (["f1", "f2"], set()),
+    "layer_norms_in_float32": (["qkv", "proj", "fc2"], set()),
+    "layer_norms_that_convert_inputs": (["qkv", "proj", "fc2"], set()),
+    "rms_norms_of_torch": (["qkv", "proj", "fc2"], set()),
+    "rms_norms_in_steps": (["qkv", "proj", "fc2"], set()),
+    "rms_norms_around_one": (["qkv", "proj", "fc2"], set()),
+    "rms_norms_of_shape": (["qkv", "proj", "fc2"], set()),
+    "norms_by_length": (["qkv", "proj", "fc2"], set()),
+    "like_rms_norms": (["fc2"], {"a", "fc2", "proj", "qkv"}),
     "stream_wide_heads": (["fc2"], {"a", "fc2", "proj", "qkv"}),
     "biased_attention": (["qkv", "proj", "fc2"], set()),
     "normalised_keys": (["qkv", "proj", "fc2"], set()),
@@ -76,6 +91,9 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "weight_data": (["c", "b.0", "h"], set()),
     "held_elsewhere": (["c", "b.0", "h"], set()),
     "tied_linear": (["f"], {"f"}),
+    "tied_kernels": (["b", "h"], set()),
+    "held_twice": (["b.0"], set()),
+    "unsaved_position": (["b", "h"], set()),
     "data_dependent": (["h"], {"a.0"}),
     "one_conv_head": (["2"], set()),
     "softmax_out": (["4"], {"4"}),
@@ -121,6 +139,34 @@ def test_changed_width_attributes_come_back_from_a_file(name: str, tmp_path: Pat
     if name == "fused_attention":
         assert isinstance(again, Attention)
         assert again.head_dim * again.heads == again.attn_dim == again.proj.in_features < 32
+
+
+@pytest.mark.parametrize("name", ["tied_kernels", "held_twice", "tied_linear", "unsaved_position"])
+def test_a_file_holds_each_tensor_once_and_gives_it_back_to_all_owners(
+    name: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    task = task_of(with_statistics(VARIANTS[name]()))
+    small = amc_gym.compress(task, searched(task)[0].plan)
+    path = tmp_path / "small.safetensors"
+    amc_gym.export(small, task, path)
+    assert len(load_file(path)) == len({*small.parameters(), *small.buffers()})
+    torch.manual_seed(1)
+    again = amc_gym.load(path, VARIANTS[name]())
+    images = task.reward.batch(slice(3))
+    close(logits(again, images), logits(small, images), 1e-6)
+    ours, theirs = ([*each.parameters()] for each in (again, small))
+    assert [p.shape for p in ours] == [p.shape for p in theirs]
+
+
+def test_a_file_that_unties_tensors_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = with_statistics(VARIANTS["tied_kernels"]())
+    task = task_of(network)
+    small = amc_gym.compress(task, searched(task)[0].plan)
+    other = torch.zeros_like(small.b.weight)
+    with pytest.raises(RebuildError, match="'c' are not those that they are tied to"):
+        rebuild(network, describe(small), {**distinct(small), "c.weight": other})
 
 
 def test_a_narrower_stream_with_whole_heads_comes_back_from_a_file(tmp_path: Path) -> None:

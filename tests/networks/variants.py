@@ -293,6 +293,224 @@ class Attention(nn.Module):
         return self.h(x[:, 0])
 
 
+class InFloat32(nn.LayerNorm):
+    """A layer norm that computes in float32, whatever it is given."""
+
+    def forward(self, x):
+        y = F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float())
+        return y.type_as(x)
+
+
+class InFloat32ByItself(nn.LayerNorm):
+    """A layer norm that converts only what it is given, as in CLIP."""
+
+    def forward(self, x):
+        return super().forward(x.to(torch.float32)).to(x.dtype)
+
+
+class RootMeanSquare(nn.Module):
+    """A norm as language models write it, with a scale around 1 or, as in Gemma, around 0."""
+
+    def __init__(self, c, around=0):
+        super().__init__()
+        self.around, self.gain = around, nn.Parameter(0.5 + torch.rand(c))
+
+    def forward(self, x):
+        y = x.float()
+        y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6)
+        return (self.around + self.gain) * y.to(x.dtype)
+
+
+class RootMeanSquareOfShape(nn.Module):
+    """A norm that calls PyTorch's with a shape of its own, as in timm."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.shape, self.weight = (c,), nn.Parameter(0.5 + torch.rand(c))
+
+    def forward(self, x):
+        return F.rms_norm(x, self.shape, self.weight, 1e-6)
+
+
+class UnitLength(nn.Module):
+    """A norm by the length, with a number from when it was built, as in x-transformers."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.scale, self.g = c**0.5, nn.Parameter(0.5 + torch.rand(c))
+
+    def forward(self, x):
+        return F.normalize(x, dim=-1) * self.scale * self.g
+
+
+class LikeRootMeanSquare(nn.Module):
+    """No norm: it divides by one number for the whole sample."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.weight = nn.Parameter(0.5 + torch.rand(c))
+
+    def forward(self, x):
+        return self.weight * x * torch.rsqrt(x.pow(2).mean((-2, -1), keepdim=True) + 1e-6)
+
+
+class Normed(Attention):
+    """Attention in steps with norms of a given class, of queries and keys, too."""
+
+    def __init__(self, norm):
+        super().__init__(fused=False)
+        self.norm1, self.norm2, self.norm = (norm(32) for _ in range(3))
+        self.norm_q, self.norm_k = norm(8), norm(8)
+
+    def attend(self, x):
+        n, length, _ = x.shape
+        qkv = self.qkv(x).reshape(n, length, 3, self.heads, self.head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k = self.norm_q(q), self.norm_k(k)
+        x = (q * self.scale @ k.transpose(-2, -1)).softmax(-1) @ v
+        return self.proj(x.transpose(1, 2).reshape(n, length, self.attn_dim))
+
+    def forward(self, x):
+        x = self.a(x).flatten(2).transpose(1, 2)
+        x = x + self.attend(self.norm1(x))
+        x = x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        return self.h(self.norm(x).mean(1))
+
+
+class OfTutorials(nn.Module):
+    """A layer norm with the standard deviation of a sample, as in The Annotated Transformer."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.a_2, self.b_2 = nn.Parameter(0.5 + torch.rand(c)), nn.Parameter(torch.rand(c))
+
+    def forward(self, x):
+        mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
+        return self.a_2 * (x - mean) / (std + 1e-6) + self.b_2
+
+
+class OfMaps(nn.Module):
+    """A layer norm of feature maps, in steps, as in ConvNeXt and Segment Anything."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(0.5 + torch.rand(c)), nn.Parameter(torch.rand(c))
+        self.normalized_shape = (c,)
+
+    def forward(self, x):
+        u = x.mean(1, keepdim=True)
+        s = (x - u).pow(2).mean(1, keepdim=True)
+        x = (x - u) / torch.sqrt(s + 1e-6)
+        return self.weight[:, None, None] * x + self.bias[:, None, None]
+
+
+class OfMapsByVariance(nn.Module):
+    """A layer norm of feature maps whose parameters have the maps' dimensions."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.g = nn.Parameter(0.5 + torch.rand(1, c, 1, 1))
+        self.b = nn.Parameter(torch.rand(1, c, 1, 1))
+
+    def forward(self, x):
+        var = torch.var(x, dim=1, unbiased=False, keepdim=True)
+        mean = torch.mean(x, dim=1, keepdim=True)
+        return (x - mean) / (var + 1e-5).sqrt() * self.g + self.b
+
+
+class Maps(nn.Module):
+    """Residual blocks on feature maps with norms of a given class."""
+
+    def __init__(self, norm, c=24):
+        super().__init__()
+        self.a, self.n1 = nn.Conv2d(3, c, 4, 4), norm(c)
+        self.d, self.n2 = nn.Conv2d(c, c, 3, padding=1, groups=c), norm(c)
+        self.f1, self.f2 = nn.Conv2d(c, 2 * c, 1), nn.Conv2d(2 * c, c, 1)
+        self.h = nn.Linear(c, 10)
+
+    def forward(self, x):
+        x = self.n1(self.a(x))
+        return self.h((x + self.f2(F.gelu(self.f1(self.n2(self.d(x)))))).mean((2, 3)))
+
+
+@case
+def layer_norms_of_tutorials():
+    return Normed(OfTutorials)
+
+
+class Modulated(Attention):
+    """Attention with norms that have no weights, but shifts and scales of a layer, as in DiT."""
+
+    def __init__(self):
+        super().__init__(fused=True)
+        self.norm1, self.norm2 = (nn.LayerNorm(32, elementwise_affine=False) for _ in range(2))
+        self.norm = nn.RMSNorm(32, elementwise_affine=False)
+        self.modulation = nn.Linear(5, 6 * 32)
+
+    def forward(self, x):
+        made = self.modulation(x[:, :1, 0, :5]).chunk(6, -1)
+        x = self.a(x).flatten(2).transpose(1, 2)
+        x = x + made[0] * self.attend(self.norm1(x) * (1 + made[1]) + made[2])
+        y = self.norm2(x) * (1 + made[3]) + made[4]
+        x = x + made[5] * self.fc2(F.gelu(self.fc1(y)))
+        return self.h(self.norm(x).mean(1))
+
+
+@case
+def norms_without_weights():
+    return Modulated()
+
+
+@case
+def layer_norms_of_maps():
+    return Maps(OfMaps)
+
+
+@case
+def layer_norms_of_maps_by_variance():
+    return Maps(OfMapsByVariance)
+
+
+@case
+def layer_norms_in_float32():
+    return Normed(InFloat32)
+
+
+@case
+def layer_norms_that_convert_inputs():
+    return Normed(InFloat32ByItself)
+
+
+@case
+def rms_norms_of_torch():
+    return Normed(nn.RMSNorm)
+
+
+@case
+def rms_norms_in_steps():
+    return Normed(RootMeanSquare)
+
+
+@case
+def rms_norms_around_one():
+    return Normed(lambda c: RootMeanSquare(c, around=1))
+
+
+@case
+def rms_norms_of_shape():
+    return Normed(RootMeanSquareOfShape)
+
+
+@case
+def norms_by_length():
+    return Normed(UnitLength)
+
+
+@case
+def like_rms_norms():
+    return Normed(LikeRootMeanSquare)
+
+
 class StreamWide(Attention):
     """Attention whose heads' width follows from the stream's, so that neither can shrink alone."""
 
@@ -939,6 +1157,57 @@ def tied_linear():
         def forward(self, x):
             x = self.a(x).mean((2, 3))
             return self.h(F.relu(F.linear(F.relu(self.f(x)), self.f.weight.t())))
+
+    return N()
+
+
+@case
+def tied_kernels():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = nn.Conv2d(16, 16, 3, padding=1)
+            self.c = nn.Conv2d(16, 16, 3, padding=2, dilation=2)
+            self.c.weight = self.b.weight
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            return self.h((F.relu(self.b(x)) + F.relu(self.c(x))).mean((2, 3)))
+
+    return N()
+
+
+@case
+def held_twice():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = block(3, 16), block(16, 16)
+            self.all = nn.ModuleList([self.b, self.a])
+            self.h = nn.Linear(16, 10)
+            self.register_buffer("shift", torch.randn(2, 10))
+            self.register_buffer("first", self.shift[0])
+
+        def forward(self, x):
+            return self.h(self.b(self.all[0](self.a(x))).mean((2, 3))) + self.first
+
+    return N()
+
+
+@case
+def unsaved_position():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 24, 8, 8)
+            self.b = nn.Conv2d(24, 16, 1)
+            self.h = nn.Linear(16, 10)
+            self.register_buffer("position", torch.linspace(-1, 1, 24)[:, None, None], False)
+
+        def forward(self, x):
+            return self.h(F.relu(self.b(self.a(x) + self.position)).mean((2, 3)))
 
     return N()
 

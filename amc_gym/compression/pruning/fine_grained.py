@@ -46,7 +46,7 @@ def weight_graph(model: nn.Module, graph: ChannelGraph) -> ChannelGraph:
         for name, layer in graph.layers.items()
         if layer.kind != "norm"
     )
-    return replace(graph, units=units, remaps=(), parameters=(), width_attributes=())
+    return replace(graph, units=units, remaps=(), parameters=(), width_attributes=(), norms=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,5 @@ def check_readers(model: nn.Module, graph: ChannelGraph) -> None:
             raise ValueError(f"{product.name!r} multiplies channels without a layer")
     for unit in graph.multiplied:
         raise ValueError(f"no layer sums over the channels of unit {graph.units[unit].name!r}")
-    for parameter in graph.parameters:
-        name = parameter.owners[0][0]
-        norm = model.get_submodule(name)
-        if parameter.units and isinstance(norm, nn.LayerNorm | nn.RMSNorm):
-            raise ValueError(f"norm {name!r} takes its statistics over prunable channels")
+    for norm in graph.norms:
+        raise ValueError(f"norm {norm.module!r} takes its statistics over prunable channels")

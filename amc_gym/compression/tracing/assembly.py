@@ -19,6 +19,7 @@ from amc_gym.compression.graph import (
     Constants,
     GraphError,
     Layer,
+    Norm,
     Parameter,
     Remap,
     Unit,
@@ -145,6 +146,11 @@ class _Assembly:
             self._constants(layers, parameters, self.products.counted(renumbered)),
             tuple(self.products.costs(renumbered)),
             self.products.multiplied(renumbered),
+            tuple(
+                Norm(each.module, axis, each.dimension)
+                for each in self.trace.statistics
+                if (axis := of(self.units.axis(each.channels))).units
+            ),
         )
 
     # --- layers -------------------------------------------------------------------------------
@@ -351,22 +357,17 @@ class _Assembly:
         """Return (module, attribute) -> the channels that it counts."""
         widths = {(passage.module, ""): passage.inputs for passage in self.trace.passages}
         widths |= {(name, ""): channels for name, channels in self.heads.items()}
-        widths |= {(name, ""): channels for name, channels in self._layer_norms().items()}
+        widths |= {(name, ""): channels for name, channels in self._channel_norms().items()}
         return {
             name: self.units.axis(each) for name, each in (widths | self.trace.width_labels).items()
         }
 
-    def _layer_norms(self) -> dict[str, np.ndarray]:
-        """Return the channels of each of torch's layer norms that is over channels alone."""
-        weights = {
-            name: self.trace.parameters.get(f"{name}.weight", ())
-            for name, module in self.model.named_modules()
-            if isinstance(module, nn.LayerNorm)
-        }
+    def _channel_norms(self) -> dict[str, np.ndarray]:
+        """Return the channels of each of torch's norms that take their statistics over channels."""
         return {
-            name: dimensions[0]
-            for name, dimensions in weights.items()
-            if len(dimensions) == 1 and dimensions[0] is not None
+            each.module: each.channels
+            for each in self.trace.statistics
+            if isinstance(self._module(each.module), nn.LayerNorm | nn.RMSNorm)
         }
 
     def _constants(

@@ -100,4 +100,5 @@ def within(graph: ChannelGraph, part: str) -> ChannelGraph:
             replace(each, module=whole(each.module)) for each in graph.width_attributes
         ),
         products=tuple(replace(each, name=whole(each.name)) for each in graph.products),
+        norms=tuple(replace(each, module=whole(each.module)) for each in graph.norms),
     )

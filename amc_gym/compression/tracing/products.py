@@ -17,7 +17,7 @@ from amc_gym.compression.narrow_attention import can_narrow
 from amc_gym.compression.tracing.record import Trace
 from amc_gym.compression.tracing.units import Units
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
@@ -77,6 +77,7 @@ class Products:
         self._model, self._trace, self._units = model, trace, units
         self.rescaled = {u for labels in trace.rescaled for u in units.axis(labels).units}
         """Units for which an operation divides by the root of the number of summed channels."""
+        self._norms = {each.module for each in trace.statistics if each.dimension}
 
     def keep_whole(self) -> bool:
         """Fix units that products or scales do not allow to prune, and return whether any was."""
@@ -97,7 +98,8 @@ class Products:
         lost: set[int] = set()
         for dimension in self._trace.parameters[name] if self.rescaled else ():
             axis = self._units.axis(dimension)
-            norm = isinstance(self._model.get_submodule(name.rpartition(".")[0]), NORMS)
+            module = name.rpartition(".")[0]
+            norm = isinstance(self._model.get_submodule(module), NORMS) or module in self._norms
             if norm or len({*axis.unit.tolist()}) > 1:
                 lost |= self.rescaled & {*axis.units}
         return lost

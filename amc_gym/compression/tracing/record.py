@@ -126,6 +126,22 @@ class Passage:
     outputs: np.ndarray
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """One run of a norm that takes its statistics over channels.
+
+    Attributes:
+        module: name of the module that runs it.
+        channels: their labels, (C,).
+        dimension: of the module's input, with the channels, if the norm takes several operations,
+            which are all that the module does; ``None`` if it is one operation of PyTorch.
+    """
+
+    module: str
+    channels: np.ndarray
+    dimension: int | None
+
+
 @dataclass
 class Trace:
     """Everything recorded in one forward pass.
@@ -138,6 +154,7 @@ class Trace:
         products: of feature maps, in execution order.
         summed: labels of channels that reductions sum over.
         passages: of norms and channel maps, in execution order.
+        statistics: of norms over channels, in execution order.
         parameters: labels of each parameter and buffer that was read, by name.
         width_labels: labels of the channels that an attribute counts, by module and attribute.
         rescaled: labels of channels whose weights have to compensate for a scale that depends on
@@ -151,6 +168,7 @@ class Trace:
     products: list[Product] = field(default_factory=list)
     summed: list[np.ndarray] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
+    statistics: list[Statistics] = field(default_factory=list)
     parameters: dict[str, Labelled] = field(default_factory=dict)
     width_labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     rescaled: list[np.ndarray] = field(default_factory=list)

@@ -15,6 +15,8 @@ from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import ChannelGraph
 from amc_gym.compression.slim import Kept
 from amc_gym.compression.tracing.assembly import axes_of
+from amc_gym.compression.tracing.in_float64 import InFloat64
+from amc_gym.compression.tracing.labels import ANY, Dimension
 from amc_gym.compression.tracing.record import Operation, Trace
 from amc_gym.compression.tracing.tracer import name_of, users_line
 
@@ -27,9 +29,14 @@ linear layer runs.
 
 
 class _Comparison(EagerDispatchMode):
-    """A mode that compares each operation's first output with the trace."""
+    """A mode that compares each operation's first output with the trace.
 
-    def __init__(self, expected: list[tuple[Operation, tuple[int, ...]]]) -> None:
+    Args:
+        expected: operations with the shapes that their outputs should have; ``None`` for a
+            dimension along which values are repeated, as often as it may be.
+    """
+
+    def __init__(self, expected: list[tuple[Operation, tuple[int | None, ...]]]) -> None:
         super().__init__()
         self._expected = expected
         self._at = 0
@@ -60,7 +67,7 @@ class _Comparison(EagerDispatchMode):
             self.culprit = operation
             raise
         tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        if tensors and tuple(tensors[0].shape) != shape:
+        if tensors and not _fits(tuple(tensors[0].shape), shape):
             self.culprit = operation
         return out
 
@@ -76,6 +83,11 @@ class _Comparison(EagerDispatchMode):
         return None
 
 
+def _fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    same = (each in (None, size) for size, each in zip(found, expected, strict=False))
+    return len(found) == len(expected) and all(same)
+
+
 def first_difference(
     graph: ChannelGraph, found: Trace, small: nn.Module, example: Nest, kept: Kept
 ) -> Operation | None:
@@ -89,16 +101,19 @@ def first_difference(
         kept: kept channels of each unit.
     """
     axes: Any = axes_of(graph, found)
+
+    def size_of(size: int, labels: Dimension) -> int | None:
+        if labels is None:
+            return size
+        return None if (labels == ANY).any() else len(axes(labels).kept(kept))
+
     expected = []
     for operation in found.operations:
-        shape = tuple(
-            size if labels is None else len(axes(labels).kept(kept))
-            for size, labels in zip(operation.shape, operation.labels, strict=True)
-        )
+        shape = tuple(map(size_of, operation.shape, operation.labels))
         expected.append((operation, shape))
     comparison, image = _Comparison(expected), take(example, slice(1))
     try:
-        with torch.no_grad(), attention_in_steps(), comparison:
+        with torch.no_grad(), attention_in_steps(), comparison, InFloat64():
             called(small, image)
     except Exception as error:
         comparison.failed(error)

@@ -31,6 +31,7 @@ from amc_gym.compression.channel_map import ChannelMap
 from amc_gym.compression.cost import attention_in_steps
 from amc_gym.compression.graph import GraphError
 from amc_gym.compression.tracing.ceiling import ceiling_of
+from amc_gym.compression.tracing.channel_norms import channel_norms
 from amc_gym.compression.tracing.labels import Dimension, Labelled
 from amc_gym.compression.tracing.record import Info, Operation, Passage, Trace
 from amc_gym.compression.tracing.rules import Call, follow
@@ -156,12 +157,17 @@ class Tracer(EagerDispatchMode, Stack):
 
     Args:
         model: whose parameters and buffers get labels when they are first read.
+
+    Attributes:
+        trace: what has been recorded.
+        channel_norms: dimensions that norms in steps normalise, by the name of the module.
     """
 
     def __init__(self, model: nn.Module) -> None:
         EagerDispatchMode.__init__(self)
         Stack.__init__(self, model)
         self.trace = Trace()
+        self.channel_norms = channel_norms(model)
         self._known = WeakTensorKeyDictionary()
         self._numbers = 0
         self._names = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from amc_gym.compression.tracing.labels import ANY, Dimension, Labelled, Labels
-from amc_gym.compression.tracing.record import Info, Operation
+from amc_gym.compression.tracing.record import Info, Operation, Statistics
 
 if TYPE_CHECKING:
     from amc_gym.compression.tracing.tracer import Tracer
@@ -98,6 +98,17 @@ class Call:
                 self.fix(dimension, what)
         for tensor in self.outputs:
             self.give(tensor, (None,) * tensor.dim())
+
+    def normalise(self, labels: Dimension, dimension: int | None = None) -> None:
+        """Record a norm that takes its statistics over channels.
+
+        Args:
+            labels: of the channels.
+            dimension: that holds them in the module's input, if the operation is one of its steps.
+        """
+        if labels is not None:
+            made = Statistics(self.operation.module, labels, dimension)
+            self.tracer.trace.statistics.append(made)
 
     def unite(self, one: Dimension, other: Dimension) -> Dimension:
         """Unite the channels of two dimensions position by position, and return their labels."""

@@ -31,18 +31,21 @@ def group_norm(call: Call) -> None:
 
 @rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def layer_norm(call: Call) -> None:
-    """Keep layer norms over channels prunable, with statistics over the kept channels.
+    """Keep norms over channels prunable, with statistics over the kept channels.
 
-    A norm that is also over positions fixes all channels, as does one without a weight, by which
-    it could be recognised.
+    A norm that is also over positions fixes all channels, as does one that neither has a weight, by
+    which it could be recognised, nor is a module.
     """
     labels = list(call.infos[0].labels)
     over = len(call.bound["normalized_shape"])
     for tensor in call.tensors[1:]:
         for axis, own in enumerate(call.labels(tensor)):
             call.unite(own, labels[len(labels) - over + axis])
-    follows = call.operation.name == "native_layer_norm" and over == 1
-    if not follows or call.bound["weight"] is None:
+    in_steps = call.tracer.channel_norms.get(call.operation.module)
+    known = call.operation.name == "native_layer_norm" and call.bound["weight"] is not None
+    if over == 1 and (known or in_steps == -1):
+        call.normalise(labels[-1], None if known else in_steps)
+    else:
         for dimension in labels[len(labels) - over :]:
             call.fix(dimension, "is normalised together with other channels in")
     call.give_all(labels)

@@ -33,7 +33,7 @@ SUMS = ("sum", "linalg_vector_norm")
     "median",
 )
 def reduction(call: Call) -> None:
-    """Fix the dimensions that are reduced over, unless they are summed."""
+    """Fix the dimensions that are reduced over, unless they are summed or normalised over."""
     if len(call.tensors) > 1:  # torch.max of two tensors
         elementwise(call)
         return
@@ -43,10 +43,13 @@ def reduction(call: Call) -> None:
         dims = range(total)
     chosen = {d % max(total, 1) for d in ([dims] if isinstance(dims, int) else dims)}
     keep = call.bound.get("keepdim", False)
+    normalised = call.tracer.channel_norms.get(call.operation.module)
     summed = call.operation.name in SUMS and call.bound.get("ord", 2) == 2
     for axis in chosen:
         labels = info.labels[axis] if total else None
-        if labels is not None and summed:
+        if normalised is not None and axis == normalised % total:
+            call.normalise(labels, normalised)
+        elif labels is not None and summed:
             call.tracer.trace.summed.append(labels)
         else:
             call.fix(labels, "is summed up or compared in")
