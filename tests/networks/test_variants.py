@@ -94,6 +94,8 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "tied_kernels": (["b", "h"], set()),
     "held_twice": (["b.0"], set()),
     "unsaved_position": (["b", "h"], set()),
+    "by_way_of_bytes": (["h"], {"a.0"}),
+    "asserted": (["h"], {"a.0"}),
     "data_dependent": (["h"], {"a.0"}),
     "one_conv_head": (["2"], set()),
     "softmax_out": (["4"], {"4"}),

@@ -1213,6 +1213,40 @@ def unsaved_position():
 
 
 @case
+def by_way_of_bytes():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(8, 24)
+            self.h = nn.Linear(24, 10)
+            self.mixing = torch.randn(16, 8)
+
+        def forward(self, x):
+            x = (self.a(x).sigmoid() * 255).round().byte() / 255
+            return self.h(self.b(torch.einsum("nchw,cd->ndhw", x, self.mixing)).mean((2, 3)))
+
+    return N()
+
+
+@case
+def asserted():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            assert x.shape[1] == 16
+            return self.h(self.b(x).mean((2, 3)))
+
+    return N()
+
+
+@case
 def data_dependent():
     class N(nn.Module):
         def __init__(self):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from amc_gym._utils.dispatch import EagerDispatchMode
 
@@ -10,15 +14,24 @@ SHORTER = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class InFloat64(EagerDispatchMode):
-    """A mode that reads float64 wherever a network's code names a shorter type of floats.
+    """A mode that reads float64 wherever a network's code has a shorter type of floats.
 
     Code that normalises or attends in float32 for safety would hide small differences behind its
-    rounding, and could not run on the weights of a network in float64.
+    rounding.  Nor could it run on the weights of a network in float64, and neither could code with
+    tensors that are no buffers, or with numbers that have been integers.
     """
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        """Replace the type that a conversion, or a new tensor, is to have."""
+        """Convert what an operation gets, names as its type, and returns."""
         kwargs = dict(kwargs or {})
         if kwargs.get("dtype") in SHORTER:
             kwargs["dtype"] = torch.float64
-        return func(*args, **kwargs)
+        if func._schema.is_mutable:  # what is written to in place has to stay what it is
+            return func(*args, **kwargs)
+        args, kwargs = tree_map(_longer, (args, kwargs))
+        return tree_map(_longer, func(*args, **kwargs))
+
+
+def _longer(value: Any) -> Any:
+    shorter = isinstance(value, Tensor) and value.dtype in SHORTER
+    return value.double() if shorter else value
