@@ -1,6 +1,8 @@
 # pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false
 """Variants of the common networks: more layers and idioms that make tracing difficult."""
 
+from typing import Any
+
 import torch
 from networks.common import Between, block
 from torch import nn
@@ -1242,6 +1244,76 @@ def asserted():
             x = self.a(x)
             assert x.shape[1] == 16
             return self.h(self.b(x).mean((2, 3)))
+
+    return N()
+
+
+@case
+def conv_lstm():
+    class Cell(nn.Module):
+        def __init__(self, inputs, hidden):
+            super().__init__()
+            self.hidden = hidden
+            self.c = nn.Conv2d(inputs + hidden, 4 * hidden, 3, padding=1)
+
+        def forward(self, x, state):
+            if state is None:
+                zeros = torch.zeros(len(x), self.hidden, *x.shape[-2:], dtype=x.dtype)
+                state = zeros, zeros.clone()
+            i, f, o, g = self.c(torch.cat([x, state[0]], 1)).chunk(4, 1)
+            c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+            return o.sigmoid() * c.tanh(), c
+
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = Cell(3, 8), Cell(8, 12)
+            self.h = nn.Linear(12, 10)
+
+        def forward(self, x):
+            one: Any = None
+            two: Any = None
+            for part in x.chunk(4, 2):
+                one = self.a(part, one)
+                two = self.b(one[0], two)
+            return self.h(two[0].mean((2, 3)))
+
+    return N()
+
+
+@case
+def recurrence_by_hand():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.width = 16
+            self.i, self.s = nn.Linear(96, 48), nn.Linear(16, 48)
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            h = x.new_zeros(len(x), self.width)
+            for row in x.transpose(1, 2).flatten(2).unbind(1):
+                (a, b, c), (d, e, f) = (m(v).chunk(3, 1) for m, v in ((self.i, row), (self.s, h)))
+                z = (b + e).sigmoid()
+                h = (1 - z) * (c + (a + d).sigmoid() * f).tanh() + z * h
+            return self.h(h)
+
+    return N()
+
+
+@case
+def recurrence_by_cells():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.LSTMCell(96, 16)
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            h = c = x.new_zeros(len(x), self.cell.hidden_size)
+            for row in x.transpose(1, 2).flatten(2).unbind(1):
+                h, c = self.cell(row, (h, c))
+            return self.h(h)
 
     return N()
 

@@ -26,10 +26,10 @@ from amc_gym._utils.names import choose
 from amc_gym._utils.nests import Nest, called, leaves, mapped, placed, take
 from amc_gym.compression.cost import counted_macs, counted_params
 from amc_gym.compression.handover.description import DescriptionSchema
+from amc_gym.compression.handover.error import ExportError, reason_of
 from amc_gym.compression.handover.formats import (
     FORMATS,
     VERSION,
-    ExportError,
     Format,
     decode_safetensors,
     encode_safetensors,
@@ -132,7 +132,14 @@ def export(
                 "or use another format"
             )
     with torch.inference_mode():
-        error = _difference(chosen.read(contents, original)(images), called(network, images))
+        run = chosen.read(contents, original)
+        try:
+            found = run(images)
+        except Exception as error:
+            raise ExportError(
+                f"{path.name} does not run ({reason_of(error)}): use another format"
+            ) from error
+        error = _difference(found, called(network, images))
     if not error <= TOLERANCE:
         raise ExportError(
             f"{path.name} does not give the network's logits when it is read back: they differ by "

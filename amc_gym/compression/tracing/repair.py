@@ -93,30 +93,37 @@ class Repair:
         return operation.name, operation.line, type(module)
 
     def _widths_at(self, operations: list[Operation]) -> set[tuple[str, str]]:
-        modules = {operation.module for operation in operations}
-        return {key for key in self._trace.width_labels if key[0] in modules}
+        modules = tuple(operation.module for operation in operations)
+        within = {f"{module}." if module else "" for module in modules}
+        return {
+            key
+            for key in self._trace.width_labels
+            if key[0] in modules or key[0].startswith(tuple(within))
+        }
 
     def _adapt_widths(self, operation: Operation, axis_of: AxisOf, source: Source) -> bool:
         """Adapt attributes of the running module that count an operation's channels, if any.
 
-        Only attributes that ``source`` names are considered, or all if it cannot be read.
+        Only attributes that ``source`` names are considered, or all if it cannot be read; those of
+        submodules only if it names both, as in ``self.cell.hidden_size``.
         """
         found = False
         module = self._model.get_submodule(operation.module)
         text = source(module, operation.line)
-        attributes = {
-            name: value
-            for name, value in vars(module).items()
-            if text is None or re.search(rf"\b{re.escape(name)}\b", text)
-        }
+        holders = {operation.module: _named(module, text)}
+        for name, child in module.named_modules(prefix=operation.module):
+            path = name.removeprefix(operation.module).lstrip(".")
+            if path and text and re.search(rf"\b{re.escape(path)}\.\w", text):
+                holders[name] = _named(child, text)
         labelled = (operation.labels, *operation.others, self._trace.read_by(operation))
         for labels in (dimension for each in labelled for dimension in each):
             if labels is None or not axis_of(labels).units:
                 continue
-            for name in _counting(attributes, len(labels)):
-                if (operation.module, name) not in self._trace.width_labels:
-                    self._trace.width_labels[operation.module, name] = labels
-                    found = True
+            for holder, attributes in holders.items():
+                for name in _counting(attributes, len(labels)):
+                    if (holder, name) not in self._trace.width_labels:
+                        self._trace.width_labels[holder, name] = labels
+                        found = True
         return found
 
     def _at_fault(self, operation: Operation, axis_of: AxisOf) -> Iterator[np.ndarray]:
@@ -136,6 +143,15 @@ class Repair:
     def _units(self, labelled: Labelled, axis_of: AxisOf) -> list[np.ndarray]:
         """Return the dimensions that hold channels of units."""
         return [labels for labels in labelled if labels is not None and axis_of(labels).units]
+
+
+def _named(module: nn.Module, text: str | None) -> dict[str, object]:
+    """Return the attributes of a module that code names, or all without code."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if text is None or re.search(rf"\b{re.escape(name)}\b", text)
+    }
 
 
 def _statement(module: nn.Module, where: str) -> str | None:

@@ -184,6 +184,24 @@ def test_what_onnx_cannot_hold_is_said_in_one_plain_line(plain_task, small, tmp_
     assert str(refused.value).isprintable()
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_a_file_that_does_not_run_is_refused_in_one_plain_line(plain_task, small, tmp_path):
+    class Projected(nn.Module):
+        """A recurrent layer with projections, which gets wrong sizes in ONNX."""
+
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.l = inner, nn.LSTM(3, 4, proj_size=2, batch_first=True)
+
+        def forward(self, x):
+            return self.inner(x) + self.l(x.flatten(2).mT[:, :2])[0].mean()
+
+    network, original = Projected(small), Projected(plain_task.model)
+    with pytest.raises(ExportError, match=r"does not run \(.*use another format") as refused:
+        export(network, tmp_path / "small.onnx", original=original, images=BATCH)
+    assert str(refused.value).isprintable()
+
+
 def test_existing_files_stay(plain_task, small, tmp_path):
     for name in ("small.safetensors", "small.safetensors.json"):
         folder = tmp_path / name

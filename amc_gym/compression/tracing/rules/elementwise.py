@@ -42,11 +42,21 @@ def together(call: Call, found: Sequence[Dimension], size: int) -> Dimension:
     return known[0]
 
 
-@rule("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided")
+@rule("new_empty", "new_empty_strided")
 def made(call: Call) -> None:
     """Label a new tensor that takes only its type from the argument."""
     for tensor in call.outputs:
         call.give(tensor, (None,) * tensor.dim())
+
+
+@rule("zeros", "ones", "full", "new_zeros", "new_ones", "new_full")
+def filled(call: Call) -> None:
+    """Label a new tensor of equal values: each dimension may turn out to be one of channels.
+
+    It does in the first state of a recurrent network, whose code has the number of its channels.
+    """
+    size = call.outputs[0].shape
+    call.give_all([call.classes.new(n) if n > 1 else None for n in size])
 
 
 @rule("as_strided", "as_strided_")
