@@ -37,6 +37,7 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     ),
     "sdpa": (["f2"], {"a", "f2", "p", "qkv"}),
     "spatial_attention": (["q", "h"], {"k", "q"}),
+    "spatial_attention_of_one_width": (["theta", "z"], set()),
     "channel_attention": (["h"], {"a.0"}),
     "self_gate": (["b.0", "h"], set()),
     "cbam": (["h"], {"a.0"}),

@@ -626,6 +626,28 @@ def spatial_attention():
 
 
 @case
+def spatial_attention_of_one_width():
+    class N(nn.Module):
+        """A non-local block (Wang et al., 2018), with the positions last."""
+
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.theta, self.phi, self.g = (nn.Conv2d(16, 8, 1) for _ in range(3))
+            self.z = nn.Conv2d(8, 16, 1)
+            self.h = nn.Linear(16, 10)
+
+        def forward(self, x):
+            x = F.max_pool2d(self.a(x), 4)
+            theta, phi, g = (f(x).flatten(2) for f in (self.theta, self.phi, self.g))
+            weights = torch.softmax(theta.transpose(1, 2) @ phi, -1)
+            y = (g @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
+            return self.h((x + self.z(y)).mean((2, 3)))
+
+    return N()
+
+
+@case
 def channel_attention():
     class N(nn.Module):
         def __init__(self):

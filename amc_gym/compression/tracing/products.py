@@ -46,11 +46,12 @@ def attended(trace: Trace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
     A fused kernel is one product, which sums over the channels of queries and keys and has those of
     the values.  In steps it is two: the second one's weights, summed over positions, come from the
-    first, possibly by way of a softmax.
+    first, possibly by way of a softmax.  The values come last, or before the positions, V A^T.
     """
     products = {trace.operations[each.operation].writes: each for each in trace.products}
     for last in trace.products:
-        operation, values = trace.operations[last.operation], last.made[-1]
+        operation = trace.operations[last.operation]
+        values = next((each for each in last.made[:-3:-1] if each is not None), None)
         if values is None:
             continue
         if operation.name.startswith("_scaled_dot_product"):
