@@ -100,6 +100,7 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "conv_lstm": (["a.c", "b.c"], set()),
     "recurrence_by_hand": (["s"], set()),
     "recurrence_by_cells": (["h"], set()),
+    "empty_part": (["h"], {"a.0"}),
     "data_dependent": (["h"], {"a.0"}),
     "one_conv_head": (["2"], set()),
     "softmax_out": (["4"], {"4"}),

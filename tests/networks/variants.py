@@ -1341,6 +1341,23 @@ def recurrence_by_cells():
 
 
 @case
+def empty_part():
+    class N(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = block(3, 16)
+            self.b = block(16, 24)
+            self.h = nn.Linear(24, 10)
+
+        def forward(self, x):
+            x = self.a(x)
+            nothing = x[:0].reshape(0, 4, 4, *x.shape[2:]).flatten(1, 2)
+            return self.h(self.b(torch.cat([x, nothing])).mean((2, 3)))
+
+    return N()
+
+
+@case
 def data_dependent():
     class N(nn.Module):
         def __init__(self):

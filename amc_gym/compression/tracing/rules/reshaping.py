@@ -68,6 +68,9 @@ def reshaped(call: Call) -> None:
     """Join and split dimensions."""
     before, labels = list(call.tensors[0].shape), call.infos[0].labels
     after = list(call.out.shape)
+    if 0 in before:  # positions do not tell which dimensions belong together
+        call.fix_all("reaches")
+        return
     made: list[Dimension] = []
     for inside, outside in _blocks(before, after):
         made += _reshape_block(
