@@ -66,6 +66,7 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "fused_attention": (["qkv", "proj", "fc2"], set()),
     "attention_in_steps": (["qkv", "proj", "fc2"], set()),
     "layer_norms_of_tutorials": (["qkv", "proj", "fc2"], set()),
+    "layer_norms_by_shape": (["qkv", "proj", "fc2"], set()),
     "norms_without_weights": (["qkv", "proj", "fc2"], set()),
     "layer_norms_of_maps": (["f1", "f2"], set()),
     "layer_norms_of_maps_by_variance": (["f1", "f2"], set()),

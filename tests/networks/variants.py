@@ -440,6 +440,17 @@ def layer_norms_of_tutorials():
     return Normed(OfTutorials)
 
 
+class WithoutWeights(nn.Module):
+    """A layer norm of which only the shape is stored, as in OLMo."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.normalized_shape = (c,)
+
+    def forward(self, x):
+        return F.layer_norm(x.float(), self.normalized_shape, None, None, eps=1e-5).to(x.dtype)
+
+
 class Modulated(Attention):
     """Attention with norms that have no weights, but shifts and scales of a layer, as in DiT."""
 
@@ -456,6 +467,11 @@ class Modulated(Attention):
         y = self.norm2(x) * (1 + made[3]) + made[4]
         x = x + made[5] * self.fc2(F.gelu(self.fc1(y)))
         return self.h(self.norm(x).mean(1))
+
+
+@case
+def layer_norms_by_shape():
+    return Normed(WithoutWeights)
 
 
 @case

@@ -8,13 +8,11 @@ modules of everybody's own, which compute means, squares and roots.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from amc_gym.compression.graph import is_plain
 
 TOLERANCE = 1e-4
 """Relative tolerance: code of norms often computes in float32, whatever it is given."""
@@ -30,8 +28,8 @@ def channel_norms(model: nn.Module) -> dict[str, int]:
     """Find modules that normalise each position over its channels, and do nothing else.
 
     Such a module has a scale, and possibly a shift, for each channel, and no submodules.  On fewer
-    channels it does what it did to those, with the statistics of those alone.  PyTorch's own need
-    no scale; its layer norms that have one are an operation by which they are known.
+    channels it does what it did to those, with the statistics of those alone.  One without a scale
+    stores a shape instead.  PyTorch's layer norms with a scale are left out: each is one operation.
 
     Args:
         model: not changed; copies of its modules are tried, with other values of their parameters.
@@ -45,14 +43,16 @@ def channel_norms(model: nn.Module) -> dict[str, int]:
 
 def _dimension(module: nn.Module) -> int | None:
     """Return the dimension that a norm normalises; ``None`` for other modules."""
-    torchs = isinstance(module, nn.LayerNorm | nn.RMSNorm) and is_plain(module)
-    if torchs and module.weight is None:
-        return -1 if len([*module.normalized_shape]) == 1 else None  # pyright: ignore
+    if type(module) is nn.LayerNorm and module.weight is not None:
+        return None  # one operation
     parameters = [*module.parameters(recurse=False)]
-    channels = max((each.numel() for each in parameters), default=0)
-    alike = all(max(each.shape, default=0) == each.numel() == channels for each in parameters)
-    plain = type(module) is nn.LayerNorm or [*module.children()] or [*module.buffers(recurse=False)]
-    if plain or not alike or channels < 2 or len(parameters) > MOST_PARAMETERS:
+    sizes = {each.numel() for each in parameters} or {*_stored(module).values()}
+    vectors = all(max(each.shape, default=0) == each.numel() for each in parameters)
+    more = any(True for _ in (*module.children(), *module.buffers(recurse=False)))
+    if more or not vectors or len(sizes) != 1 or len(parameters) > MOST_PARAMETERS:
+        return None
+    (channels,) = sizes
+    if channels < 2:
         return None
     generator = torch.Generator().manual_seed(0)
     some = torch.randperm(channels, generator=generator)[: (channels + 2) // 2]
@@ -62,7 +62,7 @@ def _dimension(module: nn.Module) -> int | None:
         return None
     for parameter in whole.parameters():
         parameter.data.uniform_(0.5, 1.5, generator=generator)
-    narrow = _narrow(whole, some)
+    narrow = _narrow(whole, channels, some)
     for x, dimension in _trials(channels, generator):
         try:
             with torch.no_grad():
@@ -86,17 +86,25 @@ def _trials(channels: int, generator: torch.Generator) -> Iterator[tuple[Tensor,
         yield SIZE * torch.randn(shape, dtype=torch.float64, generator=generator), dimension
 
 
-def _narrow(module: nn.Module, some: Tensor) -> nn.Module:
+def _narrow(module: nn.Module, channels: int, some: Tensor) -> nn.Module:
     """Return a copy of a module with some channels only, also in the shapes that it stores."""
     narrow = copy.deepcopy(module)
     for name, parameter in [*narrow.named_parameters(recurse=False)]:
         widest = parameter.shape.index(parameter.numel())
         setattr(narrow, name, nn.Parameter(parameter.detach().index_select(widest, some)))
-        for attribute, value in vars(module).items():
-            if isinstance(value, Sequence) and [*value] == [parameter.numel()]:
-                kind: Any = type(value)
-                vars(narrow)[attribute] = kind([len(some)])
+    for attribute in [name for name, size in _stored(module).items() if size == channels]:
+        kind: Any = type(vars(module)[attribute])
+        vars(narrow)[attribute] = kind([len(some)])
     return narrow
+
+
+def _stored(module: nn.Module) -> dict[str, int]:
+    """Return the number of channels in each shape of one dimension that a module stores."""
+    return {
+        name: value[0]
+        for name, value in vars(module).items()
+        if isinstance(value, tuple | list) and len(value) == 1 and type(value[0]) is int
+    }
 
 
 def _rows(tensor: Tensor, dimension: int) -> Tensor:
