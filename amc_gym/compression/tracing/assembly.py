@@ -26,7 +26,7 @@ from amc_gym.compression.graph import (
     WidthAttribute,
     is_plain,
 )
-from amc_gym.compression.tracing.products import Products, attended, heads
+from amc_gym.compression.tracing.products import Products, heads, unite_attention
 from amc_gym.compression.tracing.record import Passage, Trace, Use
 from amc_gym.compression.tracing.units import Units
 
@@ -62,7 +62,7 @@ class _Assembly:
         self.heads = heads(model, trace)
         while True:
             self.units = Units(trace.labels, [use.outputs for use in everything], self._axes())
-            if self._unites_attention():
+            if unite_attention(trace, self.units):
                 continue
             self.products = Products(model, trace, self.units)
             if not self.products.keep_whole():
@@ -70,23 +70,6 @@ class _Assembly:
 
     def _module(self, name: str) -> nn.Module:
         return self.model.get_submodule(name)
-
-    def _unites_attention(self) -> bool:
-        """Unite queries and keys that no layer reads with the values of their attention.
-
-        One decision then is about the width of all heads, as where one layer makes all three.
-
-        Returns:
-            Whether any were united, after which all units have to be found again.
-        """
-        read = {u for use in self.trace.uses for u in self.units.axis(use.inputs).units}
-        united = False
-        for asked, values in attended(self.trace):
-            one, other = ({*self.units.axis(each).unit.tolist()} for each in (asked, values))
-            if FIXED not in one and one.isdisjoint(read) and other <= read:
-                self.trace.labels.unite(asked, values)
-                united = True
-        return united
 
     def _axes(self) -> dict[str, np.ndarray]:
         """Return every dimension of channels, by a name for messages."""

@@ -41,7 +41,29 @@ def heads(model: nn.Module, trace: Trace) -> dict[str, np.ndarray]:
     return found
 
 
-def attended(trace: Trace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def unite_attention(trace: Trace, units: Units) -> bool:
+    """Unite queries and keys that no layer reads with the values of their attention.
+
+    One decision then is about the width of all heads, as where one layer makes all three.
+
+    Args:
+        trace: the trace, whose labels are united.
+        units: the units found in it.
+
+    Returns:
+        Whether any were united, after which all units have to be found again.
+    """
+    read = {u for use in trace.uses for u in units.axis(use.inputs).units}
+    united = False
+    for asked, values in _attended(trace):
+        one, other = ({*units.axis(each).unit.tolist()} for each in (asked, values))
+        if FIXED not in one and one.isdisjoint(read) and other <= read:
+            trace.labels.unite(asked, values)
+            united = True
+    return united
+
+
+def _attended(trace: Trace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the channels of queries and keys, and those of the values, of each attention.
 
     A fused kernel is one product, which sums over the channels of queries and keys and has those of
