@@ -206,12 +206,16 @@ def mask(model: nn.Module, graph: ChannelGraph, kept: Kept) -> nn.Module:
         remap.mask(masked, kept)
     if norms := _masked_norms(masked, graph, kept):
         MaskedNorms(norms).watch(masked)
-    small = slim(model, graph, kept) if graph.norms else model
-    for norm in {norm.module: norm for norm in graph.norms}.values():
-        if norm.dimension is not None:
-            positions = torch.from_numpy(norm.axis.kept(kept))
-            narrowed = Narrowed(small.get_submodule(norm.module), norm.dimension, positions)
-            masked.get_submodule(norm.module).register_forward_hook(narrowed)
+    in_steps = {
+        norm.module: (norm.dimension, norm.axis)
+        for norm in graph.norms
+        if norm.dimension is not None
+    }
+    small = slim(model, graph, kept) if in_steps else model
+    for name, (dimension, axis) in in_steps.items():
+        positions = torch.from_numpy(axis.kept(kept))
+        narrowed = Narrowed(small.get_submodule(name), dimension, positions)
+        masked.get_submodule(name).register_forward_hook(narrowed)
     return masked
 
 

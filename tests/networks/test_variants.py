@@ -70,6 +70,7 @@ PRUNED: dict[str, tuple[list[str], set[str]]] = {
     "norms_without_weights": (["qkv", "proj", "fc2"], set()),
     "layer_norms_of_maps": (["f1", "f2"], set()),
     "layer_norms_of_maps_by_variance": (["f1", "f2"], set()),
+    "layer_norm_by_function": (["qkv", "proj", "fc2"], set()),
     "layer_norms_in_float32": (["qkv", "proj", "fc2"], set()),
     "layer_norms_that_convert_inputs": (["qkv", "proj", "fc2"], set()),
     "rms_norms_of_torch": (["qkv", "proj", "fc2"], set()),

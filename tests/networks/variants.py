@@ -281,11 +281,15 @@ class Attention(nn.Module):
         n, length, _ = x.shape
         qkv = self.qkv(x).reshape(n, length, 3, self.heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k = self.normed(q, k)
         if self.fused:
             x = F.scaled_dot_product_attention(q, k, v)
         else:
             x = (q * self.scale @ k.transpose(-2, -1)).softmax(-1) @ v
         return self.proj(x.transpose(1, 2).reshape(n, length, self.attn_dim))
+
+    def normed(self, q, k):
+        return q, k
 
     def forward(self, x):
         x = self.a(x).flatten(2).transpose(1, 2)
@@ -364,13 +368,8 @@ class Normed(Attention):
         self.norm1, self.norm2, self.norm = (norm(32) for _ in range(3))
         self.norm_q, self.norm_k = norm(8), norm(8)
 
-    def attend(self, x):
-        n, length, _ = x.shape
-        qkv = self.qkv(x).reshape(n, length, 3, self.heads, self.head_dim)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        q, k = self.norm_q(q), self.norm_k(k)
-        x = (q * self.scale @ k.transpose(-2, -1)).softmax(-1) @ v
-        return self.proj(x.transpose(1, 2).reshape(n, length, self.attn_dim))
+    def normed(self, q, k):
+        return self.norm_q(q), self.norm_k(k)
 
     def forward(self, x):
         x = self.a(x).flatten(2).transpose(1, 2)
@@ -487,6 +486,20 @@ def layer_norms_of_maps():
 @case
 def layer_norms_of_maps_by_variance():
     return Maps(OfMapsByVariance)
+
+
+@case
+def layer_norm_by_function():
+    class N(Attention):
+        """Attention with a norm whose weights are used without running it."""
+
+        def forward(self, x):
+            x = self.a(x).flatten(2).transpose(1, 2)
+            n = self.norm1
+            x = x + self.attend(F.layer_norm(x, n.normalized_shape, n.weight, n.bias))
+            return self.h((x + self.fc2(F.gelu(self.fc1(self.norm2(x))))).mean(1))
+
+    return N(fused=True)
 
 
 @case

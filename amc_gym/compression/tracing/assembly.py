@@ -346,11 +346,21 @@ class _Assembly:
         }
 
     def _channel_norms(self) -> dict[str, np.ndarray]:
-        """Return the channels of each of torch's norms that take their statistics over channels."""
-        return {
-            each.module: each.channels
-            for each in self.trace.statistics
-            if isinstance(self._module(each.module), nn.LayerNorm | nn.RMSNorm)
+        """Return the channels of each of torch's norms that take their statistics over channels.
+
+        Code may use a norm's weight without running the norm, and run one that has no weight.
+        """
+        norms = {
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.LayerNorm | nn.RMSNorm)
+        }
+        weights = {name: self.trace.parameters.get(f"{name}.weight", ()) for name in norms}
+        run = {s.module: s.channels for s in self.trace.statistics if s.module in norms}
+        return run | {
+            name: dimensions[0]
+            for name, dimensions in weights.items()
+            if len(dimensions) == 1 and dimensions[0] is not None
         }
 
     def _constants(

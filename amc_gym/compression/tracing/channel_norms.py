@@ -23,6 +23,9 @@ SIZE = 1e3
 MOST_PARAMETERS = 2
 """Scale and shift."""
 
+MOST_CHANNELS = 2**16
+"""Longer parameters are something else, and trials on as many channels would take gigabytes."""
+
 
 def channel_norms(model: nn.Module) -> dict[str, int]:
     """Find modules that normalise each position over its channels, and do nothing else.
@@ -52,7 +55,7 @@ def _dimension(module: nn.Module) -> int | None:
     if more or not vectors or len(sizes) != 1 or len(parameters) > MOST_PARAMETERS:
         return None
     (channels,) = sizes
-    if channels < 2:
+    if not 2 <= channels <= MOST_CHANNELS:
         return None
     generator = torch.Generator().manual_seed(0)
     some = torch.randperm(channels, generator=generator)[: (channels + 2) // 2]
