@@ -19,19 +19,27 @@ class InFloat64(EagerDispatchMode):
     Code that normalises or attends in float32 for safety would hide small differences behind its
     rounding.  Nor could it run on the weights of a network in float64, and neither could code with
     tensors that are no buffers, or with numbers that have been integers.
+
+    Attributes:
+        converted: whether there was anything to convert.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.converted = False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Convert what an operation gets, names as its type, and returns."""
         kwargs = dict(kwargs or {})
         if kwargs.get("dtype") in SHORTER:
-            kwargs["dtype"] = torch.float64
+            kwargs["dtype"], self.converted = torch.float64, True
         if func._schema.is_mutable:  # what is written to in place has to stay what it is
             return func(*args, **kwargs)
-        args, kwargs = tree_map(_longer, (args, kwargs))
-        return tree_map(_longer, func(*args, **kwargs))
+        args, kwargs = tree_map(self._longer, (args, kwargs))
+        return tree_map(self._longer, func(*args, **kwargs))
 
-
-def _longer(value: Any) -> Any:
-    shorter = isinstance(value, Tensor) and value.dtype in SHORTER
-    return value.double() if shorter else value
+    def _longer(self, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype not in SHORTER:
+            return value
+        self.converted = True
+        return value.double()
