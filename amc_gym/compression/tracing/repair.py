@@ -46,7 +46,7 @@ class Repair:
 
     def __init__(self, model: nn.Module, trace: Trace) -> None:
         self._model, self._trace = model, trace
-        self._tried: set[tuple[str, str, type[nn.Module]]] = set()
+        self._tried: dict[tuple[str, str, type[nn.Module]], set[tuple[str, str]]] = {}
 
     def mend(self, culprit: Operation, axis_of: AxisOf) -> bool:
         """Repair the line of ``culprit``, wherever in the network it is executed.
@@ -61,14 +61,16 @@ class Repair:
         where = self._where(culprit)
         alike = [o for o in self._trace.operations if self._where(o) == where]
         if where not in self._tried:
-            self._tried.add(where)
+            before = {*self._trace.width_labels}
+            self._tried[where] = set()
             # The line itself tells best; its method may have worked the number out before.
             for source in (_statement, _method):
                 if any([self._adapt_widths(each, axis_of, source) for each in alike]):
+                    self._tried[where] = self._trace.width_labels.keys() - before
                     return True
         else:
-            for key in [k for k in self._trace.width_labels if k in self._widths_at(alike)]:
-                del self._trace.width_labels[key]
+            for key in self._widths_at(alike) | self._tried[where]:
+                self._trace.width_labels.pop(key, None)
         if self._is_users(culprit) and self._units(self._trace.read_by(culprit), axis_of):
             raise GraphError(
                 f"{culprit} holds a number of channels, which changes in the slim network: ask "
@@ -93,13 +95,8 @@ class Repair:
         return operation.name, operation.line, type(module)
 
     def _widths_at(self, operations: list[Operation]) -> set[tuple[str, str]]:
-        modules = tuple(operation.module for operation in operations)
-        within = {f"{module}." if module else "" for module in modules}
-        return {
-            key
-            for key in self._trace.width_labels
-            if key[0] in modules or key[0].startswith(tuple(within))
-        }
+        modules = {operation.module for operation in operations}
+        return {key for key in self._trace.width_labels if key[0] in modules}
 
     def _adapt_widths(self, operation: Operation, axis_of: AxisOf, source: Source) -> bool:
         """Adapt attributes of the running module that count an operation's channels, if any.
