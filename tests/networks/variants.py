@@ -1,6 +1,7 @@
 # pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false
 """Variants of the common networks: more layers and idioms that make tracing difficult."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -434,11 +435,6 @@ class Maps(nn.Module):
         return self.h((x + self.f2(F.gelu(self.f1(self.n2(self.d(x)))))).mean((2, 3)))
 
 
-@case
-def layer_norms_of_tutorials():
-    return Normed(OfTutorials)
-
-
 class WithoutWeights(nn.Module):
     """A layer norm of which only the shape is stored, as in OLMo."""
 
@@ -468,9 +464,21 @@ class Modulated(Attention):
         return self.h(self.norm(x).mean(1))
 
 
-@case
-def layer_norms_by_shape():
-    return Normed(WithoutWeights)
+VARIANTS |= {
+    name: partial(Normed, norm)
+    for name, norm in {
+        "layer_norms_of_tutorials": OfTutorials,
+        "layer_norms_by_shape": WithoutWeights,
+        "layer_norms_in_float32": InFloat32,
+        "layer_norms_that_convert_inputs": InFloat32ByItself,
+        "rms_norms_of_torch": nn.RMSNorm,
+        "rms_norms_in_steps": RootMeanSquare,
+        "rms_norms_of_shape": RootMeanSquareOfShape,
+        "norms_by_length": UnitLength,
+        "like_rms_norms": LikeRootMeanSquare,
+        "rms_norms_around_one": partial(RootMeanSquare, around=1),
+    }.items()
+}
 
 
 @case
@@ -500,46 +508,6 @@ def layer_norm_by_function():
             return self.h((x + self.fc2(F.gelu(self.fc1(self.norm2(x))))).mean(1))
 
     return N(fused=True)
-
-
-@case
-def layer_norms_in_float32():
-    return Normed(InFloat32)
-
-
-@case
-def layer_norms_that_convert_inputs():
-    return Normed(InFloat32ByItself)
-
-
-@case
-def rms_norms_of_torch():
-    return Normed(nn.RMSNorm)
-
-
-@case
-def rms_norms_in_steps():
-    return Normed(RootMeanSquare)
-
-
-@case
-def rms_norms_around_one():
-    return Normed(lambda c: RootMeanSquare(c, around=1))
-
-
-@case
-def rms_norms_of_shape():
-    return Normed(RootMeanSquareOfShape)
-
-
-@case
-def norms_by_length():
-    return Normed(UnitLength)
-
-
-@case
-def like_rms_norms():
-    return Normed(LikeRootMeanSquare)
 
 
 class StreamWide(Attention):

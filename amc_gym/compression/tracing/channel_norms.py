@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from amc_gym.compression.slim import set_width
 
 TOLERANCE = 1e-4
 """Relative tolerance: code of norms often computes in float32, whatever it is given."""
@@ -96,8 +98,7 @@ def _narrow(module: nn.Module, channels: int, some: Tensor) -> nn.Module:
         widest = parameter.shape.index(parameter.numel())
         setattr(narrow, name, nn.Parameter(parameter.detach().index_select(widest, some)))
     for attribute in [name for name, size in _stored(module).items() if size == channels]:
-        kind: Any = type(vars(module)[attribute])
-        vars(narrow)[attribute] = kind([len(some)])
+        set_width(narrow, len(some), f"{attribute}[0]")
     return narrow
 
 
@@ -129,7 +130,7 @@ def _by_sample(x: Tensor) -> Tensor:
 
 
 NORMALS: tuple[Callable[[Tensor], Tensor], ...] = (_by_length, _standardised, _by_sample)
-"""What norms do to the channels of each position, (positions, channels), before they scale them."""
+"""Functions that normalise each row of (positions, channels), as norms do before they scale."""
 
 
 class _Pair(NamedTuple):

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -185,12 +184,12 @@ def _agree(
     precision = floats[0] if floats else torch.float32
     model = copy.deepcopy(model).double()
     example = placed(example, dtype=torch.float64)
-    if reason := _difference(model, graph, example, kept):
+    small = slim(model, graph, kept)
+    if reason := _difference(model, small, graph, example, kept):
         raise _explained(model, graph, example, kept, found, reason)
     counts = [len(channels) for channels in kept]
     # Recurrent layers, for example, run other operations in float64.
-    small = slim(model, graph, kept).to(precision)
-    example = placed(example, dtype=precision)
+    small, example = small.to(precision), placed(example, dtype=precision)
     for resource in RESOURCES.values():
         counted = resource.count(small, example)
         if counted is not None and counted != (said := resource.of_channels(graph).total(counts)):
@@ -200,7 +199,9 @@ def _agree(
             )
 
 
-def _difference(model: nn.Module, graph: ChannelGraph, example: Nest, kept: Kept) -> str:
+def _difference(
+    model: nn.Module, small: nn.Module, graph: ChannelGraph, example: Nest, kept: Kept
+) -> str:
     """Return how the slim network fails or differs from the masked one; "" if it does not.
 
     Where the network's code converts to shorter floats, their rounding may be all that differs, so
@@ -208,36 +209,35 @@ def _difference(model: nn.Module, graph: ChannelGraph, example: Nest, kept: Kept
 
     Args:
         model: in float64.
+        small: its slim network.
         graph: its channel graph.
         example: inputs in float64.
         kept: kept channels of each unit.
     """
-    reason = _compared(model, graph, example, kept, nullcontext())
-    if not reason:
-        return ""
-    in_float64 = InFloat64()
-    again = _compared(model, graph, example, kept, in_float64)
-    return again if in_float64.converted else reason
+    reason = _compared(small, mask(model, graph, kept), example)
+    if reason and _converts(model, example):
+        again = slim(model, graph, kept), mask(model, graph, kept)
+        with InFloat64():
+            return _compared(*again, example)
+    return reason
 
 
-def _compared(
-    model: nn.Module,
-    graph: ChannelGraph,
-    example: Nest,
-    kept: Kept,
-    mode: AbstractContextManager[Any],
-) -> str:
-    """Return how the slim network fails or differs under a mode; "" if it does not."""
-    small, masked = slim(model, graph, kept), mask(model, graph, kept)
+def _compared(small: nn.Module, masked: nn.Module, example: Nest) -> str:
+    """Return how a slim network fails or differs from the masked one; "" if it does not."""
     try:
-        with torch.no_grad(), mode:
-            actual = called(small, example)
-            if isinstance(mode, InFloat64) and not mode.converted:
-                return ""  # nothing would be different
-            expected = called(masked, example)
+        with torch.no_grad():
+            actual, expected = called(small, example), called(masked, example)
     except Exception as error:
         return shortened(error) or type(error).__name__  # an assertion may have no message
     return "" if same_outputs(actual, expected, TOLERANCE) else "it computes something else"
+
+
+def _converts(model: nn.Module, example: Nest) -> bool:
+    """Return whether a network in float64 computes something in shorter floats."""
+    ran, mode = copy.deepcopy(model), InFloat64()
+    with suppress(Exception), torch.no_grad(), mode:
+        called(ran, example)
+    return mode.converted
 
 
 def _explained(
